@@ -1,0 +1,1 @@
+"""Ground that every layer stands on: errors, files, records, cards, methods, studies."""

@@ -1,0 +1,88 @@
+"""Named errors. Each says where, which field, what was seen and what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DefectBenchError(Exception):
+    """Root of every error that a user can mend.
+
+    Args:
+        where: File, folder or address that the problem sits in.
+        field: Name of the field, member or figure at fault.
+        value: What was seen there.
+        fix: What the user can do about it.
+
+    Example:
+        >>> str(ConfigError("config/demo.yaml", "seeds", [], "name at least one seed"))
+        'config/demo.yaml: seeds: got []; name at least one seed'
+    """
+
+    def __init__(self, where: str | Path, field: str, value: object, fix: str) -> None:
+        super().__init__(f"{where}: {field}: got {value!r}; {fix}")
+        self.where, self.field, self.value, self.fix = str(where), field, value, fix
+
+
+class ConfigError(DefectBenchError):
+    """A study, card or recipe does not say what it must."""
+
+
+class DownloadError(DefectBenchError):
+    """No source of a dataset could be fetched."""
+
+
+class ArchiveError(DefectBenchError):
+    """An archive is truncated, hostile or not an archive."""
+
+
+class HashMismatchError(DefectBenchError):
+    """A file is not the one that was registered."""
+
+
+class ConversionError(DefectBenchError):
+    """Raw images or labels break a rule of the dataset's card."""
+
+
+class SplitError(DefectBenchError):
+    """A split cannot be made or does not cover its dataset."""
+
+
+class LeakageError(DefectBenchError):
+    """A part that must be clean shares pixels with another part."""
+
+
+class PackError(DefectBenchError):
+    """A pack is damaged or does not fit what it is used for."""
+
+
+class CheckpointError(DefectBenchError):
+    """A checkpoint is damaged or belongs to another run."""
+
+
+class TrainingDivergedError(DefectBenchError):
+    """A loss stopped being finite."""
+
+
+class ArtifactError(DefectBenchError):
+    """A model file does not keep the artifact signature."""
+
+
+class MeasurementError(DefectBenchError):
+    """A figure could not be measured honestly."""
+
+
+class ReportError(DefectBenchError):
+    """A table or figure lacks a record."""
+
+
+class ProgramError(DefectBenchError):
+    """A program that runs in its own process failed."""
+
+
+class BusyError(DefectBenchError):
+    """Another run works on the same output."""
+
+
+class DiskFullError(DefectBenchError):
+    """The disk has no room for an output."""

@@ -1,0 +1,119 @@
+"""Records: JSON beside an artifact, with its figures and how they came about."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+from .files import atomic_write_json, read_json, sha256_file
+
+SCHEMA = "defectbench/1"
+_PACKAGES = ("defectbench", "torch", "onnxruntime", "onnx", "numpy", "ultralytics", "faster-coco-eval")
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def hardware_card() -> dict[str, Any]:
+    """The machine that this process runs on: processor, cores, memory (GiB), board."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    board = Path("/proc/device-tree/model")
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "architecture": platform.machine(),
+        "board": board.read_text().strip("\0 \n") if board.exists() else None,
+    }
+
+
+@cache
+def software_card() -> dict[str, Any]:
+    """Versions of Python, the kernel and the packages that a figure can depend on."""
+    packages = {name: _installed(name) for name in _PACKAGES}
+    return {
+        "python": sys.version.split()[0],
+        "kernel": platform.release(),
+        **{name: found for name, found in packages.items() if found},
+    }
+
+
+def write_record(
+    path: str | Path,
+    kind: str,
+    figures: Mapping[str, Any],
+    inputs: Mapping[str, str | Path],
+    seconds: float | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write one record.
+
+    Args:
+        path: JSON file to write (atomically).
+        kind: What it records: ``train``, ``accuracy``, ``complexity``, ``latency``, ...
+        figures: The measured values; each key ends in its unit.
+        inputs: Files that the figures depend on, stored with their SHA-256.
+        seconds: Wall time that the measurement took.
+        extra: Further top-level fields, such as settings.
+
+    Returns:
+        The record as written.
+
+    Raises:
+        ConfigError: An input file is missing.
+    """
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": kind,
+        "figures": dict(figures),
+        "inputs": {name: _input(Path(file)) for name, file in inputs.items()},
+        "software": software_card(),
+        "hardware": hardware_card(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": None if seconds is None else round(seconds, 3),
+        **(extra or {}),
+    }
+    atomic_write_json(path, record)
+    return record
+
+
+def _input(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise ConfigError(path, "input file", "nothing", "run the rule that makes it first")
+    return {"path": path.as_posix(), "sha256": sha256_file(path)}
+
+
+def read_record(path: str | Path, kind: str) -> dict[str, Any]:
+    """Read a record and check its schema and kind.
+
+    Raises:
+        ConfigError: The file is missing, of another schema or of another kind.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise ConfigError(path, "content", type(record).__name__, "delete it and make it again")
+    for field, expected in (("schema", SCHEMA), ("kind", kind)):
+        if record.get(field) != expected:
+            fix = f"a record with {field} {expected!r} is needed here; make it again"
+            raise ConfigError(path, field, record.get(field), fix)
+    return record

@@ -1,0 +1,1 @@
+"""From weights to the deployed file: export, adapters, NMS, runtime."""

@@ -1,0 +1,1 @@
+"""Training on packs: batches, step, schedule, EMA, checkpoints."""
