@@ -1,0 +1,36 @@
+# `make all` runs the default study, `make test` the tests; both make what they lack.
+PYTHON ?= python3
+VENV   ?= .venv
+CORES  ?= 8
+BIN    := $(VENV)/bin
+LOCK   := requirements.lock
+
+.PHONY: all test lint lock clean help
+all: $(VENV)/.ready  ## run the default study: from data to tables
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
+
+test: $(VENV)/.ready  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready  ## format and type checks
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow models
+	$(BIN)/pyright
+
+# ultralytics asks for opencv-python, which needs a system libGL; everything here uses the headless build.
+$(VENV)/.ready: pyproject.toml $(LOCK)
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "Python 3.11 to 3.13 is needed; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable ".[dev]" polars requests
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --no-deps ultralytics ultralytics-thop ultralytics-platform
+	touch $@
+
+lock:  ## write the lock anew (needs uv)
+	uv pip compile pyproject.toml --extra ultralytics --extra dev --universal --python-version 3.11 \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file $(LOCK)
+
+clean:  ## remove what the default study made
+	rm -rf results/data/demo-steel results/runs/demo-steel results/report
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'
