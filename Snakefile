@@ -1,0 +1,41 @@
+# DefectBench: from raw archives to paper-style tables.
+#
+#   snakemake --cores 8 all                                      the default study, offline
+#   snakemake --cores 8 --configfile config/neu-det.yaml all     real steel
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+if "study" not in config:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/report.smk"
+
+
+for method in METHODS:
+
+    include: f"models/{method}/method.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,
+    localrule: True
+
+
+rule datasets:
+    input:
+        certificates(),
+    localrule: True
+
+
+onsuccess:
+    shell("defectbench show results/report/comparison.csv 2> /dev/null || true")

@@ -1,0 +1,189 @@
+"""Studies: which cells to make. A study is a YAML file in ``config/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError
+
+Protocol = Literal["clean", "random", "sequential", "paper"]
+Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
+
+
+class Strict(BaseModel):
+    """A model that refuses fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Budget(Strict):
+    """How long and at which size one method trains. What is left out comes from its recipe.
+
+    Attributes:
+        size: Side of the square network input, pixels; a multiple of 32.
+        epochs: Passes over the training part.
+        batch: Images a step.
+        threads: Processor threads of the training job.
+    """
+
+    size: int | None = Field(default=None, ge=32, multiple_of=32)
+    epochs: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+
+
+class Block(Strict):
+    """A grid of cells: every dataset x protocol x method x seed of it is made.
+
+    Attributes:
+        datasets: Names of cards in ``datasets/``.
+        protocols: How the parts are made.
+        methods: Names of folders in ``models/``, or ``all`` of them.
+        seeds: Seeds of the training runs.
+        controls: Programs that learn nothing and mark floor and ceiling of the scores.
+        budget: The budget of every method of the block.
+        budgets: The budget of single methods; it wins over ``budget``.
+    """
+
+    datasets: list[str] = Field(min_length=1)
+    protocols: list[Protocol] = ["clean"]
+    methods: list[str] | Literal["all"] = "all"
+    seeds: list[int] = Field(default=[0], min_length=1)
+    controls: list[Control] = []
+    budget: Budget = Budget()
+    budgets: dict[str, Budget] = {}
+
+
+class LatencySettings(Strict):
+    """The latency protocol. The defaults are the full protocol; a demo may shorten it.
+
+    Attributes:
+        processes: Fresh processes, each a repetition of its own.
+        warmup: Calls before the first counted one, in each process.
+        calls: Least number of counted calls a process.
+        seconds: Least counted time a process, seconds; calls or seconds, whichever ends first.
+        threads: Threads of the engine.
+    """
+
+    processes: int = Field(default=3, ge=2)
+    warmup: int = Field(default=50, ge=1)
+    calls: int = Field(default=1000, ge=20)
+    seconds: float = Field(default=10.0, gt=0)
+    threads: int = Field(default=1, ge=1)
+
+
+class Study(Strict):
+    """A study file.
+
+    Attributes:
+        study: Name of the study.
+        blocks: The grids of cells.
+        mirrors: Local archive or folder, or another address, by dataset name; tried first.
+        split_seed: Seed of all splits.
+        latency: The latency protocol.
+    """
+
+    study: str
+    blocks: list[Block] = Field(min_length=1)
+    mirrors: dict[str, str] = {}
+    split_seed: int = 0
+    latency: LatencySettings = LatencySettings()
+
+
+def parse_study(path: str | Path, content: object) -> Study:
+    """Check the content of a study file.
+
+    Raises:
+        ConfigError: A field is missing, unknown or out of range.
+    """
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ConfigError(path, field, first.get("input"), first["msg"]) from error
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        ConfigError: The file is missing, not YAML, or says something wrong.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(path, "file", "nothing", "name a study file in config/") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(path, "content", str(error), "mend the YAML") from error
+    return parse_study(path, content)
+
+
+class Cell(Strict):
+    """One training run and all that is measured of it.
+
+    Attributes:
+        dataset: Name of the dataset.
+        protocol: How its parts are made.
+        method: Name of the method, or ``control_<kind>``.
+        seed: Seed of the run.
+        budget: Size, epochs, batch and threads as far as the study sets them.
+    """
+
+    dataset: str
+    protocol: Protocol
+    method: str
+    seed: int
+    budget: Budget
+
+    @property
+    def folder(self) -> str:
+        """The cell's folder under ``results/runs``."""
+        return f"{self.dataset}/{self.protocol}/{self.method}/seed{self.seed}"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the cell is a control, which has no model to time."""
+        return self.method.startswith("control_")
+
+
+def expand_cells(study: Study, methods: list[str], source: str | Path = "study") -> list[Cell]:
+    """List the cells of a study, each once; a later block wins over an earlier one.
+
+    Args:
+        study: The study.
+        methods: Names of all methods at hand.
+        source: The study's file, named in errors.
+
+    Raises:
+        ConfigError: A block names a method that has no folder.
+    """
+    cells: dict[str, Cell] = {}
+    for number, block in enumerate(study.blocks):
+        named = methods if block.methods == "all" else block.methods
+        for method in [*named, *block.budgets]:
+            if method not in methods:
+                fix = f"name one of {', '.join(methods)}"
+                raise ConfigError(source, f"blocks.{number}.methods", method, fix)
+        for cell in _block_cells(block, list(named)):
+            cells[cell.folder] = cell
+    return list(cells.values())
+
+
+def _block_cells(block: Block, methods: list[str]) -> list[Cell]:
+    return [
+        Cell(dataset=d, protocol=p, method=m, seed=s, budget=_budget(block, m))
+        for d in block.datasets
+        for p in block.protocols
+        for m in [*methods, *(f"control_{kind}" for kind in block.controls)]
+        for s in (block.seeds if not m.startswith("control_") else [0])
+    ]
+
+
+def _budget(block: Block, method: str) -> Budget:
+    own = block.budgets.get(method, Budget()).model_dump(exclude_none=True)
+    return Budget(**{**block.budget.model_dump(exclude_none=True), **own})

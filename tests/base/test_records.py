@@ -1,0 +1,36 @@
+"""Records carry their inputs by hash, and only the expected kind is read back."""
+
+import pytest
+
+from defectbench.base.errors import ConfigError
+from defectbench.base.records import read_record, write_record
+
+
+def test_round_trip_with_inputs_by_hash(tmp_path):
+    source = tmp_path / "model.onnx"
+    source.write_bytes(b"abc")
+    path = tmp_path / "accuracy.json"
+    written = write_record(path, "accuracy", {"map50": 0.5}, {"model": source}, 1.23456)
+    assert read_record(path, "accuracy") == written
+    assert written["inputs"]["model"]["sha256"].startswith("ba7816bf")
+    assert written["seconds"] == 1.235
+    assert written["hardware"]["cores"] >= 1
+    assert written["software"]["python"]
+
+
+def test_wrong_kind_is_refused(tmp_path):
+    write_record(tmp_path / "a.json", "train", {}, {})
+    with pytest.raises(ConfigError, match="kind: got 'train'"):
+        read_record(tmp_path / "a.json", "accuracy")
+
+
+def test_missing_input_leaves_no_record(tmp_path):
+    with pytest.raises(ConfigError, match="input file"):
+        write_record(tmp_path / "a.json", "train", {}, {"pack": tmp_path / "none"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_schema_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"schema": "other/9", "kind": "train"}')
+    with pytest.raises(ConfigError, match="schema: got 'other/9'"):
+        read_record(tmp_path / "a.json", "train")

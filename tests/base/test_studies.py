@@ -1,0 +1,87 @@
+"""Studies: strict fields, blocks that unfold into cells, budgets that inherit."""
+
+from pathlib import Path
+
+import pytest
+
+from defectbench.base.errors import ConfigError
+from defectbench.base.studies import expand_cells, load_study, parse_study
+
+ROOT = Path(__file__).parents[2]
+METHODS = ["alpha", "beta"]
+
+
+def study(**block):
+    return parse_study("test", {"study": "t", "blocks": [{"datasets": ["d"], **block}]})
+
+
+def folders(made):
+    return [cell.folder for cell in expand_cells(made, METHODS)]
+
+
+def test_all_methods_and_controls_become_cells():
+    made = study(seeds=[0, 1], controls=["oracle"])
+    assert folders(made) == [
+        "d/clean/alpha/seed0",
+        "d/clean/alpha/seed1",
+        "d/clean/beta/seed0",
+        "d/clean/beta/seed1",
+        "d/clean/control_oracle/seed0",
+    ]
+
+
+def test_own_budget_wins_over_the_blocks():
+    made = study(budget={"size": 128, "epochs": 5}, budgets={"beta": {"size": 224}})
+    sizes = {
+        cell.method: (cell.budget.size, cell.budget.epochs) for cell in expand_cells(made, METHODS)
+    }
+    assert sizes == {"alpha": (128, 5), "beta": (224, 5)}
+
+
+def test_later_block_wins():
+    blocks = [
+        {"datasets": ["d"]},
+        {"datasets": ["d"], "methods": ["beta"], "budget": {"epochs": 9}},
+    ]
+    cells = expand_cells(parse_study("test", {"study": "t", "blocks": blocks}), METHODS)
+    assert {cell.method: cell.budget.epochs for cell in cells} == {"alpha": None, "beta": 9}
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"methods": ["gamma"]}, "blocks.0.methods: got 'gamma'; name one of alpha, beta"),
+        ({"budgets": {"gamma": {}}}, "blocks.0.methods: got 'gamma'"),
+    ],
+)
+def test_unknown_method_is_named(block, message):
+    with pytest.raises(ConfigError, match=message):
+        folders(study(**block))
+
+
+@pytest.mark.parametrize(
+    ("block", "field"),
+    [
+        ({"protocols": ["honest"]}, "blocks.0.protocols.0"),
+        ({"budget": {"size": 100}}, "blocks.0.budget.size"),
+        ({"epoch": 3}, "blocks.0.epoch"),
+        ({"seeds": []}, "blocks.0.seeds"),
+    ],
+)
+def test_wrong_field_is_named(block, field):
+    with pytest.raises(ConfigError) as caught:
+        study(**block)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_studies_load(path):
+    assert load_study(path).study == path.stem
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="name a study file"):
+        load_study(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("study: [")
+    with pytest.raises(ConfigError, match="mend the YAML"):
+        load_study(tmp_path / "bad.yaml")

@@ -1,0 +1,112 @@
+"""The layers, sizes and habits that the design promises, held by the source itself."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "src" / "defectbench"
+LAYERS = ["base", "data", "nn", "training", "compression", "deploy", "measure", "report", "cli"]
+ENGINE_FILES = sorted(ENGINE.rglob("*.py"))
+METHOD_FILES = sorted((ROOT / "models").rglob("*.py"))
+SOURCES = ENGINE_FILES + METHOD_FILES
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def layer_of(path):
+    first = path.relative_to(ENGINE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_layers(path):
+    """Layers of defectbench that a file imports, relative imports resolved."""
+    package = (
+        path.relative_to(ENGINE.parent).with_suffix("").parts if ENGINE in path.parents else ()
+    )
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            prefix = ".".join(package[: len(package) - node.level]) if node.level else ""
+            head = f"{prefix}.{node.module or ''}".strip(".")
+            modules = (
+                [f"{head}.{alias.name}" for alias in node.names]
+                if head == "defectbench"
+                else [head]
+            )
+        else:
+            continue
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "defectbench" and len(parts) > 1 and parts[1] in LAYERS:
+                yield parts[1]
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=name)
+def test_engine_imports_go_one_way(path):
+    layer = layer_of(path)
+    if layer == "__init__":
+        assert not list(imported_layers(path))
+        return
+    allowed = LAYERS[: LAYERS.index("cli" if layer.startswith("cli") else layer) + 1]
+    assert set(imported_layers(path)) <= set(allowed)
+
+
+@pytest.mark.parametrize("path", METHOD_FILES, ids=name)
+def test_methods_stand_on_pieces_and_contracts_only(path):
+    is_program = path.stem != path.parent.name
+    allowed = {"base", "nn"} | ({"data", "deploy"} if is_program else set())
+    assert set(imported_layers(path)) <= allowed
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_agpl_code_is_never_imported(path):
+    text = path.read_text()
+    assert not re.search(r"^\s*(import|from)\s+ultralytics", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))], ids=name)
+def test_file_is_at_most_400_lines(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_function_is_at_most_60_lines(path):
+    functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 60] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_no_bare_or_swallowed_exception(path):
+    handlers = [
+        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ExceptHandler)
+    ]
+    swallowed = [
+        h.lineno for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)
+    ]
+    assert swallowed == []
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *sorted((ROOT / "workflow").rglob("*.smk"))], ids=name)
+def test_nothing_is_left_to_do(path):
+    assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text())
+
+
+def test_rules_hold_no_python():
+    for path in (ROOT / "workflow").rglob("*.smk"):
+        assert not re.search(r"^\s+(run|script|notebook):", path.read_text(), re.MULTILINE), path
+
+
+def test_snakefile_is_short():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 60
+
+
+def test_every_method_is_one_rule():
+    for folder in sorted(p for p in (ROOT / "models").iterdir() if (p / "card.yaml").exists()):
+        rules = re.findall(r"^(?:use )?rule ", (folder / "method.smk").read_text(), re.MULTILINE)
+        assert len(rules) == 1, folder.name

@@ -1,0 +1,149 @@
+"""The study, its cells, and the input functions of the rules."""
+
+import math
+import os
+
+from defectbench.base.methods import load_recipe, method_names
+from defectbench.base.studies import expand_cells, parse_study
+
+STUDY = parse_study(f"study {config['study']}", config)
+METHODS = method_names("models")
+CELLS = {cell.folder: cell for cell in expand_cells(STUDY, METHODS, STUDY.study)}
+RUNS = "results/runs"
+REPORT = [
+    "results/report/comparison.csv",
+    "results/report/comparison.md",
+    "results/report/comparison.tex",
+    "results/report/figures",
+    "results/report/gallery",
+    "results/report/index.html",
+]
+
+
+wildcard_constraints:
+    dataset=r"[a-z0-9-]+",
+    protocol="clean|random|sequential|paper",
+    part="train|val|test",
+    size=r"\d+",
+    method=r"[a-z0-9_]+",
+    seed=r"\d+",
+    control="memoriser|class_prior|oracle|label_jitter",
+
+
+def claim(wanted):
+    """Cores to claim so that real ones are never oversubscribed, even under `--cores 8` on two."""
+    real = len(os.sched_getaffinity(0))
+    asked = workflow.cores or real
+    return max(1, min(asked, math.ceil(wanted * max(1.0, asked / real))))
+
+
+def all_cores(wildcards):
+    """Everything: a job that measures time runs alone."""
+    return workflow.cores or 1
+
+
+def cell_of(wildcards):
+    """The cell that a job belongs to."""
+    return CELLS[
+        f"{wildcards.dataset}/{wildcards.protocol}/{wildcards.method}/seed{wildcards.seed}"
+    ]
+
+
+def budget(wildcards, field):
+    """One figure of a cell's budget: the study's, else the recipe's."""
+    own = getattr(cell_of(wildcards).budget, field)
+    return (
+        own
+        if own is not None
+        else getattr(load_recipe(f"models/{wildcards.method}"), field)
+    )
+
+
+def training_threads(wildcards):
+    """Threads of a cell's training; two unless the study says otherwise."""
+    return cell_of(wildcards).budget.threads or 2
+
+
+def training_cores(wildcards):
+    """Cores that a cell's training claims from the scheduler."""
+    return claim(training_threads(wildcards))
+
+
+def budget_options(wildcards):
+    """A cell's budget as options of the training programs."""
+    fields = ("size", "epochs", "batch")
+    options = " ".join(f"--{field} {budget(wildcards, field)}" for field in fields)
+    return f"{options} --threads {training_threads(wildcards)}"
+
+
+def pack_of(part):
+    """Input function: a cell's pack of one part, at the cell's size."""
+
+    def path(wildcards):
+        size = budget(wildcards, "size")
+        return f"results/data/{wildcards.dataset}/{wildcards.protocol}/{part}@{size}.safetensors"
+
+    return path
+
+
+def method_files(wildcards):
+    """What a cell depends on of its method: its own file and its recipe."""
+    folder = f"models/{wildcards.method}"
+    return [f"{folder}/{wildcards.method}.py", f"{folder}/recipe.yaml"]
+
+
+def mirror_option(wildcards):
+    """The study's mirror of a dataset as an option of `acquire`."""
+    mirror = STUDY.mirrors.get(wildcards.dataset)
+    return f"--mirror {mirror}" if mirror else ""
+
+
+def annotations_of(wildcards):
+    """Truth of a protocol: `paper` has images, hence labels, of its own."""
+    folder = f"results/data/{wildcards.dataset}"
+    return (
+        f"{folder}/paper/annotations.json"
+        if wildcards.protocol == "paper"
+        else f"{folder}/annotations.json"
+    )
+
+
+def paper_inputs(wildcards):
+    """What only the protocol `paper` needs before its split."""
+    return (
+        f"results/data/{wildcards.dataset}/paper/annotations.json"
+        if wildcards.protocol == "paper"
+        else []
+    )
+
+
+def latency_options(wildcards):
+    """The study's latency protocol as options of `time`."""
+    settings = STUDY.latency.model_dump()
+    return " ".join(f"--{name} {value}" for name, value in settings.items())
+
+
+def certificates():
+    """The certificate of every dataset and protocol of the study."""
+    pairs = dict.fromkeys((cell.dataset, cell.protocol) for cell in CELLS.values())
+    return [
+        f"results/data/{dataset}/{protocol}/certificate.json"
+        for dataset, protocol in pairs
+    ]
+
+
+def study_records():
+    """Every record that the report of the study stands on."""
+    scored = [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS]
+    trained = [folder for folder, cell in CELLS.items() if not cell.is_control]
+    kinds = ("complexity.json", "latency/onnxruntime.json", "train.json")
+    return (
+        scored
+        + [f"{RUNS}/{folder}/{kind}" for folder in trained for kind in kinds]
+        + certificates()
+    )
+
+
+def study_folders():
+    """The folder of every cell."""
+    return [f"{RUNS}/{folder}" for folder in CELLS]

@@ -1,0 +1,72 @@
+# What is measured of a cell. Predictions are made from model.onnx: the timed file is the scored file.
+
+
+rule predict_test_part:
+    input:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        pack=pack_of("test"),
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/predict.log",
+    wildcard_constraints:
+        method="(?!control_)[a-z0-9_]+",
+    threads: claim(1)
+    shell:
+        "defectbench predict --model {input.model} --pack {input.pack} --out {output} 2>&1 | tee {log}"
+
+
+rule predict_control:
+    input:
+        annotations=annotations_of,
+        overlaps="results/data/{dataset}/overlaps.csv",
+        train="results/data/{dataset}/{protocol}/train.txt",
+        test="results/data/{dataset}/{protocol}/test.txt",
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/control_{{control}}/seed{{seed}}/predictions.json",
+    log:
+        "results/logs/{dataset}/{protocol}/control_{control}/seed{seed}/predict.log",
+    shell:
+        "defectbench control --kind {wildcards.control} --dataset results/data/{wildcards.dataset} "
+        "--protocol {wildcards.protocol} --seed {wildcards.seed} --out {output} 2>&1 | tee {log}"
+
+
+rule evaluate_accuracy:
+    input:
+        annotations=annotations_of,
+        test="results/data/{dataset}/{protocol}/test.txt",
+        groups="results/data/{dataset}/groups.csv",
+        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/accuracy.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/evaluate.log",
+    shell:
+        "defectbench evaluate --annotations {input.annotations} --images {input.test} --groups {input.groups} "
+        "--predictions {input.predictions} --out {output} 2>&1 | tee {log}"
+
+
+rule count_complexity:
+    input:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/complexity.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/count.log",
+    shell:
+        "defectbench count --model {input.model} --out {output} 2>&1 | tee {log}"
+
+
+rule time_latency:
+    input:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        pack=pack_of("test"),
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/latency/onnxruntime.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/time.log",
+    threads: all_cores
+    params:
+        protocol=latency_options,
+    shell:
+        "defectbench time --model {input.model} --pack {input.pack} {params.protocol} --out {output} 2>&1 | tee {log}"

@@ -1,0 +1,20 @@
+# Tables, figures and a page from the records of the study.
+
+
+rule render_report:
+    input:
+        study_records(),
+    output:
+        comparison="results/report/comparison.csv",
+        markdown="results/report/comparison.md",
+        latex="results/report/comparison.tex",
+        figures=directory("results/report/figures"),
+        gallery=directory("results/report/gallery"),
+        page="results/report/index.html",
+    log:
+        f"results/logs/report-{STUDY.study}.log",
+    params:
+        runs=study_folders(),
+        name=STUDY.study,
+    shell:
+        "defectbench report --study {params.name} --out results/report {params.runs} 2>&1 | tee {log}"
