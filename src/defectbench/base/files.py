@@ -70,7 +70,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with _disk_full_named(target):
             yield part
             _fsync(part)
-            os.replace(part, target)
+            part.replace(target)
             _fsync(target.parent)
     finally:
         _remove(part)
@@ -93,8 +93,8 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             part.mkdir(parents=True)
             yield part
             if target.exists():
-                os.replace(target, old)
-            os.replace(part, target)
+                target.replace(old)
+            part.replace(target)
             _fsync(target.parent)
     finally:
         for left in (part, old):

@@ -16,7 +16,15 @@ from .errors import ConfigError
 from .files import atomic_write_json, read_json, sha256_file
 
 SCHEMA = "defectbench/1"
-_PACKAGES = ("defectbench", "torch", "onnxruntime", "onnx", "numpy", "ultralytics", "faster-coco-eval")
+_PACKAGES = (
+    "defectbench",
+    "torch",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "ultralytics",
+    "faster-coco-eval",
+)
 
 
 def _cpu_model() -> str:
