@@ -1,0 +1,163 @@
+"""The artifact: a model file with one signature, whichever framework it comes from.
+
+Input ``images`` float32 [N,3,S,S], RGB in 0..1, N dynamic. Outputs ``boxes`` float32 [N,P,4]
+(x0,y0,x1,y1 in input pixels) and ``scores`` float32 [N,P,C] (probabilities). No suppression inside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from ..base.errors import ArtifactError
+
+LEAST_OPSET = 17
+PROVENANCE = ("method", "dataset", "protocol", "seed", "weights_sha256", "defectbench")
+_SHAPES = {"images": 4, "boxes": 3, "scores": 3}
+
+
+@dataclass(frozen=True)
+class ArtifactInfo:
+    """What a model file says of itself.
+
+    Attributes:
+        classes: Class names in the order of the score columns.
+        size: Side of the square input, pixels.
+        metadata: All metadata of the file, as text.
+        points: Boxes an image (P), where the graph fixes it.
+    """
+
+    classes: list[str]
+    size: int
+    metadata: dict[str, str] = field(default_factory=dict)
+    points: int | None = None
+
+
+def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """The metadata of a model as a dictionary."""
+    return {prop.key: prop.value for prop in model.metadata_props}
+
+
+def make_metadata(
+    names: list[str], size: int, provenance: Mapping[str, str | int]
+) -> dict[str, str]:
+    """The metadata that an artifact carries, as text.
+
+    Args:
+        names: Class names in the order of the score columns.
+        size: Side of the square input, pixels.
+        provenance: Method, dataset, protocol, seed, hash of the weights; further keys are kept.
+    """
+    known = {"names": json.dumps(names), "size": str(size), "defectbench": version("defectbench")}
+    return {**known, **{key: str(value) for key, value in sorted(provenance.items())}}
+
+
+def set_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
+    """Give a model this metadata, in the order of the keys, in place of what it has."""
+    del model.metadata_props[:]
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """Read a model file.
+
+    Raises:
+        ArtifactError: The file is missing, truncated or not ONNX.
+    """
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except FileNotFoundError as error:
+        raise ArtifactError(path, "file", "nothing", "run the method's rule first") from error
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ArtifactError(path, "content", first, "export the model again") from error
+    return model
+
+
+def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) -> ArtifactInfo:
+    """Check that a model file keeps the artifact signature.
+
+    Args:
+        path: The model file; named in errors.
+        model: The parsed file, where it is at hand.
+
+    Returns:
+        Class names, size and metadata of the file.
+
+    Raises:
+        ArtifactError: The signature or the metadata differ; names the field and the value seen.
+    """
+    model = load_model(path) if model is None else model
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if opset < LEAST_OPSET:
+        raise ArtifactError(path, "opset", opset, f"export with opset {LEAST_OPSET} or later")
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    _check_names(path, "inputs", inputs, ["images"])
+    _check_names(path, "outputs", list(model.graph.output), ["boxes", "scores"])
+    dims = {v.name: _checked_dims(path, v) for v in [*inputs, *model.graph.output]}
+    info = _read_info(path, read_metadata(model), dims["boxes"][1])
+    _check_dims(path, dims, info)
+    return info
+
+
+def _check_names(
+    path: str | Path, name: str, values: list[onnx.ValueInfoProto], expected: list[str]
+) -> None:
+    names = [value.name for value in values]
+    if names != expected:
+        raise ArtifactError(path, name, names, f"the signature asks for {expected}")
+
+
+def _checked_dims(path: str | Path, value: onnx.ValueInfoProto) -> list[int | None]:
+    tensor = value.type.tensor_type
+    if tensor.elem_type != TensorProto.FLOAT:
+        seen = TensorProto.DataType.Name(tensor.elem_type)
+        raise ArtifactError(path, f"{value.name} type", seen, "the signature asks for float32")
+    dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+    if len(dims) != _SHAPES[value.name]:
+        fix = f"the signature asks for {_SHAPES[value.name]} axes"
+        raise ArtifactError(path, f"{value.name} shape", dims, fix)
+    if dims[0] is not None:
+        raise ArtifactError(path, f"{value.name} batch", dims[0], "export with a dynamic batch")
+    return dims
+
+
+def _read_info(path: str | Path, metadata: dict[str, str], points: int | None) -> ArtifactInfo:
+    for name in ("names", "size", *PROVENANCE):
+        if not metadata.get(name):
+            fix = f"write {name!r} into the metadata; deploy.export does"
+            raise ArtifactError(path, f"metadata {name}", metadata.get(name), fix)
+    try:
+        classes, size = json.loads(metadata["names"]), int(metadata["size"])
+    except ValueError as error:
+        fix = "names is a JSON list of class names, size an integer"
+        raise ArtifactError(path, "metadata", str(error), fix) from error
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ArtifactError(path, "metadata names", classes, "write a JSON list of class names")
+    return ArtifactInfo(classes, size, metadata, points)
+
+
+def _check_dims(path: str | Path, dims: dict[str, list[int | None]], info: ArtifactInfo) -> None:
+    expected = (
+        ("images", 1, 3),
+        ("images", 2, info.size),
+        ("images", 3, info.size),
+        ("boxes", 2, 4),
+        ("scores", 1, info.points),
+        ("scores", 2, len(info.classes)),
+    )
+    for name, axis, wanted in expected:
+        seen = dims[name][axis]
+        if seen is not None and wanted is not None and seen != wanted:
+            fix = f"the signature and the metadata ask for {wanted}"
+            raise ArtifactError(path, f"{name} axis {axis}", seen, fix)

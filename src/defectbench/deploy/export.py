@@ -1,0 +1,148 @@
+"""Export: one checked, self-describing model file per run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from ..base.errors import ArtifactError
+from ..base.files import atomic_path
+from .artifact import ArtifactInfo, make_metadata, set_metadata, validate_artifact
+from .runtime import OnnxDetector
+
+OPSET = 18
+TOLERANCE = 1e-4
+
+
+def export_onnx(
+    module: nn.Module,
+    size: int,
+    path: str | Path,
+    classes: list[str],
+    metadata: Mapping[str, str | int],
+) -> ArtifactInfo:
+    """Write a deployed module as a detector artifact.
+
+    The file is checked before it takes its name: by the ONNX checker, against the artifact
+    signature, and by equality with the module at batch 1 and 3. Equal weights give equal bytes.
+
+    Args:
+        module: What ``Detector.deploy()`` returns: images [N,3,S,S] in 0..1 to boxes [N,P,4]
+            in input pixels and scores [N,P,C].
+        size: Side of the square input S, pixels.
+        path: The file to make, usually ``model.onnx``.
+        classes: Class names in the order of the score columns.
+        metadata: Provenance: method, dataset, protocol, seed, weights_sha256; all is kept.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        ArtifactError: The module cannot be exported, or its export breaks the signature or
+            differs from the module by more than 1e-4.
+    """
+    module = module.cpu().float().eval()
+    with atomic_path(path) as part:
+        model = _traced(module, size, part, Path(path))
+        _strip(model)
+        set_metadata(model, make_metadata(classes, size, metadata))
+        onnx.checker.check_model(model, full_check=True)
+        part.write_bytes(model.SerializeToString(deterministic=True))
+        info = validate_artifact(path, model)
+        check_equal(module, part, size, Path(path))
+    return info
+
+
+def _traced(module: nn.Module, size: int, part: Path, path: Path) -> onnx.ModelProto:
+    batch = torch.export.Dim("N", min=1, max=4096)
+    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                module,
+                (images,),
+                dynamo=True,
+                input_names=["images"],
+                output_names=["boxes", "scores"],
+                dynamic_shapes=({0: batch},),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            first = str(error).strip().splitlines()[0]
+            fix = "keep the deployed module free of branches on the data and on the batch"
+            raise ArtifactError(path, "export", first, fix) from error
+    if program is None:
+        raise ArtifactError(path, "export", None, "use the exporter of torch 2.13 or later")
+    program.save(str(part))
+    return onnx.load(str(part))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's chatter about operators of other libraries off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what names files and lines of this machine, so that equal weights give equal bytes."""
+    model.producer_name, model.producer_version, model.doc_string = "defectbench", "", ""
+    for owner in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        owner.doc_string = ""
+        del owner.metadata_props[:]
+    for owner in (*model.graph.value_info, *model.graph.initializer):
+        owner.doc_string = ""
+        del owner.metadata_props[:]
+
+
+def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
+    """Compare a model file with the module that it was made from, at batch 1 and 3.
+
+    Args:
+        module: The deployed module.
+        part: The file to run.
+        size: Side of the square input, pixels.
+        path: The file to name in errors.
+
+    Returns:
+        The largest difference seen: scores as they are, boxes relative to the input's size.
+
+    Raises:
+        ArtifactError: The difference exceeds 1e-4, or a shape differs.
+    """
+    engine = OnnxDetector(part)
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for batch in (1, 3):
+        images = random.random((batch, 3, size, size), dtype=np.float32)
+        with torch.inference_mode():
+            expected = [out.numpy() for out in module(torch.from_numpy(images))]
+        for name, want, got in zip(("boxes", "scores"), expected, engine(images), strict=True):
+            if want.shape != got.shape:
+                fix = f"torch gives {list(want.shape)} at batch {batch}"
+                raise ArtifactError(path, f"{name} shape", list(got.shape), fix)
+            unit = size if name == "boxes" else 1.0
+            difference = float(np.abs(want - got).max(initial=0.0)) / unit
+            if not difference <= TOLERANCE:
+                fix = f"torch and onnxruntime may differ by {TOLERANCE} at batch {batch}"
+                raise ArtifactError(path, f"{name} difference", difference, fix)
+            worst = max(worst, difference)
+    return worst

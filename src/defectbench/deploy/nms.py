@@ -1,0 +1,89 @@
+"""Non-maximum suppression: one for all methods, exact, without a time limit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOP_K = 1000
+
+Floats = NDArray[np.floating]
+Integers = NDArray[np.int64]
+
+
+def nms(
+    boxes: Floats,
+    scores: Floats,
+    score_threshold: float,
+    iou_threshold: float = 0.6,
+    max_detections: int = 100,
+    class_aware: bool = True,
+    top_k: int = TOP_K,
+) -> tuple[Floats, Floats, Integers]:
+    """Keep the best of overlapping boxes.
+
+    Every pair of a point and a class whose score exceeds the threshold is a candidate. Candidates
+    are taken by score, equal scores by their index (point, then class), so the result does not
+    depend on the platform. A candidate goes when its IoU with a kept one *exceeds* the threshold.
+
+    Args:
+        boxes: [P, 4], x0 y0 x1 y1 in any one unit.
+        scores: [P, C], probabilities.
+        score_threshold: Scores at or below it are no candidates.
+        iou_threshold: Largest IoU that two kept boxes may have.
+        max_detections: Most boxes to return.
+        class_aware: Whether boxes suppress only boxes of their own class.
+        top_k: Most candidates that are looked at, the best ones.
+
+    Returns:
+        Boxes [K, 4], scores [K] and labels [K] of the kept candidates, best first.
+
+    Example:
+        >>> box = np.array([[0, 0, 9, 9], [0, 0, 9, 9.5]])
+        >>> nms(box, np.array([[0.4], [0.9]]), 0.1)[1].tolist()
+        [0.9]
+    """
+    points, labels, ranked = _candidates(scores, score_threshold, top_k)
+    corners = boxes[points].astype(np.float64)
+    areas = _areas(corners)
+    alive = np.ones(len(points), dtype=bool)
+    kept: list[int] = []
+    for index in range(len(points)):
+        if not alive[index]:
+            continue
+        kept.append(index)
+        if len(kept) == max_detections:
+            break
+        rest = index + 1
+        overlaps = _overlaps(corners[index], areas[index], corners[rest:], areas[rest:])
+        gone = overlaps > iou_threshold
+        if class_aware:
+            gone &= labels[rest:] == labels[index]
+        alive[rest:] &= ~gone
+    return boxes[points[kept]], ranked[kept], labels[kept]
+
+
+def _candidates(scores: Floats, threshold: float, top_k: int) -> tuple[Integers, Integers, Floats]:
+    flat = scores.reshape(-1)
+    index = np.flatnonzero(flat > threshold)
+    if len(index) > top_k:
+        least = np.partition(flat[index], len(index) - top_k)[len(index) - top_k]
+        index = index[flat[index] >= least]
+    order = np.argsort(-flat[index], kind="stable")[:top_k]
+    index = index[order]
+    points, labels = np.divmod(index, max(scores.shape[1], 1))
+    return points, labels, flat[index]
+
+
+def _areas(corners: Floats) -> Floats:
+    sides = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
+    return sides[:, 0] * sides[:, 1]
+
+
+def _overlaps(box: Floats, area: float, others: Floats, areas: Floats) -> Floats:
+    """IoU of one box with others; 0 where both are empty."""
+    low = np.maximum(box[:2], others[:, :2])
+    sides = np.maximum(np.minimum(box[2:], others[:, 2:]) - low, 0.0)
+    shared = sides[:, 0] * sides[:, 1]
+    union = area + areas - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -1,0 +1,126 @@
+"""Predict: run a model file over a pack, write COCO results in original pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import ArtifactError, PackError
+from ..base.files import atomic_write_json
+from ..data.pack import Pack, load_pack
+from .nms import nms
+from .runtime import Engine, OnnxDetector
+
+SCORE_THRESHOLD = 0.001
+IOU_THRESHOLD = 0.6
+MAX_DETECTIONS = 100
+BATCH = 16
+
+
+def predict(
+    model_path: str | Path, pack_path: str | Path, out_json: str | Path, threads: int = 1
+) -> list[dict[str, Any]]:
+    """Detect on every image of a pack and write the results.
+
+    Scores above 0.001, class-aware suppression at IoU 0.6, at most 100 boxes an image: the
+    figures that COCO's AP counts. Category ids are positions in the class list.
+
+    Args:
+        model_path: A detector artifact.
+        pack_path: The pack of one part, at the model's size.
+        out_json: The file to make: a COCO result list, boxes x y w h in original pixels.
+        threads: Threads of the engine.
+
+    Returns:
+        The results as written.
+
+    Raises:
+        ArtifactError: The file cannot be run, or gives figures that are not finite.
+        PackError: Size or classes of pack and model differ.
+    """
+    engine = OnnxDetector(model_path, threads)
+    pack = load_pack(Path(pack_path), verify=True)
+    check_pack_fits(engine, pack, pack_path)
+    results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+    atomic_write_json(out_json, results)
+    return results
+
+
+def check_pack_fits(engine: Engine, pack: Pack, pack_path: str | Path) -> None:
+    """Check that a pack has the model's size and classes.
+
+    Raises:
+        PackError: They differ.
+    """
+    size = int(pack.images.shape[-1])
+    if size != engine.size:
+        raise PackError(pack_path, "size", size, f"the model asks for {engine.size} pixels")
+    if list(pack.classes) != engine.classes:
+        fix = f"the model was trained on {engine.classes}"
+        raise PackError(pack_path, "classes", list(pack.classes), fix)
+
+
+def predict_pack(
+    engine: Engine, pack: Pack, source: str | Path, score_threshold: float = SCORE_THRESHOLD
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the COCO results of one image after the other.
+
+    Raises:
+        ArtifactError: The model gives figures that are not finite; names the image.
+    """
+    images = pack.images.numpy()
+    ids = pack.image_ids.numpy()
+    scales, pads, originals = (t.numpy() for t in (pack.scale, pack.pad, pack.original_size))
+    for start in range(0, len(images), BATCH):
+        chunk = images[start : start + BATCH].astype(np.float32) / np.float32(255)
+        boxes, scores = engine(chunk)
+        for row in range(len(chunk)):
+            n = start + row
+            if not (np.isfinite(boxes[row]).all() and np.isfinite(scores[row]).all()):
+                fix = "train again; the weights have diverged"
+                raise ArtifactError(source, f"output for image {ids[n]}", "not finite", fix)
+            kept, kept_scores, labels = nms(
+                boxes[row], scores[row], score_threshold, IOU_THRESHOLD, MAX_DETECTIONS
+            )
+            kept = to_original(kept, float(scales[n]), pads[n], originals[n])
+            yield coco_results(int(ids[n]), kept, kept_scores, labels)
+
+
+def to_original(
+    boxes: NDArray[Any], scale: float, pad: NDArray[Any], original_size: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Map boxes from pack pixels to original pixels and clip them to the image.
+
+    Args:
+        boxes: [K, 4], x0 y0 x1 y1 in pack pixels.
+        scale: Pack pixels an original pixel.
+        pad: [2], left and top padding, pack pixels.
+        original_size: [2], width and height, pixels.
+
+    Returns:
+        [K, 4], x0 y0 x1 y1 in original pixels.
+    """
+    shift, limit = np.tile(pad.astype(np.float64), 2), np.tile(original_size, 2)
+    return np.clip((boxes.astype(np.float64) - shift) / scale, 0.0, limit)
+
+
+def coco_results(
+    image_id: int, boxes: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any]
+) -> list[dict[str, Any]]:
+    """Write detections of one image as COCO results; boxes without area are left out."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    rows = np.concatenate([boxes[:, :2], sides], axis=1).round(3)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": int(label),
+            "bbox": [float(v) for v in row],
+            "score": round(float(score), 6),
+        }
+        for row, score, label in zip(rows, scores, labels, strict=True)
+        if row[2] > 0 and row[3] > 0
+    ]

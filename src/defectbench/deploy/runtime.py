@@ -1,0 +1,143 @@
+"""Engines: what runs an artifact. Kept free of torch, so that its memory is the engine's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ..base.errors import ArtifactError, ConfigError
+
+PAD_VALUE = 114
+
+Images = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """What every engine offers to prediction and timing.
+
+    Attributes:
+        name: The engine's name, also the file name of its latency record.
+        classes: Class names in the order of the score columns.
+        size: Side of the square input, pixels.
+        metadata: The artifact's metadata, as text.
+    """
+
+    name: str
+    classes: list[str]
+    size: int
+    metadata: dict[str, str]
+
+    def __call__(self, images: Images) -> tuple[Images, Images]:
+        """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
+        ...
+
+
+class OnnxDetector:
+    """An artifact run by onnxruntime on the processor.
+
+    Args:
+        path: The model file.
+        threads: Threads within one operator.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's metadata.
+
+    Example:
+        >>> detector = OnnxDetector("model.onnx")  # doctest: +SKIP
+        >>> boxes, scores = detector(np.zeros((1, 3, 192, 192), np.float32))  # doctest: +SKIP
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        self.path = Path(path)
+        self.session = make_session(self.path, threads)
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        names = [out.name for out in self.session.get_outputs()]
+        if names != ["boxes", "scores"] or not {"names", "size"} <= set(self.metadata):
+            fix = "export it with deploy.export, or adapt it to the artifact signature"
+            raise ArtifactError(path, "outputs and metadata", [names, list(self.metadata)], fix)
+        self.classes: list[str] = json.loads(self.metadata["names"])
+        self.size = int(self.metadata["size"])
+
+    def __call__(self, images: Images) -> tuple[Images, Images]:
+        """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
+        boxes, scores = self.session.run(["boxes", "scores"], {"images": images})
+        return np.asarray(boxes), np.asarray(scores)
+
+
+ENGINES = {OnnxDetector.name: OnnxDetector}
+
+
+def load_engine(name: str, path: str | Path, threads: int) -> Engine:
+    """Load an artifact into the engine of that name.
+
+    Raises:
+        ConfigError: There is no such engine.
+        ArtifactError: The engine cannot load the file.
+    """
+    if name not in ENGINES:
+        raise ConfigError(path, "engine", name, f"name one of {', '.join(ENGINES)}")
+    return ENGINES[name](path, threads)
+
+
+def make_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Open an onnxruntime session on the processor.
+
+    Raises:
+        ArtifactError: The file is missing or onnxruntime refuses it.
+    """
+    if not path.is_file():
+        raise ArtifactError(path, "file", "nothing", "run the method's rule first")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no public root
+        first = str(error).strip().splitlines()[0]
+        raise ArtifactError(path, "content", first, "export the model again") from error
+
+
+def letterbox_geometry(width: int, height: int, size: int) -> tuple[float, int, int, int, int]:
+    """Where an image lies in a square input.
+
+    Returns:
+        Scale, left and top padding, and width and height of the scaled image, pixels.
+    """
+    scale = min(size / width, size / height)
+    inner_w, inner_h = round(width * scale), round(height * scale)
+    return scale, (size - inner_w) // 2, (size - inner_h) // 2, inner_w, inner_h
+
+
+def prepare(image: NDArray[np.uint8], size: int) -> Images:
+    """Make one decoded image ready for the network.
+
+    Args:
+        image: [H, W, 3] RGB.
+        size: Side of the square input, pixels.
+
+    Returns:
+        [1, 3, size, size], 0..1, the image scaled to fit and padded with grey.
+    """
+    height, width = image.shape[:2]
+    _, left, top, inner_w, inner_h = letterbox_geometry(width, height, size)
+    if (inner_w, inner_h) != (width, height):
+        image = np.asarray(
+            cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR), np.uint8
+        )
+    square = image
+    if (inner_w, inner_h) != (size, size):
+        square = np.full((size, size, 3), PAD_VALUE, np.uint8)
+        square[top : top + inner_h, left : left + inner_w] = image
+    chw = np.empty((1, 3, size, size), np.float32)
+    np.multiply(square.transpose(2, 0, 1), np.float32(1 / 255), out=chw[0], casting="unsafe")
+    return chw
