@@ -1,0 +1,163 @@
+"""Accuracy of a cell: one record from predictions, truth and groups."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path, PurePath
+from typing import Any
+
+from ..base.errors import MeasurementError
+from ..base.files import read_json
+from ..base.records import write_record
+from .bootstrap import match
+from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
+from .operating_point import OVERKILL_RATE, escape_at_overkill
+from .statistics import CONFIDENCE, RESAMPLES, Interval, bootstrap_precision
+
+_COPY = re.compile(r"__aug\d+$")
+
+SETTINGS = {
+    "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
+    "max_detections_per_image_and_class": MAX_DETECTIONS,
+    "sizes_px2": {"small": [0, 32**2], "medium": [32**2, 96**2], "large": [96**2, None]},
+    "interval": "percentile bootstrap over groups",
+    "confidence": CONFIDENCE,
+    "resamples": RESAMPLES,
+    "overkill_rate": OVERKILL_RATE,
+    "escape": "threshold set on the scored images; definitions in measure/operating_point.py",
+}
+
+
+def evaluate(
+    annotations: str | Path,
+    predictions: str | Path,
+    images: str | Path,
+    groups: str | Path,
+    out: str | Path,
+) -> dict[str, Any]:
+    """Score predictions on the listed images and write the accuracy record.
+
+    Args:
+        annotations: COCO annotations of the dataset (of the protocol, for ``paper``).
+        predictions: COCO results in original pixels.
+        images: The list of the part: one file name a line.
+        groups: ``groups.csv`` of the dataset; offline copies follow their source image.
+        out: The record to make.
+
+    Returns:
+        The record. ``map50``, ``map50_95`` and ``map75`` come with ``_low`` and ``_high``, the
+        ends of the 95 % interval over ``n_groups`` groups; what does not exist is null.
+
+    Raises:
+        MeasurementError: The files do not belong together.
+    """
+    start = time.perf_counter()
+    truth = restrict(read_json(annotations), _lines(images), images)
+    results = read_results(predictions)
+    check_results(results, truth, predictions)
+    members = groups_of(truth, groups)
+    scores = score(truth, results)
+    intervals = bootstrap_precision(match(truth, results), members)
+    figures = {
+        **_summary(scores, intervals),
+        "n_images": len(truth["images"]),
+        "n_boxes": len(truth["annotations"]),
+        "n_groups": len(set(members)),
+        "n_detections": len(results),
+        "per_class": _per_class(scores, truth),
+        "escape": asdict(escape_at_overkill(truth, results)),
+    }
+    inputs = {
+        "annotations": annotations,
+        "predictions": predictions,
+        "images": images,
+        "groups": groups,
+    }
+    seconds = time.perf_counter() - start
+    return write_record(out, "accuracy", figures, inputs, seconds, {"settings": SETTINGS})
+
+
+def read_results(path: str | Path) -> list[dict[str, Any]]:
+    """Read a COCO result list.
+
+    Raises:
+        MeasurementError: The file holds something else.
+    """
+    results = read_json(path)
+    needed = {"image_id", "category_id", "bbox", "score"}
+    if not isinstance(results, list):
+        fix = "write a COCO result list"
+        raise MeasurementError(path, "content", type(results).__name__, fix)
+    for number, row in enumerate(results):
+        if not isinstance(row, dict) or not needed <= set(row):
+            fix = f"each result has {sorted(needed)}"
+            raise MeasurementError(path, f"result {number}", row, fix)
+    return results
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        lines = Path(path).read_text().split("\n")
+    except FileNotFoundError as error:
+        raise MeasurementError(path, "file", "nothing", "split the dataset first") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
+    """The group of each image, in the order of ascending image ids.
+
+    Offline copies ``<stem>__aug<k>`` belong to the group of ``<stem>``.
+
+    Raises:
+        MeasurementError: An image has no group.
+    """
+    with Path(groups).open(newline="") as handle:
+        known = {PurePath(row["file_name"]).stem: row["group"] for row in csv.DictReader(handle)}
+    members = []
+    for image in sorted(truth["images"], key=lambda entry: entry["id"]):
+        stem = _COPY.sub("", PurePath(image["file_name"]).stem)
+        if stem not in known:
+            fix = "group the dataset again; every image needs a group"
+            raise MeasurementError(groups, "group", image["file_name"], fix)
+        members.append(known[stem])
+    return members
+
+
+def _summary(scores: Scores, intervals: dict[str, Interval]) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for name, value in (
+        ("map50", scores.map50),
+        ("map50_95", scores.map50_95),
+        ("map75", scores.map75),
+    ):
+        interval = intervals[name]
+        if not math.isclose(interval.estimate, value, abs_tol=1e-9):
+            fix = "report this: evaluator and bootstrap must agree on the data as they are"
+            raise MeasurementError("accuracy", name, [value, interval.estimate], fix)
+        figures |= {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    figures |= {f"map_{size}": _known(scores.map_of_size(size)) for size in SIZES}
+    return figures | {"recall_100": _known(scores.recall_100)}
+
+
+def _per_class(scores: Scores, truth: dict[str, Any]) -> dict[str, dict[str, float | int | None]]:
+    order = sorted(category["id"] for category in truth["categories"])
+    boxes = Counter(box["category_id"] for box in truth["annotations"])
+    return {
+        name: {
+            "ap50": _known(scores.precision[0, k]),
+            "ap75": _known(scores.precision[5, k]),
+            "ap50_95": _known(scores.precision[:, k].mean()),
+            "recall_100": _known(scores.recall[:, k].mean()),
+            "n_boxes": boxes[order[k]],
+        }
+        for k, name in enumerate(scores.classes)
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,285 @@
+"""Complexity of the deployed file: parameters, multiply-adds, size on disk, memory.
+
+One multiply-add is one MAC; FLOPs = 2 x MACs. Counted are convolutions and matrix products of the
+deployed graph at its own size and batch 1, without bias, normalisation, activation and resizing.
+Two counters that share nothing must agree: ours multiplies declared output shapes by kernel
+volumes; the second one runs the graph and reads the shapes that really occur.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.inliner
+from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+from ..base.errors import MeasurementError, ProgramError
+from ..base.records import write_record
+from ..deploy.artifact import load_model, validate_artifact
+from ..deploy.runtime import make_session
+
+TOLERANCE = 0.01
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+PRODUCTS = ("MatMul", "Gemm")
+UNCOUNTED = frozenset(
+    ["Attention", "ConvInteger", "DeformConv", "Einsum", "GRU", "LSTM", "MatMulInteger"]
+    + ["QLinearConv", "QLinearMatMul", "RNN"]
+)
+SETTINGS = {
+    "mac": "one multiply-add",
+    "flop": "gflops = 2 x macs_g",
+    "counted": "convolutions and matrix products of the deployed graph, batch 1",
+    "not_counted": "bias, normalisation, activation, pooling, resizing, element-wise products",
+    "memory": "peak resident set of a fresh process: load, one image, one thread",
+}
+# Which inputs of an operator hold learnt weights.
+WEIGHT_INPUTS = {
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (0, 1, 2),
+    "MatMul": (0, 1),
+    "PRelu": (1,),
+    "BatchNormalization": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "GroupNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+}
+
+Shapes = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Multiply-adds of one graph at batch 1.
+
+    Attributes:
+        convolutions: MACs of convolutions.
+        products: MACs of matrix products.
+    """
+
+    convolutions: int
+    products: int
+
+    @property
+    def total(self) -> int:
+        """MACs of both."""
+        return self.convolutions + self.products
+
+
+def declared_macs(model: onnx.ModelProto, size: int, source: str | Path = "model") -> Counts:
+    """Count MACs from inferred shapes: output elements x kernel volume x input channels a group.
+
+    Args:
+        model: The graph.
+        size: Side of the square input, pixels.
+        source: The file to name in errors.
+
+    Raises:
+        MeasurementError: A shape cannot be inferred, so something would be left out.
+    """
+    shapes = _inferred_shapes(_with_batch_one(model, size))
+    totals: dict[str, int] = dict.fromkeys((*CONVOLUTIONS, *PRODUCTS), 0)
+    for node in _counted_nodes(model.graph, source):
+        first, second = (_shape(shapes, name, node, source) for name in node.input[:2])
+        out = _shape(shapes, node.output[0], node, source)
+        if node.op_type == "Conv":
+            macs = int(np.prod(out)) * int(np.prod(second[1:]))
+        elif node.op_type == "ConvTranspose":
+            macs = int(np.prod(first)) * int(np.prod(second[1:]))
+        else:
+            macs = int(np.prod(out)) * first[0 if _flag(node, "transA") else -1]
+        totals[node.op_type] += macs
+    return Counts(sum(totals[op] for op in CONVOLUTIONS), sum(totals[op] for op in PRODUCTS))
+
+
+def executed_macs(model: onnx.ModelProto, size: int, path: Path) -> Counts:
+    """Count MACs from shapes that occur in a run: weight elements x positions they visit.
+
+    Args:
+        model: The graph.
+        size: Side of the square input, pixels.
+        path: A free file name for the graph with all shapes as outputs.
+    """
+    probed, nodes = onnx.ModelProto(), list(_counted_nodes(model.graph, path))
+    probed.CopyFrom(model)
+    names = list(
+        dict.fromkeys(name for node in nodes for name in (*node.input[:2], node.output[0]))
+    )
+    del probed.graph.output[:]
+    for number, name in enumerate(names):
+        probed.graph.node.append(helper.make_node("Shape", [name], [f"shape_of_{number}"]))
+        value = helper.make_tensor_value_info(f"shape_of_{number}", TensorProto.INT64, None)
+        probed.graph.output.append(value)
+    path.write_bytes(probed.SerializeToString())
+    images = np.zeros((1, 3, size, size), np.float32)
+    seen = make_session(path, 1).run(None, {"images": images})
+    shapes = {name: [int(v) for v in np.asarray(s)] for name, s in zip(names, seen, strict=True)}
+    convolutions = products = 0
+    for node in nodes:
+        first, second, out = (shapes[n] for n in (node.input[0], node.input[1], node.output[0]))
+        if node.op_type in PRODUCTS:
+            depth = second[-1] if _flag(node, "transB") or len(second) == 1 else second[-2]
+            products += int(np.prod(out)) * depth
+        else:
+            grid = out if node.op_type == "Conv" else first
+            convolutions += int(np.prod(second)) * int(np.prod(grid[2:])) * grid[0]
+    return Counts(convolutions, products)
+
+
+def count_params(model: onnx.ModelProto) -> int:
+    """Number of learnt values: weights and biases of weighted operators.
+
+    A bias added behind a matrix product counts. Constants of the decoding do not: grids and strides
+    feed no weighted operator, and the ramp 0, 1, 2, ... that integrates a distribution is known.
+    """
+    constants = _constants(model.graph)
+    products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
+    used: set[str] = set()
+    for node in model.graph.node:
+        used |= {node.input[n] for n in WEIGHT_INPUTS.get(node.op_type, ()) if n < len(node.input)}
+        if node.op_type == "Add" and products & set(node.input):
+            used |= {name for name in node.input if name in constants and constants[name].ndim == 1}
+    learnt = [constants[name] for name in used & set(constants)]
+    return sum(values.size for values in learnt if not _is_ramp(values))
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        for a in node.attribute:
+            if node.op_type == "Constant" and a.name == "value":
+                values[node.output[0]] = numpy_helper.to_array(a.t)
+    return values
+
+
+def _is_ramp(values: np.ndarray) -> bool:
+    return values.size > 2 and np.array_equal(values.ravel(), np.arange(values.size))
+
+
+def _counted_nodes(graph: onnx.GraphProto, source: str | Path) -> Iterator[NodeProto]:
+    for node in graph.node:
+        if node.op_type in UNCOUNTED or any(a.HasField("g") for a in node.attribute):
+            fix = "teach measure.complexity to count this operator first"
+            raise MeasurementError(source, f"operator {node.name}", node.op_type, fix)
+        if node.op_type in (*CONVOLUTIONS, *PRODUCTS):
+            yield node
+
+
+def _with_batch_one(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    shape = fixed.graph.input[0].type.tensor_type.shape
+    for dim, value in zip(shape.dim, (1, 3, size, size), strict=True):
+        dim.dim_value = value
+    del fixed.graph.value_info[:]
+    for out in fixed.graph.output:
+        out.type.tensor_type.ClearField("shape")
+    return fixed
+
+
+def _inferred_shapes(model: onnx.ModelProto) -> Shapes:
+    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    shapes: Shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        for a in node.attribute:
+            if node.op_type == "Constant" and a.name == "value":
+                shapes[node.output[0]] = list(a.t.dims)
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if all(dim.HasField("dim_value") for dim in dims):
+            shapes[value.name] = [dim.dim_value for dim in dims]
+    return shapes
+
+
+def _shape(shapes: Shapes, name: str, node: NodeProto, source: str | Path) -> list[int]:
+    if name not in shapes:
+        fix = "export with shapes that depend on nothing but the batch"
+        raise MeasurementError(source, f"shape of {name} at {node.op_type}", None, fix)
+    return shapes[name]
+
+
+def _flag(node: NodeProto, name: str) -> bool:
+    return any(a.name == name and a.i for a in node.attribute)
+
+
+def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
+    """Peak resident memory of a fresh process that loads the file and runs one image.
+
+    Returns:
+        ``peak_rss_mib`` of the whole process and ``peak_rss_model_mib``, its part above the same
+        process before it loads the file.
+
+    Raises:
+        ProgramError: The process failed.
+    """
+    command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ProgramError(path, "memory worker", last, "run the model by itself to see why")
+    before, after = json.loads(run.stdout)
+    return {"peak_rss_mib": round(after, 1), "peak_rss_model_mib": round(after - before, 1)}
+
+
+def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
+    """Count a deployed file and write the complexity record.
+
+    Args:
+        model_path: A detector artifact.
+        out: The record to make: ``params_m``, ``macs_g``, ``gflops`` (2 x MACs), ``macs_conv_g``,
+            ``macs_matmul_g``, all at ``size_px``; ``size_mib``, ``peak_rss_mib``.
+
+    Raises:
+        ArtifactError: The file breaks the artifact signature.
+        MeasurementError: Two counters differ by more than 1 %.
+    """
+    start, path = time.perf_counter(), Path(model_path)
+    model = onnx.inliner.inline_local_functions(load_model(path))
+    info = validate_artifact(path, model)
+    declared = declared_macs(model, info.size, path)
+    params = count_params(model)
+    with tempfile.TemporaryDirectory() as folder:
+        executed = executed_macs(model, info.size, Path(folder) / "probed.onnx")
+    checks = {"executed_macs": executed.total, "executed_conv_macs": executed.convolutions}
+    cross_check(path, "macs", declared.total, {"executed shapes": executed.total})
+    for name, mine in (("macs_fvcore", declared.total), ("params_torch", params)):
+        if name in info.metadata:
+            checks[name] = int(info.metadata[name])
+            cross_check(path, name, mine, {"the torch module": checks[name]})
+    figures = {
+        "size_px": info.size,
+        "params": params,
+        "params_m": params / 1e6,
+        "macs": declared.total,
+        "macs_g": declared.total / 1e9,
+        "gflops": 2 * declared.total / 1e9,
+        "macs_conv_g": declared.convolutions / 1e9,
+        "macs_matmul_g": declared.products / 1e9,
+        "size_mib": path.stat().st_size / 2**20,
+        **peak_memory(path),
+    }
+    seconds = time.perf_counter() - start
+    extra = {"settings": SETTINGS, "cross_checks": checks}
+    return write_record(out, "complexity", figures, {"model": path}, seconds, extra)
+
+
+def cross_check(path: Path, name: str, mine: int, others: dict[str, int]) -> None:
+    """Compare a count with those of other counters.
+
+    Raises:
+        MeasurementError: One differs by more than 1 %.
+    """
+    for counter, value in others.items():
+        if abs(value - mine) > TOLERANCE * max(mine, 1):
+            fix = f"{counter} counts {value}; find the operator that one of them misses"
+            raise MeasurementError(path, name, mine, fix)

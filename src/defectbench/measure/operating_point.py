@@ -1,0 +1,181 @@
+"""Where a detector works: thresholds, and what a plant pays for them.
+
+*Overkill*: a good part is rejected. Counted by image: the share of images with a false alarm, a
+detection above the threshold that touches no true box. Over the defect-free images where there are
+at least 20 of them, else over all images. *Escape*: a defect passes. Counted by image: the share of
+defective images in which no detection above the threshold touches a true box; and by defect: the
+share of true boxes that none touches. To touch is to overlap at IoU 0.1 or more, of any class: the
+part is rejected all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.records import write_record
+from ..data.pack import Pack, load_pack
+from ..deploy.predict import check_pack_fits, coco_results, predict_pack, to_original
+from ..deploy.runtime import OnnxDetector
+from .bootstrap import Matches, match, pairwise_iou
+
+TOUCH_IOU = 0.1
+OVERKILL_RATE = 0.05
+LEAST_DEFECT_FREE = 20
+DEFAULT_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class EscapeRate:
+    """Escape at a fixed overkill rate.
+
+    Attributes:
+        overkill_rate: Largest share of images with a false alarm that was allowed.
+        overkill_base: ``defect_free_images`` or ``all_images``.
+        n_overkill_base: Number of those images.
+        threshold: Detections must score above it; found on the scored images themselves.
+        escape_rate_images: Share of defective images that pass; None without any.
+        escape_rate_boxes: Share of true boxes that pass; None without any.
+        n_defective_images: Number of images with a true box.
+    """
+
+    overkill_rate: float
+    overkill_base: str
+    n_overkill_base: int
+    threshold: float
+    escape_rate_images: float | None
+    escape_rate_boxes: float | None
+    n_defective_images: int
+
+
+def escape_at_overkill(
+    truth: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+    overkill_rate: float = OVERKILL_RATE,
+) -> EscapeRate:
+    """Escape rate at the lowest threshold that keeps the overkill rate.
+
+    Args:
+        truth: COCO annotations of the scored images.
+        results: COCO results.
+        overkill_rate: Share of images that may show a false alarm.
+    """
+    touched, alarms = [], []
+    for image in truth["images"]:
+        true = _boxes(truth["annotations"], image["id"])
+        found = [row for row in results if row["image_id"] == image["id"]]
+        best, alarm = _touch(true, _boxes(found, image["id"]), [row["score"] for row in found])
+        touched.append(best)
+        alarms.append(alarm)
+    defective = np.array([len(best) > 0 for best in touched])
+    defect_free = int((~defective).sum())
+    on_good = defect_free >= LEAST_DEFECT_FREE
+    base = np.array(alarms)[~defective] if on_good else np.array(alarms)
+    threshold = _threshold(base, overkill_rate)
+    bad = [best for best in touched if len(best)]
+    missed = np.concatenate(bad) <= threshold if bad else np.zeros(0, dtype=bool)
+    return EscapeRate(
+        overkill_rate=overkill_rate,
+        overkill_base="defect_free_images" if on_good else "all_images",
+        n_overkill_base=len(base),
+        threshold=threshold,
+        escape_rate_images=float(np.mean([best.max() <= threshold for best in bad]))
+        if bad
+        else None,
+        escape_rate_boxes=float(missed.mean()) if bad else None,
+        n_defective_images=len(bad),
+    )
+
+
+def _boxes(rows: Sequence[Mapping[str, Any]], image_id: int) -> NDArray[np.float64]:
+    kept = [row["bbox"] for row in rows if row["image_id"] == image_id]
+    return np.array(kept, dtype=np.float64).reshape(-1, 4)
+
+
+def _touch(
+    true: NDArray[np.float64], found: NDArray[np.float64], scores: Sequence[float]
+) -> tuple[NDArray[np.float64], float]:
+    """Best score that touches each true box, and best score that touches none; 0 where none."""
+    touches = pairwise_iou(found, true) >= TOUCH_IOU
+    ranked = np.asarray(scores, dtype=np.float64)
+    best = np.where(touches, ranked[:, None], 0.0).max(axis=0, initial=0.0)
+    false_alarm = ranked[~touches.any(axis=1)].max(initial=0.0)
+    return best, float(false_alarm)
+
+
+def _threshold(alarms: NDArray[np.float64], rate: float) -> float:
+    allowed = int(np.floor(rate * len(alarms) + 1e-9))
+    ranked = np.sort(alarms)[::-1]
+    return float(ranked[allowed]) if allowed < len(ranked) else 0.0
+
+
+def best_f1_threshold(matches: Matches) -> tuple[float, float]:
+    """The threshold with the best F1 at IoU 0.5 over all classes, and that F1.
+
+    Detections must score above it. Without any hit it is the default of 0.25.
+    """
+    scores = np.concatenate([one.score for one in matches.classes])
+    hits = np.concatenate([one.hit[0] for one in matches.classes])
+    true = sum(int(one.true_boxes.sum()) for one in matches.classes)
+    if not hits.any():
+        return DEFAULT_THRESHOLD, 0.0
+    order = np.argsort(-scores, kind="stable")
+    ranked, found = scores[order], np.cumsum(hits[order])
+    f1 = 2 * found / (np.arange(1, len(ranked) + 1) + true)
+    last_of_score = np.append(ranked[1:] < ranked[:-1], True)
+    best = int(np.argmax(np.where(last_of_score, f1, -1.0)))
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2), float(f1[best])
+
+
+def pack_truth(pack: Pack) -> dict[str, Any]:
+    """COCO annotations of a pack's images, in original pixels."""
+    images, annotations = [], []
+    for n, image_id in enumerate(pack.image_ids.tolist()):
+        labels = pack.labels[n].numpy()
+        width, height = pack.original_size[n].tolist()
+        images.append(
+            {"id": image_id, "file_name": str(image_id), "width": width, "height": height}
+        )
+        boxes = to_original(
+            pack.boxes[n].numpy()[labels >= 0],
+            float(pack.scale[n]),
+            pack.pad[n].numpy(),
+            pack.original_size[n].numpy(),
+        )
+        rows = coco_results(image_id, boxes, np.ones(len(boxes)), labels[labels >= 0])
+        for row in rows:
+            area = row["bbox"][2] * row["bbox"][3]
+            annotations.append({**row, "id": len(annotations) + 1, "area": area, "iscrowd": 0})
+    categories = [{"id": n, "name": name} for n, name in enumerate(pack.classes)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def choose_operating_point(
+    model_path: str | Path, val_pack: str | Path, out: str | Path, threads: int = 1
+) -> dict[str, Any]:
+    """Choose the deployment threshold of a model on the validation part and record it.
+
+    Args:
+        model_path: A detector artifact.
+        val_pack: The pack of the validation part, at the model's size.
+        out: The record to make; its ``threshold`` has the best F1 at IoU 0.5.
+        threads: Threads of the engine.
+    """
+    engine, pack = OnnxDetector(model_path, threads), load_pack(Path(val_pack), verify=True)
+    check_pack_fits(engine, pack, val_pack)
+    results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+    truth = pack_truth(pack)
+    threshold, f1 = best_f1_threshold(match(truth, results))
+    figures = {
+        "threshold": threshold,
+        "f1": f1,
+        "n_images": len(truth["images"]),
+        "on_validation": asdict(escape_at_overkill(truth, results)),
+    }
+    return write_record(out, "operating_point", figures, {"model": model_path, "val": val_pack})

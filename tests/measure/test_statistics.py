@@ -1,0 +1,86 @@
+"""Intervals cover, paired differences are told apart, seeds aggregate to Student's interval."""
+
+import math
+
+import numpy as np
+import pytest
+from cases import make_box, make_truth, random_case
+
+from defectbench.base.errors import MeasurementError
+from defectbench.measure.bootstrap import match
+from defectbench.measure.evaluator import score
+from defectbench.measure.statistics import (
+    aggregate_seeds,
+    bootstrap_precision,
+    compare,
+    percentile_interval,
+)
+
+
+def steel(images, found, seed=0):
+    """One box an image; each is found with the given probability."""
+    random = np.random.default_rng(seed)
+    truth = make_truth([[(0, [5, 5, 40, 40])] for _ in range(images)], classes=1)
+    hits = random.random(images) < found
+    results = [make_box(n + 1, 0, [5, 5, 40, 40], 0.9) for n in np.flatnonzero(hits)]
+    return truth, results
+
+
+def test_interval_contains_the_evaluators_figure():
+    truth, results = random_case(0, images=40)
+    groups = [str(n // 2) for n in range(40)]
+    intervals = bootstrap_precision(match(truth, results), groups, resamples=300)
+    for name, expected in (
+        ("map50", score(truth, results).map50),
+        ("map50_95", score(truth, results).map50_95),
+    ):
+        assert intervals[name].estimate == pytest.approx(expected, abs=1e-9)
+        assert intervals[name].low <= expected <= intervals[name].high
+        assert (intervals[name].n, intervals[name].unit) == (20, "groups")
+
+
+def test_larger_groups_widen_the_interval():
+    truth, results = random_case(1, images=60)
+    matches = match(truth, results)
+    width = {}
+    for size in (1, 12):
+        one = bootstrap_precision(matches, [str(n // size) for n in range(60)], 400)["map50"]
+        width[size] = one.high - one.low
+    assert width[12] != width[1]
+    certain = bootstrap_precision(matches, ["one"] * 60, 50)["map50"]
+    assert certain.low == certain.high == pytest.approx(certain.estimate)
+
+
+def test_clear_difference_is_seen_and_a_tie_is_not():
+    groups = [str(n) for n in range(80)]
+    truth, good = steel(80, 0.95)
+    poor = match(truth, steel(80, 0.4, seed=1)[1])
+    better = compare(match(truth, good), poor, groups, "map50", 400)
+    assert better.verdict == "first is better"
+    assert better.p_value < 0.01
+    assert compare(poor, match(truth, good), groups, "map50", 400).verdict == "second is better"
+    same = compare(match(truth, steel(80, 0.7, 2)[1]), match(truth, steel(80, 0.7, 3)[1]), groups)
+    assert same.verdict == "not distinguishable"
+    equal = compare(poor, poor, groups, "map50", 100)
+    assert (equal.difference.estimate, equal.p_value) == (0.0, 1.0)
+
+
+def test_methods_scored_on_other_images_are_refused():
+    one, two = (match(*steel(n, 0.5)) for n in (5, 6))
+    with pytest.raises(MeasurementError, match="compare on one test part"):
+        compare(one, two, ["a"] * 5)
+
+
+def test_seeds_by_hand():
+    found = aggregate_seeds([0.5, 0.6, 0.7])
+    reach = 4.302652729911275 * 0.1 / math.sqrt(3)
+    assert found.estimate == pytest.approx(0.6)
+    assert (found.low, found.high) == pytest.approx((0.6 - reach, 0.6 + reach))
+    assert math.isnan(aggregate_seeds([0.5]).low)
+    with pytest.raises(MeasurementError):
+        aggregate_seeds([])
+
+
+def test_interval_of_nothing_is_refused():
+    with pytest.raises(MeasurementError, match="only NaN"):
+        percentile_interval(np.array([np.nan]))
