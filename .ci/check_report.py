@@ -1,0 +1,66 @@
+"""Assert what the tables of the default study say. Usage: check_report.py results/report."""
+
+import csv
+import sys
+from pathlib import Path
+
+FLOOR_MAP50 = 0.5
+CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "control_label_jitter"}
+
+
+def rows(path):
+    """The rows of a CSV file, by method."""
+    with path.open(newline="") as handle:
+        return {row["method"]: row for row in csv.DictReader(handle)}
+
+
+def number(row, field):
+    """One figure of a row as a float."""
+    assert row[field] not in ("", "nan"), f"{row['method']}: {field} is empty"
+    return float(row[field])
+
+
+def check_method(row):
+    """A trained method: it has learnt, and each of its figures fits the others."""
+    name = row["method"]
+    assert FLOOR_MAP50 <= number(row, "map50") <= 1, f"{name}: map50 {row['map50']}"
+    assert 0 < number(row, "map50_95") < number(row, "map50"), name
+    assert number(row, "map50_low") <= number(row, "map50") <= number(row, "map50_high"), name
+    assert number(row, "gflops") == round(2 * number(row, "macs_g"), 9) or abs(
+        number(row, "gflops") / number(row, "macs_g") - 2
+    ) < 1e-3, f"{name}: gflops is not twice macs_g"
+    p50, p90, p99 = (number(row, f"latency_ms_{p}") for p in ("p50", "p90", "p99"))
+    assert 0 < p50 <= p90 <= p99, f"{name}: percentiles {p50} {p90} {p99}"
+    assert abs(number(row, "fps") * p50 / 1000 - 1) < 0.02, f"{name}: fps is not 1000 / p50"
+    assert number(row, "size_mib") * 2**20 >= 3.9 * number(row, "params_m") * 1e6, name
+    assert number(row, "train_s") > 0, name
+
+
+def check_controls(table):
+    """Floor and ceiling: what learns nothing scores nothing on a clean split, truth scores 1."""
+    assert number(table["control_oracle"], "map50") > 0.999
+    assert number(table["control_memoriser"], "map50") == 0
+    assert number(table["control_class_prior"], "map50") < 0.2
+    assert 0.5 < number(table["control_label_jitter"], "map50_95") < 1
+
+
+def main(folder):
+    """Check every file of the report."""
+    table = rows(folder / "comparison.csv")
+    methods = {path.parent.name for path in Path("models").glob("*/card.yaml")}
+    assert set(table) == methods | CONTROLS, f"rows {sorted(table)}"
+    for name in sorted(methods):
+        check_method(table[name])
+    check_controls(table)
+    golden = {"lidd_net": 0.6247, "nanodet_plus_m": 1.1692, "yolov8n_ultralytics": 3.0068}
+    for name, params_m in golden.items():
+        assert abs(number(table[name], "params_m") / params_m - 1) < 0.01, name
+    for name in ("comparison.md", "comparison.tex", "index.html"):
+        text = (folder / name).read_text()
+        assert all(method.split("_")[0] in text.lower() for method in methods), name
+    assert list((folder / "figures").glob("pareto*.png"))
+    assert list((folder / "gallery").glob("*.png"))
+    print(f"report: {len(table)} rows hold")
+
+
+main(Path(sys.argv[1]))

@@ -1,0 +1,262 @@
+"""Methods: a folder ``models/<name>/`` with a card, a recipe, the network and one rule."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError
+
+Span = tuple[float, float]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Claim(Strict):
+    """A number printed in a paper, kept apart from ours.
+
+    Attributes:
+        dataset: Dataset that it was measured on.
+        metric: Key of ours that it compares with, such as ``map50`` or ``macs_g``.
+        value: The printed value, in the unit of the key (scores in 0..1).
+        source: Where it is printed.
+        protocol: Protocol of ours that is nearest to the paper's.
+        size: Input side, pixels.
+        note: What must be known before it is compared.
+    """
+
+    dataset: str
+    metric: str
+    value: float
+    source: str
+    protocol: str = "paper"
+    size: int | None = None
+    note: str = ""
+
+
+class Golden(Strict):
+    """Counts that a test holds.
+
+    Attributes:
+        nc: Number of classes that they are for.
+        params: Parameters of the deployed network, batch norms kept.
+        params_training: Parameters of the network in training form, guides included.
+        macs_m: Multiply-adds of convolutions in millions, by input side.
+    """
+
+    nc: int = 6
+    params: int
+    params_training: int | None = None
+    macs_m: dict[int, float] = {}
+
+
+class MethodCard(Strict):
+    """What a method is (``card.yaml``).
+
+    Attributes:
+        name: Its folder's name.
+        title: Its name in tables.
+        family: ``engine`` (trained by the engine) or ``program`` (a program of its own).
+        task: What it solves.
+        paper: Citation.
+        licence: Licence of what is run.
+        reconstructed: What the paper leaves open and how it was settled.
+        golden: Counts that a test holds.
+        claims: Printed numbers.
+        prunable: Whether the compression track can narrow it.
+    """
+
+    name: str
+    title: str
+    family: Literal["engine", "program"]
+    task: Literal["detection"] = "detection"
+    paper: str
+    licence: str
+    reconstructed: list[str] = []
+    golden: Golden
+    claims: list[Claim] = []
+    prunable: bool = False
+
+
+class Optimizer(Strict):
+    """Optimiser settings; weight decay goes to everything unless norms and biases are spared."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = 0.9
+    betas: Span = (0.9, 0.999)
+    decay_norm_and_bias: bool = True
+
+
+class Schedule(Strict):
+    """Learning rate: linear warm-up over steps (at most a tenth of the run), then ``kind``."""
+
+    warmup_steps: int = 0
+    warmup_ratio: float = 1e-4
+    kind: Literal["cosine", "constant"] = "cosine"
+    min_lr_ratio: float = 0.0
+    per: Literal["epoch", "step"] = "epoch"
+
+
+class Ema(Strict):
+    """Average of weights and buffers: share of the new is (1-d) + d exp(-(1+t)/tau), d the decay."""
+
+    decay: float = 0.9998
+    tau: float = 2000.0
+
+
+class Augmentation(Strict):
+    """Random changes of a training batch; spans are drawn uniformly.
+
+    Attributes:
+        scale: Zoom about the centre.
+        stretch: Extra zoom of x and of y, independently.
+        translate: Largest shift of the centre, share of the side.
+        rotate_deg: Largest rotation, degrees.
+        flip_lr: Probability of a left-right flip.
+        flip_ud: Probability of an up-down flip.
+        brightness: Largest added brightness, of 1.
+        contrast: Factor.
+        saturation: Factor.
+        probability: Probability of each colour change.
+        noise_std: Standard deviation of Gaussian noise, of 1.
+        mosaic: Probability of a mosaic of four images.
+        close_epochs: Last epochs without mosaic.
+    """
+
+    scale: Span = (1.0, 1.0)
+    stretch: Span = (1.0, 1.0)
+    translate: float = 0.0
+    rotate_deg: float = 0.0
+    flip_lr: float = 0.0
+    flip_ud: float = 0.0
+    brightness: float = 0.0
+    contrast: Span = (1.0, 1.0)
+    saturation: Span = (1.0, 1.0)
+    probability: float = 0.5
+    noise_std: float = 0.0
+    mosaic: float = 0.0
+    close_epochs: int = 0
+
+
+class Recipe(Strict):
+    """How a method learns (``recipe.yaml``).
+
+    Attributes:
+        epochs: Passes over the training part.
+        batch: Images a step; the last incomplete batch is dropped.
+        size: Side of the input, pixels.
+        optimizer: Optimiser.
+        schedule: Learning rate.
+        grad_clip: Largest gradient norm.
+        ema: Weight average.
+        augmentation: Random changes.
+        validate_every: Epochs between validations; the best validated average is kept.
+        precision: ``float32``, or ``bfloat16`` for convolutions under autocast.
+        options: Arguments of the method's ``build``.
+    """
+
+    epochs: int = 300
+    batch: int = 32
+    size: int = 192
+    optimizer: Optimizer | None = None
+    schedule: Schedule = Schedule()
+    grad_clip: float | None = None
+    ema: Ema = Ema()
+    augmentation: Augmentation = Augmentation()
+    validate_every: int = 10
+    precision: Literal["float32", "bfloat16"] = "float32"
+    options: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A loaded method: its card, its recipe and, for the engine's, its module."""
+
+    card: MethodCard
+    recipe: Recipe
+    module: ModuleType | None
+    folder: Path
+
+
+def method_names(models_dir: str | Path = "models") -> list[str]:
+    """Names of all methods, sorted: the folders that hold a card."""
+    return sorted(path.parent.name for path in Path(models_dir).glob("*/card.yaml"))
+
+
+def load_card(folder: str | Path) -> MethodCard:
+    """Read ``card.yaml`` of a method's folder.
+
+    Raises:
+        ConfigError: It is missing, wrong, or names another method.
+    """
+    path = Path(folder) / "card.yaml"
+    card = _parse(path, MethodCard)
+    if card.name != Path(folder).name:
+        raise ConfigError(path, "name", card.name, f"write the folder's name, {Path(folder).name}")
+    return card
+
+
+def load_recipe(folder: str | Path) -> Recipe:
+    """Read ``recipe.yaml`` of a method's folder.
+
+    Raises:
+        ConfigError: It is missing or wrong.
+    """
+    return _parse(Path(folder) / "recipe.yaml", Recipe)
+
+
+def load_method(name: str, models_dir: str | Path = "models") -> Method:
+    """Load a method by name.
+
+    Raises:
+        ConfigError: There is no such folder, or its card, recipe or network is wrong.
+    """
+    folder = Path(models_dir) / name
+    if not (folder / "card.yaml").is_file():
+        known = ", ".join(method_names(models_dir)) or "no method at all"
+        raise ConfigError(folder, "method", name, f"name one of {known}")
+    card = load_card(folder)
+    module = _load_module(folder) if card.family == "engine" else None
+    return Method(card, load_recipe(folder), module, folder)
+
+
+def _load_module(folder: Path) -> ModuleType:
+    path = folder / f"{folder.name}.py"
+    spec = importlib.util.spec_from_file_location(f"defectbench_models.{folder.name}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(path, "file", "nothing", "write the network there, with build(nc)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "build", None)):
+        raise ConfigError(path, "build", None, "define build(nc) that returns a Detector")
+    return module
+
+
+_T = TypeVar("_T", bound=BaseModel)
+
+
+def _parse(path: Path, model: type[_T]) -> _T:
+    try:
+        return model.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError as error:
+        raise ConfigError(path, "file", "nothing", "write it; see CONTRIBUTING.md") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(path, "content", str(error), "mend the YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ConfigError(path, field, first.get("input"), first["msg"]) from error

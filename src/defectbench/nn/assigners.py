@@ -1,0 +1,89 @@
+"""Which prior learns which box: dynamic soft labels, vectorised over the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .boxes import EPS, pairwise_iou
+from .detector import Targets
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Result of an assigner.
+
+    Attributes:
+        positive: bool [B, P].
+        index: int64 [B, P], row of ``Targets`` that a positive prior learns; 0 elsewhere.
+        quality: float32 [B, P], IoU of the pair; 0 elsewhere.
+    """
+
+    positive: Tensor
+    index: Tensor
+    quality: Tensor
+
+
+@torch.no_grad()
+def dynamic_soft_labels(
+    logits: Tensor,
+    boxes: Tensor,
+    priors: Tensor,
+    targets: Targets,
+    top: int = 13,
+    iou_weight: float = 3.0,
+) -> Assignment:
+    """Assign priors as NanoDet-Plus does (DSLA).
+
+    Args:
+        logits: [B, P, C].
+        boxes: [B, P, 4] decoded, pixels.
+        priors: [P, 2] points, pixels.
+        targets: Truth of the batch.
+        top: How many IoUs are summed to say how many priors a box takes.
+        iou_weight: Weight of -ln IoU in the cost.
+    """
+    batch, count, _ = boxes.shape
+    if targets.boxes.shape[1] == 0:
+        empty = torch.zeros(batch, count, device=boxes.device)
+        return Assignment(empty.bool(), empty.long(), empty)
+    candidate = _inside_any(priors, targets)
+    iou = pairwise_iou(boxes, targets.boxes) * candidate.unsqueeze(-1)
+    allowed = candidate.unsqueeze(-1) & targets.valid.unsqueeze(1)
+    cost = _class_cost(logits, iou, targets) - iou_weight * (iou + EPS).log()
+    cost = cost.masked_fill(~allowed, torch.inf)
+    chosen = _cheapest(cost, iou * allowed, min(top, count))
+    claims = chosen.sum(-1)
+    best = cost.masked_fill(~chosen, torch.inf).argmin(-1)
+    positive = claims > 0
+    quality = iou.gather(-1, best.unsqueeze(-1)).squeeze(-1)
+    return Assignment(positive, best * positive, quality * positive)
+
+
+def _inside_any(priors: Tensor, targets: Targets) -> Tensor:
+    """bool [B, P]: priors strictly inside at least one box."""
+    points = priors.view(1, -1, 1, 2)
+    low, high = targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:]
+    inside = ((points > low) & (points < high)).all(-1)
+    return (inside & targets.valid.unsqueeze(1)).any(-1)
+
+
+def _class_cost(logits: Tensor, iou: Tensor, targets: Targets) -> Tensor:
+    """Soft-label cost [B, P, M]: sum over classes of BCE(z, y) |y - p|^2 with y = IoU at the class."""
+    zero = F.softplus(logits) * logits.sigmoid().square()
+    index = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, logits.shape[1], -1)
+    z = logits.gather(-1, index)
+    own = F.softplus(z) - z * iou
+    return zero.sum(-1, keepdim=True) - zero.gather(-1, index) + own * (iou - z.sigmoid()).square()
+
+
+def _cheapest(cost: Tensor, iou: Tensor, top: int) -> Tensor:
+    """bool [B, P, M]: each box takes its k cheapest priors, k from the sum of its best IoUs."""
+    k = iou.topk(top, dim=1).values.sum(1).int().clamp(min=1)
+    value, index = cost.topk(top, dim=1, largest=False)
+    rank = torch.arange(top, device=cost.device).view(1, -1, 1)
+    take = (rank < k.unsqueeze(1)) & value.isfinite()
+    return torch.zeros_like(cost, dtype=torch.bool).scatter_(1, index, take)

@@ -1,0 +1,107 @@
+"""The NanoDet-Plus head: towers, distribution decoding and its three losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .assigners import Assignment
+from .blocks import separable
+from .boxes import generalised_iou
+from .detector import Targets
+from .losses import distribution_focal, quality_focal
+
+PRIOR_BIAS = -4.595  # logit of a prior probability of 0.01
+
+
+class NanoDetPlusHead(nn.Module):
+    """Per level two separable 5x5 blocks and one 1x1 to class logits and box bins; nothing is shared.
+
+    Args:
+        nc: Number of classes.
+        width: Channels in.
+        levels: Number of levels.
+        reg_max: Highest bin of a side's distance, in strides.
+    """
+
+    def __init__(self, nc: int, width: int = 96, levels: int = 4, reg_max: int = 7) -> None:
+        super().__init__()
+        self.nc, self.bins = nc, reg_max + 1
+        self.towers = nn.ModuleList(
+            nn.Sequential(separable(width, width, 5), separable(width, width, 5)) for _ in range(levels)
+        )
+        self.outputs = nn.ModuleList(
+            nn.Conv2d(width, nc + 4 * self.bins, 1) for _ in range(levels)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+                if module.bias is not None:
+                    nn.init.constant_(module.bias, PRIOR_BIAS)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Raw output [B, P, nc + 4 * bins], levels one after the other."""
+        maps = [
+            output(tower(x))
+            for tower, output, x in zip(self.towers, self.outputs, features, strict=True)
+        ]
+        return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
+
+
+def corner_priors(height: int, width: int, strides: Sequence[int]) -> Tensor:
+    """Priors [P, 3]: x, y of a cell's corner and its stride, pixels; maps are ceil(size / stride)."""
+    levels = []
+    for stride in strides:
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        points = torch.stack((x, y), -1).view(-1, 2) * stride
+        levels.append(F.pad(points.float(), (0, 1), value=float(stride)))
+    return torch.cat(levels)
+
+
+def decode_bins(bins: Tensor, priors: Tensor) -> Tensor:
+    """Boxes [B, P, 4] in pixels of bin logits [B, P, 4 * bins] (left, top, right, bottom)."""
+    b, p, d = bins.shape
+    grid = torch.arange(d // 4, dtype=bins.dtype, device=bins.device)
+    sides = (bins.view(b, p, 4, d // 4).softmax(-1) @ grid) * priors[:, 2:]
+    return torch.cat((priors[:, :2] - sides[..., :2], priors[:, :2] + sides[..., 2:]), -1)
+
+
+def nanodet_losses(
+    raw: Tensor,
+    boxes: Tensor,
+    nc: int,
+    priors: Tensor,
+    targets: Targets,
+    found: Assignment,
+) -> dict[str, Tensor]:
+    """QFL, GIoU (x2) and DFL (x0.25) of one head; box terms are weighted by the best class score.
+
+    Args:
+        raw: [B, P, nc + 4 * bins].
+        boxes: [B, P, 4], decoded from ``raw``, pixels.
+        nc: Number of classes.
+        priors: [P, 3].
+        targets: Truth.
+        found: Which prior learns which box.
+    """
+    logits, bins = raw[..., :nc], raw[..., nc:]
+    row = found.index.unsqueeze(-1)
+    labels = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
+    quality = torch.zeros_like(logits).scatter_(2, labels, found.quality.unsqueeze(-1))
+    positives = found.positive.sum().clamp(min=1)
+    qfl = quality_focal(logits, quality).sum() / positives
+    weight = logits.detach().sigmoid().amax(-1) * found.positive
+    total = weight.sum().clamp(min=1)
+    truth = targets.boxes.gather(1, row.expand(-1, -1, 4))
+    giou = (weight * (1 - generalised_iou(boxes, truth))).sum() / total
+    sides = torch.cat((priors[:, :2] - truth[..., :2], truth[..., 2:] - priors[:, :2]), -1)
+    size = bins.shape[-1] // 4
+    sides = (sides / priors[:, 2:]).clamp(0, size - 1 - 0.1)
+    dfl = distribution_focal(bins.unflatten(-1, (4, size)), sides).sum(-1)
+    dfl = (weight * dfl).sum() / (4 * total)
+    return {"qfl": qfl, "giou": 2 * giou, "dfl": 0.25 * dfl}

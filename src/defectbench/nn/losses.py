@@ -1,0 +1,37 @@
+"""Losses of the NanoDet family (Li et al., Generalized Focal Loss, NeurIPS 2020)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
+    """Quality focal loss with beta 2, one value per logit.
+
+    Args:
+        logits: Class logits, any shape.
+        quality: Target in 0..1, same shape: IoU at the true class, 0 elsewhere.
+    """
+    error = quality - logits.sigmoid()
+    return F.binary_cross_entropy_with_logits(logits, quality, reduction="none") * error * error
+
+
+def distribution_focal(logits: Tensor, distance: Tensor) -> Tensor:
+    """Distribution focal loss: cross-entropy to the two bins beside a distance.
+
+    Args:
+        logits: [..., bins].
+        distance: [...] in bins, within 0..bins - 1 (exclusive above).
+
+    Returns:
+        [...].
+    """
+    low = distance.floor()
+    share_high = distance - low
+    log_p = F.log_softmax(logits, -1)
+    index = low.long().unsqueeze(-1)
+    at_low = log_p.gather(-1, index).squeeze(-1)
+    at_high = log_p.gather(-1, index + 1).squeeze(-1)
+    return -(at_low * (1 - share_high) + at_high * share_high)

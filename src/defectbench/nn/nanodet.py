@@ -1,0 +1,140 @@
+"""The NanoDet-Plus frame: backbone, neck and head trained with an assign guide (RangiLyu, 2021)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from .assigners import Assignment, dynamic_soft_labels
+from .detector import Detector, Normalise, Targets
+from .fold import fold_all
+from .heads import NanoDetPlusHead, corner_priors, decode_bins, nanodet_losses
+
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class Guide(nn.Module):
+    """A training-only branch whose predictions say which prior learns which box."""
+
+    def forward(self, features: Sequence[Tensor], neck: Sequence[Tensor], detach: bool) -> Tensor:
+        """Raw output [B, P, nc + 4 * bins] from backbone features and neck outputs."""
+        raise TypeError(f"{type(self).__name__} lacks forward()")
+
+
+class NanoDetFamily(Detector):
+    """Backbone -> neck -> head, priors at cell corners, strides 8 to 64.
+
+    Args:
+        nc: Number of classes.
+        backbone: Three maps at strides 8, 16, 32.
+        neck: Four maps at strides 8, 16, 32, 64.
+        head: Raw output of the four maps.
+        guide: Training-only branch, or None: the head then guides itself.
+        assign_from: Whose predictions the assigner sees: ``guide``, ``main`` or ``mean`` of both.
+        detach_epoch: From this epoch on the guide no longer trains backbone and neck.
+    """
+
+    strides = (8, 16, 32, 64)
+
+    def __init__(
+        self,
+        nc: int,
+        backbone: nn.Module,
+        neck: nn.Module,
+        head: NanoDetPlusHead,
+        guide: Guide | None = None,
+        assign_from: str = "guide",
+        detach_epoch: int = 10,
+    ) -> None:
+        super().__init__()
+        self.nc = nc
+        self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
+        self.backbone, self.neck, self.head, self.guide = backbone, neck, head, guide
+        self.assign_from, self.detach_epoch = assign_from, detach_epoch
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.neck(self.backbone(self.normalise(images))))
+
+    def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
+        priors = self.priors(images)
+        features = self.backbone(self.normalise(images))
+        neck = self.neck(features)
+        raw = self.head(neck).float()
+        boxes = decode_bins(raw[..., self.nc :], priors)
+        if self.guide is None:
+            found = self._assign(raw, boxes, priors, targets)
+            parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
+            return {"loss": sum_of(parts), **parts}
+        guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
+        guide_boxes = decode_bins(guide[..., self.nc :], priors)
+        found = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
+        parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
+        aside = nanodet_losses(guide, guide_boxes, self.nc, priors, targets, found)
+        parts |= {f"guide_{name}": value for name, value in aside.items()}
+        return {"loss": sum_of(parts), **parts}
+
+    def priors(self, images: Tensor) -> Tensor:
+        """Priors [P, 3] for a batch of images: x, y, stride in pixels."""
+        height, width = images.shape[-2:]
+        return _cached_priors(height, width, self.strides).to(images.device)
+
+    def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        priors = corner_priors(height, width, self.strides).to(raw.device)
+        boxes = decode_bins(raw[..., self.nc :], priors)
+        x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+        return torch.stack((x, y), -1).flatten(2), raw[..., : self.nc].sigmoid()
+
+    def deploy(self) -> nn.Module:
+        guide, self.guide = self.guide, None
+        try:
+            bare = copy.deepcopy(self)
+        finally:
+            self.guide = guide
+        return Deployed(fold_all(bare))  # type: ignore[arg-type]
+
+    def _assign(self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
+        logits = raw[..., : self.nc].detach()
+        return dynamic_soft_labels(logits, boxes.detach(), priors[:, :2], targets)
+
+    def _guided(
+        self,
+        raw: Tensor,
+        boxes: Tensor,
+        guide: Tensor,
+        guide_boxes: Tensor,
+        priors: Tensor,
+        targets: Targets,
+    ) -> Assignment:
+        if self.assign_from == "main":
+            return self._assign(raw, boxes, priors, targets)
+        if self.assign_from == "mean":
+            p = (raw.detach().sigmoid() + guide.detach().sigmoid()) / 2
+            return self._assign(p.logit(eps=1e-6), (boxes + guide_boxes) / 2, priors, targets)
+        return self._assign(guide, guide_boxes, priors, targets)
+
+
+class Deployed(nn.Module):
+    """Images in, boxes and scores out."""
+
+    def __init__(self, detector: NanoDetFamily) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes [B, P, 4] in input pixels and scores [B, P, C]."""
+        raw = self.detector(images)
+        return self.detector.decode(raw, images.shape[-2], images.shape[-1])
+
+
+def sum_of(parts: dict[str, Tensor]) -> Tensor:
+    """Sum of the values as one tensor."""
+    return torch.stack(list(parts.values())).sum()
+
+
+@lru_cache(maxsize=32)
+def _cached_priors(height: int, width: int, strides: tuple[int, ...]) -> Tensor:
+    return corner_priors(height, width, strides)

@@ -1,0 +1,76 @@
+"""Ghost path-aggregation necks: GhostPAN (NanoDet-Plus) and, with another node, RepGhostPAN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import ConvBlock, separable
+
+
+class Ghost(nn.Module):
+    """Ghost module (Han et al., CVPR 2020): half the channels by 1x1, half by a cheap depthwise 3x3."""
+
+    def __init__(self, c_in: int, c_out: int, act: bool = True) -> None:
+        super().__init__()
+        half = c_out // 2
+        self.primary = ConvBlock(c_in, half, act=act)
+        self.cheap = ConvBlock(half, half, 3, groups=half, act=act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        primary = self.primary(x)
+        return torch.cat((primary, self.cheap(primary)), 1)
+
+
+class GhostBottleneck(nn.Module):
+    """Two ghost modules, what ``inner`` adds between them, and a depthwise 5x5 shortcut."""
+
+    def __init__(self, c_in: int, c_out: int, inner: Callable[[int], nn.Module] | None = None) -> None:
+        super().__init__()
+        self.expand = Ghost(c_in, c_out)
+        self.inner = inner(c_out) if inner else nn.Identity()
+        self.project = Ghost(c_out, c_out, act=False)
+        self.shortcut = nn.Sequential(
+            ConvBlock(c_in, c_in, 5, groups=c_in, act=False), ConvBlock(c_in, c_out, act=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(self.inner(self.expand(x))) + self.shortcut(x)
+
+
+class GhostPAN(nn.Module):
+    """Three levels in, four out (strides 8, 16, 32, 64), all of one width.
+
+    Args:
+        widths: Channels of the three inputs.
+        width: Channels of the outputs.
+        node: Builds a fusion node from (channels in, channels out).
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        width: int = 96,
+        node: Callable[[int, int], nn.Module] = GhostBottleneck,
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(ConvBlock(c, width) for c in widths)
+        self.top_down = nn.ModuleList(node(2 * width, width) for _ in widths[1:])
+        self.down = nn.ModuleList(separable(width, width, 5, 2) for _ in widths[1:])
+        self.bottom_up = nn.ModuleList(node(2 * width, width) for _ in widths[1:])
+        self.extra_in = separable(width, width, 5, 2)
+        self.extra_out = separable(width, width, 5, 2)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        reduced = [conv(x) for conv, x in zip(self.reduce, features, strict=True)]
+        tops = [reduced[-1]]
+        for node, lateral in zip(self.top_down, reduced[-2::-1], strict=True):
+            up = F.interpolate(tops[0], size=lateral.shape[-2:], mode="bilinear", align_corners=False)
+            tops.insert(0, node(torch.cat((up, lateral), 1)))
+        outs = [tops[0]]
+        for down, node, lateral in zip(self.down, self.bottom_up, tops[1:], strict=True):
+            outs.append(node(torch.cat((down(outs[-1]), lateral), 1)))
+        return [*outs, self.extra_in(reduced[-1]) + self.extra_out(outs[-1])]

@@ -1,0 +1,103 @@
+"""The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+LINKS = ("Snakefile", "workflow", "config", "datasets", "reports")
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A working copy whose models can be edited and whose results are its own."""
+    for name in LINKS:
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def snakemake(folder, *options):
+    command = [sys.executable, "-m", "snakemake", "--cores", "8", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def planned(folder, *options):
+    """Number of jobs by rule in a dry run."""
+    run = snakemake(folder, "--dry-run", "--quiet", "host", *options, "all")
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = (run.stdout + run.stderr).split("count", 1)[1].splitlines()
+    pairs = [line.split() for line in lines[2:]]
+    jobs = {}
+    for pair in pairs:
+        if len(pair) != 2 or not pair[1].isdigit():
+            break
+        jobs[pair[0]] = int(pair[1])
+    return jobs
+
+
+def test_default_study_plans_every_stage(checkout):
+    jobs = planned(checkout)
+    stages = {
+        "acquire_dataset": 1,
+        "convert_dataset": 1,
+        "find_overlaps": 1,
+        "group_images": 1,
+        "split_dataset": 1,
+        "certify_split": 1,
+        "train_lidd_net": 1,
+        "train_nanodet_plus_m": 1,
+        "train_yolov8n_ultralytics": 1,
+        "predict_control": 4,
+        "predict_test_part": 3,
+        "evaluate_accuracy": 7,
+        "count_complexity": 3,
+        "time_latency": 3,
+        "render_report": 1,
+        "all": 1,
+    }
+    assert {rule: jobs.get(rule) for rule in stages} == stages
+    assert "train_detector" not in jobs
+
+
+def test_neu_det_study_runs_the_paper_protocol_too(checkout):
+    jobs = planned(checkout, "--configfile", "config/neu-det.yaml")
+    assert jobs["augment_before_split"] == 1
+    assert jobs["split_dataset"] == 2
+    assert jobs["train_lidd_net"] == 2
+
+
+def test_a_folder_with_one_rule_adds_a_method(checkout):
+    old, new = checkout / "models" / "lidd_net", checkout / "models" / "my_net"
+    shutil.copytree(old, new)
+    (new / "lidd_net.py").rename(new / "my_net.py")
+    for name in ("method.smk", "card.yaml"):
+        (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
+    jobs = planned(checkout)
+    assert jobs["train_my_net"] == 1
+    assert jobs["predict_test_part"] == 4
+    assert jobs["evaluate_accuracy"] == 8
+
+
+def test_unknown_method_is_named(checkout):
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["blocks"][0]["methods"] = ["yolov99"]
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(checkout, "--dry-run", "--configfile", "mine.yaml", "all")
+    assert run.returncode != 0
+    assert "blocks.0.methods: got 'yolov99'; name one of lidd_net" in run.stdout + run.stderr
+
+
+def test_misspelt_field_is_named(checkout):
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["blocks"][0]["sedes"] = [1]
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(checkout, "--dry-run", "--configfile", "mine.yaml", "all")
+    assert run.returncode != 0
+    assert "blocks.0.sedes" in run.stdout + run.stderr
