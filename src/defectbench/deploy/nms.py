@@ -6,6 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP_K = 1000
+IOU_THRESHOLD = 0.6
+MAX_DETECTIONS = 100
+# Accuracy is scored with every box above this score; a factory works at a higher one.
+SCORING_THRESHOLD = 0.001
+DEPLOYMENT_THRESHOLD = 0.25
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.int64]
@@ -15,8 +20,8 @@ def nms(
     boxes: Floats,
     scores: Floats,
     score_threshold: float,
-    iou_threshold: float = 0.6,
-    max_detections: int = 100,
+    iou_threshold: float = IOU_THRESHOLD,
+    max_detections: int = MAX_DETECTIONS,
     class_aware: bool = True,
     top_k: int = TOP_K,
 ) -> tuple[Floats, Floats, Integers]:

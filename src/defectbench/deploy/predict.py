@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json
 from ..data.pack import Pack, load_pack
-from .nms import nms
+from .nms import SCORING_THRESHOLD, nms
 from .runtime import Engine, OnnxDetector
 
-SCORE_THRESHOLD = 0.001
-IOU_THRESHOLD = 0.6
-MAX_DETECTIONS = 100
 BATCH = 16
 
 
@@ -65,7 +62,7 @@ def check_pack_fits(engine: Engine, pack: Pack, pack_path: str | Path) -> None:
 
 
 def predict_pack(
-    engine: Engine, pack: Pack, source: str | Path, score_threshold: float = SCORE_THRESHOLD
+    engine: Engine, pack: Pack, source: str | Path, score_threshold: float = SCORING_THRESHOLD
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the COCO results of one image after the other.
 
@@ -83,9 +80,7 @@ def predict_pack(
             if not (np.isfinite(boxes[row]).all() and np.isfinite(scores[row]).all()):
                 fix = "train again; the weights have diverged"
                 raise ArtifactError(source, f"output for image {ids[n]}", "not finite", fix)
-            kept, kept_scores, labels = nms(
-                boxes[row], scores[row], score_threshold, IOU_THRESHOLD, MAX_DETECTIONS
-            )
+            kept, kept_scores, labels = nms(boxes[row], scores[row], score_threshold)
             kept = to_original(kept, float(scales[n]), pads[n], originals[n])
             yield coco_results(int(ids[n]), kept, kept_scores, labels)
 

@@ -32,8 +32,18 @@ TOLERANCE = 0.01
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 PRODUCTS = ("MatMul", "Gemm")
 UNCOUNTED = frozenset(
-    ["Attention", "ConvInteger", "DeformConv", "Einsum", "GRU", "LSTM", "MatMulInteger"]
-    + ["QLinearConv", "QLinearMatMul", "RNN"]
+    [
+        "Attention",
+        "ConvInteger",
+        "DeformConv",
+        "Einsum",
+        "GRU",
+        "LSTM",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "RNN",
+    ]
 )
 SETTINGS = {
     "mac": "one multiply-add",

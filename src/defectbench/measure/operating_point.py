@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..base.records import write_record
 from ..data.pack import Pack, load_pack
+from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from ..deploy.predict import check_pack_fits, coco_results, predict_pack, to_original
 from ..deploy.runtime import OnnxDetector
 from .bootstrap import Matches, match, pairwise_iou
@@ -27,7 +28,6 @@ from .bootstrap import Matches, match, pairwise_iou
 TOUCH_IOU = 0.1
 OVERKILL_RATE = 0.05
 LEAST_DEFECT_FREE = 20
-DEFAULT_THRESHOLD = 0.25
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def best_f1_threshold(matches: Matches) -> tuple[float, float]:
     hits = np.concatenate([one.hit[0] for one in matches.classes])
     true = sum(int(one.true_boxes.sum()) for one in matches.classes)
     if not hits.any():
-        return DEFAULT_THRESHOLD, 0.0
+        return DEPLOYMENT_THRESHOLD, 0.0
     order = np.argsort(-scores, kind="stable")
     ranked, found = scores[order], np.cumsum(hits[order])
     f1 = 2 * found / (np.arange(1, len(ranked) + 1) + true)

@@ -1,0 +1,211 @@
+"""Latency of a deployed file: several processes, three phases, an interval, and a verdict.
+
+Batch 1, real images, one clock. A reference model is timed between the calls. A row is *valid* only
+if its interval is narrow and the evidence shows neither foreign load nor throttling; the reasons
+against it stand in the record.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from ..base.errors import ProgramError
+from ..base.files import sha256_file
+from ..base.records import read_record, write_record
+from ..base.studies import LatencySettings
+from ..deploy.nms import DEPLOYMENT_THRESHOLD
+from .reference import write_reference
+
+PERCENTILES = (50, 90, 99)
+PHASES = ("pre", "forward", "post")
+IMAGES = 64
+RESAMPLES = 1000
+WIDEST_INTERVAL = 0.05
+MOST_FOREIGN_LOAD = 0.10
+MOST_DRIFT = 0.05
+
+Floats = NDArray[np.float64]
+
+
+def time_latency(
+    model_path: str | Path,
+    pack_path: str | Path,
+    out: str | Path,
+    settings: LatencySettings,
+    operating_point: str | Path | None = None,
+    engine: str = "onnxruntime",
+    burst_calls: int = 0,
+) -> dict[str, Any]:
+    """Time a model file on images of a pack and write the latency record.
+
+    Args:
+        model_path: A detector artifact: the file that accuracy was scored on.
+        pack_path: The pack of the test part, for its images.
+        out: The record to make.
+        settings: Processes, warm-up, calls, seconds and threads.
+        operating_point: Record with the threshold chosen on validation; 0.25 without it.
+        engine: What runs the file.
+        burst_calls: Calls of each process with 200 ms pauses; 0 leaves the burst regime out.
+
+    Returns:
+        The record: ``latency_ms_p50`` (end to end) with ``_low`` and ``_high``, ``_p90``, ``_p99``,
+        the same percentiles by phase, ``fps`` = 1000 / p50, ``ratio_to_reference``, ``valid``.
+
+    Raises:
+        ProgramError: A worker process failed.
+    """
+    start = time.perf_counter()
+    threshold = DEPLOYMENT_THRESHOLD
+    inputs = {"model": model_path, "pack": pack_path}
+    if operating_point is not None:
+        threshold = read_record(operating_point, "operating_point")["figures"]["threshold"]
+        inputs["operating_point"] = operating_point
+    asked = {
+        **settings.model_dump(),
+        "engine": engine,
+        "threshold": threshold,
+        "block": max(10, math.ceil(settings.calls / 10)),
+        "images": IMAGES,
+        "burst_calls": burst_calls,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder) / "reference.onnx"
+        write_reference(reference)
+        request = {"model": str(model_path), "pack": str(pack_path), "reference": str(reference)}
+        request |= asked
+        answers = [_run_worker(request, Path(folder)) for _ in range(settings.processes)]
+        asked["reference_sha256"] = sha256_file(reference)
+    figures = summarise(answers)
+    reasons = invalid_because(figures, answers)
+    evidence = [answer["evidence"] for answer in answers]
+    extra = {"settings": asked, "evidence": evidence, "regime": "stream: calls back to back"}
+    figures |= {"valid": not reasons, "invalid_because": reasons, "threads": settings.threads}
+    return write_record(out, "latency", figures, inputs, time.perf_counter() - start, extra)
+
+
+def _run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    asked, answer = folder / "request.json", folder / "answer.json"
+    asked.write_text(json.dumps(request))
+    threads = str(request["threads"])
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    command = [sys.executable, "-m", "defectbench.measure.latency_worker", str(asked), str(answer)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if run.returncode:
+        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        fix = "run defectbench predict on the same file to see why"
+        raise ProgramError(request["model"], "latency worker", last, fix)
+    return json.loads(answer.read_text())
+
+
+def summarise(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of all processes together, milliseconds."""
+    phases = np.concatenate([_phases(answer["stream"]) for answer in answers])
+    total = phases.sum(axis=1)
+    figures: dict[str, Any] = _percentiles("latency_ms", total)
+    for column, phase in enumerate(PHASES):
+        figures |= _percentiles(f"{phase}_ms", phases[:, column])
+    reference = np.concatenate([_reference(answer) for answer in answers])
+    p50s, ratios = resample(answers)
+    figures["latency_ms_p50_low"], figures["latency_ms_p50_high"] = _interval(p50s)
+    figures["fps"] = 1000 / figures["latency_ms_p50"]
+    figures["reference_ms_p50"] = float(np.median(reference))
+    figures["ratio_to_reference"] = figures["latency_ms_p50"] / figures["reference_ms_p50"]
+    figures["ratio_to_reference_low"], figures["ratio_to_reference_high"] = _interval(ratios)
+    scoring = np.concatenate([answer["post_at_scoring_threshold"] for answer in answers]) / 1e6
+    figures["post_ms_p50_at_score_0001"] = float(np.median(scoring))
+    paused = [_phases(answer["burst"]) for answer in answers if answer["burst"]["phases"]]
+    if paused:
+        figures |= _percentiles("burst_latency_ms", np.concatenate(paused).sum(axis=1))
+    counts = {"n_calls": len(total), "n_processes": len(answers), "n_images": answers[0]["images"]}
+    return figures | counts
+
+
+def _phases(samples: dict[str, Any]) -> Floats:
+    return np.asarray(samples["phases"], dtype=np.float64).reshape(-1, 3) / 1e6
+
+
+def _reference(answer: dict[str, Any]) -> Floats:
+    return np.asarray(answer["stream"]["reference"], dtype=np.float64) / 1e6
+
+
+def _percentiles(name: str, values: Floats) -> dict[str, float]:
+    found = np.percentile(values, PERCENTILES)
+    return {f"{name}_p{p}": float(v) for p, v in zip(PERCENTILES, found, strict=True)}
+
+
+def _interval(draws: Floats) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def resample(answers: list[dict[str, Any]], resamples: int = RESAMPLES) -> tuple[Floats, Floats]:
+    """Draw processes, then blocks within each, with replacement.
+
+    Returns:
+        [B] medians end to end, ms, and [B] their ratios to the reference model's median.
+    """
+    random = np.random.default_rng(0)
+    processes = [_blocks(answer) for answer in answers]
+    medians, ratios = np.empty(resamples), np.empty(resamples)
+    for draw in range(resamples):
+        calls, references = [], []
+        for process in random.integers(len(processes), size=len(processes)):
+            blocks = processes[process]
+            for block in random.integers(len(blocks), size=len(blocks)):
+                calls.append(blocks[block][0])
+                references.append(blocks[block][1])
+        medians[draw] = np.median(np.concatenate(calls))
+        ratios[draw] = medians[draw] / np.median(np.concatenate(references))
+    return medians, ratios
+
+
+def _blocks(answer: dict[str, Any]) -> list[tuple[Floats, Floats]]:
+    """Calls and reference calls of each block."""
+    stream = answer["stream"]
+    total = _phases(stream).sum(axis=1)
+    reference = _reference(answer)
+    call_block = np.asarray(stream["block"])
+    reference_block = np.asarray(stream["reference_block"])
+    names = np.unique(call_block)
+    return [(total[call_block == b], reference[reference_block == b]) for b in names]
+
+
+def invalid_because(figures: dict[str, Any], answers: list[dict[str, Any]]) -> list[str]:
+    """Reasons why a measurement does not count; none if it does."""
+    reasons = []
+    width = figures["latency_ms_p50_high"] - figures["latency_ms_p50_low"]
+    share = width / figures["latency_ms_p50"]
+    if share > WIDEST_INTERVAL:
+        reasons.append(f"interval is {share:.1%} of p50, over {WIDEST_INTERVAL:.0%}")
+    cores = psutil.cpu_count()
+    if cores is None:
+        reasons.append("evidence of foreign load is missing")
+    else:
+        foreign = max(answer["evidence"]["foreign_cores_busy"] for answer in answers) / cores
+        if foreign > MOST_FOREIGN_LOAD:
+            reasons.append(f"other programs used {foreign:.0%} of the processor")
+    drift = max(_drift(_reference(answer)) for answer in answers)
+    if drift > MOST_DRIFT:
+        reasons.append(f"the reference model slowed by {drift:.1%} within a process")
+    clocks = [[c for c in a["evidence"]["clock_mhz"] if c] for a in answers]
+    if any(seen and min(seen) < (1 - 2 * MOST_DRIFT) * seen[0] for seen in clocks):
+        reasons.append("the processor's clock fell by more than 10 %")
+    return reasons
+
+
+def _drift(reference: Floats) -> float:
+    """How much slower the second half of the reference calls is than the first."""
+    half = len(reference) // 2
+    return float(np.median(reference[half:]) / np.median(reference[:half]) - 1)
