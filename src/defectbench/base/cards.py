@@ -1,0 +1,126 @@
+"""Dataset cards: one YAML file in ``datasets/`` says all that the data stages need to know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """Where a dataset comes from.
+
+    Attributes:
+        kind: ``archive`` (fetched) or ``synthetic`` (made here).
+        home: Page of the publisher.
+        urls: Addresses of the archive, tried in order after a mirror.
+        sha256: Hash of the archive, where one byte-identical archive circulates.
+        manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip.
+        place_here: What a user without a working address can do.
+        seed: Seed of a synthetic set.
+    """
+
+    kind: Literal["archive", "synthetic"]
+    home: str = ""
+    urls: list[str] = []
+    sha256: str | None = None
+    manifest: str | None = None
+    place_here: str = ""
+    seed: int = 0
+
+
+class Layout(Strict):
+    """Folders of the raw data, found at any depth, and the format of the labels."""
+
+    images: str
+    labels: str
+    format: Literal["voc"] = "voc"
+
+
+class Expected(Strict):
+    """Registered counts after conversion; a difference stops it."""
+
+    images: int
+    boxes: int
+    duplicates: int = 0
+
+
+class DatasetCard(Strict):
+    """What a dataset is.
+
+    Attributes:
+        name: Name in studies and paths; the file's stem.
+        title: Name in tables.
+        task: What is to be solved.
+        surface: What is inspected.
+        classes: Canonical class names; their order is the category id.
+        aliases: Other spellings of a class.
+        drop: Label names that are dropped and listed.
+        source: Where it comes from.
+        layout: How it is laid out.
+        allow_empty: Whether an image may be free of defects.
+        expected: Registered counts.
+        licence: As its publisher states it.
+        cite: Works to cite.
+        folder: Folder of the card; set by the loader.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    title: str
+    task: Literal["detection"] = "detection"
+    surface: str
+    classes: list[str] = Field(min_length=1)
+    aliases: dict[str, str] = {}
+    drop: list[str] = []
+    source: Source
+    layout: Layout
+    allow_empty: bool = False
+    expected: Expected | None = None
+    licence: str
+    cite: list[str] = []
+    folder: Path = Path("datasets")
+
+    @model_validator(mode="after")
+    def _aliases_lead_to_classes(self) -> DatasetCard:
+        lost = [alias for alias, name in self.aliases.items() if name not in self.classes]
+        if lost or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"each class once and each alias to a class; wrong: {lost}")
+        return self
+
+    def class_id(self, name: str) -> int | None:
+        """Category id of a label's name, aliases included; None if it is unknown."""
+        known = self.aliases.get(name, name)
+        return self.classes.index(known) if known in self.classes else None
+
+
+def load_dataset_card(path: str | Path) -> DatasetCard:
+    """Read and check a dataset card.
+
+    Raises:
+        ConfigError: It is missing, wrong, or names another dataset.
+    """
+    file = Path(path)
+    try:
+        content = yaml.safe_load(file.read_text())
+        card = DatasetCard.model_validate({**content, "folder": file.parent})
+    except FileNotFoundError as error:
+        raise ConfigError(path, "file", "nothing", "name a card in datasets/") from error
+    except (yaml.YAMLError, TypeError) as error:
+        raise ConfigError(path, "content", str(error), "mend the YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ConfigError(path, field, first.get("input"), first["msg"]) from error
+    if card.name != file.stem:
+        raise ConfigError(path, "name", card.name, f"write the file's stem, {file.stem}")
+    return card

@@ -1,0 +1,1 @@
+"""From raw archives to packs: acquire, convert, overlap, split, certify, augment, pack."""
