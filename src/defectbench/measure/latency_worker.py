@@ -1,7 +1,7 @@
 """One process of a latency measurement: warm up, then count calls, phase by phase.
 
-Run by ``measure.latency``: ``python -m defectbench.measure.latency_worker REQUEST OUT``. It imports no
-training framework, so nothing but the engine shares the processor with the model.
+Run by ``measure.latency``: ``python -m defectbench.measure.latency_worker REQUEST OUT``. It imports
+no training framework, so nothing but the engine shares the processor with the model.
 """
 
 from __future__ import annotations

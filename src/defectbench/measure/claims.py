@@ -1,0 +1,156 @@
+"""Claims: numbers printed in papers, checked against our records, never mixed with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from ..base.files import atomic_write_text
+from ..base.methods import Claim, MethodCard, load_card, method_names
+from ..base.records import read_record
+from .statistics import aggregate_seeds
+
+SAME_SCORE = 0.005
+SAME_COUNT = 0.01
+SCORES = ("map50", "map50_95", "map75")
+COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
+
+Verdict = Literal["reproduced", "within interval", "not reproduced", "not comparable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A printed number beside ours.
+
+    Attributes:
+        method: Name of the method.
+        dataset: Dataset of the claim.
+        protocol: Protocol of ours that is nearest to the paper's.
+        metric: What is compared.
+        claimed: The printed value.
+        source: Where it is printed.
+        ours: Our value, a mean over seeds; None without a record.
+        low: Lower end of our interval; None for counts.
+        high: Upper end of our interval; None for counts.
+        n_seeds: Number of seeds behind ours.
+        verdict: The outcome.
+        reason: Why.
+    """
+
+    method: str
+    dataset: str
+    protocol: str
+    metric: str
+    claimed: float
+    source: str
+    ours: float | None
+    low: float | None
+    high: float | None
+    n_seeds: int
+    verdict: Verdict
+    reason: str
+
+
+def check_claims(models_dir: str | Path, runs_dir: str | Path) -> list[Finding]:
+    """Check every claim of every method's card against the records of its cells.
+
+    A score is *reproduced* within 0.005 of the printed one, and *within interval* if the printed
+    one lies in the interval of ours: over seeds where there are several, else over groups. A count
+    is reproduced within 1 %; parameters are counted with batch norms, as papers do. Without a cell
+    of the same dataset, protocol and size a claim is *not comparable*.
+
+    Args:
+        models_dir: Folder of the methods.
+        runs_dir: Folder of the cells, ``results/runs``.
+    """
+    cards = [load_card(Path(models_dir) / name) for name in method_names(models_dir)]
+    return [check_claim(card, claim, Path(runs_dir)) for card in cards for claim in card.claims]
+
+
+def check_claim(card: MethodCard, claim: Claim, runs_dir: Path) -> Finding:
+    """Check one printed number against the records of the method's cells."""
+    cells = runs_dir / claim.dataset / claim.protocol / card.name
+    if claim.metric in SCORES:
+        return _check_score(card, claim, sorted(cells.glob("seed*/accuracy.json")))
+    if claim.metric in COUNTS:
+        return _check_count(card, claim, sorted(cells.glob("seed*/complexity.json")))
+    return _finding(card, claim, "not comparable", f"{claim.metric} is not measured by this suite")
+
+
+def _finding(
+    card: MethodCard,
+    claim: Claim,
+    verdict: Verdict,
+    reason: str,
+    ours: float | None = None,
+    interval: tuple[float, float] | None = None,
+    n_seeds: int = 0,
+) -> Finding:
+    low, high = interval if interval else (None, None)
+    why = f"{reason}; {claim.note}" if claim.note else reason
+    place = (card.name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
+    return Finding(*place, ours, low, high, n_seeds, verdict, why)
+
+
+def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
+    missing = _why_not(claim, paths)
+    if missing:
+        return _finding(card, claim, "not comparable", missing)
+    figures = [read_record(path, "accuracy")["figures"] for path in paths]
+    seeds = aggregate_seeds([record[claim.metric] for record in figures])
+    only = figures[0]
+    interval = (seeds.low, seeds.high)
+    if seeds.n == 1:
+        interval = (only[f"{claim.metric}_low"], only[f"{claim.metric}_high"])
+    difference = seeds.estimate - claim.value
+    reason = f"ours differs by {difference:+.3f}"
+    verdict: Verdict = "not reproduced"
+    if abs(difference) <= SAME_SCORE:
+        verdict = "reproduced"
+    elif interval[0] <= claim.value <= interval[1]:
+        verdict = "within interval"
+    return _finding(card, claim, verdict, reason, seeds.estimate, interval, seeds.n)
+
+
+def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
+    if claim.metric == "params_m":
+        ours, n_seeds = card.golden.params / 1e6, 0
+    else:
+        missing = _why_not(claim, paths, sized=True)
+        if missing:
+            return _finding(card, claim, "not comparable", missing)
+        ours, n_seeds = float(_counts(paths)[0][claim.metric]), len(paths)
+    share = ours / claim.value - 1
+    verdict: Verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
+    return _finding(card, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
+
+
+def _counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    return [read_record(path, "complexity")["figures"] for path in paths]
+
+
+def _why_not(claim: Claim, paths: list[Path], sized: bool = False) -> str:
+    """Why a claim has nothing to be compared with; empty if it has."""
+    if not paths:
+        return f"no cell of {claim.dataset} under protocol {claim.protocol}"
+    counted = [path.with_name("complexity.json") for path in paths]
+    known = _counts([path for path in counted if path.is_file()])
+    sizes = sorted({figures["size_px"] for figures in known})
+    if claim.size and (sizes or sized) and claim.size not in sizes:
+        return f"printed at {claim.size} px, measured at {', '.join(map(str, sizes))} px"
+    return ""
+
+
+def write_claims(findings: Sequence[Finding], out: str | Path) -> None:
+    """Write findings as CSV, one row a claim."""
+    columns = [field.name for field in fields(Finding)]
+    rows = [asdict(finding) for finding in findings]
+    table = pd.DataFrame(rows, columns=columns)
+    numbers = table.select_dtypes("number").columns
+    table[numbers] = table[numbers].map(lambda v: v if math.isnan(v) else round(v, 6))
+    atomic_write_text(out, table.to_csv(index=False))
