@@ -137,7 +137,7 @@ def _summary(scores: Scores, intervals: dict[str, Interval]) -> dict[str, float 
     ):
         interval = intervals[name]
         if not math.isclose(interval.estimate, value, abs_tol=1e-9):
-            fix = "report this: evaluator and bootstrap must agree on the data as they are"
+            fix = "remove crowd boxes; evaluator and bootstrap must agree on whole data"
             raise MeasurementError("accuracy", name, [value, interval.estimate], fix)
         figures |= {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     figures |= {f"map_{size}": _known(scores.map_of_size(size)) for size in SIZES}
