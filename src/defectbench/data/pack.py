@@ -1,0 +1,183 @@
+"""Packs: one part of a split, decoded once, in one memory-mappable file with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..base.errors import PackError
+from ..base.files import atomic_path, sha256_file
+from ..base.records import read_record
+from .coco import protocol_coco, read_part
+
+PAD_VALUE = 114
+TENSORS = ("boxes", "image_ids", "images", "labels", "original_size", "pad", "scale")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A part in memory.
+
+    Attributes:
+        images: uint8 [N, 3, S, S], RGB.
+        boxes: float32 [N, M, 4], x0, y0, x1, y1 in pack pixels; zeros pad.
+        labels: int64 [N, M]; -1 pads.
+        image_ids: int64 [N], COCO ids.
+        scale: float32 [N]; pack = original * scale + pad.
+        pad: float32 [N, 2], x and y.
+        original_size: int64 [N, 2], width and height.
+        classes: Class names by label.
+        metadata: Strings: dataset, protocol, part, size, sha256, certificate_sha256, shared_pixels.
+        path: The file.
+    """
+
+    images: Tensor
+    boxes: Tensor
+    labels: Tensor
+    image_ids: Tensor
+    scale: Tensor
+    pad: Tensor
+    original_size: Tensor
+    classes: list[str]
+    metadata: dict[str, str]
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> int:
+        """Side of the images, pixels."""
+        return self.images.shape[-1]
+
+
+def letterbox(image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float, tuple[int, int]]:
+    """Fit an image [H, W, 3] into a square, keeping its aspect; the rest is grey 114.
+
+    Returns:
+        Image [size, size, 3], scale, and pad (x, y) in pixels.
+    """
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    x, y = (size - w) // 2, (size - h) // 2
+    canvas = np.full((size, size, 3), PAD_VALUE, np.uint8)
+    canvas[y : y + h, x : x + w] = image if scale == 1 else cv2.resize(image, (w, h), interpolation=mode)
+    return canvas, scale, (x, y)
+
+
+def pack(
+    dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path
+) -> None:
+    """Decode one part and write it.
+
+    Args:
+        dataset_dir: ``results/data/<dataset>``.
+        protocol: Which split; its certificate must be there.
+        part: ``train``, ``val`` or ``test``.
+        size: Side of the images, pixels.
+        out: File to write, ``<protocol>/<part>@<size>.safetensors``.
+
+    Raises:
+        ConversionError: An image cannot be decoded.
+        SplitError: The part's list is missing.
+    """
+    folder = Path(dataset_dir)
+    coco, image_dir = protocol_coco(folder, protocol)
+    names = read_part(folder, protocol, part)
+    certificate = folder / protocol / "certificate.json"
+    record = read_record(certificate, "certificate")
+    entries = [coco.images[name] for name in names]
+    truth = [coco.boxes[entry["id"]] for entry in entries]
+    most = max(1, *(len(boxes) for boxes in truth))
+    images = np.empty((len(names), 3, size, size), np.uint8)
+    boxes = np.zeros((len(names), most, 4), np.float32)
+    labels = np.full((len(names), most), -1, np.int64)
+    fit = np.empty((len(names), 3), np.float32)
+    for row, (name, found) in enumerate(zip(names, truth, strict=True)):
+        view, scale, pad = letterbox(read_rgb(image_dir / name), size)
+        images[row] = view.transpose(2, 0, 1)
+        fit[row] = (scale, *pad)
+        for column, box in enumerate(found):
+            x, y, w, h = box["bbox"]
+            boxes[row, column] = np.array([x, y, x + w, y + h]) * scale + np.array([*pad, *pad])
+            labels[row, column] = box["category_id"]
+    tensors = {
+        "images": images,
+        "boxes": boxes,
+        "labels": labels,
+        "image_ids": np.array([entry["id"] for entry in entries], np.int64),
+        "scale": fit[:, 0].copy(),
+        "pad": fit[:, 1:].copy(),
+        "original_size": np.array([(e["width"], e["height"]) for e in entries], np.int64),
+    }
+    metadata = {
+        "dataset": folder.name,
+        "protocol": protocol,
+        "part": part,
+        "size": str(size),
+        "classes": json.dumps(coco.classes),
+        "shared_pixels": str(record["figures"]["shared_pixels"]),
+        "certificate_sha256": sha256_file(certificate),
+    }
+    write_pack(out, {name: torch.from_numpy(value) for name, value in tensors.items()}, metadata)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode an image as RGB, uint8 [H, W, 3].
+
+    Raises:
+        PackError: It cannot be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise PackError(path, "image", "undecodable", "run the conversion again")
+    return np.asarray(image, np.uint8)
+
+
+def write_pack(out: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and metadata as one pack, with its checksum."""
+    with atomic_path(out) as file:
+        save_file(tensors, file, {**metadata, "sha256": checksum(tensors)})
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over the bytes of the tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def load_pack(path: str | Path, verify: bool = True) -> Pack:
+    """Read a pack.
+
+    Args:
+        path: The file.
+        verify: Whether the checksum is computed and compared.
+
+    Raises:
+        PackError: It is missing, no pack, or its bytes are not those that were written.
+    """
+    file = Path(path)
+    try:
+        with safe_open(file, "pt") as handle:
+            metadata = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in TENSORS}
+    except (SafetensorError, FileNotFoundError, OSError) as error:
+        raise PackError(file, "content", str(error), "run `defectbench pack` again") from error
+    if verify and checksum(tensors) != metadata.get("sha256"):
+        raise PackError(file, "sha256", metadata.get("sha256"), "it was changed; pack the part again")
+    return Pack(**tensors, classes=json.loads(metadata["classes"]), metadata=metadata, path=file)

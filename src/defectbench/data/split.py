@@ -1,0 +1,120 @@
+"""Splits by protocol. Lists are text, one file name a line, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import SplitError
+from ..base.files import atomic_write_text
+from .coco import PARTS, Coco, protocol_coco
+from .groups import read_groups
+
+RATIOS = (0.7, 0.1, 0.2)
+Split = dict[str, list[str]]
+
+
+def split(
+    dataset_dir: str | Path, protocol: str, seed: int = 0, ratios: tuple[float, ...] = RATIOS
+) -> Split:
+    """Divide a dataset and write ``<protocol>/{train,val,test}.txt``.
+
+    Args:
+        dataset_dir: ``results/data/<dataset>``.
+        protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by class;
+            ``sequential`` cuts each name's series by index, the last fifth for test.
+        seed: Seed of the draws.
+        ratios: Shares of train, val and test.
+
+    Returns:
+        File names by part.
+
+    Raises:
+        SplitError: The protocol is unknown, a part stays empty, or groups do not cover the images.
+    """
+    coco, _ = protocol_coco(dataset_dir, protocol)
+    if protocol == "clean":
+        parts = split_groups(coco, read_groups(dataset_dir), seed, ratios)
+    elif protocol in ("random", "paper"):
+        parts = split_images(coco, seed, ratios)
+    elif protocol == "sequential":
+        parts = split_series(coco, ratios)
+    else:
+        raise SplitError(dataset_dir, "protocol", protocol, "use clean, random, sequential or paper")
+    for part in PARTS:
+        if not parts[part]:
+            raise SplitError(dataset_dir, f"{protocol}/{part}", 0, "the set is too small for three parts")
+        text = "".join(f"{name}\n" for name in sorted(parts[part]))
+        atomic_write_text(Path(dataset_dir) / protocol / f"{part}.txt", text)
+    return parts
+
+
+def split_groups(
+    coco: Coco, groups: dict[str, int], seed: int, ratios: tuple[float, ...] = RATIOS
+) -> Split:
+    """Whole groups, the largest first, each to the part that lacks most images of its classes."""
+    if set(groups) != set(coco.images):
+        odd = sorted(set(groups) ^ set(coco.images))[0]
+        raise SplitError("groups.csv", "file name", odd, "run `defectbench group` again")
+    members: dict[int, list[str]] = defaultdict(list)
+    for name, group in groups.items():
+        members[group].append(name)
+    order = np.random.default_rng(seed).permutation(sorted(members))
+    classes = {name: coco.dominant_class(name) for name in coco.images}
+    totals = Counter(classes.values())
+    lacking = {(p, c): r * n for p, r in zip(PARTS, ratios, strict=True) for c, n in totals.items()}
+    parts: Split = {part: [] for part in PARTS}
+    for group in sorted(order, key=lambda g: -len(members[g])):
+        inside = Counter(classes[name] for name in members[group])
+        part = max(PARTS, key=lambda p: _gain(lacking, p, inside))
+        parts[part] += members[group]
+        for number, count in inside.items():
+            lacking[part, number] -= count
+    return parts
+
+
+def _gain(lacking: dict[tuple[str, int], float], part: str, inside: Counter[int]) -> float:
+    """How much of what a part lacks a group fills, less what it overfills."""
+    return sum(
+        min(count, lacking[part, c]) - max(0.0, count - lacking[part, c]) + 1e-3 * lacking[part, c]
+        for c, count in inside.items()
+    )
+
+
+def split_images(coco: Coco, seed: int, ratios: tuple[float, ...] = RATIOS) -> Split:
+    """Single images, drawn at random within each dominant class."""
+    rng = np.random.default_rng(seed)
+    parts: Split = {part: [] for part in PARTS}
+    for names in _by_class(coco).values():
+        _cut(parts, [names[i] for i in rng.permutation(len(names))], ratios)
+    return parts
+
+
+def split_series(coco: Coco, ratios: tuple[float, ...] = RATIOS) -> Split:
+    """Each series of names ``<prefix><index>`` cut by index: first train, then val, the last part test."""
+    series: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for name in coco.images:
+        match = re.fullmatch(r"(.*?)(\d*)", Path(name).stem)
+        prefix, index = match.groups() if match else (name, "")
+        series[prefix].append((int(index or 0), name))
+    parts: Split = {part: [] for part in PARTS}
+    for entries in series.values():
+        _cut(parts, [name for _, name in sorted(entries)], ratios)
+    return parts
+
+
+def _by_class(coco: Coco) -> dict[int, list[str]]:
+    by_class: dict[int, list[str]] = defaultdict(list)
+    for name in coco.images:
+        by_class[coco.dominant_class(name)].append(name)
+    return dict(sorted(by_class.items()))
+
+
+def _cut(parts: Split, names: list[str], ratios: tuple[float, ...]) -> None:
+    first = round(len(names) * ratios[0])
+    second = round(len(names) * (ratios[0] + ratios[1]))
+    for part, some in zip(PARTS, (names[:first], names[first:second], names[second:]), strict=True):
+        parts[part] += some
