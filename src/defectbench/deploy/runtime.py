@@ -113,13 +113,13 @@ def letterbox_geometry(width: int, height: int, size: int) -> tuple[float, int, 
     Returns:
         Scale, left and top padding, and width and height of the scaled image, pixels.
     """
-    scale = min(size / width, size / height)
-    inner_w, inner_h = round(width * scale), round(height * scale)
+    scale = size / max(width, height)
+    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
     return scale, (size - inner_w) // 2, (size - inner_h) // 2, inner_w, inner_h
 
 
 def prepare(image: NDArray[np.uint8], size: int) -> Images:
-    """Make one decoded image ready for the network.
+    """Make one decoded image ready for the network, as packs are made.
 
     Args:
         image: [H, W, 3] RGB.
@@ -129,11 +129,10 @@ def prepare(image: NDArray[np.uint8], size: int) -> Images:
         [1, 3, size, size], 0..1, the image scaled to fit and padded with grey.
     """
     height, width = image.shape[:2]
-    _, left, top, inner_w, inner_h = letterbox_geometry(width, height, size)
+    scale, left, top, inner_w, inner_h = letterbox_geometry(width, height, size)
     if (inner_w, inner_h) != (width, height):
-        image = np.asarray(
-            cv2.resize(image, (inner_w, inner_h), interpolation=cv2.INTER_LINEAR), np.uint8
-        )
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (inner_w, inner_h), interpolation=mode), np.uint8)
     square = image
     if (inner_w, inner_h) != (size, size):
         square = np.full((size, size, 3), PAD_VALUE, np.uint8)

@@ -154,12 +154,15 @@ def count_params(model: onnx.ModelProto) -> int:
     """
     constants = _constants(model.graph)
     products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
-    used: set[str] = set()
+    used: list[str] = []
     for node in model.graph.node:
-        used |= {node.input[n] for n in WEIGHT_INPUTS.get(node.op_type, ()) if n < len(node.input)}
+        used += [node.input[n] for n in WEIGHT_INPUTS.get(node.op_type, ()) if n < len(node.input)]
         if node.op_type == "Add" and products & set(node.input):
-            used |= {name for name in node.input if name in constants and constants[name].ndim == 1}
-    learnt = [constants[name] for name in used & set(constants)]
+            used += [name for name in node.input if name in constants and constants[name].ndim == 1]
+    # Exporters store equal biases once; each use of one is a parameter of its own.
+    vectors = [constants[name] for name in used if name in constants and constants[name].ndim < 2]
+    shared = {name for name in used if name in constants and constants[name].ndim >= 2}
+    learnt = [*vectors, *(constants[name] for name in shared)]
     return sum(values.size for values in learnt if not _is_ramp(values))
 
 

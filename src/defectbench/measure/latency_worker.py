@@ -71,7 +71,7 @@ def read_images(pack: str | Path, limit: int) -> list[Image]:
     for n in chosen:
         width, height = (int(v) for v in original[n])
         left, top = (round(float(v)) for v in pad[n])
-        inner_w, inner_h = round(width * float(scale[n])), round(height * float(scale[n]))
+        inner_w, inner_h = (max(1, round(side * float(scale[n]))) for side in (width, height))
         inner = rows[n].transpose(1, 2, 0)[top : top + inner_h, left : left + inner_w]
         restored = cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR)
         images.append(np.ascontiguousarray(restored, dtype=np.uint8))
