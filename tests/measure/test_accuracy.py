@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from cases import make_truth, random_case
+from measure_cases import make_truth, random_case
 
 from defectbench.base.errors import MeasurementError
 from defectbench.base.files import atomic_write_json

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import make_box, make_truth, random_case
+from measure_cases import make_box, make_truth, random_case
 
 from defectbench.measure.bootstrap import (
     group_weights,

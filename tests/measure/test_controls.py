@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from cases import make_truth
+from measure_cases import make_truth
 
 from defectbench.base.errors import ConfigError, MeasurementError
 from defectbench.base.files import atomic_write_json, read_json

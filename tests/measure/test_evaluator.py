@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from cases import make_box, make_truth, random_case
+from measure_cases import make_box, make_truth, random_case
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 

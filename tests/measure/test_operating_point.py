@@ -1,7 +1,7 @@
 """Escape and overkill by hand; the threshold with the best F1."""
 
 import pytest
-from cases import make_box, make_truth, random_case
+from measure_cases import make_box, make_truth, random_case
 
 from defectbench.measure.bootstrap import match
 from defectbench.measure.operating_point import best_f1_threshold, escape_at_overkill

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import make_box, make_truth, random_case
+from measure_cases import make_box, make_truth, random_case
 
 from defectbench.base.errors import MeasurementError
 from defectbench.measure.bootstrap import match

@@ -1,0 +1,35 @@
+"""Counts of a torch module, taken before export: what the count of the file is checked against."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import nn
+
+PRODUCTS = ("conv", "linear", "matmul", "addmm", "bmm", "baddbmm", "einsum")
+
+
+def torch_counts(module: nn.Module, size: int) -> dict[str, int]:
+    """Multiply-adds and parameters of a deployed module.
+
+    Args:
+        module: The deployed module, in eval mode.
+        size: Side of the square input, pixels.
+
+    Returns:
+        ``macs_fvcore``, convolutions and matrix products at batch 1 by fvcore, which counts one per
+        multiply-add, and ``params_torch``.
+    """
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(module, torch.zeros(1, 3, size, size))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.tracer_warnings("none")
+        by_operator = analysis.by_operator()
+    macs = round(sum(by_operator.get(name, 0) for name in PRODUCTS))
+    return {
+        "macs_fvcore": int(macs),
+        "params_torch": sum(parameter.numel() for parameter in module.parameters()),
+    }

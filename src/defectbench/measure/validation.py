@@ -1,0 +1,74 @@
+"""Validation while training: the suite's own suppression and evaluator, on the validation pack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..base.errors import PackError
+from ..data.pack import load_pack
+from ..deploy.predict import predict_pack
+from .evaluator import score
+from .operating_point import pack_truth
+
+
+class TorchEngine:
+    """A torch module behind the engine interface.
+
+    Args:
+        module: Deployed module: images [N,3,S,S] in 0..1 to boxes and scores.
+        classes: Class names.
+        size: Side of the square input, pixels.
+    """
+
+    name = "torch"
+
+    def __init__(self, module: nn.Module, classes: list[str], size: int) -> None:
+        self.module, self.classes, self.size = module.eval(), classes, size
+        self.metadata: dict[str, str] = {}
+
+    def __call__(
+        self, images: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
+        with torch.inference_mode():
+            boxes, scores = self.module(torch.from_numpy(images))
+        return boxes.float().cpu().numpy(), scores.float().cpu().numpy()
+
+
+def make_validator(
+    val_pack: str | Path, threads: int | None = None
+) -> Callable[[nn.Module], float]:
+    """Make a function that scores a detector on a validation pack.
+
+    Args:
+        val_pack: The pack of the validation part.
+        threads: Processor threads; those of torch by default.
+
+    Returns:
+        A function from a detector in training form to its mAP50-95.
+
+    Raises:
+        PackError: The pack is damaged or has no true box.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    pack = load_pack(val_pack)
+    truth = pack_truth(pack)
+    if not truth["annotations"]:
+        raise PackError(val_pack, "boxes", 0, "split again; validation needs true boxes")
+
+    def validate(detector: nn.Module) -> float:
+        deployed = detector.deploy()  # type: ignore[operator]
+        engine = TorchEngine(deployed, pack.classes, pack.size)
+        results = [row for rows in predict_pack(engine, pack, val_pack) for row in rows]
+        value = score(truth, results).map50_95
+        return 0.0 if math.isnan(value) else value
+
+    return validate
