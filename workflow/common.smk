@@ -71,8 +71,7 @@ def training_cores(wildcards):
 
 def budget_options(wildcards):
     """A cell's budget as options of the training programs."""
-    fields = ("size", "epochs", "batch")
-    options = " ".join(f"--{field} {budget(wildcards, field)}" for field in fields)
+    options = " ".join(f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch"))
     return f"{options} --threads {training_threads(wildcards)}"
 
 

@@ -70,15 +70,21 @@ def _pack(args: Arguments) -> None:
 
 def _train(args: Arguments) -> None:
     from .base.methods import load_method
-    from .deploy.export import export_run
+    from .deploy.run import export_run
     from .measure.validation import make_validator
     from .training.loop import train
 
     method = load_method(args.method.name, args.method.parent)
-    validator = make_validator(args.val, threads=args.threads)
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
-    train(args.train, args.val, method, args.out, args.seed, validator=validator, **budget)
+    validator = make_validator(args.val)
+    train(args.train, method, args.out, args.seed, validator=validator, **budget)
     export_run(args.out, method)
+
+
+def _choose_threshold(args: Arguments) -> None:
+    from .measure.operating_point import choose_operating_point
+
+    choose_operating_point(args.model, args.val, args.out)
 
 
 def _predict(args: Arguments) -> None:
@@ -110,7 +116,8 @@ def _time(args: Arguments) -> None:
     from .measure.latency import time_latency
 
     settings = {field: getattr(args, field) for field in LatencySettings.model_fields}
-    time_latency(args.model, args.pack, args.out, LatencySettings(**settings))
+    point = args.operating_point
+    time_latency(args.model, args.pack, args.out, LatencySettings(**settings), point)
 
 
 def _report(args: Arguments) -> None:
@@ -165,7 +172,7 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--method", "--train", "--val", "--out"):
         trained.add_argument(option, type=Path, required=True)
     trained.add_argument("--seed", type=int, required=True)
-    for option in ("--size", "--epochs", "--batch", "--threads"):
+    for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
     predicted = verb("predict", _predict, "run a model file over a pack")
     for option in ("--model", "--pack", "--out"):
@@ -182,9 +189,13 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     counted = verb("count", _count, "count parameters and multiply-adds of a model file")
     counted.add_argument("--model", type=Path, required=True)
     counted.add_argument("--out", type=Path, required=True)
+    chosen = verb("choose-threshold", _choose_threshold, "choose the deployment threshold on validation")
+    for option in ("--model", "--val", "--out"):
+        chosen.add_argument(option, type=Path, required=True)
     timed = verb("time", _time, "time a model file on real images")
     for option in ("--model", "--pack", "--out"):
         timed.add_argument(option, type=Path, required=True)
+    timed.add_argument("--operating-point", type=Path, help="record of choose-threshold")
     for option, kind in (
         ("--processes", int),
         ("--warmup", int),

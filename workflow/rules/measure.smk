@@ -57,8 +57,21 @@ rule count_complexity:
         "defectbench count --model {input.model} --out {output} 2>&1 | tee {log}"
 
 
+rule choose_threshold:
+    input:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        val=pack_of("val"),
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/choose-threshold.log",
+    shell:
+        "defectbench choose-threshold --model {input.model} --val {input.val} --out {output} 2>&1 | tee {log}"
+
+
 rule time_latency:
     input:
+        point=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
         pack=pack_of("test"),
     output:
@@ -69,4 +82,4 @@ rule time_latency:
     params:
         protocol=latency_options,
     shell:
-        "defectbench time --model {input.model} --pack {input.pack} {params.protocol} --out {output} 2>&1 | tee {log}"
+        "defectbench time --model {input.model} --pack {input.pack} --operating-point {input.point} {params.protocol} --out {output} 2>&1 | tee {log}"

@@ -37,7 +37,7 @@ class RepDepthwise(nn.Module):
             scale, shift = self._pointwise_in_training(x)
         else:
             scale, shift = self._pointwise()
-        maps = F.conv2d(x, self.kernels.view(-1, 1, 3, 3), None, 1, 1, 1, self.channels)
+        maps = F.conv2d(x, self.kernels.reshape(-1, 1, 3, 3), None, 1, 1, 1, self.channels)
         sums = self.kernel_norm(maps).unflatten(1, (self.channels, self.copies)).sum(2)
         return F.leaky_relu(torch.addcmul(sums, x, scale) + shift, 0.1)
 

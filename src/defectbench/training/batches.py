@@ -1,0 +1,68 @@
+"""Batches of a pack that sits whole in memory: indices only, no loader processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..base.errors import PackError
+from ..data.pack import Pack
+from .randomness import generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and truth of one step.
+
+    Attributes:
+        images: uint8 [B, 3, S, S].
+        boxes: float32 [B, M, 4], pixels.
+        labels: int64 [B, M]; -1 pads.
+        image_ids: int64 [B].
+    """
+
+    images: Tensor
+    boxes: Tensor
+    labels: Tensor
+    image_ids: Tensor
+
+
+class PackBatches:
+    """The training part on its device, served in a new order each epoch.
+
+    Args:
+        pack: The training part.
+        batch: Images a step; the last incomplete batch of an epoch is dropped.
+        seed: Seed of the run.
+        device: Where the tensors live.
+
+    Raises:
+        PackError: The part has fewer images than one batch.
+    """
+
+    def __init__(self, pack: Pack, batch: int, seed: int, device: str = "cpu") -> None:
+        if len(pack) < batch:
+            raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")
+        self.batch, self.seed, self.count = batch, seed, len(pack)
+        self.images, self.boxes = pack.images.to(device), pack.boxes.to(device)
+        self.labels, self.image_ids = pack.labels.to(device), pack.image_ids.to(device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one epoch."""
+        return self.count // self.batch
+
+    def order(self, epoch: int) -> Tensor:
+        """Permutation of the part for one epoch."""
+        return torch.randperm(self.count, generator=generator(self.seed, epoch, "order"))
+
+    def take(self, order: Tensor, position: int) -> Batch:
+        """Batch number ``position`` of an epoch."""
+        rows = order[position * self.batch : (position + 1) * self.batch].to(self.images.device)
+        return self.rows(rows)
+
+    def rows(self, rows: Tensor) -> Batch:
+        """Any rows of the part as a batch."""
+        return Batch(self.images[rows], self.boxes[rows], self.labels[rows], self.image_ids[rows])

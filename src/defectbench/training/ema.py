@@ -1,0 +1,47 @@
+"""Exponential moving average of weights and buffers."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from ..base.methods import Ema
+
+
+class Average:
+    """The averaged copy of a model.
+
+    At update t the new weights get the share (1 - d) + d exp(-(1 + t) / tau), d the decay: a plain copy at
+    first, a long average at last. Short runs shorten tau to a tenth of their steps.
+
+    Args:
+        model: The model in training.
+        settings: Decay and tau.
+        steps: Steps of the whole run.
+    """
+
+    def __init__(self, model: nn.Module, settings: Ema, steps: int) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self.decay, self.tau = settings.decay, min(settings.tau, max(1.0, steps / 10))
+        self._pairs(model)
+
+    def _pairs(self, model: nn.Module) -> None:
+        own, live = self.model.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+        floating = [name for name, value in own.items() if value.is_floating_point()]
+        self.own, self.live = [own[n].data for n in floating], [live[n].data for n in floating]
+        counted = [name for name, value in own.items() if not value.is_floating_point()]
+        self.counts = [(own[n], live[n]) for n in counted]
+
+    def share(self, step: int) -> float:
+        """Share of the new weights at a step."""
+        return (1 - self.decay) + self.decay * math.exp(-(1 + step) / self.tau)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the average towards the model."""
+        torch._foreach_lerp_(self.own, self.live, self.share(step))
+        for own, live in self.counts:
+            own.copy_(live)

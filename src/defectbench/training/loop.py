@@ -1,0 +1,273 @@
+"""One training run: from a pack to averaged weights, resumable to the same bits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..base.errors import LeakageError, TrainingDivergedError
+from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
+from ..base.methods import Method, Recipe
+from ..base.records import write_record
+from ..data.pack import Pack, load_pack
+from ..nn.detector import Targets
+from .augment import augment
+from .batches import PackBatches
+from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .ema import Average
+from .optimizer import build_optimizer, learning_rate
+from .progress import report_epoch
+from .randomness import derived_seed
+
+Validator = Callable[[nn.Module], float]
+
+
+@dataclass
+class Run:
+    """What a run works with."""
+
+    recipe: Recipe
+    batches: PackBatches
+    model: nn.Module
+    average: Average
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+    folder: Path
+    seed: int
+    settings: dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.recipe.epochs * self.batches.steps_per_epoch
+
+
+def train(
+    train_pack: str | Path,
+    method: Method,
+    out_dir: str | Path,
+    seed: int,
+    epochs: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    validator: Validator | None = None,
+    checkpoint_s: float = 30.0,
+    device: str = "cpu",
+) -> None:
+    """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
+
+    A run that was killed goes on from ``checkpoint/`` and ends in the same bits on a CPU.
+
+    Args:
+        train_pack: Pack of the training part.
+        method: What to train.
+        out_dir: The cell's folder.
+        seed: Seed of every draw.
+        epochs: Passes over the part; the recipe's by default.
+        batch: Images a step; the recipe's by default.
+        threads: Processor threads.
+        validator: Scores the averaged model on the validation part; the best validated weights are kept.
+        checkpoint_s: Least seconds between two checkpoints.
+        device: Where to train.
+
+    Raises:
+        LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
+        TrainingDivergedError: A loss is not finite.
+        BusyError: Another run trains in the same folder.
+        CheckpointError: The checkpoint is damaged or of other settings.
+    """
+    torch.set_num_threads(threads or torch.get_num_threads())
+    torch.use_deterministic_algorithms(mode=True)
+    pack = load_pack(train_pack)
+    refuse_leak(pack)
+    recipe = method.recipe.model_copy(
+        update={k: v for k, v in (("epochs", epochs), ("batch", batch)) if v is not None}
+    )
+    folder = Path(out_dir)
+    with exclusive_lock(folder / ".train.lock"):
+        run = prepare(pack, method, recipe, folder, seed, device)
+        while run.progress.step < run.steps:
+            _epoch(run, validator, checkpoint_s)
+        _finish(run, Path(train_pack), method)
+
+
+def refuse_leak(pack: Pack) -> None:
+    """Stop before a clean part whose certificate shows shared pixels, or none, is trained on.
+
+    Raises:
+        LeakageError: It is such a part.
+    """
+    shared = pack.metadata.get("shared_pixels")
+    if pack.metadata.get("protocol") == "clean" and shared != "0":
+        raise LeakageError(pack.path, "shared_pixels", shared, "split by groups, certify and pack again")
+
+
+def prepare(
+    pack: Pack, method: Method, recipe: Recipe, folder: Path, seed: int, device: str
+) -> Run:
+    """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
+    if recipe.optimizer is None or method.module is None:
+        raise TypeError(f"{method.card.name} is not a method of the engine")
+    batches = PackBatches(pack, recipe.batch, seed, device)
+    torch.manual_seed(derived_seed(seed, 0, "weights"))
+    model = method.module.build(len(pack.classes), **recipe.options).to(device)
+    model = model.to(memory_format=torch.channels_last).train()
+    average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
+    optimizer = build_optimizer(model, recipe.optimizer)
+    settings = {
+        "method": method.card.name,
+        "pack": pack.metadata["sha256"],
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    fresh = Progress(0, 0.0, [], {})
+    progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
+    return Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
+
+
+def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
+    """Train to the end of the current epoch, with checkpoints in between."""
+    per_epoch = run.batches.steps_per_epoch
+    epoch, position = divmod(run.progress.step, per_epoch)
+    order = run.batches.order(epoch)
+    sums: dict[str, float] = run.progress.history.pop() if position else {}
+    started = saved = time.monotonic()
+    for position in range(position, per_epoch):
+        for name, value in train_step(run, order, position, epoch).items():
+            sums[name] = sums.get(name, 0.0) + value
+        run.progress.step += 1
+        now = time.monotonic()
+        if now - saved > checkpoint_s and position + 1 < per_epoch:
+            _save(run, now - started, {**sums})
+            started = saved = now
+    run.progress.seconds += time.monotonic() - started
+    _close_epoch(run, epoch, sums, validator)
+    last = run.progress.step == run.steps
+    if last or time.monotonic() - saved > checkpoint_s or (epoch + 1) % run.recipe.validate_every == 0:
+        _save(run, 0.0, None)
+
+
+def _save(run: Run, seconds: float, partial: dict[str, float] | None) -> None:
+    """Write a checkpoint; sums of an unfinished epoch travel as the last row of the history."""
+    run.progress.seconds += seconds
+    rows = run.progress.history + ([partial] if partial is not None else [])
+    progress = Progress(run.progress.step, run.progress.seconds, rows, run.progress.best)
+    folder = run.folder / "checkpoint"
+    save_checkpoint(folder, run.model, run.average, run.optimizer, progress, run.settings)
+
+
+def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, float]:
+    """One step: augment, forward, backward, clip, update, average.
+
+    Returns:
+        The losses of the step.
+
+    Raises:
+        TrainingDivergedError: A loss is not finite.
+    """
+    recipe, step = run.recipe, run.progress.step
+    taken = run.batches.take(order, position)
+    settings = recipe.augmentation
+    if epoch >= recipe.epochs - settings.close_epochs:
+        settings = settings.model_copy(update={"mosaic": 0.0})
+    images, boxes, labels = augment(taken, settings, run.seed, step, run.batches)
+    images = images.contiguous(memory_format=torch.channels_last)
+    assert recipe.optimizer is not None
+    rate = learning_rate(
+        recipe.schedule, recipe.optimizer.lr, step, run.batches.steps_per_epoch, recipe.epochs
+    )
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    bf16 = recipe.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        losses = run.model.loss(images, Targets(boxes, labels), epoch)  # type: ignore[operator]
+    values = {name: float(value) for name, value in losses.items()}
+    _check_finite(run, values, taken.image_ids)
+    run.optimizer.zero_grad(set_to_none=True)
+    losses["loss"].backward()
+    if recipe.grad_clip:
+        nn.utils.clip_grad_norm_(run.model.parameters(), recipe.grad_clip, foreach=True)
+    run.optimizer.step()
+    run.average.update(step)
+    return values
+
+
+def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None:
+    bad = {name: value for name, value in values.items() if not abs(value) < float("inf")}
+    if bad:
+        checkpoint = run.folder / "checkpoint"
+        state = f"last good checkpoint in {checkpoint}" if checkpoint.exists() else "no checkpoint yet"
+        fix = f"images {image_ids.tolist()}; {state}; lower the learning rate"
+        raise TrainingDivergedError(run.folder, f"loss at step {run.progress.step}", bad, fix)
+
+
+def _close_epoch(
+    run: Run, epoch: int, sums: dict[str, float], validator: Validator | None
+) -> None:
+    """Add the epoch's row to the history, validate if it is due, keep the best weights."""
+    per_epoch = run.batches.steps_per_epoch
+    row = {"epoch": epoch + 1, **{name: value / per_epoch for name, value in sums.items()}}
+    row["lr"] = run.optimizer.param_groups[0]["lr"]
+    done = run.progress.step * run.recipe.batch
+    row["images_per_s"] = done / max(run.progress.seconds, 1e-9)
+    due = (epoch + 1) % run.recipe.validate_every == 0 or epoch + 1 == run.recipe.epochs
+    if validator is not None and due:
+        row["val_map50_95"] = validator(run.average.model)
+        if row["val_map50_95"] >= run.progress.best.get("val_map50_95", -1.0):
+            run.progress.best = {"epoch": epoch + 1, "val_map50_95": row["val_map50_95"]}
+            save_weights(run, run.folder / "checkpoint" / "best.safetensors")
+    run.progress.history.append(row)
+    report_epoch(row, run.recipe.epochs, run.progress.seconds, run.folder)
+
+
+def save_weights(run: Run, path: Path) -> None:
+    """Write the averaged weights in training form."""
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in run.average.model.state_dict().items()}
+    with atomic_path(path) as part:
+        save_file(state, part)
+
+
+def _finish(run: Run, train_pack: Path, method: Method) -> None:
+    best = run.folder / "checkpoint" / "best.safetensors"
+    weights = run.folder / "weights.safetensors"
+    if run.progress.best and best.is_file():
+        with atomic_path(weights) as part:
+            part.write_bytes(best.read_bytes())
+    else:
+        save_weights(run, weights)
+    history = run.progress.history
+    names = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: round(v, 6) for k, v in row.items()} for row in history)
+    atomic_write_text(run.folder / "history.csv", text.getvalue())
+    figures = {
+        "epochs": run.recipe.epochs,
+        "steps": run.progress.step,
+        "batch": run.recipe.batch,
+        "size_px": int(run.batches.images.shape[-1]),
+        "train_images": run.batches.count,
+        "train_s": round(run.progress.seconds, 2),
+        "images_per_s": round(run.progress.step * run.recipe.batch / max(run.progress.seconds, 1e-9), 2),
+        "final_loss": history[-1]["loss"],
+        "best_epoch": run.progress.best.get("epoch", run.recipe.epochs),
+        "val_map50_95": run.progress.best.get("val_map50_95"),
+        "threads": torch.get_num_threads(),
+    }
+    extra = {
+        "method": method.card.name,
+        "seed": run.seed,
+        "recipe": run.recipe.model_dump(mode="json"),
+        "weights_sha256": sha256_file(weights),
+    }
+    write_record(run.folder / "train.json", "train", figures, {"pack": train_pack}, run.progress.seconds, extra)

@@ -1,0 +1,45 @@
+"""Optimisers and learning rates from a recipe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn, optim
+
+from ..base.methods import Optimizer, Schedule
+
+
+def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
+    """AdamW or SGD over all parameters; norms and biases are spared decay where the recipe says so."""
+    decayed, spared = [], []
+    for parameter in model.parameters():
+        is_weight = settings.decay_norm_and_bias or parameter.ndim > 1
+        (decayed if is_weight else spared).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    groups: list[dict[str, Any]] = [group for group in groups if group["params"]]
+    if settings.name == "sgd":
+        return optim.SGD(groups, settings.lr, settings.momentum, nesterov=True)
+    return optim.AdamW(groups, settings.lr, settings.betas, fused=True)
+
+
+def learning_rate(
+    settings: Schedule, base: float, step: int, steps_per_epoch: int, epochs: int
+) -> float:
+    """Learning rate of a step.
+
+    The warm-up is at most a tenth of the run, so that short runs are not all warm-up.
+    """
+    total = steps_per_epoch * epochs
+    warmup = min(settings.warmup_steps, total // 10)
+    if step < warmup:
+        share = settings.warmup_ratio
+        return base * (share + (1 - share) * step / warmup)
+    if settings.kind == "constant":
+        return base
+    done = (step // steps_per_epoch) / epochs if settings.per == "epoch" else step / total
+    low = settings.min_lr_ratio
+    return base * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))

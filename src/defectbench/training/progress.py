@@ -1,0 +1,36 @@
+"""Progress that a person can follow: one line an epoch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def eta(seconds: float) -> str:
+    """Minutes and seconds.
+
+    Example:
+        >>> eta(125)
+        '2:05'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: Path) -> None:
+    """Print epoch, loss, images/s, time to go and, where it was measured, the validation score.
+
+    Args:
+        row: The epoch's row of the history.
+        epochs: Epochs of the run.
+        seconds: Training time so far.
+        folder: The cell's folder.
+    """
+    epoch = int(row["epoch"])
+    cell = "/".join(folder.parts[-4:])
+    score = f"  val mAP50-95 {row['val_map50_95']:.3f}" if "val_map50_95" in row else ""
+    left = eta(seconds / epoch * (epochs - epoch))
+    line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {row['images_per_s']:.1f} images/s  ETA {left}{score}"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
