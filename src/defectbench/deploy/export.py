@@ -12,16 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from ..base.errors import ArtifactError
-from ..base.files import atomic_path, sha256_file
-from ..base.methods import Method
-from ..base.records import read_record
-from ..data.pack import load_pack
+from ..base.files import atomic_path
 from .artifact import ArtifactInfo, make_metadata, set_metadata, validate_artifact
-from .counts import torch_counts
 from .runtime import OnnxDetector
 
 OPSET = 18
@@ -154,46 +149,3 @@ def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
                 raise ArtifactError(path, f"{name} difference", difference, fix)
             worst = max(worst, difference)
     return worst
-
-
-def export_run(run_dir: str | Path, method: Method) -> ArtifactInfo:
-    """Export the trained weights of a cell: ``weights.safetensors`` to ``model.onnx``.
-
-    Provenance comes from ``train.json``; fvcore's count and the number of parameters of the torch
-    module go into the metadata, so that the count of the file can be checked against them.
-
-    Args:
-        run_dir: The cell's folder.
-        method: The method that was trained there.
-
-    Returns:
-        What the file says of itself.
-
-    Raises:
-        ArtifactError: The weights are not those of ``train.json``, or their export fails.
-    """
-    folder = Path(run_dir)
-    record, weights = read_record(folder / "train.json", "train"), folder / "weights.safetensors"
-    digest = sha256_file(weights)
-    if digest != record["weights_sha256"]:
-        raise ArtifactError(
-            weights, "sha256", digest, "train again; train.json is of other weights"
-        )
-    pack = load_pack(record["inputs"]["pack"]["path"], verify=False)
-    if method.module is None:
-        raise ArtifactError(
-            folder, "method", method.card.name, "its own program makes its model.onnx"
-        )
-    size = int(record["figures"]["size_px"])
-    detector = method.module.build(len(pack.classes), **record["recipe"]["options"])
-    detector.load_state_dict(load_file(weights))
-    deployed = detector.deploy()
-    provenance = {
-        "method": method.card.name,
-        "dataset": pack.metadata["dataset"],
-        "protocol": pack.metadata["protocol"],
-        "seed": record["seed"],
-        "weights_sha256": digest,
-        **torch_counts(deployed, size),
-    }
-    return export_onnx(deployed, size, folder / "model.onnx", pack.classes, provenance)

@@ -1,0 +1,59 @@
+"""From the trained weights of a cell to its model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from ..base.errors import ArtifactError
+from ..base.files import sha256_file
+from ..base.methods import Method
+from ..base.records import read_record
+from ..data.pack import load_pack
+from .artifact import ArtifactInfo
+from .counts import torch_counts
+from .export import export_onnx
+
+
+def export_run(run_dir: str | Path, method: Method) -> ArtifactInfo:
+    """Export the trained weights of a cell: ``weights.safetensors`` to ``model.onnx``.
+
+    Provenance comes from ``train.json``; fvcore's count and the number of parameters of the torch
+    module go into the metadata, so that the count of the file can be checked against them.
+
+    Args:
+        run_dir: The cell's folder.
+        method: The method that was trained there.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        ArtifactError: The weights are not those of ``train.json``, or their export fails.
+    """
+    folder = Path(run_dir)
+    record, weights = read_record(folder / "train.json", "train"), folder / "weights.safetensors"
+    digest = sha256_file(weights)
+    if digest != record["weights_sha256"]:
+        raise ArtifactError(
+            weights, "sha256", digest, "train again; train.json is of other weights"
+        )
+    pack = load_pack(record["inputs"]["pack"]["path"], verify=False)
+    if method.module is None:
+        raise ArtifactError(
+            folder, "method", method.card.name, "its own program makes its model.onnx"
+        )
+    size = int(record["figures"]["size_px"])
+    detector = method.module.build(len(pack.classes), **record["recipe"]["options"])
+    detector.load_state_dict(load_file(weights))
+    deployed = detector.deploy()
+    provenance = {
+        "method": method.card.name,
+        "dataset": pack.metadata["dataset"],
+        "protocol": pack.metadata["protocol"],
+        "seed": record["seed"],
+        "weights_sha256": digest,
+        **torch_counts(deployed, size),
+    }
+    return export_onnx(deployed, size, folder / "model.onnx", pack.classes, provenance)
