@@ -13,6 +13,7 @@ from defectbench.measure.statistics import (
     aggregate_seeds,
     bootstrap_precision,
     compare,
+    corrected_interval,
     percentile_interval,
 )
 
@@ -79,6 +80,25 @@ def test_seeds_by_hand():
     assert math.isnan(aggregate_seeds([0.5]).low)
     with pytest.raises(MeasurementError):
         aggregate_seeds([])
+
+
+def test_corrected_interval_equals_scipy():
+    from scipy import stats
+
+    data = np.random.default_rng(0).exponential(size=30)
+    random = np.random.default_rng(1)
+    draws = np.array([random.choice(data, 30).mean() for _ in range(20_000)])
+    left_out = np.array([np.delete(data, n).mean() for n in range(30)])
+    expected = stats.bootstrap(
+        (data,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(2)
+    ).confidence_interval
+    found = corrected_interval(data.mean(), draws, left_out)
+    assert found == pytest.approx((expected.low, expected.high), rel=0.02)
+
+
+def test_interval_of_draws_on_one_side_is_the_percentile_interval():
+    draws = np.array([0.0, 0.0, 0.0, 0.1])
+    assert corrected_interval(0.2, draws, draws) == percentile_interval(draws)
 
 
 def test_interval_of_nothing_is_refused():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
 from torch import nn
 
 PRODUCTS = ("conv", "linear", "matmul", "addmm", "bmm", "baddbmm", "einsum")
@@ -27,9 +30,16 @@ def torch_counts(module: nn.Module, size: int) -> dict[str, int]:
         analysis = FlopCountAnalysis(module, torch.zeros(1, 3, size, size))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
+        analysis.set_op_handle("aten::matmul", _product)
         by_operator = analysis.by_operator()
     macs = round(sum(by_operator.get(name, 0) for name in PRODUCTS))
     return {
         "macs_fvcore": int(macs),
         "params_torch": sum(parameter.numel() for parameter in module.parameters()),
     }
+
+
+def _product(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of a matrix product; fvcore's own handle knows no product with a vector."""
+    depth, out = get_shape(inputs[0]), get_shape(outputs[0])
+    return math.prod(out or []) * (depth or [0])[-1]

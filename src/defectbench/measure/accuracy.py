@@ -25,7 +25,7 @@ SETTINGS = {
     "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
     "max_detections_per_image_and_class": MAX_DETECTIONS,
     "sizes_px2": {"small": [0, 32**2], "medium": [32**2, 96**2], "large": [96**2, None]},
-    "interval": "percentile bootstrap over groups",
+    "interval": "BCa bootstrap over groups",
     "confidence": CONFIDENCE,
     "resamples": RESAMPLES,
     "overkill_rate": OVERKILL_RATE,

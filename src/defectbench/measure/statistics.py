@@ -74,10 +74,45 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def corrected_interval(
+    estimate: float,
+    draws: NDArray[np.float64],
+    left_out: NDArray[np.float64],
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float]:
+    """Ends of the bias-corrected and accelerated (BCa) interval.
+
+    Resampled average precision lies above the figure of the whole data, since a repeated image
+    repeats its hits; the percentile interval would lie too high with it. Source: Efron, JASA 1987.
+
+    Args:
+        estimate: The figure on the data as they are.
+        draws: [B], the figure of each resample.
+        left_out: [G], the figure without each group in turn.
+        confidence: Share of the interval.
+
+    Returns:
+        The ends; those of the percentile interval where there is but one group, or where all draws
+        lie on one side of the estimate.
+    """
+    known, without = draws[~np.isnan(draws)], left_out[~np.isnan(left_out)]
+    below = float((np.sum(known < estimate) + np.sum(known == estimate) / 2) / max(known.size, 1))
+    if not 0 < below < 1 or without.size < 2:
+        return percentile_interval(draws, confidence)
+    bias = stats.norm.ppf(below)
+    spread = without.mean() - without
+    cube, square = float((spread**3).sum()), float((spread**2).sum())
+    bend = cube / (6 * square**1.5) if square > 0 else 0.0
+    tail = (1 - confidence) / 2
+    reach = bias + stats.norm.ppf([tail, 1 - tail])
+    low, high = np.quantile(known, stats.norm.cdf(bias + reach / (1 - bend * reach)))
+    return float(low), float(high)
+
+
 def bootstrap_precision(
     matches: Matches, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """Intervals of ``map50_95``, ``map50`` and ``map75`` by resampling groups.
+    """BCa intervals of ``map50_95``, ``map50`` and ``map75`` by resampling groups.
 
     Args:
         matches: Matched detections of one method.
@@ -85,15 +120,17 @@ def bootstrap_precision(
         resamples: Number of resamples.
         seed: Seed of the draws.
     """
-    weights = group_weights(groups, resamples, seed)
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
     whole = np.ones((1, len(groups)), dtype=np.int64)
-    at_one = mean_precision(weighted_precision(matches, whole))
-    drawn = mean_precision(weighted_precision(matches, weights))
-    n = len(set(groups))
-    return {
-        name: Interval(float(at_one[name][0]), *percentile_interval(drawn[name]), n, "groups")
-        for name in drawn
-    }
+    without = (member[None] != np.arange(len(names))[:, None]).astype(np.int64)
+    weights = np.concatenate([whole, without, group_weights(groups, resamples, seed)])
+    values = mean_precision(weighted_precision(matches, weights))
+    found = {}
+    for name, value in values.items():
+        left_out, draws = value[1 : 1 + len(names)], value[1 + len(names) :]
+        ends = corrected_interval(float(value[0]), draws, left_out)
+        found[name] = Interval(float(value[0]), *ends, len(names), "groups")
+    return found
 
 
 def compare(
