@@ -20,6 +20,7 @@ from defectbench.measure.complexity import (
     cross_check,
     declared_macs,
     executed_macs,
+    peak_memory,
 )
 
 torch.set_num_threads(1)
@@ -109,6 +110,11 @@ def test_a_count_of_the_torch_module_that_differs_stops_the_job(mixed, tmp_path,
     with pytest.raises(MeasurementError, match=f"{name}: got .* counts 1000"):
         count(path, tmp_path / "complexity.json")
     assert not (tmp_path / "complexity.json").exists()
+
+
+def test_memory_is_that_of_the_worker_not_of_its_parent(mixed):
+    ballast = np.ones(80 * 2**20)
+    assert peak_memory(mixed)["peak_rss_mib"] < 400 < ballast.nbytes / 2**20
 
 
 def test_counters_may_differ_by_one_percent(tmp_path):
