@@ -1,4 +1,7 @@
-"""Offline augmentation before the split: the protocol ``paper``, kept to show what it does to a score."""
+"""Offline augmentation before the split: the protocol ``paper``.
+
+It leaks by construction and is kept to show what that does to a score.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import SplitError
 from ..base.files import atomic_directory, atomic_write_text
 from .coco import read_coco
 from .pack import read_rgb
@@ -20,16 +24,22 @@ Boxes = NDArray[np.float64]
 
 
 def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0) -> None:
-    """Make ``paper/images`` and ``paper/annotations.json``: each image and its variants, before any split.
+    """Make ``paper/images`` and ``paper/annotations.json``: images and variants, before any split.
 
-    The first copy keeps the original's bytes; the others are flipped, turned by up to 15 degrees and
-    brightened or darkened. Boxes become the hull of their turned corners.
+    The first copy keeps the original's bytes; the others are flipped, turned by up to 15 degrees
+    and brightened or darkened by up to 30 %. Boxes become the hull of their turned corners.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
         copies: Images that each original becomes.
         seed: Seed of the draws; each image has a stream of its own.
+
+    Raises:
+        SplitError: There is nothing to copy.
+        PackError: An image cannot be decoded.
     """
+    if copies < 1:
+        raise SplitError(dataset_dir, "copies", copies, "give at least 1, the original")
     folder = Path(dataset_dir)
     coco = read_coco(folder / "annotations.json")
     images: list[dict[str, Any]] = []
@@ -48,7 +58,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
                 else:
                     rng = np.random.default_rng([seed, entry["id"], copy])
                     variant, moved = _variant(pixels, boxes, rng)
-                    cv2.imwrite(str(part / file), variant[..., ::-1])
+                    (part / file).write_bytes(_png(variant))
                 images.append({**entry, "id": len(images) + 1, "file_name": file})
                 annotations += _annotations(len(images), labels, moved, len(annotations))
     content = {
@@ -57,6 +67,13 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
         "categories": [{"id": i, "name": name} for i, name in enumerate(coco.classes)],
     }
     atomic_write_text(folder / "paper" / "annotations.json", json.dumps(content) + "\n")
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG of an RGB image, with one channel where the three are equal."""
+    grey = pixels[..., 0]
+    even = np.array_equal(pixels, np.stack([grey] * 3, axis=-1))
+    return cv2.imencode(".png", grey if even else pixels[..., ::-1])[1].tobytes()
 
 
 def _annotations(image_id: int, labels: list[int], boxes: Boxes, used: int) -> list[dict[str, Any]]:
@@ -79,7 +96,8 @@ def _variant(
 ) -> tuple[NDArray[np.uint8], Boxes]:
     height, width = pixels.shape[:2]
     angle = rng.uniform(-MAX_DEGREES, MAX_DEGREES)
-    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), angle, 1.0)
+    centre = (width / 2 - 0.5, height / 2 - 0.5)
+    matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle, 1.0), np.float64)
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
     if rng.random() < 0.5:

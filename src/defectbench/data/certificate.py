@@ -1,8 +1,8 @@
-"""Certificates: what the parts of a split share, measured from pixels and not from group numbers."""
+"""Certificates: what the parts of a split share, measured from pixels, not from group numbers."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import LeakageError, SplitError
+from ..base.errors import ConversionError, LeakageError, SplitError
+from ..base.files import sha256_file
 from ..base.records import write_record
-from .coco import PARTS, protocol_coco, read_part, source_stem
+from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
 from .overlap import Overlap, read_overlaps
 
 GRID = 50
 Mask = NDArray[np.bool_]
+Size = tuple[int, int]
 
 
 def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, Any]:
     """Measure what the parts share and write ``<protocol>/certificate.json``.
+
+    Images share surface if ``overlaps.csv`` pairs them, if their files hold the same bytes, or if
+    they were made from one original. ``groups.csv`` is not consulted.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
@@ -28,43 +33,77 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
         seed: Seed of the split, written down.
 
     Returns:
-        The record. ``shared_images`` counts, for each two parts, images of the second that share surface with
-        the first; ``leak_share`` is the share of test images with surface in train or val, ``visible_share``
-        the mean area of a test image that is visible in train.
+        The record. ``shared_images`` counts, for each two parts, images of the second that share
+        surface with the first, and ``shared_pixels`` adds these up; ``leak_share`` is the share of
+        test images with surface in train or val, ``leak_share_train`` with surface in train, and
+        ``visible_share`` the mean share of a test image's area that is visible in train.
 
     Raises:
-        LeakageError: The protocol is ``clean`` and parts share surface.
-        SplitError: The lists do not hold each image exactly once.
+        LeakageError: The protocol is ``clean`` and parts share surface. No certificate is left.
+        SplitError: The lists do not hold each image exactly once, or overlaps name other images.
     """
     folder = Path(dataset_dir)
+    out = folder / protocol / "certificate.json"
+    out.unlink(missing_ok=True)
     parts = {part: read_part(folder, protocol, part) for part in PARTS}
-    coco, _ = protocol_coco(folder, protocol)
+    coco, image_dir = protocol_coco(folder, protocol)
     _check_cover(folder / protocol, parts, set(coco.images))
-    seen = Surfaces(read_overlaps(folder), parts)
-    shared = {f"{a}-{b}": seen.count(a, b) for a, b in combinations(PARTS, 2)}
-    if protocol == "clean" and any(shared.values()):
+    overlaps = read_overlaps(folder)
+    originals = read_coco(folder / "annotations.json")
+    _check_known(folder / "overlaps.csv", overlaps, set(originals.images))
+    seen = Surfaces(overlaps, parts, sizes_by_stem(originals), _equal_files(image_dir, parts))
+    figures = _figures(seen, parts)
+    if protocol == "clean" and figures["shared_pixels"]:
         a, b = seen.example()
-        raise LeakageError(folder / protocol, "shared surface", f"{a} and {b}", "split again by groups")
-    test = parts["test"]
-    visible = [seen.visible(name, "train") for name in test]
-    figures = {
-        "shared_pixels": sum(shared.values()),
-        "shared_images": shared,
-        "leak_share": sum(seen.has_partner(n, ("train", "val")) for n in test) / len(test),
-        "visible_share": float(np.mean(visible)),
-        "images": {part: len(names) for part, names in parts.items()},
-    }
+        fix = "delete the lists and split again by groups"
+        raise LeakageError(folder / protocol, "shared surface", f"{a} and {b}", fix)
     inputs = {f"{part}.txt": folder / protocol / f"{part}.txt" for part in PARTS}
     inputs |= {name: folder / name for name in ("overlaps.csv", "groups.csv")}
     extra = {"dataset": folder.name, "protocol": protocol, "seed": seed}
-    return write_record(folder / protocol / "certificate.json", "certificate", figures, inputs, extra=extra)
+    return write_record(out, "certificate", figures, inputs, extra=extra)
+
+
+def _figures(seen: Surfaces, parts: dict[str, list[str]]) -> dict[str, Any]:
+    shared = {f"{a}-{b}": seen.count(a, b) for a, b in combinations(PARTS, 2)}
+    test = parts["test"]
+    return {
+        "shared_pixels": sum(shared.values()),
+        "shared_images": shared,
+        "leak_share": sum(seen.has_partner(name, ("train", "val")) for name in test) / len(test),
+        "leak_share_train": shared["train-test"] / len(test),
+        "visible_share": float(np.mean([seen.visible(name, "train") for name in test])),
+        "images": {part: len(names) for part, names in parts.items()},
+    }
 
 
 def _check_cover(folder: Path, parts: dict[str, list[str]], images: set[str]) -> None:
-    listed = [name for names in parts.values() for name in names]
-    odd = sorted(set(listed) ^ images) or sorted({n for n in listed if listed.count(n) > 1})
-    if odd or len(listed) != len(images):
-        raise SplitError(folder, "file name", odd[0], "each image in exactly one part; split again")
+    times = Counter(name for names in parts.values() for name in names)
+    odd = sorted(name for name in images | set(times) if (name in images, times[name]) != (True, 1))
+    if odd:
+        fix = "each image of the dataset in exactly one part; split again"
+        raise SplitError(folder, "file name", odd[0], fix)
+
+
+def _check_known(path: Path, overlaps: list[Overlap], images: set[str]) -> None:
+    for pair in overlaps:
+        for name in pair.names:
+            if name not in images:
+                raise SplitError(path, "file name", name, "run `defectbench find-overlaps` again")
+
+
+def _equal_files(image_dir: Path, parts: dict[str, list[str]]) -> list[list[str]]:
+    """Names of files with the same bytes, where there are several."""
+    by_hash: dict[str, list[str]] = defaultdict(list)
+    for name in (name for names in parts.values() for name in names):
+        if not (image_dir / name).is_file():
+            raise ConversionError(image_dir / name, "image", "nothing", "convert the dataset again")
+        by_hash[sha256_file(image_dir / name)].append(name)
+    return [names for names in by_hash.values() if len(names) > 1]
+
+
+def sizes_by_stem(coco: Coco) -> dict[str, Size]:
+    """Width and height in pixels of each image, by its stem."""
+    return {Path(name).stem: (e["width"], e["height"]) for name, e in coco.images.items()}
 
 
 class Surfaces:
@@ -73,18 +112,28 @@ class Surfaces:
     Args:
         overlaps: Pairs of original images.
         parts: File names by part; augmented names lead back to their originals.
+        sizes: Width and height of the originals, by stem.
+        equal: Names whose files hold the same bytes.
     """
 
-    def __init__(self, overlaps: list[Overlap], parts: dict[str, list[str]]) -> None:
+    def __init__(
+        self,
+        overlaps: list[Overlap],
+        parts: dict[str, list[str]],
+        sizes: dict[str, Size],
+        equal: list[list[str]],
+    ) -> None:
+        self.sizes = sizes
         self.part_of = {name: part for part, names in parts.items() for name in names}
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.part_of:
             self.by_stem[source_stem(name)].append(name)
         self.partners: dict[str, list[tuple[str, Overlap]]] = defaultdict(list)
-        for pair in overlaps:
-            a, b = source_stem(pair.image_a), source_stem(pair.image_b)
-            self.partners[a].append((b, pair))
-            self.partners[b].append((a, pair))
+        for pair in overlaps + [_whole(names[0], other) for names in equal for other in names[1:]]:
+            a, b = (source_stem(name) for name in pair.names)
+            if a != b:
+                self.partners[a].append((b, pair))
+                self.partners[b].append((a, pair))
 
     def _others(self, name: str) -> list[str]:
         stem = source_stem(name)
@@ -102,40 +151,44 @@ class Surfaces:
 
     def example(self) -> tuple[str, str]:
         """One pair across two parts."""
-        for name, part in self.part_of.items():
-            for other in self._others(name):
-                if self.part_of[other] != part:
-                    return name, other
-        raise SplitError("certificate", "pair across parts", None, "there is none")
+        return next(
+            (name, other)
+            for name, part in self.part_of.items()
+            for other in self._others(name)
+            if self.part_of[other] != part
+        )
 
     def visible(self, name: str, part: str) -> float:
         """Share of an image's area that images of a part show, on a grid of 50 x 50 cells."""
         stem = source_stem(name)
-        mask = np.zeros((GRID, GRID), bool)
-        if any(self.part_of[o] == part for o in self.by_stem[stem] if o != name):
+        if any(self.part_of[other] == part for other in self.by_stem[stem] if other != name):
             return 1.0
+        mask = np.zeros((GRID, GRID), bool)
         for partner, pair in self.partners[stem]:
             if any(self.part_of[other] == part for other in self.by_stem[partner]):
-                mask |= _window(pair, stem)
+                mask |= shown(pair, stem, self.sizes[stem], self.sizes[partner])
         return float(mask.mean())
 
 
-def _window(pair: Overlap, stem: str) -> Mask:
-    """Cells of an image that its partner shows. Sides follow from shift and shared area."""
+def _whole(a: str, b: str) -> Overlap:
+    return Overlap(a, b, 0, 0, 1.0, 1.0, "symmetry")
+
+
+def shown(pair: Overlap, stem: str, size: Size, other: Size) -> Mask:
+    """Cells [50, 50] of an image that its partner shows.
+
+    Args:
+        pair: The pair.
+        stem: Which of the two the cells belong to.
+        size: Its width and height, pixels.
+        other: The partner's.
+    """
     mask = np.zeros((GRID, GRID), bool)
     if pair.kind == "symmetry":
         return ~mask
     sign = 1 if source_stem(pair.image_a) == stem else -1
-    side = _side(pair)
-    x, y = (round(sign * shift / side * GRID) for shift in (pair.dx, pair.dy))
-    mask[max(y, 0) : GRID + min(y, 0), max(x, 0) : GRID + min(x, 0)] = True
-    return mask
-
-
-def _side(pair: Overlap) -> float:
-    """Side of a square image from (1 - |dx|/s)(1 - |dy|/s) = shared area."""
-    a, b, share = abs(pair.dx), abs(pair.dy), pair.shared_area
-    if share >= 1 or a + b == 0:
-        return 1.0
-    root = (a + b + ((a + b) ** 2 - 4 * (1 - share) * a * b) ** 0.5) / 2
-    return root / (1 - share)
+    spans = []
+    for shift, length, partner in zip((pair.dx, pair.dy), size, other, strict=True):
+        centres = (np.arange(GRID) + 0.5) * length / GRID - sign * shift
+        spans.append((centres >= 0) & (centres < partner))
+    return np.outer(spans[1], spans[0])

@@ -78,7 +78,9 @@ def read_part(dataset_dir: str | Path, protocol: str, part: str) -> list[str]:
         raise SplitError(path, "file", "nothing", "run `defectbench split` first")
     names = path.read_text().split("\n")[:-1]
     if not names or len(set(names)) != len(names):
-        raise SplitError(path, "file names", len(names), "each image once, at least one; split again")
+        raise SplitError(
+            path, "file names", len(names), "each image once, at least one; split again"
+        )
     return names
 
 

@@ -1,18 +1,18 @@
-"""Copies of one picture up to the eight symmetries of the square."""
+"""Copies of one picture up to the eight symmetries of the square, re-encoded or not."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-Grey = NDArray[np.uint8]
-SIDE, BLUR_SIGMA, SAME = 32, 2.0, 0.5
+from .coco import Grey
+from .phase import correlation, residual
+
+Floats = NDArray[np.float32]
+SIDE, ALIKE, SAME, BLOCK = 32, 0.9, 0.5, 256
 
 
 def symmetries(image: NDArray[np.floating]) -> list[NDArray[np.floating]]:
@@ -21,43 +21,52 @@ def symmetries(image: NDArray[np.floating]) -> list[NDArray[np.floating]]:
     return turns + [turn[:, ::-1] for turn in turns]
 
 
-def thumbnail(image: Grey) -> NDArray[np.float32]:
-    """Square view [32, 32]."""
-    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+def thumbnail(image: Grey) -> Floats:
+    """Square view [32, 32] of mean 0 and length 1; all zeros for a constant image."""
+    small = np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    small = small - small.mean()
+    length = float(np.linalg.norm(small))
+    return small / length if length > 0 else small
 
 
-def grain(image: Grey) -> NDArray[np.float32]:
-    """Image less its Gaussian blur; brightness alone can no longer agree."""
-    values = image.astype(np.float32)
-    return values - gaussian_filter(values, BLUR_SIGMA)
+def d4_signature(image: Grey) -> Floats:
+    """Thumbnails [8, 1024] of the eight symmetries: one of them matches row 0 of a turned copy."""
+    return np.stack([view.ravel() for view in symmetries(thumbnail(image))]).astype(np.float32)
 
 
-def d4_hash(image: Grey) -> bytes:
-    """Hash that flips and quarter turns do not change: coarse brightness ranks, least of the eight."""
-    coarse = cv2.resize(thumbnail(image), (4, 4), interpolation=cv2.INTER_AREA)
-    return min(np.argsort(view, axis=None, kind="stable").astype(np.uint8).tobytes() for view in symmetries(coarse))
+def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
+    """Find pictures that are one up to a flip or a quarter turn.
 
+    Thumbnails alike to 0.9 under one of the symmetries are candidates; the fine residual at full
+    size decides. Equal pictures without any grain (two blank ones) are pairs as well.
 
-def symmetric_pairs(images: dict[str, Grey]) -> Iterator[tuple[str, str, float]]:
-    """Yield (name, name, correlation) of pairs that are one picture up to a symmetry."""
-    buckets: dict[bytes, list[str]] = defaultdict(list)
-    for name, image in images.items():
-        buckets[d4_hash(image)].append(name)
-    for names in buckets.values():
-        for a, b in combinations(sorted(names), 2):
-            value = best_agreement(grain(images[a]), grain(images[b]))
+    Args:
+        images: uint8 [H, W] each.
+
+    Yields:
+        Numbers of both images (i < j) and the correlation of their fine residuals.
+    """
+    if not images:
+        return
+    signatures = np.stack([d4_signature(image) for image in images])
+    plain = signatures[:, 0]
+    for start in range(0, len(images), BLOCK):
+        turned = signatures[start : start + BLOCK]
+        agreement = np.stack([turned[:, k] @ plain.T for k in range(8)]).max(axis=0)
+        blank = np.outer(~turned[:, 0].any(1), ~plain.any(1))
+        for row, j in zip(*np.nonzero((agreement > ALIKE) | blank), strict=True):
+            i = start + int(row)
+            value = best_agreement(images[i], images[int(j)]) if i < j else 0.0
             if value >= SAME:
-                yield a, b, value
+                yield i, int(j), value
 
 
-def best_agreement(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Largest correlation of a with the eight symmetries of b; 1 for two equal constants."""
-    x = a - a.mean()
-    values = []
-    for view in symmetries(b):
-        if view.shape != a.shape:
-            continue
-        y = view - view.mean()
-        norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
-        values.append(float((x * y).sum()) / norm if norm > 0 else float(np.array_equal(a, view)))
-    return max(values, default=0.0)
+def best_agreement(a: Grey, b: Grey) -> float:
+    """Largest residual correlation of a with a symmetry of b; 1 if the pixels are equal."""
+    first, second = residual(a.astype(np.float32)), residual(b.astype(np.float32))
+    values = [0.0]
+    for turned, pixels in zip(symmetries(second), symmetries(b.astype(np.float32)), strict=True):
+        if turned.shape == a.shape:
+            equal = np.array_equal(pixels, a)
+            values.append(1.0 if equal else correlation(first, turned.astype(np.float32)))
+    return max(values)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,12 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..base.errors import PackError
+from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
 from ..base.records import read_record
-from .coco import protocol_coco, read_part
+from .coco import Coco, protocol_coco, read_part
 
 PAD_VALUE = 114
+SLACK = 1e-6  # rounding of x + w, pixels
+METADATA = ("classes", "sha256")
 TENSORS = ("boxes", "image_ids", "images", "labels", "original_size", "pad", "scale")
 
 
@@ -61,7 +64,9 @@ class Pack:
         return self.images.shape[-1]
 
 
-def letterbox(image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float, tuple[int, int]]:
+def letterbox(
+    image: NDArray[np.uint8], size: int
+) -> tuple[NDArray[np.uint8], float, tuple[int, int]]:
     """Fit an image [H, W, 3] into a square, keeping its aspect; the rest is grey 114.
 
     Returns:
@@ -70,16 +75,16 @@ def letterbox(image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], f
     height, width = image.shape[:2]
     scale = size / max(height, width)
     w, h = max(1, round(width * scale)), max(1, round(height * scale))
-    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     x, y = (size - w) // 2, (size - h) // 2
+    if scale != 1:
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (w, h), interpolation=mode), np.uint8)
     canvas = np.full((size, size, 3), PAD_VALUE, np.uint8)
-    canvas[y : y + h, x : x + w] = image if scale == 1 else cv2.resize(image, (w, h), interpolation=mode)
+    canvas[y : y + h, x : x + w] = image
     return canvas, scale, (x, y)
 
 
-def pack(
-    dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path
-) -> None:
+def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path) -> None:
     """Decode one part and write it.
 
     Args:
@@ -90,48 +95,82 @@ def pack(
         out: File to write, ``<protocol>/<part>@<size>.safetensors``.
 
     Raises:
-        ConversionError: An image cannot be decoded.
+        LeakageError: The part's list is not the one that was certified.
+        PackError: The size is not positive, an image cannot be decoded, or a box has no area, lies
+            outside its image or names no class.
         SplitError: The part's list is missing.
     """
+    if size < 1:
+        raise PackError(out, "size", size, "give the side of the images in pixels")
     folder = Path(dataset_dir)
     coco, image_dir = protocol_coco(folder, protocol)
     names = read_part(folder, protocol, part)
     certificate = folder / protocol / "certificate.json"
-    record = read_record(certificate, "certificate")
-    entries = [coco.images[name] for name in names]
-    truth = [coco.boxes[entry["id"]] for entry in entries]
-    most = max(1, *(len(boxes) for boxes in truth))
+    shared = _certified(certificate, folder / protocol / f"{part}.txt")
+    tensors = _labels(coco, names, folder / "annotations.json")
     images = np.empty((len(names), 3, size, size), np.uint8)
-    boxes = np.zeros((len(names), most, 4), np.float32)
-    labels = np.full((len(names), most), -1, np.int64)
     fit = np.empty((len(names), 3), np.float32)
-    for row, (name, found) in enumerate(zip(names, truth, strict=True)):
-        view, scale, pad = letterbox(read_rgb(image_dir / name), size)
+    for row, name in enumerate(names):
+        pixels = read_rgb(image_dir / name)
+        seen, said = pixels.shape[1::-1], tuple(tensors["original_size"][row].tolist())
+        if seen != said:
+            fix = f"annotations say {said}; convert the dataset again"
+            raise PackError(image_dir / name, "width, height", seen, fix)
+        view, scale, pad = letterbox(pixels, size)
         images[row] = view.transpose(2, 0, 1)
         fit[row] = (scale, *pad)
-        for column, box in enumerate(found):
-            x, y, w, h = box["bbox"]
-            boxes[row, column] = np.array([x, y, x + w, y + h]) * scale + np.array([*pad, *pad])
-            labels[row, column] = box["category_id"]
-    tensors = {
-        "images": images,
-        "boxes": boxes,
-        "labels": labels,
-        "image_ids": np.array([entry["id"] for entry in entries], np.int64),
-        "scale": fit[:, 0].copy(),
-        "pad": fit[:, 1:].copy(),
-        "original_size": np.array([(e["width"], e["height"]) for e in entries], np.int64),
-    }
+    scale, pad = fit[:, 0].copy(), fit[:, 1:].copy()
+    shift = np.tile(pad, 2)[:, None] * (tensors["labels"] >= 0)[..., None]
+    tensors["boxes"] = (tensors["boxes"] * scale[:, None, None] + shift).astype(np.float32)
+    tensors |= {"images": images, "scale": scale, "pad": pad}
     metadata = {
         "dataset": folder.name,
         "protocol": protocol,
         "part": part,
         "size": str(size),
         "classes": json.dumps(coco.classes),
-        "shared_pixels": str(record["figures"]["shared_pixels"]),
+        "shared_pixels": str(shared),
         "certificate_sha256": sha256_file(certificate),
     }
     write_pack(out, {name: torch.from_numpy(value) for name, value in tensors.items()}, metadata)
+
+
+def _certified(certificate: Path, part: Path) -> int:
+    """What the certificate says is shared, if it speaks of this very list."""
+    record = read_record(certificate, "certificate")
+    certified = record["inputs"].get(part.name, {}).get("sha256")
+    if sha256_file(part) != certified:
+        fix = f"it is not the list that was certified ({certified}); certify the split again"
+        raise LeakageError(part, "sha256", sha256_file(part), fix)
+    return int(record["figures"]["shared_pixels"])
+
+
+def _labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any]]:
+    """Boxes in original pixels and labels, padded, with ids and sizes of the images."""
+    entries = [coco.images[name] for name in names]
+    truth = [coco.boxes[entry["id"]] for entry in entries]
+    most = max(1, *(len(boxes) for boxes in truth))
+    boxes = np.zeros((len(names), most, 4), np.float64)
+    labels = np.full((len(names), most), -1, np.int64)
+    for row, (entry, found) in enumerate(zip(entries, truth, strict=True)):
+        for column, box in enumerate(found):
+            x, y, w, h = box["bbox"]
+            field = f"{entry['file_name']}: annotation {box['id']}"
+            width, height = entry["width"] + SLACK, entry["height"] + SLACK
+            if not (0 <= x < x + w <= width and 0 <= y < y + h <= height):
+                fix = "a box needs an area and lies inside its image; convert the dataset again"
+                raise PackError(source, f"{field}: bbox", box["bbox"], fix)
+            if not 0 <= box["category_id"] < len(coco.classes):
+                fix = f"the dataset has {len(coco.classes)} classes; convert it again"
+                raise PackError(source, f"{field}: category_id", box["category_id"], fix)
+            boxes[row, column] = x, y, x + w, y + h
+            labels[row, column] = box["category_id"]
+    return {
+        "boxes": boxes,
+        "labels": labels,
+        "image_ids": np.array([entry["id"] for entry in entries], np.int64),
+        "original_size": np.array([(e["width"], e["height"]) for e in entries], np.int64),
+    }
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -150,6 +189,7 @@ def write_pack(out: str | Path, tensors: dict[str, Tensor], metadata: dict[str, 
     """Write tensors and metadata as one pack, with its checksum."""
     with atomic_path(out) as file:
         save_file(tensors, file, {**metadata, "sha256": checksum(tensors)})
+        file.chmod(0o644)
 
 
 def checksum(tensors: dict[str, Tensor]) -> str:
@@ -176,8 +216,11 @@ def load_pack(path: str | Path, verify: bool = True) -> Pack:
         with safe_open(file, "pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in TENSORS}
-    except (SafetensorError, FileNotFoundError, OSError) as error:
+    except (SafetensorError, OSError) as error:
         raise PackError(file, "content", str(error), "run `defectbench pack` again") from error
-    if verify and checksum(tensors) != metadata.get("sha256"):
-        raise PackError(file, "sha256", metadata.get("sha256"), "it was changed; pack the part again")
+    missing = [key for key in METADATA if key not in metadata]
+    if missing:
+        raise PackError(file, "metadata", metadata, f"{missing[0]} is missing; pack the part again")
+    if verify and checksum(tensors) != metadata["sha256"]:
+        raise PackError(file, "sha256", metadata["sha256"], "it was changed; pack the part again")
     return Pack(**tensors, classes=json.loads(metadata["classes"]), metadata=metadata, path=file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from ..base.errors import SplitError
 from ..base.files import atomic_write_text
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
+from .overlap import series
 
 RATIOS = (0.7, 0.1, 0.2)
+LEAST_SERIES = 10
 Split = dict[str, list[str]]
 
 
@@ -24,17 +25,20 @@ def split(
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
-        protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by class;
-            ``sequential`` cuts each name's series by index, the last fifth for test.
-        seed: Seed of the draws.
-        ratios: Shares of train, val and test.
+        protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by
+            class; ``sequential`` cuts each series of names by index.
+        seed: Seed of the draws; ``sequential`` draws nothing.
+        ratios: Shares of train, val and test, adding up to 1.
 
     Returns:
         File names by part.
 
     Raises:
-        SplitError: The protocol is unknown, a part stays empty, or groups do not cover the images.
+        SplitError: The protocol or a ratio is wrong, a part stays empty, or groups do not cover the
+            images.
     """
+    if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+        raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
     coco, _ = protocol_coco(dataset_dir, protocol)
     if protocol == "clean":
         parts = split_groups(coco, read_groups(dataset_dir), seed, ratios)
@@ -43,10 +47,13 @@ def split(
     elif protocol == "sequential":
         parts = split_series(coco, ratios)
     else:
-        raise SplitError(dataset_dir, "protocol", protocol, "use clean, random, sequential or paper")
+        fix = "use clean, random, sequential or paper"
+        raise SplitError(dataset_dir, "protocol", protocol, fix)
     for part in PARTS:
         if not parts[part]:
-            raise SplitError(dataset_dir, f"{protocol}/{part}", 0, "the set is too small for three parts")
+            fix = "the set is too small for three parts; add images"
+            raise SplitError(dataset_dir, f"{protocol}/{part}", 0, fix)
+    for part in PARTS:
         text = "".join(f"{name}\n" for name in sorted(parts[part]))
         atomic_write_text(Path(dataset_dir) / protocol / f"{part}.txt", text)
     return parts
@@ -94,15 +101,24 @@ def split_images(coco: Coco, seed: int, ratios: tuple[float, ...] = RATIOS) -> S
 
 
 def split_series(coco: Coco, ratios: tuple[float, ...] = RATIOS) -> Split:
-    """Each series of names ``<prefix><index>`` cut by index: first train, then val, the last part test."""
-    series: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    """Each series of names cut by index: train comes first, then val, the last part is test.
+
+    With NEU-DET's names this is the common split by file index, 241 to 300 of each class for test,
+    with 211 to 240 taken from its training part for val. Where names form no series of at least ten
+    images, the images of a class are cut in the order of their names.
+    """
+    entries: dict[str | int, list[tuple[str, int, str]]] = defaultdict(list)
     for name in coco.images:
-        match = re.fullmatch(r"(.*?)(\d*)", Path(name).stem)
-        prefix, index = match.groups() if match else (name, "")
-        series[prefix].append((int(index or 0), name))
+        prefix, index = series(name)
+        entries[prefix].append((prefix, index, name))
+    if min(len(members) for members in entries.values()) < LEAST_SERIES:
+        listed = [entry for members in entries.values() for entry in members]
+        entries.clear()
+        for entry in listed:
+            entries[coco.dominant_class(entry[2])].append(entry)
     parts: Split = {part: [] for part in PARTS}
-    for entries in series.values():
-        _cut(parts, [name for _, name in sorted(entries)], ratios)
+    for members in entries.values():
+        _cut(parts, [name for _, _, name in sorted(members)], ratios)
     return parts
 
 
