@@ -28,8 +28,8 @@ from .synthetic_texture import Rng
 CLASSES = tuple(DRAWERS)
 IMAGES, SIZE, LEAST_SIZE_PX = 360, 200, 128
 DEFECT_FREE_SHARE = 0.08
-VISIBLE_SHARE = 0.1  # a box stays in a crop if at least this share of the defect's pixels is in it
-LEAST_BOX_PX = 4
+VISIBLE_SHARE = 0.15  # a box stays in a crop if at least this share of the defect's pixels is in it
+LEAST_BOX_PX = 6
 LARGEST_CROWD = 6
 CROPS_PER_STRIP = {1: 0.62, 2: 0.2, 3: 0.12, 4: 0.06}
 

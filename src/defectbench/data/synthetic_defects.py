@@ -61,8 +61,8 @@ def tight_slices(mask: Mask) -> tuple[slice, slice]:
 
 
 def _side(rng: Rng, low: float = LEAST_SIDE_PX, high: float = LARGEST_SIDE_PX) -> float:
-    """A length in pixels, uniform on the log scale."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    """A length in pixels; on the log scale large ones are drawn more often than small ones."""
+    return float(low * (high / low) ** np.sqrt(rng.random()))
 
 
 def _frame(rng: Rng, low: float, stretch: tuple[float, float]) -> tuple[int, int]:
@@ -111,17 +111,17 @@ def _patches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     share = _soft(_padded(_largest_piece(edge < 0.9), 5), 1.3)
     tone = -1.3 if rng.random() < 0.75 else 1.3
     cloudy = 1 + 0.14 * cloud(rng, share.shape, (4, 3)) + 0.14 * cloud(rng, share.shape, (16, 12))
-    return tone * strength * share * cloudy, share >= VISIBLE
+    return 1.1 * tone * strength * share * cloudy, share >= VISIBLE
 
 
 def _inclusion(rng: Rng, strength: float) -> tuple[Field, Mask]:
     """A dark blob drawn out along the rolling direction."""
-    height = _side(rng, 16)
-    shape = (round(height), max(5, min(30, round(height / rng.uniform(3.0, 6.5)))))
+    height = _side(rng, 18)
+    shape = (round(height), max(5, min(30, round(height / rng.uniform(2.8, 5.5)))))
     body = _blob(rng, shape, 0.14, (max(5.0, shape[0] / 6), max(4.0, shape[1] / 2)))
     share = _soft(_padded(body, 4), 0.8)
     streaks = 1 + 0.2 * cloud(rng, share.shape, (shape[0] / 3, 2.5))
-    return -1.35 * strength * share * streaks, share >= VISIBLE
+    return -1.5 * strength * share * streaks, share >= VISIBLE
 
 
 def _crazing(rng: Rng, strength: float) -> tuple[Field, Mask]:
@@ -129,9 +129,9 @@ def _crazing(rng: Rng, strength: float) -> tuple[Field, Mask]:
     shape = _frame(rng, 26, (1.0, 2.6))
     region = (_radius(shape, 3.5) + 0.08 * cloud(rng, shape, (9, 9))) < 0.98
     broken = cloud(rng, shape, (8, 8))
-    spacing = rng.uniform(10, 14)
-    wide = _net(rng, shape, spacing, rng.uniform(1.6, 2.0)) * (broken > -0.9)
-    fine = _net(rng, shape, 0.6 * spacing, 1.3) * (broken > 0.4)
+    spacing = rng.uniform(13, 18)
+    wide = _net(rng, shape, spacing, rng.uniform(2.0, 2.6)) * (broken > -1.0)
+    fine = _net(rng, shape, 0.6 * spacing, 1.4) * (broken > 0.4)
     share = blurred(_padded(np.maximum(wide, 0.8 * fine) * region, 2), 0.4)
     return -1.8 * strength * share, share >= VISIBLE
 
@@ -167,9 +167,9 @@ def _pitted_surface(rng: Rng, strength: float) -> tuple[Field, Mask]:
     """Many small round dark pits scattered over an area."""
     shape = _frame(rng, 30, (1.0, 2.4))
     canvas = np.zeros((shape[0] + 8, shape[1] + 8), np.uint8)
-    largest = rng.uniform(1.5, 2.5)
-    for spot in _spots(rng, shape, rng.uniform(6.5, 9.5)):
-        radius = rng.uniform(0.9, largest)
+    largest = rng.uniform(2.2, 3.4)
+    for spot in _spots(rng, shape, rng.uniform(9, 13)):
+        radius = rng.uniform(1.4, largest)
         _ellipse(canvas, spot + 4, np.array([radius, radius * rng.uniform(1.0, 1.5)]), 0.0)
     share = np.minimum(blurred(canvas / 255.0, 0.6) * 1.15, 1.0)
     return -1.7 * strength * share, share >= VISIBLE
@@ -180,33 +180,33 @@ def _rolled_in_scale(rng: Rng, strength: float) -> tuple[Field, Mask]:
     shape = _frame(rng, 26, (1.0, 2.6))
     dark = np.zeros((shape[0] + 20, shape[1] + 20), np.uint8)
     lie = rng.uniform(-25, 25)
-    longest = rng.uniform(5.0, 8.0)
-    for spot in _spots(rng, shape, rng.uniform(11, 15)):
-        axes = np.array([rng.uniform(3.2, longest), rng.uniform(1.1, 2.2)])
+    longest = rng.uniform(7.0, 10.0)
+    for spot in _spots(rng, shape, rng.uniform(13, 18)):
+        axes = np.array([rng.uniform(4.5, longest), rng.uniform(1.4, 2.4)])
         _ellipse(dark, spot + 10, axes, lie + rng.uniform(-15, 15))
     share = np.minimum(blurred(dark / 255.0, 0.6) * 1.1, 1.0)
-    rim = np.roll(share, 2, 0) * (1 - share)
-    return strength * (0.9 * rim - 1.5 * share), share >= VISIBLE
+    rim = np.roll(share, 3, 0) * (1 - share)
+    return strength * (1.5 * rim - 1.3 * share), share >= VISIBLE
 
 
 def _scratches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     """Thin bright lines, alone or side by side, upright, level or oblique."""
     length = _side(rng, 34, 210)
     turn = rng.random()
-    degrees = 90.0 if turn < 0.45 else 0.0 if turn < 0.65 else rng.uniform(20, 160)
+    degrees = 90.0 if turn < 0.5 else 0.0 if turn < 0.75 else rng.uniform(20, 160)
     angle = np.deg2rad(degrees + rng.uniform(-3, 3))
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     side = int(length) + 40
     canvas = np.zeros((side, side), np.uint8)
     bend = rng.uniform(-0.02, 0.02) * length
-    for line in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
+    for line in range(int(rng.choice([1, 2, 3], p=[0.25, 0.45, 0.3]))):
         part = length * (1.0 if line == 0 else rng.uniform(0.5, 1.0))
         steps = np.linspace(-0.5, 0.5, 13)[:, None]
         path = side / 2 + steps * part * along
-        path = path + ((1 - 4 * steps**2) * bend + line * rng.uniform(5.0, 9.0)) * across
+        path = path + ((1 - 4 * steps**2) * bend + line * rng.uniform(6.0, 9.0)) * across
         fixed = np.round(path * 2**SUBPIXEL_BITS).astype(np.int32)
-        thickness = int(rng.integers(2, 5))
+        thickness = int(rng.integers(3, 6))
         cv2.polylines(canvas, [fixed], False, 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
     share = blurred(canvas / 255.0, 0.7)
     worn = 1.0 + 0.25 * cloud(rng, share.shape, (14, 14)) + 0.2 * cloud(rng, share.shape, (2, 2))

@@ -13,9 +13,10 @@ from .synthetic_texture import Rng, draw_finish, steel
 SIDEWAYS_PX = 24  # crops of one strip lie up to this far apart across the rolling direction
 STEP = (0.35, 0.65)  # from crop to crop along the strip, in sides of a crop
 ANOTHER_CLASS = 0.22
-CROWDING = (0.3, 0.3, 0.2, 0.12, 0.08)  # shares of single crops with 1, 2, 3, 4, 5 defects drawn
-DEFECTS_PER_CROP_LENGTH = 2.2
+CROWDING = (0.15, 0.25, 0.3, 0.2, 0.1)  # shares of single crops with 1, 2, 3, 4, 5 defects drawn
+DEFECTS_PER_CROP_LENGTH = 2.6
 LARGEST_OVERLAP, PLACES_TRIED = 0.05, 30
+GAP_PX = 10  # two defects of one class that touched would be one defect to any eye
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def draw_strip(rng: Rng, name: str | None, count: int, size: int) -> Strip:
     defects: list[Placed] = []
     for kind in _kinds(rng, name, shape[0] / size, count):
         # A defect has to stand out from a rough surface more strongly than from a smooth one.
-        placed = _place(rng, draw_defect(rng, kind, 15 + 1.6 * finish.roughness), defects, shape)
+        placed = _place(rng, draw_defect(rng, kind, 20 + 1.6 * finish.roughness), defects, shape)
         if placed is not None:
             defects.append(placed)
             height, width = placed.defect.mask.shape
@@ -99,14 +100,17 @@ def _place(rng: Rng, defect: Defect, others: list[Placed], shape: tuple[int, int
         row = int(rng.integers(0, shape[0] - height + 1))
         column = int(rng.integers(0, shape[1] - width + 1))
         placed = Placed(defect, row, column)
-        if all(_shared(placed, other) <= LARGEST_OVERLAP for other in others):
+        if all(_is_apart(placed, other) for other in others):
             return placed
     return None
 
 
-def _shared(a: Placed, b: Placed) -> float:
-    """Shared area of two frames as a share of the smaller one."""
+def _is_apart(a: Placed, b: Placed) -> bool:
+    """Whether two frames are a gap apart or, of two classes, nearly so."""
     (height_a, width_a), (height_b, width_b) = a.defect.mask.shape, b.defect.mask.shape
     rows = min(a.row + height_a, b.row + height_b) - max(a.row, b.row)
     columns = min(a.column + width_a, b.column + width_b) - max(a.column, b.column)
-    return max(rows, 0) * max(columns, 0) / min(height_a * width_a, height_b * width_b)
+    if a.defect.name == b.defect.name:
+        return min(rows, columns) <= -GAP_PX
+    smaller = min(height_a * width_a, height_b * width_b)
+    return max(rows, 0) * max(columns, 0) <= LARGEST_OVERLAP * smaller
