@@ -9,8 +9,9 @@ from measure_cases import make_truth
 from defectbench.base.errors import ConfigError, MeasurementError
 from defectbench.base.files import atomic_write_json, read_json
 from defectbench.measure.agreement import Overlap, label_agreement, labels_by_image
-from defectbench.measure.controls import control, fit_jitter, jitter
+from defectbench.measure.controls import control
 from defectbench.measure.evaluator import score
+from defectbench.measure.label_jitter import fit_jitter, jitter
 
 
 def dataset(folder, truth, train, test, overlaps=(), protocol="clean"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -14,12 +13,11 @@ from typing import Any
 from ..base.errors import MeasurementError
 from ..base.files import read_json
 from ..base.records import write_record
+from ..data.coco import source_stem
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
 from .statistics import CONFIDENCE, RESAMPLES, Interval, bootstrap_precision
-
-_COPY = re.compile(r"__aug\d+$")
 
 SETTINGS = {
     "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
@@ -120,7 +118,7 @@ def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
         known = {PurePath(row["file_name"]).stem: row["group"] for row in csv.DictReader(handle)}
     members = []
     for image in sorted(truth["images"], key=lambda entry: entry["id"]):
-        stem = _COPY.sub("", PurePath(image["file_name"]).stem)
+        stem = source_stem(image["file_name"])
         if stem not in known:
             fix = "group the dataset again; every image needs a group"
             raise MeasurementError(groups, "group", image["file_name"], fix)

@@ -89,6 +89,11 @@ def clip(boxes: Floats, low: tuple[float, float], high: tuple[float, float]) -> 
     return np.concatenate([start, end - start], axis=1)
 
 
+def corners(boxes: Floats) -> Floats:
+    """Boxes x y w h as x0 y0 x1 y1."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
 def shared_rectangle(
     one: Labels, other: Labels, overlap: Overlap
 ) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -1,0 +1,74 @@
+"""What a control may know of a dataset: labels, parts, overlaps and where its images lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.errors import MeasurementError
+from ..base.files import read_json
+from ..data.coco import read_part
+from ..data.overlap import read_overlaps
+from .agreement import Labels, Overlap, labels_by_image
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a control may know.
+
+    Attributes:
+        labels: Boxes of all images, by image id.
+        classes: Class ids.
+        train: Ids of the training images.
+        test: Ids of the test images.
+        overlaps: Pairs of images of the same surface.
+        files: Image files by image id.
+        seed: Seed of what is drawn.
+    """
+
+    labels: dict[int, Labels]
+    classes: list[int]
+    train: list[int]
+    test: list[int]
+    overlaps: list[Overlap]
+    files: dict[int, Path]
+    seed: int
+
+
+def read_parts(dataset_dir: Path, protocol: str, seed: int) -> Parts:
+    """Read what a control may know from a dataset's folder.
+
+    Raises:
+        SplitError: A list is missing.
+        MeasurementError: A list names an image without annotations.
+    """
+    home = dataset_dir / protocol if protocol == "paper" else dataset_dir
+    truth = read_json(home / "annotations.json")
+    ids = {image["file_name"]: image["id"] for image in truth["images"]}
+    return Parts(
+        labels=labels_by_image(truth),
+        classes=sorted(category["id"] for category in truth["categories"]),
+        train=_listed(dataset_dir, protocol, "train", ids),
+        test=_listed(dataset_dir, protocol, "test", ids),
+        overlaps=_known_overlaps(dataset_dir, ids),
+        files={number: home / "images" / name for name, number in ids.items()},
+        seed=seed,
+    )
+
+
+def _listed(dataset_dir: Path, protocol: str, part: str, ids: dict[str, int]) -> list[int]:
+    names = read_part(dataset_dir, protocol, part)
+    for name in names:
+        if name not in ids:
+            fix = "make the split and the annotations from the same dataset"
+            raise MeasurementError(dataset_dir / protocol / f"{part}.txt", "image", name, fix)
+    return [ids[name] for name in names]
+
+
+def _known_overlaps(dataset_dir: Path, ids: dict[str, int]) -> list[Overlap]:
+    """Shifted pairs of images with annotations; flipped and turned copies are left out."""
+    return [
+        Overlap(ids[p.image_a], ids[p.image_b], p.dx, p.dy, p.correlation, p.shared_area)
+        for p in read_overlaps(dataset_dir)
+        if p.kind == "shift" and {p.image_a, p.image_b} <= set(ids)
+    ]
