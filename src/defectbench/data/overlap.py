@@ -23,7 +23,7 @@ from .coco import Coco, read_coco, read_grey
 from .d4 import symmetric_pairs
 from .phase import ACCEPT, shifted_pairs
 
-ALL_PAIRS_LIMIT = 1000
+ALL_PAIRS_LIMIT = 2000
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def read_overlaps(dataset_dir: str | Path) -> list[Overlap]:
 def comparable(coco: Coco, names: list[str]) -> NDArray[np.bool_]:
     """Which pairs [N, N] the finder looks at.
 
-    All of them in a set of up to 1,000 images. In a larger one those that share any class (not only
-    the most frequent: on NEU-DET that would miss 122 pairs) or the series of their names
-    (``<series>_<index>``), and every pair with a defect-free image.
+    All of them in a set of up to 2,000 images. In a larger one those that share any class or the
+    series of their names (``<series>_<index>``), and every pair with a defect-free image. On
+    NEU-DET that rule would miss 2 of 2,184 pairs, and the most frequent class alone 125.
     """
     if len(names) <= ALL_PAIRS_LIMIT:
         return np.ones((len(names), len(names)), bool)

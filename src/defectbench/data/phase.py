@@ -25,7 +25,8 @@ Floats = NDArray[np.float32]
 VIEW, PADDED, PROOF = 100, 128, 400
 FLATTEN_SIGMA, RESIDUAL_SIGMA = 6.0, 2.0
 PEAK_SIGMA, LEAST_VIEW_OVERLAP, VIEW_CORRELATION = 9.0, 20, 0.5
-ACCEPT, REFINE_PX, BLOCK = 0.3, 3, 64
+ACCEPT, REFINE_PX = 0.3, 3
+BLOCK = 16  # pairs at once; more leave the processor's cache
 # A phase correlation has mean square 1/n (Parseval) and mean +-1/n: its deviation is known.
 _DEVIATION = math.sqrt(1 / PADDED**2 - 1 / PADDED**4)
 
@@ -121,15 +122,16 @@ def _candidates(
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yield (i, j, dx, dy) in view pixels for image i and the later ones."""
     later = i + 1 + np.flatnonzero(comparable[i + 1 :])
+    here = spectra[i].conj()
     for start in range(0, len(later), BLOCK):
         block = later[start : start + BLOCK]
-        cross = spectra[i] * spectra[block].conj()
-        surface = np.asarray(scipy.fft.irfft2(cross, (PADDED, PADDED))).reshape(len(block), -1)
+        mirrored = scipy.fft.irfft2(here * spectra[block], (PADDED, PADDED), overwrite_x=True)
+        surface = np.asarray(mirrored).reshape(len(block), -1)
         for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION):
-            dy, dx = divmod(int(surface[row].argmax()), PADDED)
+            y, x = divmod(int(surface[row].argmax()), PADDED)
             j = int(block[row])
-            for x, y in _unwrapped(views[i], views[j], dx, dy):
-                yield i, j, x, y
+            for shift in _unwrapped(views[i], views[j], -x % PADDED, -y % PADDED):
+                yield i, j, *shift
 
 
 def _unwrapped(a: Floats, b: Floats, dx: int, dy: int) -> Iterator[tuple[int, int]]:
