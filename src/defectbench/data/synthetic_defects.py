@@ -191,7 +191,7 @@ def _rolled_in_scale(rng: Rng, strength: float) -> tuple[Field, Mask]:
 
 def _scratches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     """Thin bright lines, alone or side by side, upright, level or oblique."""
-    length = _side(rng, 34, 210)
+    length = _side(rng, 40, 200)
     turn = rng.random()
     degrees = 90.0 if turn < 0.5 else 0.0 if turn < 0.75 else rng.uniform(20, 160)
     angle = np.deg2rad(degrees + rng.uniform(-3, 3))
@@ -199,18 +199,20 @@ def _scratches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     across = np.array([-along[1], along[0]])
     side = int(length) + 40
     canvas = np.zeros((side, side), np.uint8)
-    bend = rng.uniform(-0.02, 0.02) * length
-    for line in range(int(rng.choice([1, 2, 3], p=[0.25, 0.45, 0.3]))):
-        part = length * (1.0 if line == 0 else rng.uniform(0.5, 1.0))
+    bend, offset = rng.uniform(-0.02, 0.02) * length, 0.0
+    for line in range(int(rng.integers(2, 6))):
+        part = length * (1.0 if line == 0 else rng.uniform(0.65, 1.0))
+        start = rng.uniform(-0.5, 0.5) * (length - part)
         steps = np.linspace(-0.5, 0.5, 13)[:, None]
-        path = side / 2 + steps * part * along
-        path = path + ((1 - 4 * steps**2) * bend + line * rng.uniform(6.0, 9.0)) * across
+        path = side / 2 + (start + steps * part) * along
+        path = path + ((1 - 4 * steps**2) * bend + offset) * across
         fixed = np.round(path * 2**SUBPIXEL_BITS).astype(np.int32)
-        thickness = int(rng.integers(3, 6))
-        cv2.polylines(canvas, [fixed], False, 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
-    share = blurred(canvas / 255.0, 0.7)
+        bright, thickness = int(rng.integers(170, 256)), int(rng.integers(1, 4))
+        cv2.polylines(canvas, [fixed], False, bright, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+        offset += rng.uniform(3.5, 6.0)
+    share = blurred(canvas / 255.0, 0.5)
     worn = 1.0 + 0.25 * cloud(rng, share.shape, (14, 14)) + 0.2 * cloud(rng, share.shape, (2, 2))
-    return 2.1 * strength * share * np.clip(worn, 0.6, 1.7), share >= VISIBLE
+    return 2.0 * strength * share * np.clip(worn, 0.6, 1.7), share >= VISIBLE
 
 
 DRAWERS: dict[str, Callable[[Rng, float], tuple[Field, Mask]]] = {
