@@ -1,0 +1,259 @@
+"""The records of cells: found, checked against each other, and joined by method."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ConfigError, ReportError
+from ..base.files import sha256_file
+from ..base.methods import load_card
+from ..base.records import read_record
+from ..base.studies import LatencySettings
+
+PROTOCOLS = ("clean", "random", "sequential", "paper")
+CONTROL_TITLES = {
+    "control_memoriser": "Memoriser",
+    "control_class_prior": "Class prior",
+    "control_label_jitter": "Label jitter",
+    "control_oracle": "Oracle",
+}
+_SEED = re.compile(r"seed(\d+)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run and what was measured of it. Each record is a whole JSON record.
+
+    Attributes:
+        folder: The cell's folder.
+        dataset: Name of the dataset.
+        protocol: How its parts were made.
+        method: Name of the method, or ``control_<kind>``.
+        seed: Seed of the run.
+        accuracy: Record of the accuracy.
+        train: Record of the training; None for a control.
+        complexity: Record of the counts; None for a control.
+        latency: Record of the latency; None for a control.
+        engine: What the latency was measured with; empty for a control.
+    """
+
+    folder: Path
+    dataset: str
+    protocol: str
+    method: str
+    seed: int
+    accuracy: dict[str, Any]
+    train: dict[str, Any] | None = None
+    complexity: dict[str, Any] | None = None
+    latency: dict[str, Any] | None = None
+    engine: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the cell is a program that learns nothing."""
+        return self.method.startswith("control_")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All seeds of one method on one dataset under one protocol: a row of the table.
+
+    Attributes:
+        title: Name of the method in tables.
+        cells: One cell a seed, by ascending seed.
+        certificate: The certificate of the split.
+        certificate_path: Where it lies.
+    """
+
+    title: str
+    cells: list[Cell]
+    certificate: dict[str, Any]
+    certificate_path: Path
+
+    @property
+    def first(self) -> Cell:
+        """The cell of the lowest seed."""
+        return self.cells[0]
+
+    @property
+    def leak_share(self) -> float:
+        """Share of test images that show surface of a training image."""
+        figures = self.certificate["figures"]
+        return figures["shared_images"]["train-test"] / figures["images"]["test"]
+
+
+def find_cells(run_dirs: Iterable[str | Path]) -> list[Cell]:
+    """Read the records of all cells at or below some folders.
+
+    Args:
+        run_dirs: Folders of cells (``.../<dataset>/<protocol>/<method>/seed<k>``) or folders above.
+
+    Returns:
+        The cells by dataset, protocol, method and seed, each once.
+
+    Raises:
+        ReportError: There is no cell, or a cell lacks a record or holds records of two models.
+    """
+    asked = [Path(path) for path in run_dirs]
+    folders = {folder for path in asked for folder in _cell_folders(path)}
+    if not folders:
+        raise ReportError(
+            ", ".join(map(str, asked)) or "report", "cells", 0, "run snakemake --cores 8 all first"
+        )
+    return sorted((_read_cell(folder) for folder in folders), key=_order)
+
+
+def _cell_folders(path: Path) -> list[Path]:
+    if _SEED.fullmatch(path.name):
+        return [path]
+    found = (folder for folder in path.glob("**/seed*") if _SEED.fullmatch(folder.name))
+    return [folder for folder in found if any(folder.glob("*.json"))]
+
+
+def _order(cell: Cell) -> tuple[str, int, str, int]:
+    return cell.dataset, protocol_rank(cell.protocol), cell.method, cell.seed
+
+
+def protocol_rank(protocol: str) -> int:
+    """Place of a protocol in tables: the honest one first."""
+    return PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
+
+
+def _read_cell(folder: Path) -> Cell:
+    dataset, protocol, method, seed = folder.parts[-4:]
+    number = int(seed.removeprefix("seed"))
+    accuracy = read_figures(folder / "accuracy.json", "accuracy", _evaluate_command(folder))
+    _check_scored_file(folder, accuracy)
+    cell = Cell(folder, dataset, protocol, method, number, accuracy)
+    if cell.is_control:
+        return cell
+    train = read_figures(folder / "train.json", "train", f"snakemake --cores 8 {folder}/train.json")
+    command = f"defectbench count --model {folder}/model.onnx --out {folder}/complexity.json"
+    complexity = read_figures(folder / "complexity.json", "complexity", command)
+    timed = latency_path(folder)
+    latency = read_figures(timed, "latency", _time_command(folder, train))
+    _check_one_model(timed, complexity, latency)
+    own = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
+    return Cell(folder, *own)
+
+
+def latency_path(folder: Path) -> Path:
+    """The latency record that tables use: onnxruntime's, else the first engine's by name."""
+    usual = folder / "latency" / "onnxruntime.json"
+    others = sorted((folder / "latency").glob("*.json"))
+    return others[0] if others and not usual.exists() else usual
+
+
+def read_figures(path: Path, kind: str, command: str) -> dict[str, Any]:
+    """Read a record that a table needs.
+
+    Raises:
+        ReportError: It is missing; names the command that makes it.
+        ConfigError: It is of another kind or schema.
+    """
+    if not path.is_file():
+        raise ReportError(path, f"{kind} record", "nothing", f"make it with: {command}")
+    return read_record(path, kind)
+
+
+def _data_folder(folder: Path) -> Path:
+    return folder.parents[4] / "data" / folder.parts[-4] if len(folder.parents) > 4 else folder
+
+
+def _evaluate_command(folder: Path) -> str:
+    data, protocol = _data_folder(folder), folder.parts[-3]
+    truth = data / "paper" if protocol == "paper" else data
+    return (
+        f"defectbench evaluate --annotations {truth}/annotations.json"
+        f" --predictions {folder}/predictions.json --images {data}/{protocol}/test.txt"
+        f" --groups {data}/groups.csv --out {folder}/accuracy.json"
+    )
+
+
+def _time_command(folder: Path, train: dict[str, Any]) -> str:
+    pack = (
+        f"{_data_folder(folder)}/{folder.parts[-3]}/test@{train['figures']['size_px']}.safetensors"
+    )
+    settings = " ".join(f"--{k} {v}" for k, v in LatencySettings().model_dump().items())
+    return (
+        f"defectbench time --model {folder}/model.onnx --pack {pack} {settings}"
+        f" --out {folder}/latency/onnxruntime.json"
+    )
+
+
+def _check_scored_file(folder: Path, accuracy: dict[str, Any]) -> None:
+    """Predictions that were made anew after scoring would stand beside an old score."""
+    predictions = folder / "predictions.json"
+    scored = accuracy["inputs"]["predictions"]["sha256"]
+    if predictions.is_file() and sha256_file(predictions) != scored:
+        fix = f"score them again with: {_evaluate_command(folder)}"
+        raise ReportError(folder / "accuracy.json", "inputs.predictions.sha256", scored, fix)
+
+
+def _check_one_model(path: Path, complexity: dict[str, Any], latency: dict[str, Any]) -> None:
+    """The timed file must be the counted file."""
+    counted, timed = (record["inputs"]["model"]["sha256"] for record in (complexity, latency))
+    if counted != timed:
+        fix = f"the counted file is {counted}; count and time the same model.onnx"
+        raise ReportError(path, "inputs.model.sha256", timed, fix)
+
+
+def find_entries(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> list[Entry]:
+    """Join cells by dataset, protocol and method; the rows of all tables and figures.
+
+    Args:
+        run_dirs: Folders of cells, or folders above.
+        models_dir: Where method cards lie, for titles.
+
+    Raises:
+        ReportError: A record is missing, or two methods were scored on different test parts.
+    """
+    entries = []
+    for (_, _, method), group in groupby(find_cells(run_dirs), key=_row_of):
+        cells = list(group)
+        path = certificate_path(cells[0])
+        dataset, protocol = cells[0].dataset, cells[0].protocol
+        command = f"defectbench certify --dataset results/data/{dataset} --protocol {protocol}"
+        certificate = read_figures(path, "certificate", command)
+        entries.append(Entry(method_title(method, models_dir), cells, certificate, path))
+    for _, rivals in groupby(entries, key=lambda entry: _row_of(entry.first)[:2]):
+        _check_one_test_part([cell for entry in rivals for cell in entry.cells])
+    return entries
+
+
+def _row_of(cell: Cell) -> tuple[str, str, str]:
+    return cell.dataset, cell.protocol, cell.method
+
+
+def certificate_path(cell: Cell) -> Path:
+    """The certificate of a cell's split: beside kept cells, else in the data."""
+    kept = cell.folder.parents[1] / "certificate.json"
+    return (
+        kept if kept.is_file() else _data_folder(cell.folder) / cell.protocol / "certificate.json"
+    )
+
+
+def _check_one_test_part(cells: Sequence[Cell]) -> None:
+    hashes = [cell.accuracy["inputs"]["images"]["sha256"] for cell in cells]
+    for cell, own in zip(cells, hashes, strict=True):
+        if own != hashes[0]:
+            fix = f"{cells[0].folder} was scored on list {hashes[0]}; score both on one test part"
+            raise ReportError(cell.folder / "accuracy.json", "inputs.images.sha256", own, fix)
+
+
+def method_title(method: str, models_dir: str | Path = "models") -> str:
+    """The name of a method in tables: from its card, or its own name where there is no card."""
+    if method in CONTROL_TITLES:
+        return CONTROL_TITLES[method]
+    folder = Path(models_dir) / method
+    try:
+        return load_card(folder).title
+    except ConfigError:
+        if (folder / "card.yaml").exists():
+            raise
+        return method

@@ -1,0 +1,224 @@
+"""Rows of the comparison: figures of all seeds of a method joined into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from ..measure.statistics import aggregate_seeds
+from .collect import Cell, Entry
+from .pairs import UNKNOWN, Pair, compare_entries, score_interval
+
+FLOORS = ("control_memoriser", "control_class_prior")
+CEILING = "control_label_jitter"
+COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
+_CONTROL_ORDER = (*FLOORS, CEILING, "control_oracle")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one dataset under one protocol; means over seeds. Field names carry units.
+
+    What a control does not have is None. ``interval_over`` says what the ends ``_low`` and
+    ``_high`` of the scores are drawn over; ``leak_share`` is the share of test images that show
+    surface of a training image; ``flags`` says where a score leaves the range of the controls;
+    ``best`` names the figures in which the row is distinguishably the best of its block.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    map50: float
+    map50_low: float
+    map50_high: float
+    map50_95: float
+    map50_95_low: float
+    map50_95_high: float
+    map75: float
+    interval_over: str
+    n_seeds: int
+    seeds: str
+    n_images: int
+    n_boxes: int
+    n_groups: int
+    leak_share: float
+    escape_rate_images: float | None
+    params_m: float | None = None
+    macs_g: float | None = None
+    gflops: float | None = None
+    size_mib: float | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p50_low: float | None = None
+    latency_ms_p50_high: float | None = None
+    latency_ms_p90: float | None = None
+    latency_ms_p99: float | None = None
+    fps: float | None = None
+    latency_valid: bool | None = None
+    latency_invalid_because: str = ""
+    engine: str = ""
+    latency_threads: int | None = None
+    train_s: float | None = None
+    images_per_s: float | None = None
+    size_px: int | None = None
+    epochs: int | None = None
+    flags: str = ""
+    best: str = ""
+    record: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the row is a program that learns nothing."""
+        return self.method.startswith("control_")
+
+
+def build_rows(entries: Sequence[Entry]) -> tuple[list[Row], list[Pair]]:
+    """Make the rows of the comparison and compare the methods with each other.
+
+    Args:
+        entries: What ``find_entries`` returns.
+
+    Returns:
+        Rows by dataset and protocol, methods by falling ``map50``, then controls; and all pairs.
+    """
+    rows: list[Row] = []
+    pairs: list[Pair] = []
+    for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
+        rivals = list(group)
+        found = compare_entries(rivals)
+        block = mark_range([build_row(entry) for entry in rivals])
+        rows += sorted(mark_best(block, found), key=_rank)
+        pairs += found
+    return rows, pairs
+
+
+def _rank(row: Row) -> tuple[bool, float, str]:
+    if row.is_control:
+        known = row.method in _CONTROL_ORDER
+        return True, _CONTROL_ORDER.index(row.method) if known else len(_CONTROL_ORDER), row.method
+    return False, -row.map50, row.method
+
+
+def build_row(entry: Entry) -> Row:
+    """Join the seeds of one method."""
+    cells, first = entry.cells, entry.first
+    map50, map50_95 = (score_interval(entry, name) for name in ("map50", "map50_95"))
+    scores = [cell.accuracy["figures"] for cell in cells]
+    row = Row(
+        dataset=first.dataset,
+        protocol=first.protocol,
+        method=first.method,
+        title=entry.title,
+        map50=map50.estimate,
+        map50_low=map50.low,
+        map50_high=map50.high,
+        map50_95=map50_95.estimate,
+        map50_95_low=map50_95.low,
+        map50_95_high=map50_95.high,
+        map75=mean(scores, "map75"),
+        interval_over=map50.unit,
+        n_seeds=len(cells),
+        seeds=" ".join(str(cell.seed) for cell in cells),
+        n_images=scores[0]["n_images"],
+        n_boxes=scores[0]["n_boxes"],
+        n_groups=scores[0]["n_groups"],
+        leak_share=entry.leak_share,
+        escape_rate_images=_escape(scores),
+        record=first.folder.parent.as_posix(),
+    )
+    return row if first.is_control else replace(row, **_costs(cells))
+
+
+def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
+    """Mean of one figure over seeds."""
+    return aggregate_seeds([one[name] for one in figures]).estimate
+
+
+def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
+    rates = [score.get("escape", {}).get("escape_rate_images") for score in scores]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _costs(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Complexity, latency and training of a method, by field name of the row."""
+    trained = [cell.train["figures"] for cell in cells if cell.train]
+    counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
+    timed = [cell.latency["figures"] for cell in cells if cell.latency]
+    reasons = [reason for one in timed for reason in one["invalid_because"]]
+    fields = {name: mean(counted, name) for name in COUNTS}
+    fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
+    return {
+        **fields,
+        "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),
+        "latency_ms_p50_high": max(one["latency_ms_p50_high"] for one in timed),
+        "fps": 1000 / fields["latency_ms_p50"],
+        "latency_valid": all(one["valid"] for one in timed),
+        "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
+        "engine": cells[0].engine,
+        "latency_threads": timed[0]["threads"],
+        "train_s": mean(trained, "train_s"),
+        "images_per_s": mean(trained, "images_per_s"),
+        "size_px": counted[0]["size_px"],
+        "epochs": trained[0]["epochs"],
+    }
+
+
+def mark_range(rows: Sequence[Row]) -> list[Row]:
+    """Flag the methods whose ``map50`` lies outside the range of the controls beside them.
+
+    Not above a floor, or above the soft ceiling with the whole interval.
+    """
+    controls = {row.method: row for row in rows if row.is_control}
+    return [row if row.is_control else replace(row, flags=_flags(row, controls)) for row in rows]
+
+
+def _flags(row: Row, controls: dict[str, Row]) -> str:
+    below = [c for c in FLOORS if c in controls and row.map50 <= controls[c].map50]
+    flags = [f"not above {controls[name].title}" for name in below]
+    if CEILING in controls and row.map50_low > controls[CEILING].map50:
+        flags.append(f"above {controls[CEILING].title}")
+    return "; ".join(flags)
+
+
+def mark_best(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Row]:
+    """Name in each row the figures in which it is distinguishably the best.
+
+    A score is best if every pair says so and no control flags it; a count if it is smaller than
+    all others; a latency if all are valid and its interval lies below all others.
+
+    Args:
+        rows: Rows of one dataset and protocol.
+        pairs: Their comparisons.
+    """
+    methods = [row for row in rows if not row.is_control]
+    if len(methods) < 2:
+        return list(rows)
+    best: dict[str, list[str]] = {row.method: [] for row in rows}
+    for figure in ("map50", "map50_95"):
+        leader = max(methods, key=lambda row: getattr(row, figure))
+        if not leader.flags and _leads(leader, figure, pairs):
+            best[leader.method].append(figure)
+    for name in COUNTS:
+        smallest, second = sorted(methods, key=lambda row: getattr(row, name))[:2]
+        if getattr(smallest, name) < getattr(second, name):
+            best[smallest.method].append(name)
+    fastest = _fastest(methods)
+    if fastest:
+        best[fastest.method] += ["latency_ms_p50", "fps"]
+    return [replace(row, best=" ".join(best[row.method])) for row in rows]
+
+
+def _leads(leader: Row, figure: str, pairs: Sequence[Pair]) -> bool:
+    own = [p for p in pairs if p.figure == figure and leader.method in (p.first, p.second)]
+    return bool(own) and all(p.first == leader.method and p.verdict != UNKNOWN for p in own)
+
+
+def _fastest(methods: Sequence[Row]) -> Row | None:
+    if not all(row.latency_valid for row in methods):
+        return None
+    first, *others = sorted(methods, key=lambda row: row.latency_ms_p50 or 0.0)
+    lowest = min(row.latency_ms_p50_low or 0.0 for row in others)
+    return first if (first.latency_ms_p50_high or 0.0) < lowest else None

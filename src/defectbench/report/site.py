@@ -1,0 +1,192 @@
+"""One self-contained page: tables whose cells open their records, figures and gallery."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.files import atomic_write_text
+from .collect import Entry
+from .columns import COLUMNS, NOTHING, Section, Shown, percent, sections
+from .leakage import Premium
+from .rows import Row
+from .tables import Tables, make_tables, per_class, points, record_links, relative
+from .templates import render
+
+_KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """Text that leads somewhere.
+
+    Attributes:
+        text: What is read.
+        href: Where it leads, relative to the page; empty for nowhere.
+        aside: Smaller text behind it.
+        bold: Whether it is the best, distinguishably.
+        style: Class of the page's style sheet.
+    """
+
+    text: str
+    href: str = ""
+    aside: str = ""
+    bold: bool = False
+    style: str = ""
+
+
+def build_site(
+    run_dirs: Iterable[str | Path],
+    out_dir: str | Path,
+    study: str,
+    models_dir: str | Path = "models",
+) -> None:
+    """Write ``index.html`` for some cells, with the figures and galleries that lie in ``out_dir``.
+
+    Raises:
+        ReportError: A record is missing, or records do not belong together.
+    """
+    write_site(make_tables(run_dirs, models_dir), out_dir, study)
+
+
+def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:
+    """Write ``index.html`` from tables that are made already."""
+    out = Path(out_dir)
+    found = sections(tables.rows)
+    by_row = {_key(entry): entry for entry in tables.entries}
+    values = {
+        "study": study,
+        "headings": [(column.heading, column.unit) for column in COLUMNS],
+        "sections": [_section(section, by_row, tables, out) for section in found],
+        "caption": tables.caption,
+        "premiums": [_premium(premium) for premium in tables.premiums],
+        "pairs": [_pair(pair, by_row) for pair in tables.pairs],
+        "runs": [_runs(entry, out) for entry in tables.entries],
+        "software": _software(tables.entries),
+    }
+    atomic_write_text(out / "index.html", render("index.html.j2", values, autoescape=True))
+
+
+def _key(entry: Entry) -> tuple[str, str, str]:
+    return entry.first.dataset, entry.first.protocol, entry.first.method
+
+
+def anchor(*parts: object) -> str:
+    """A name inside the page."""
+    return "-".join(str(part) for part in parts)
+
+
+def _section(
+    section: Section, by_row: dict[tuple[str, str, str], Entry], tables: Tables, out: Path
+) -> dict[str, Any]:
+    place = (section.dataset, section.protocol)
+    name = "_".join(place)
+    entries = [entry for key, entry in by_row.items() if key[:2] == place]
+    return {
+        "id": anchor(*place),
+        "title": f"{section.dataset}, {section.protocol}{section.mark}",
+        "leak": section.leak,
+        "leaked": bool(section.mark),
+        "certificate": relative(entries[0].certificate_path, out),
+        "methods": [_row(row, by_row[*place, row.method], out) for row in section.methods],
+        "controls": [_row(row, by_row[*place, row.method], out) for row in section.controls],
+        "per_class": _per_class(section, entries, out),
+        "pareto": embed(out / "figures" / f"pareto_{name}.svg"),
+        "curves": embed(out / "figures" / f"curves_{name}.svg"),
+        "gallery": embed(out / "gallery" / f"gallery_{name}.png"),
+    }
+
+
+def _row(row: Row, entry: Entry, out: Path) -> dict[str, Any]:
+    escape = Link(percent(row.escape_rate_images), _record(entry, "accuracy.json", out))
+    cells = [_link(column.show(row), entry, out) for column in COLUMNS]
+    return {"title": row.title, "flags": row.flags, "cells": [*cells, escape]}
+
+
+def _link(cell: Shown, entry: Entry, out: Path) -> Link:
+    href = _record(entry, cell.record, out) if cell.record else ""
+    return Link(cell.text + cell.mark, href, cell.aside, cell.bold, "invalid" if cell.mark else "")
+
+
+def _record(entry: Entry, name: str, out: Path) -> str:
+    """One seed's record; for several seeds the list of all of them further down the page."""
+    if len(entry.cells) > 1:
+        return f"#{anchor('runs', *_key(entry))}"
+    return relative(entry.first.folder / name, out)
+
+
+def _per_class(section: Section, entries: Sequence[Entry], out: Path) -> dict[str, Any]:
+    scores = {(s.method, s.class_name): s for s in per_class(entries)}
+    by_method = {entry.first.method: entry for entry in entries}
+    first = entries[0].first.accuracy["figures"]["per_class"]
+    rows = []
+    for row in section.methods + section.controls:
+        href = _record(by_method[row.method], "accuracy.json", out)
+        own = [scores[row.method, name] for name in first]
+        cells = [Link(percent(s.ap50), href, percent(s.ap50_95), style=_shade(s.ap50)) for s in own]
+        rows.append({"title": row.title, "control": row.is_control, "cells": cells})
+    return {
+        "classes": [(name, figures["n_boxes"]) for name, figures in first.items()],
+        "rows": rows,
+    }
+
+
+def _shade(share: float | None) -> str:
+    """Style class by tenths of a score."""
+    return "" if share is None else f"s{min(9, int(10 * share))}"
+
+
+def embed(path: Path) -> str:
+    """A picture as a data address; empty where it is not made."""
+    if not path.is_file():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f"data:{_KINDS[path.suffix]};base64,{data}"
+
+
+def _premium(p: Premium) -> list[str]:
+    epochs = f"{p.epochs_clean or NOTHING} / {p.epochs or NOTHING}"
+    cells = [p.dataset, p.protocol, f"{percent(p.leak_share)} %", p.title, epochs]
+    cells += [percent(p.map50_clean), percent(p.map50)]
+    cells.append(points(p.map50_premium, p.map50_premium_low, p.map50_premium_high))
+    cells.append(points(p.map50_95_premium, p.map50_95_premium_low, p.map50_95_premium_high))
+    return cells
+
+
+def _pair(pair: Any, by_row: dict[tuple[str, str, str], Entry]) -> list[str]:
+    first, second = (
+        by_row[pair.dataset, pair.protocol, name].title for name in (pair.first, pair.second)
+    )
+    place = [pair.dataset, pair.protocol, {"map50": "mAP50", "map50_95": "mAP50-95"}[pair.figure]]
+    difference = points(pair.difference, pair.low, pair.high)
+    return [*place, first, second, difference, str(pair.n_groups), pair.verdict, pair.test]
+
+
+def _runs(entry: Entry, out: Path) -> dict[str, Any]:
+    seeds = [
+        {
+            "seed": cell.seed,
+            "map50": percent(cell.accuracy["figures"]["map50"]),
+            "map50_95": percent(cell.accuracy["figures"]["map50_95"]),
+            "train_s": f"{cell.train['figures']['train_s']:,.0f}" if cell.train else NOTHING,
+            "created": cell.accuracy["created"],
+            "links": record_links(cell, out),
+        }
+        for cell in entry.cells
+    ]
+    place = {"dataset": entry.first.dataset, "protocol": entry.first.protocol}
+    return {"id": anchor("runs", *_key(entry)), "title": entry.title, "seeds": seeds, **place}
+
+
+def _software(entries: Sequence[Entry]) -> list[str]:
+    """Versions behind the records, each once."""
+    found = {
+        f"{name} {version}"
+        for entry in entries
+        for cell in entry.cells
+        for name, version in (cell.train or cell.accuracy)["software"].items()
+    }
+    return sorted(found)

@@ -1,0 +1,88 @@
+"""How figures look: fonts, a colour-blind-safe palette, and files that are the same on each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from .collect import Entry
+
+# Okabe and Ito (2008), without the yellow that vanishes on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#6b6b6b"
+FAINT = "#d9d9d9"
+PNG_DPI = 200
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": "black",
+    "ytick.labelcolor": "black",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "defectbench",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a method, the same in all figures of a report."""
+
+    colour: str
+    marker: str
+
+
+def looks(entries: Sequence[Entry]) -> dict[str, Look]:
+    """Give each method a colour and a marker, by the order of names; controls have none.
+
+    After seven methods colours repeat with the next marker, so that no two methods look the same.
+    """
+    names = sorted({e.first.method for e in entries if not e.first.is_control})
+    count = len(PALETTE)
+    return {
+        name: Look(PALETTE[n % count], MARKERS[(n + n // count) % count])
+        for n, name in enumerate(names)
+    }
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw with the settings of this module."""
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("svg", "png")) -> None:
+    """Write a figure in some formats, without dates, so that equal data give equal bytes."""
+    for kind in formats:
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(
+            folder / f"{name}.{kind}",
+            dpi=PNG_DPI,
+            bbox_inches="tight",
+            pad_inches=0.05,
+            metadata=metadata,
+        )

@@ -1,0 +1,252 @@
+"""Tables of the comparison: CSV for programs, Markdown and LaTeX for readers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ReportError
+from ..base.files import atomic_write_text
+from .collect import Cell, Entry, find_entries
+from .columns import COLUMNS, NOTHING, Section, Shown, caption, percent, sections
+from .latex import latex_document
+from .leakage import Premium, leakage_premiums
+from .pairs import Pair
+from .rows import Row, build_rows
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that the tables of a report say.
+
+    Attributes:
+        entries: Cells by method.
+        rows: Rows of the comparison.
+        pairs: Methods compared with each other.
+        premiums: What leaked protocols give.
+        caption: Sentences under the comparison.
+    """
+
+    entries: list[Entry]
+    rows: list[Row]
+    pairs: list[Pair]
+    premiums: list[Premium]
+    caption: list[str]
+
+
+def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> Tables:
+    """Read the records of cells and join them to tables.
+
+    Raises:
+        ReportError: A record is missing, or records do not belong together.
+    """
+    entries = find_entries(run_dirs, models_dir)
+    rows, pairs = build_rows(entries)
+    return Tables(entries, rows, pairs, leakage_premiums(rows), caption(rows, entries, pairs))
+
+
+def tabulate(
+    run_dirs: Iterable[str | Path], out_dir: str | Path, models_dir: str | Path = "models"
+) -> Tables:
+    """Write the tables of some cells.
+
+    Args:
+        run_dirs: Folders of cells, or folders above them.
+        out_dir: Gets ``comparison.csv``, ``.md`` and ``.tex``, ``per_class.csv``, ``pairs.csv``,
+            ``leakage.csv`` and ``.md``.
+        models_dir: Where method cards lie, for titles.
+
+    Raises:
+        ReportError: A record is missing, or records do not belong together.
+    """
+    tables = make_tables(run_dirs, models_dir)
+    write_tables(tables, out_dir)
+    return tables
+
+
+def write_tables(tables: Tables, out_dir: str | Path) -> None:
+    """Write all tables, each atomically."""
+    out = Path(out_dir)
+    write_csv(out / "comparison.csv", tables.rows, Row)
+    write_csv(out / "pairs.csv", tables.pairs, Pair)
+    write_csv(out / "leakage.csv", tables.premiums, Premium)
+    write_csv(out / "per_class.csv", per_class(tables.entries), ClassScore)
+    atomic_write_text(out / "comparison.md", comparison_markdown(tables, out))
+    atomic_write_text(out / "leakage.md", leakage_markdown(tables.premiums))
+    atomic_write_text(out / "comparison.tex", latex_document(sections(tables.rows), tables.caption))
+
+
+def write_csv(path: Path, rows: Sequence[Any], kind: type) -> None:
+    """Write instances of a dataclass as CSV; None and empty text become empty fields."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [field.name for field in fields(kind)]
+    writer.writerow(names)
+    for row in rows:
+        values = asdict(row)
+        writer.writerow(["" if values[name] is None else _plain(values[name]) for name in names])
+    atomic_write_text(path, text.getvalue())
+
+
+def _plain(value: Any) -> Any:
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Read a ``comparison.csv``.
+
+    Raises:
+        ReportError: The file is missing or has other columns.
+    """
+    if not Path(path).is_file():
+        raise ReportError(path, "file", "nothing", "make it with: snakemake --cores 8 all")
+    with Path(path).open(newline="") as handle:
+        reader = csv.DictReader(handle)
+        names = [field.name for field in fields(Row)]
+        if reader.fieldnames is None or list(reader.fieldnames) != names:
+            fix = "make it anew with: snakemake --cores 8 all"
+            raise ReportError(path, "columns", list(reader.fieldnames or []), fix)
+        return [Row(**_typed(line)) for line in reader]
+
+
+def _typed(line: dict[str, str]) -> dict[str, Any]:
+    hints = typing.get_type_hints(Row)
+    return {name: _parse(text, hints[name]) for name, text in line.items()}
+
+
+def _parse(text: str, kind: Any) -> Any:
+    options = typing.get_args(kind) or (kind,)
+    if not text and type(None) in options:
+        return None
+    return text == "True" if options[0] is bool else options[0](text)
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Scores of a method on one class; means over seeds, None where the class has no true box."""
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    class_name: str
+    ap50: float | None
+    ap50_95: float | None
+    n_boxes: int
+
+
+def per_class(entries: Sequence[Entry]) -> list[ClassScore]:
+    """Scores by class of all methods and controls."""
+    return [
+        _class_score(entry, name)
+        for entry in entries
+        for name in entry.first.accuracy["figures"]["per_class"]
+    ]
+
+
+def _class_score(entry: Entry, name: str) -> ClassScore:
+    seeds = [cell.accuracy["figures"]["per_class"][name] for cell in entry.cells]
+    place = (entry.first.dataset, entry.first.protocol, entry.first.method, entry.title)
+    means = [_known_mean([seed[key] for seed in seeds]) for key in ("ap50", "ap50_95")]
+    return ClassScore(*place, name, *means, n_boxes=seeds[0]["n_boxes"])
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def comparison_markdown(tables: Tables, out_dir: Path) -> str:
+    """The comparison as Markdown: a table a dataset and protocol, the caption, links to records."""
+    parts = ["# Comparison\n"]
+    parts += [_section_markdown(section) for section in sections(tables.rows)]
+    parts.append("\n".join(f"- {line}" for line in tables.caption) + "\n")
+    cells = [(entry.title, cell) for entry in tables.entries for cell in entry.cells]
+    parts.append("## Records\n\n" + "\n".join(_record_line(t, c, out_dir) for t, c in cells) + "\n")
+    return "\n".join(parts)
+
+
+def _section_markdown(section: Section) -> str:
+    headings = [f"{c.heading}, {c.unit}" if c.unit else c.heading for c in COLUMNS]
+    lines = [
+        f"## {section.dataset}, {section.protocol}{section.mark}\n",
+        f"{section.leak}.\n",
+        "| method | " + " | ".join(headings) + " |",
+        "|---" + "|---:" * len(COLUMNS) + "|",
+    ]
+    for row in section.methods + section.controls:
+        title = f"*{row.title}*" if row.is_control else row.title
+        shown = [_markdown_cell(column.show(row)) for column in COLUMNS]
+        lines.append(f"| {_escape(title)} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(cell: Shown) -> str:
+    figure = f"**{cell.text}**" if cell.bold else cell.text
+    return _escape(f"{figure}{cell.mark} {cell.aside}".strip())
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _record_line(title: str, cell: Cell, out_dir: Path) -> str:
+    names = record_links(cell, out_dir)
+    links = " · ".join(f"[{name}]({path})" for name, path in names.items())
+    return f"- {title}, {cell.dataset}, {cell.protocol}, seed {cell.seed}: {links}"
+
+
+def record_links(cell: Cell, out_dir: Path) -> dict[str, str]:
+    """What lies behind a cell, as paths relative to the report, by name."""
+    names = {"accuracy": "accuracy.json", "predictions": "predictions.json"}
+    if not cell.is_control:
+        names |= {
+            "complexity": "complexity.json",
+            "latency": f"latency/{cell.engine}.json",
+            "training": "train.json",
+            "history": "history.csv",
+        }
+    present = {name: cell.folder / file for name, file in names.items()}
+    return {name: relative(path, out_dir) for name, path in present.items() if path.exists()}
+
+
+def relative(path: Path, out_dir: Path) -> str:
+    """A path as seen from the report's folder."""
+    return Path(os.path.relpath(path, out_dir)).as_posix()
+
+
+def leakage_markdown(premiums: Sequence[Premium]) -> str:
+    """The leakage premium as Markdown."""
+    head = (
+        "# Leakage premium\n\nWhat a method gains when its test part shows surface seen in "
+        "training: points of mAP over the same method under `clean`, with 95 % interval.\n\n"
+    )
+    if not premiums:
+        return head + "No method stands under `clean` and under another protocol.\n"
+    lines = [
+        "| dataset | protocol | leak, % | method | epochs, clean | epochs | mAP50 clean, % "
+        "| mAP50, % | premium | mAP50-95 clean, % | mAP50-95, % | premium |",
+        "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    return head + "\n".join(lines + [_premium_line(p) for p in premiums]) + "\n"
+
+
+def _premium_line(p: Premium) -> str:
+    cells = [p.dataset, p.protocol, percent(p.leak_share), p.title]
+    cells += [str(e) if e else NOTHING for e in (p.epochs_clean, p.epochs)]
+    cells += [percent(p.map50_clean), percent(p.map50)]
+    cells.append(points(p.map50_premium, p.map50_premium_low, p.map50_premium_high))
+    cells += [percent(p.map50_95_clean), percent(p.map50_95)]
+    cells.append(points(p.map50_95_premium, p.map50_95_premium_low, p.map50_95_premium_high))
+    return "| " + " | ".join(cells) + " |"
+
+
+def points(value: float, low: float, high: float) -> str:
+    """A difference of scores in points with its interval."""
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

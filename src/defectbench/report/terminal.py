@@ -1,0 +1,76 @@
+"""The comparison in the terminal, at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .columns import COLUMNS, INVALID, LEAKED, Column, Section, sections
+from .rows import Row
+from .tables import read_rows
+
+WIDE = 150
+LEFT_OUT_WHEN_NARROW = {
+    "size_px",
+    "epochs",
+    "gflops",
+    "size_mib",
+    "latency_ms_p90",
+    "latency_ms_p99",
+}
+
+
+def print_comparison(table: str | Path, console: Console | None = None) -> None:
+    """Print a ``comparison.csv``: a table a dataset and protocol.
+
+    Args:
+        table: The CSV file.
+        console: Where to print; the terminal by default.
+
+    Raises:
+        ReportError: The file is missing or has other columns.
+    """
+    screen = console or Console()
+    rows = read_rows(table)
+    for section in sections(rows):
+        screen.print(section_table(section, narrow=screen.width < WIDE))
+    notes = []
+    if any(row.leak_share > 0 for row in rows):
+        notes.append(f"{LEAKED} test images show surface seen in training")
+    invalid = [row for row in rows if row.latency_valid is False]
+    notes += [f"{INVALID} {row.title}: {row.latency_invalid_because}" for row in invalid]
+    notes += [f"{row.title} is {row.flags}" for row in rows if row.flags]
+    for note in notes:
+        screen.print(Text(note, style="dim"))
+    screen.print(Text(f"page: {Path(table).parent / 'index.html'}", style="dim"))
+
+
+def section_table(section: Section, narrow: bool = False) -> Table:
+    """One dataset and protocol as a rich table; a narrow one leaves some columns out."""
+    columns = [c for c in COLUMNS if not narrow or c.figure not in LEFT_OUT_WHEN_NARROW]
+    title = f"{section.dataset}, {section.protocol}{section.mark}: {section.leak}"
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1 if narrow else 2, 0, 0), False
+    table.add_column("method", min_width=14)
+    for column in columns:
+        heading = f"{column.heading}\n{column.unit}" if column.unit else column.heading
+        table.add_column(column.heading if narrow else heading, justify="right", no_wrap=True)
+    for block in (section.methods, section.controls):
+        for row in block:
+            table.add_row(row.title, *(_cell(column, row, narrow) for column in columns))
+        table.add_section()
+    return table
+
+
+def _cell(column: Column, row: Row, narrow: bool) -> Text:
+    """Interval below the figure; a narrow table shows those of scores only."""
+    cell = column.show(row)
+    text = Text(cell.text, style="bold" if cell.bold else "")
+    text.append(cell.mark)
+    if cell.aside and (column.unit == "%" or not narrow):
+        text.append(f"\n{cell.aside}", style="dim")
+    return text
