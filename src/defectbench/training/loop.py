@@ -190,7 +190,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     bf16 = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         losses = run.model.loss(images, Targets(boxes, labels), epoch)  # type: ignore[operator]
-    values = {name: float(value) for name, value in losses.items()}
+    values = {name: float(value.detach()) for name, value in losses.items()}
     _check_finite(run, values, taken.image_ids)
     run.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()

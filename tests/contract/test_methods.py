@@ -1,0 +1,192 @@
+"""The contract of every method in models/. A new folder is tested by being there."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from defectbench.base.methods import load_card, load_method, method_names
+from defectbench.deploy.export import export_onnx
+from defectbench.nn.detector import Targets
+from defectbench.nn.fold import fold_all
+
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
+ALL = method_names(MODELS)
+ENGINE = [name for name in ALL if load_card(MODELS / name).family == "engine"]
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module", params=ENGINE)
+def method(request):
+    return load_method(request.param, MODELS)
+
+
+def truth(batch=2, size=128):
+    """Two boxes in the first image, one in the others."""
+    boxes = torch.tensor([[[10.0, 12, 70, 90], [64, 64, 120, 118]]]).repeat(batch, 1, 1) * size / 128
+    labels = torch.tensor([[0, 2]]).repeat(batch, 1)
+    labels[1:, 1] = -1
+    boxes[1:, 1] = 0
+    return Targets(boxes, labels)
+
+
+def trained(method, nc=6, steps=3):
+    """A model whose batch norms and weights have moved away from their start."""
+    model = method.module.build(nc, **method.recipe.options).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    for step in range(steps):
+        images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        model.loss(images, truth(), 0)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_card_recipe_and_rule_are_there(name):
+    method = load_method(name, MODELS)
+    assert method.card.name == name
+    assert method.recipe.size % 32 == 0
+    assert method.card.paper
+    assert method.card.licence
+    assert f'method="{name}"' in (MODELS / name / "method.smk").read_text()
+
+
+@pytest.mark.parametrize("nc", [1, 6, 10, 20])
+def test_builds_for_any_number_of_classes(method, nc):
+    model = method.module.build(nc, **method.recipe.options).eval()
+    with torch.no_grad():
+        boxes, scores = model.decode(model(torch.rand(1, 3, 64, 64)), 64, 64)
+    assert scores.shape[-1] == nc
+    assert boxes.shape == (1, scores.shape[1], 4)
+
+
+def test_golden_parameters(method):
+    golden = method.card.golden
+    model = method.module.build(golden.nc, **method.recipe.options)
+    assert sum(p.numel() for p in model.parameters()) == golden.params_training
+    model.guide = None
+    assert sum(p.numel() for p in fold_all(model, norms=False).parameters()) == golden.params
+
+
+def test_golden_macs(method):
+    deployed = method.module.build(method.card.golden.nc, **method.recipe.options).deploy()
+    assert method.card.golden.macs_m
+    for size, macs_m in method.card.golden.macs_m.items():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            deployed(torch.rand(1, 3, size, size))
+        convolutions = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
+        assert round(convolutions / 2e6, 3) == macs_m
+
+
+@pytest.mark.parametrize("size", [128, 192])
+def test_forward_gives_boxes_inside_and_probabilities(method, size):
+    model = method.module.build(6, **method.recipe.options).eval()
+    with torch.no_grad():
+        boxes, scores = model.decode(model(torch.rand(2, 3, size, size)), size, size)
+    assert boxes.min() >= 0
+    assert boxes.max() <= size
+    assert 0 <= scores.min() <= scores.max() <= 1
+
+
+def test_every_parameter_gets_a_finite_gradient(method):
+    model = method.module.build(6, **method.recipe.options).train()
+    model.loss(torch.rand(2, 3, 128, 128), truth(), 0)["loss"].backward()
+    lost = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert lost == []
+
+
+def test_loss_falls_on_one_batch(method):
+    model = method.module.build(6, **method.recipe.options).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    images = torch.rand(2, 3, 128, 128)
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = model.loss(images, truth(), 0)["loss"]
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert min(losses[-5:]) < 0.6 * losses[0]
+
+
+def test_deployed_equals_trained(method):
+    model = trained(method)
+    images = torch.rand(3, 3, 128, 128)
+    with torch.no_grad():
+        boxes, scores = model.decode(model(images), 128, 128)
+        folded_boxes, folded_scores = model.deploy()(images)
+    assert (boxes - folded_boxes).abs().max() < 1e-4 * 128
+    assert (scores - folded_scores).abs().max() < 1e-4
+
+
+def test_deploying_leaves_the_model_as_it_was(method):
+    model = trained(method, steps=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.deploy()
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_onnx_equals_torch_at_batch_1_and_3(method, tmp_path):
+    deployed = trained(method).deploy()
+    classes = [f"class {n}" for n in range(6)]
+    provenance = {
+        "method": method.card.name,
+        "dataset": "none",
+        "protocol": "clean",
+        "seed": 0,
+        "weights_sha256": hashlib.sha256(b"").hexdigest(),
+    }
+    export_onnx(deployed, 128, tmp_path / "model.onnx", classes, provenance)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for batch in (1, 3):
+        images = torch.rand(batch, 3, 128, 128)
+        with torch.no_grad():
+            expected = deployed(images)
+        found = session.run(["boxes", "scores"], {"images": images.numpy()})
+        np.testing.assert_allclose(found[0], expected[0].numpy(), atol=1e-4 * 128)
+        np.testing.assert_allclose(found[1], expected[1].numpy(), atol=1e-4)
+
+
+def test_empty_truth_gives_a_finite_loss_and_gradient(method):
+    model = method.module.build(6, **method.recipe.options).train()
+    nothing = Targets(torch.zeros(2, 3, 4), torch.full((2, 3), -1))
+    loss = model.loss(torch.rand(2, 3, 128, 128), nothing, 0)["loss"]
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_image_full_of_boxes(method):
+    model = method.module.build(6, **method.recipe.options).train()
+    corner = torch.rand(1, 200, 2) * 100
+    boxes = torch.cat((corner, corner + 4 + torch.rand(1, 200, 2) * 24), -1)
+    targets = Targets(boxes.repeat(2, 1, 1), torch.randint(0, 6, (2, 200)))
+    loss = model.loss(torch.rand(2, 3, 128, 128), targets, 0)["loss"]
+    loss.backward()
+    assert loss.isfinite()
+
+
+def test_padding_changes_nothing(method):
+    images, some = torch.rand(2, 3, 128, 128), truth()
+    padded = Targets(
+        torch.cat((some.boxes, torch.zeros(2, 5, 4)), 1),
+        torch.cat((some.labels, torch.full((2, 5), -1)), 1),
+    )
+    model = method.module.build(6, **method.recipe.options).train()
+    first = model.loss(images, some, 0)["loss"]
+    second = model.loss(images, padded, 0)["loss"]
+    assert torch.allclose(first, second, rtol=1e-5)
