@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn, optim
@@ -97,9 +98,14 @@ def _under(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Fill the optimiser's state; its tensors take their parameters' strides, which fused kernels rely on."""
     state = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     values: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, key = name.split("/", 1)
+        like = parameters[int(number)]
+        if tensor.shape == like.shape:
+            tensor = torch.empty_like(like).copy_(tensor)
         values.setdefault(int(number), {})[key] = tensor
     optimizer.load_state_dict({**state, "state": values})

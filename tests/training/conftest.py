@@ -1,0 +1,87 @@
+"""A tiny part and a tiny method, so that whole runs take seconds."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from defectbench.base.methods import Augmentation, Method, Optimizer, Recipe, load_card
+from defectbench.data.pack import write_pack
+from defectbench.nn.detector import Detector
+
+SIZE = 32
+
+
+class TinyDetector(Detector):
+    """One convolution and one loss: enough for the engine's promises, not for detection."""
+
+    strides = (8,)
+
+    def __init__(self, nc):
+        super().__init__()
+        self.nc = nc
+        self.conv = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU())
+        self.out = nn.Linear(4, 4)
+
+    def forward(self, images):
+        return self.out(self.conv(images).mean((2, 3)))
+
+    def loss(self, images, targets, epoch):
+        mean = (targets.boxes * targets.valid.unsqueeze(-1)).sum(1) / SIZE
+        box = (self(images) - mean).square().mean()
+        return {"loss": box, "box": box}
+
+
+def tiny_method(epochs=4, **recipe):
+    settings = {
+        "epochs": epochs,
+        "batch": 4,
+        "size": SIZE,
+        "optimizer": Optimizer(lr=0.01, weight_decay=0.05),
+        "augmentation": Augmentation(
+            scale=(0.6, 1.4), translate=0.2, flip_lr=0.5, brightness=0.2, noise_std=0.02
+        ),
+        **recipe,
+    }
+    card = load_card("models/lidd_net")
+    module = SimpleNamespace(build=lambda nc: TinyDetector(nc))
+    return Method(card, Recipe(**settings), module, card)
+
+
+@pytest.fixture
+def method(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    return tiny_method()
+
+
+@pytest.fixture
+def pack_path(tmp_path):
+    return write_tiny_pack(tmp_path / "train@32.safetensors")
+
+
+def write_tiny_pack(path, protocol="clean", shared="0", count=14):
+    g = torch.Generator().manual_seed(3)
+    low = torch.rand(count, 2, 2, generator=g) * 16
+    tensors = {
+        "images": torch.randint(0, 256, (count, 3, SIZE, SIZE), generator=g).to(torch.uint8),
+        "boxes": torch.cat((low, low + 8), -1),
+        "labels": torch.randint(0, 2, (count, 2), generator=g),
+        "image_ids": torch.arange(1, count + 1),
+        "scale": torch.ones(count),
+        "pad": torch.zeros(count, 2),
+        "original_size": torch.full((count, 2), SIZE),
+    }
+    metadata = {
+        "dataset": "tiny",
+        "protocol": protocol,
+        "part": "train",
+        "size": str(SIZE),
+        "classes": json.dumps(["a", "b"]),
+        "certificate_sha256": "0" * 64,
+    }
+    if shared is not None:
+        metadata["shared_pixels"] = shared
+    write_pack(path, tensors, metadata)
+    return path
