@@ -273,17 +273,16 @@ def _write_label(axis: Axes, text: str, box: tuple[float, float, float], colour:
     """Above the box, or inside at the image's upper edge; aligned so that it stays in the image."""
     (x, y, width), (_, right), (bottom, _) = box, axis.get_xlim(), axis.get_ylim()
     inside, leftward = y < 0.06 * bottom, x > 0.6 * right
-    label = axis.text(
+    axis.text(
         min(x + width, right) if leftward else x,
-        y + 0.01 * bottom if inside else y - 0.008 * bottom,
+        y + 0.012 * bottom if inside else y - 0.012 * bottom,
         text,
-        fontsize=4.5,
-        color=colour,
+        fontsize=4.3,
         va="top" if inside else "bottom",
         ha="right" if leftward else "left",
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
         clip_on=True,
     )
-    label.set_path_effects([patheffects.withStroke(linewidth=1.4, foreground="black")])
 
 
 def _legend() -> list[Line2D]:

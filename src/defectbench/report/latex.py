@@ -95,5 +95,5 @@ def _row(row: Row) -> str:
 
 def _cell(cell: Shown) -> str:
     text = rf"\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
-    aside = rf" {{\tiny {escape(cell.aside)}}}" if cell.aside else ""
+    aside = rf" {{\scriptsize {escape(cell.aside)}}}" if cell.aside else ""
     return text + escape(cell.mark) + aside

@@ -21,6 +21,7 @@ LEFT_OUT_WHEN_NARROW = {
     "size_mib",
     "latency_ms_p90",
     "latency_ms_p99",
+    "train_s",
 }
 
 
@@ -35,9 +36,9 @@ def print_comparison(table: str | Path, console: Console | None = None) -> None:
         ReportError: The file is missing or has other columns.
     """
     screen = console or Console()
-    rows = read_rows(table)
+    rows, narrow = read_rows(table), screen.width < WIDE
     for section in sections(rows):
-        screen.print(section_table(section, narrow=screen.width < WIDE))
+        screen.print(section_table(section, narrow), "")
     notes = []
     if any(row.leak_share > 0 for row in rows):
         notes.append(f"{LEAKED} test images show surface seen in training")
@@ -46,6 +47,8 @@ def print_comparison(table: str | Path, console: Console | None = None) -> None:
     notes += [f"{row.title} is {row.flags}" for row in rows if row.flags]
     for note in notes:
         screen.print(Text(note, style="dim"))
+    if narrow:
+        screen.print(Text("more columns in a wider terminal and on the page", style="dim"))
     screen.print(Text(f"page: {Path(table).parent / 'index.html'}", style="dim"))
 
 
@@ -54,11 +57,12 @@ def section_table(section: Section, narrow: bool = False) -> Table:
     columns = [c for c in COLUMNS if not narrow or c.figure not in LEFT_OUT_WHEN_NARROW]
     title = f"{section.dataset}, {section.protocol}{section.mark}: {section.leak}"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1 if narrow else 2, 0, 0), False
+    table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
+    table.padding = (0, 0 if narrow else 1, 0, 0)
     table.add_column("method", min_width=14)
     for column in columns:
-        heading = f"{column.heading}\n{column.unit}" if column.unit else column.heading
-        table.add_column(column.heading if narrow else heading, justify="right", no_wrap=True)
+        unit = "" if narrow and len(column.unit) > len("MiB") else column.unit
+        table.add_column(f"{column.heading}\n{unit}".strip(), justify="right", no_wrap=True)
     for block in (section.methods, section.controls):
         for row in block:
             table.add_row(row.title, *(_cell(column, row, narrow) for column in columns))

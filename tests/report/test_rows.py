@@ -1,0 +1,150 @@
+"""Rows: seeds joined, ranges flagged, the best marked only where it can be told."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from defectbench.report.collect import find_entries
+from defectbench.report.rows import build_rows
+
+
+def rows_of(shelf, **wanted):
+    rows, pairs = build_rows(find_entries([shelf.runs]))
+    return {
+        row.method: row for row in rows if row.protocol == wanted.get("protocol", "clean")
+    }, pairs
+
+
+def test_one_seed_keeps_the_interval_over_groups(filled):
+    row = rows_of(filled)[0]["beta_net"]
+    assert (row.map50, row.map50_low, row.map50_high) == (0.5, 0.45, 0.55)
+    assert (row.map50_95, row.map75) == (0.25, 0.125)
+    assert (row.interval_over, row.n_seeds, row.seeds) == ("groups", 1, "0")
+    assert (row.n_images, row.n_boxes, row.n_groups) == (6, 8, 4)
+    assert row.escape_rate_images == 0.25
+
+
+def test_three_seeds_give_mean_and_student_interval(shelf):
+    for seed, score in enumerate((0.50, 0.56, 0.59)):
+        shelf.method(
+            "alpha", seed=seed, map50=score, p50=4.0 + seed, trained={"train_s": 100.0 * seed}
+        )
+    row = rows_of(shelf)[0]["alpha"]
+    reach = stats.t.ppf(0.975, 2) * math.sqrt(((0.05**2 + 0.01**2 + 0.04**2) / 2) / 3)
+    assert row.map50 == pytest.approx(0.55)
+    assert row.map50_low == pytest.approx(0.55 - reach)
+    assert row.map50_high == pytest.approx(0.55 + reach)
+    assert (row.interval_over, row.n_seeds, row.seeds) == ("seeds", 3, "0 1 2")
+    assert (row.latency_ms_p50, row.latency_ms_p90, row.latency_ms_p99) == (5.0, 6.0, 7.0)
+    assert (row.latency_ms_p50_low, row.latency_ms_p50_high) == (3.9, 6.1)
+    assert row.fps == 200.0
+    assert row.train_s == 100.0
+
+
+def test_an_interval_over_seeds_stays_within_0_and_1(shelf):
+    for seed, score in enumerate((0.2, 0.9)):
+        shelf.method("alpha", seed=seed, map50=score)
+    row = rows_of(shelf)[0]["alpha"]
+    assert (row.map50_low, row.map50_high) == (0.0, 1.0)
+
+
+def test_costs_of_a_row(filled):
+    row = rows_of(filled)[0]["beta_net"]
+    assert (row.params_m, row.macs_g, row.gflops, row.size_mib) == (2.5, 0.1, 0.2, 2.0)
+    assert (row.size_px, row.epochs, row.train_s, row.images_per_s) == (64, 30, 100.0, 20.0)
+    assert (row.engine, row.latency_threads, row.fps) == ("onnxruntime", 1, 125.0)
+
+
+def test_an_invalid_timing_is_marked_and_kept(filled):
+    row = rows_of(filled)[0]["beta_net"]
+    assert row.latency_valid is False
+    assert row.latency_invalid_because == "drift"
+    assert row.latency_ms_p50 == 8.0
+
+
+def test_one_invalid_seed_makes_the_row_invalid(shelf):
+    shelf.method("alpha", seed=0)
+    shelf.method("alpha", seed=1, invalid_because=["drift", "load"])
+    row = rows_of(shelf)[0]["alpha"]
+    assert (row.latency_valid, row.latency_invalid_because) == (False, "drift; load")
+
+
+def test_a_control_has_a_score_and_no_cost(filled):
+    row = rows_of(filled)[0]["control_oracle"]
+    assert (row.map50, row.title, row.is_control) == (1.0, "Oracle", True)
+    assert (row.params_m, row.latency_ms_p50, row.latency_valid, row.train_s) == (None,) * 4
+
+
+def test_methods_by_falling_score_then_controls(shelf):
+    for name, score in (("low", 0.2), ("high", 0.8), ("middle", 0.5)):
+        shelf.method(name, map50=score)
+    for kind in ("oracle", "label_jitter", "class_prior", "memoriser"):
+        shelf.control(kind, 0.9)
+    assert list(rows_of(shelf)[0]) == [
+        "high",
+        "middle",
+        "low",
+        "control_memoriser",
+        "control_class_prior",
+        "control_label_jitter",
+        "control_oracle",
+    ]
+
+
+def test_the_best_is_marked_where_it_can_be_told(filled):
+    rows, _ = rows_of(filled)
+    assert rows["alpha"].best == "map50 map50_95 params_m"
+    assert rows["beta_net"].best == ""
+    assert rows["control_oracle"].best == ""
+
+
+def test_latency_is_best_only_if_all_are_valid_and_intervals_part(shelf):
+    shelf.method("alpha", p50=4.0)
+    shelf.method("beta", p50=4.1)
+    assert "latency_ms_p50" not in rows_of(shelf)[0]["alpha"].best
+    shelf.method("beta", p50=4.5)
+    assert rows_of(shelf)[0]["alpha"].best == "latency_ms_p50 fps"
+    shelf.method("beta", p50=4.5, invalid_because=["drift"])
+    assert rows_of(shelf)[0]["alpha"].best == ""
+
+
+def test_a_wide_third_method_keeps_latency_unmarked(shelf):
+    for name, p50 in (("alpha", 4.0), ("beta", 5.0), ("gamma", 9.0)):
+        folder = shelf.method(name, p50=p50)
+    shelf.change(folder / "latency" / "onnxruntime.json", latency_ms_p50_low=3.0)
+    assert rows_of(shelf)[0]["alpha"].best == ""
+
+
+def test_a_single_method_has_no_best(shelf):
+    shelf.method("alpha")
+    rows, pairs = rows_of(shelf)
+    assert (rows["alpha"].best, pairs) == ("", [])
+
+
+def test_equal_counts_have_no_best(shelf):
+    shelf.method("alpha")
+    shelf.method("beta", params_m=0.6)
+    assert rows_of(shelf)[0]["alpha"].best == "params_m"
+
+
+def test_a_score_outside_the_controls_is_flagged_and_never_best(shelf):
+    shelf.method("alpha", map50=0.9, results=shelf.oracle())
+    shelf.method("beta", map50=0.1)
+    shelf.control("memoriser", 0.1)
+    shelf.control("class_prior", 0.05)
+    shelf.control("label_jitter", 0.84)
+    rows, _ = rows_of(shelf)
+    assert rows["alpha"].flags == "above Label jitter"
+    assert rows["beta"].flags == "not above Memoriser"
+    assert rows["alpha"].best == ""
+
+
+def test_the_soft_ceiling_must_lie_below_the_whole_interval(shelf):
+    shelf.method("alpha", map50=0.9, reach=0.05)
+    shelf.control("label_jitter", 0.86)
+    assert rows_of(shelf)[0]["alpha"].flags == ""
+
+
+def test_each_protocol_is_a_block_of_its_own(filled):
+    assert list(rows_of(filled, protocol="paper")[0]) == ["beta_net"]
