@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP_K = 1000
+CHUNK = 64
 IOU_THRESHOLD = 0.6
 MAX_DETECTIONS = 100
 # Accuracy is scored with every box above this score; a factory works at a higher one.
@@ -50,21 +51,20 @@ def nms(
     """
     points, labels, ranked = _candidates(scores, score_threshold, top_k)
     corners = boxes[points].astype(np.float64)
-    areas = _areas(corners)
-    alive = np.ones(len(points), dtype=bool)
+    classes = labels if class_aware else np.zeros_like(labels)
     kept: list[int] = []
-    for index in range(len(points)):
-        if not alive[index]:
-            continue
-        kept.append(index)
-        if len(kept) == max_detections:
+    for start in range(0, len(points), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        rivals = _clashes(corners, classes, kept, chunk, iou_threshold)
+        alive = ~np.asarray(rivals.any(axis=0), dtype=np.bool_)
+        clashes = _clashes(corners, classes, chunk, chunk, iou_threshold)
+        for index in range(len(alive)):
+            if alive[index]:
+                kept.append(start + index)
+                alive &= ~clashes[index]
+        if len(kept) >= max_detections:
             break
-        rest = index + 1
-        overlaps = _overlaps(corners[index], areas[index], corners[rest:], areas[rest:])
-        gone = overlaps > iou_threshold
-        if class_aware:
-            gone &= labels[rest:] == labels[index]
-        alive[rest:] &= ~gone
+    kept = kept[:max_detections]
     return boxes[points[kept]], ranked[kept], labels[kept]
 
 
@@ -80,15 +80,24 @@ def _candidates(scores: Floats, threshold: float, top_k: int) -> tuple[Integers,
     return points, labels, flat[index]
 
 
+def _clashes(
+    corners: Floats,
+    classes: Integers,
+    first: list[int] | slice,
+    second: slice,
+    iou_threshold: float,
+) -> NDArray[np.bool_]:
+    """Whether boxes of the first choice suppress those of the second: [first, second]."""
+    one, other = corners[first][:, None], corners[second][None]
+    sides = np.maximum(
+        np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0.0
+    )
+    shared = sides[..., 0] * sides[..., 1]
+    union = _areas(one) + _areas(other) - shared
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return (iou > iou_threshold) & (classes[first][:, None] == classes[second][None])
+
+
 def _areas(corners: Floats) -> Floats:
-    sides = np.maximum(corners[:, 2:] - corners[:, :2], 0.0)
-    return sides[:, 0] * sides[:, 1]
-
-
-def _overlaps(box: Floats, area: float, others: Floats, areas: Floats) -> Floats:
-    """IoU of one box with others; 0 where both are empty."""
-    low = np.maximum(box[:2], others[:, :2])
-    sides = np.maximum(np.minimum(box[2:], others[:, 2:]) - low, 0.0)
-    shared = sides[:, 0] * sides[:, 1]
-    union = area + areas - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    sides = np.maximum(corners[..., 2:] - corners[..., :2], 0.0)
+    return sides[..., 0] * sides[..., 1]
