@@ -14,7 +14,7 @@ from ..base.errors import ConversionError, LeakageError, SplitError
 from ..base.files import sha256_file
 from ..base.records import write_record
 from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
-from .overlap import Overlap, read_overlaps
+from .overlap import Overlap, check_known, read_overlaps
 
 GRID = 50
 Mask = NDArray[np.bool_]
@@ -50,7 +50,7 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     _check_cover(folder / protocol, parts, set(coco.images))
     overlaps = read_overlaps(folder)
     originals = read_coco(folder / "annotations.json")
-    _check_known(folder / "overlaps.csv", overlaps, set(originals.images))
+    check_known(folder / "overlaps.csv", overlaps, set(originals.images))
     seen = Surfaces(overlaps, parts, sizes_by_stem(originals), _equal_files(image_dir, parts))
     figures = _figures(seen, parts)
     if protocol == "clean" and figures["shared_pixels"]:
@@ -82,13 +82,6 @@ def _check_cover(folder: Path, parts: dict[str, list[str]], images: set[str]) ->
     if odd:
         fix = "each image of the dataset in exactly one part; split again"
         raise SplitError(folder, "file name", odd[0], fix)
-
-
-def _check_known(path: Path, overlaps: list[Overlap], images: set[str]) -> None:
-    for pair in overlaps:
-        for name in pair.names:
-            if name not in images:
-                raise SplitError(path, "file name", name, "run `defectbench find-overlaps` again")
 
 
 def _equal_files(image_dir: Path, parts: dict[str, list[str]]) -> list[list[str]]:

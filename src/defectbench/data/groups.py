@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..base.errors import SplitError
 from ..base.files import atomic_path
 from .coco import read_coco
-from .overlap import read_overlaps
+from .overlap import check_known, read_overlaps
 
 
 def connected(items: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, int]:
@@ -38,10 +39,15 @@ def group_images(dataset_dir: str | Path) -> dict[str, int]:
 
     Returns:
         Group by file name.
+
+    Raises:
+        SplitError: ``overlaps.csv`` is missing or names other images.
     """
     folder = Path(dataset_dir)
     coco = read_coco(folder / "annotations.json")
-    groups = connected(coco.images, [(p.image_a, p.image_b) for p in read_overlaps(folder)])
+    overlaps = read_overlaps(folder)
+    check_known(folder / "overlaps.csv", overlaps, set(coco.images))
+    groups = connected(sorted(coco.images), [pair.names for pair in overlaps])
     rows = [(coco.images[name]["id"], name, group) for name, group in groups.items()]
     with atomic_path(folder / "groups.csv") as part:
         pd.DataFrame(rows, columns=["image_id", "file_name", "group"]).to_csv(part, index=False)
@@ -49,6 +55,16 @@ def group_images(dataset_dir: str | Path) -> dict[str, int]:
 
 
 def read_groups(dataset_dir: str | Path) -> dict[str, int]:
-    """Group by file name, from ``groups.csv``."""
-    table = pd.read_csv(Path(dataset_dir) / "groups.csv")
-    return dict(zip(table["file_name"], table["group"].astype(int), strict=True))
+    """Group by file name, from ``groups.csv``.
+
+    Raises:
+        SplitError: It is missing, lacks a column or holds something that is no group.
+    """
+    path = Path(dataset_dir) / "groups.csv"
+    if not path.is_file():
+        raise SplitError(path, "file", "nothing", "run `defectbench group` first")
+    try:
+        table = pd.read_csv(path, dtype={"file_name": str, "group": int})
+        return dict(zip(table["file_name"], table["group"].tolist(), strict=True))
+    except (KeyError, ValueError) as error:
+        raise SplitError(path, "content", str(error), "run `defectbench group` again") from error

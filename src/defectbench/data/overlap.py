@@ -106,6 +106,18 @@ def read_overlaps(dataset_dir: str | Path) -> list[Overlap]:
     return [Overlap(*row) for row in table.itertuples(index=False, name=None)]
 
 
+def check_known(path: Path, overlaps: list[Overlap], images: set[str]) -> None:
+    """Check that ``overlaps.csv`` belongs to a dataset.
+
+    Raises:
+        SplitError: It names an image that the dataset does not hold.
+    """
+    for pair in overlaps:
+        for name in pair.names:
+            if name not in images:
+                raise SplitError(path, "file name", name, "run `defectbench find-overlaps` again")
+
+
 def comparable(coco: Coco, names: list[str]) -> NDArray[np.bool_]:
     """Which pairs [N, N] the finder looks at.
 

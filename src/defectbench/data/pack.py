@@ -189,7 +189,19 @@ def write_pack(out: str | Path, tensors: dict[str, Tensor], metadata: dict[str, 
     """Write tensors and metadata as one pack, with its checksum."""
     with atomic_path(out) as file:
         save_file(tensors, file, {**metadata, "sha256": checksum(tensors)})
+        _sort_metadata(file)
         file.chmod(0o644)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Order the header's metadata, which the library writes in random order: bytes repeat."""
+    with file.open("r+b") as handle:
+        length = int.from_bytes(handle.read(8), "little")
+        header = json.loads(handle.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        handle.seek(8)
+        handle.write(text.ljust(length))
 
 
 def checksum(tensors: dict[str, Tensor]) -> str:
