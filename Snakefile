@@ -1,7 +1,7 @@
 # DefectBench: from raw archives to paper-style tables.
 #
 #   snakemake --cores 8 all                                      the default study, offline
-#   snakemake --cores 8 --configfile config/neu-det.yaml all     real steel
+#   snakemake all --cores 8 --configfile config/neu-det.yaml     real steel
 
 from snakemake.utils import min_version
 

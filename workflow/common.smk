@@ -1,7 +1,9 @@
 """The study, its cells, and the input functions of the rules."""
 
+import json
 import math
 import os
+from shlex import quote
 
 from defectbench.base.methods import load_recipe, method_names
 from defectbench.base.studies import expand_cells, parse_study
@@ -73,6 +75,12 @@ def budget_options(wildcards):
     """A cell's budget as options of the training programs."""
     options = " ".join(f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch"))
     return f"{options} --threads {training_threads(wildcards)}"
+
+
+def recipe_options(wildcards):
+    """The study's changes to a cell's recipe as options of `train`."""
+    fields = cell_of(wildcards).budget.recipe or {}
+    return " ".join(f"--set {quote(f'{name}={json.dumps(value)}')}" for name, value in fields.items())
 
 
 def pack_of(part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .base.errors import DefectBenchError
@@ -69,12 +70,16 @@ def _pack(args: Arguments) -> None:
 
 
 def _train(args: Arguments) -> None:
-    from .base.methods import load_method
+    import yaml
+
+    from .base.methods import load_method, override_recipe
     from .deploy.run import export_run
     from .measure.validation import make_validator
     from .training.loop import train
 
     method = load_method(args.method.name, args.method.parent)
+    fields = {name: yaml.safe_load(value) for name, _, value in (s.partition("=") for s in args.set)}
+    method = replace(method, recipe=override_recipe(method.recipe, fields, "--set"))
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
     train(args.train, method, args.out, args.seed, validator=validator, **budget)
@@ -174,6 +179,8 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     trained.add_argument("--seed", type=int, required=True)
     for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
+    text = "a field of the recipe, such as optimizer.lr=0.002"
+    trained.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     predicted = verb("predict", _predict, "run a model file over a pack")
     for option in ("--model", "--pack", "--out"):
         predicted.add_argument(option, type=Path, required=True)

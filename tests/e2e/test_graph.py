@@ -30,7 +30,7 @@ def snakemake(folder, *options):
 
 def planned(folder, *options):
     """Number of jobs by rule in a dry run."""
-    run = snakemake(folder, "--dry-run", "--quiet", "host", *options, "all")
+    run = snakemake(folder, "all", "--dry-run", "--quiet", "host", *options)
     assert run.returncode == 0, run.stdout + run.stderr
     lines = (run.stdout + run.stderr).split("count", 1)[1].splitlines()
     pairs = [line.split() for line in lines[2:]]
@@ -89,7 +89,7 @@ def test_unknown_method_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["methods"] = ["yolov99"]
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "--dry-run", "--configfile", "mine.yaml", "all")
+    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
     assert run.returncode != 0
     assert "blocks.0.methods: got 'yolov99'; name one of lidd_net" in run.stdout + run.stderr
 
@@ -98,6 +98,6 @@ def test_misspelt_field_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["sedes"] = [1]
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "--dry-run", "--configfile", "mine.yaml", "all")
+    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
     assert run.returncode != 0
     assert "blocks.0.sedes" in run.stdout + run.stderr

@@ -1,6 +1,7 @@
 """A tiny part and a tiny method, so that whole runs take seconds."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -47,7 +48,7 @@ def tiny_method(epochs=4, **recipe):
     }
     card = load_card("models/lidd_net")
     module = SimpleNamespace(build=lambda nc: TinyDetector(nc))
-    return Method(card, Recipe(**settings), module, card)
+    return Method(card, Recipe(**settings), module, Path("models/lidd_net").resolve())
 
 
 @pytest.fixture

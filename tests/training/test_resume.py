@@ -114,16 +114,26 @@ def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monk
     assert "checkpoint" in str(caught.value)
 
 
-def test_checkpoint_of_other_settings_or_damaged_is_refused(pack_path, tmp_path, method):
+def test_checkpoint_of_other_settings_is_set_aside(pack_path, tmp_path, method, capsys):
     run = tmp_path / "run"
-    train(pack_path, method, run, 0, checkpoint_s=0.0)
-    with pytest.raises(CheckpointError, match="settings"):
-        train(pack_path, method, run, 0, epochs=9)
+    train(pack_path, method, run, 0)
+    train(pack_path, method, run, 0, epochs=9)
+    assert "checkpoint.replaced/" in capsys.readouterr().out
+    assert (run / "checkpoint.replaced" / "last.safetensors").is_file()
+    assert read_record(run / "train.json", "train")["figures"]["steps"] == 9 * 3
+
+
+def test_damaged_checkpoint_is_refused(pack_path, tmp_path, method):
+    run = tmp_path / "run"
+    train(pack_path, method, run, 0)
     file = run / "checkpoint" / "last.safetensors"
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
     with pytest.raises(CheckpointError, match="sha256"):
+        train(pack_path, method, run, 0)
+    file.write_bytes(data[:100])
+    with pytest.raises(CheckpointError, match="content"):
         train(pack_path, method, run, 0)
 
 

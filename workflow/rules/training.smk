@@ -18,7 +18,8 @@ rule train_detector:
     threads: training_cores
     params:
         budget=budget_options,
+        recipe=recipe_options,
         folder=subpath(output.model, parent=True),
     shell:
         "defectbench train --method models/{wildcards.method} --train {input.train} --val {input.val} "
-        "--seed {wildcards.seed} {params.budget} --out {params.folder} 2>&1 | tee {log}"
+        "--seed {wildcards.seed} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"

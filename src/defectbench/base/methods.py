@@ -218,6 +218,42 @@ def load_recipe(folder: str | Path) -> Recipe:
     return _parse(Path(folder) / "recipe.yaml", Recipe)
 
 
+def override_recipe(
+    recipe: Recipe, fields: dict[str, Any], source: str | Path = "recipe"
+) -> Recipe:
+    """A recipe with single fields replaced.
+
+    Args:
+        recipe: The method's own.
+        fields: New values by dotted name.
+        source: Named in errors.
+
+    Raises:
+        ConfigError: There is no such field, or its value does not fit.
+
+    Example:
+        >>> override_recipe(Recipe(), {"augmentation.flip_lr": 0.5}).augmentation.flip_lr
+        0.5
+    """
+    content = recipe.model_dump()
+    for name, value in fields.items():
+        *path, last = name.split(".")
+        place: Any = content
+        for key in path:
+            place = place.get(key) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise ConfigError(
+                source, "recipe", name, "name a field of the recipe, such as optimizer.lr"
+            )
+        place[last] = value
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(source, f"recipe.{field}", first.get("input"), first["msg"]) from error
+
+
 def load_method(name: str, models_dir: str | Path = "models") -> Method:
     """Load a method by name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,12 +28,14 @@ class Budget(Strict):
         epochs: Passes over the training part.
         batch: Images a step.
         threads: Processor threads of the training job.
+        recipe: Single fields of the recipe, by dotted name, that short runs need otherwise.
     """
 
     size: int | None = Field(default=None, ge=32, multiple_of=32)
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    recipe: dict[str, Any] | None = None
 
 
 class Block(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,28 @@ def save_checkpoint(
         save_file(tensors, part, metadata)
 
 
+def set_aside(folder: Path, settings: dict[str, Any]) -> bool:
+    """Move a checkpoint that was begun with other settings out of the way; returns whether it was."""
+    path = folder / FILE
+    if not path.is_file():
+        return False
+    if _open(path)[0].get("settings") == json.dumps(settings, sort_keys=True):
+        return False
+    replaced = folder.with_name(f"{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    folder.replace(replaced)
+    return True
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a checkpoint."""
+    try:
+        with safe_open(path, "pt") as handle:
+            return handle.metadata() or {}, {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(path, "content", str(error), "delete it and train again") from error
+
+
 def load_checkpoint(
     folder: Path,
     model: nn.Module,
@@ -76,12 +99,7 @@ def load_checkpoint(
     path = folder / FILE
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, "pt") as handle:
-            metadata = handle.metadata() or {}
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(path, "content", str(error), "delete it and train again") from error
+    metadata, tensors = _open(path)
     if checksum(tensors) != metadata.get("sha256"):
         raise CheckpointError(path, "sha256", metadata.get("sha256"), "delete it and train again")
     if metadata["settings"] != json.dumps(settings, sort_keys=True):

@@ -22,10 +22,10 @@ from ..data.pack import Pack, load_pack
 from ..nn.detector import Targets
 from .augment import augment
 from .batches import PackBatches
-from .checkpoint import Progress, load_checkpoint, save_checkpoint
+from .checkpoint import Progress, load_checkpoint, save_checkpoint, set_aside
 from .ema import Average
 from .optimizer import build_optimizer, learning_rate
-from .progress import report_epoch
+from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
 
 Validator = Callable[[nn.Module], float]
@@ -65,7 +65,8 @@ def train(
 ) -> None:
     """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
 
-    A run that was killed goes on from ``checkpoint/`` and ends in the same bits on a CPU.
+    A run that was killed goes on from ``checkpoint/`` and ends in the same bits on a CPU. A checkpoint of
+    another recipe, seed, part or network is set aside as ``checkpoint.replaced/``.
 
     Args:
         train_pack: Pack of the training part.
@@ -83,7 +84,7 @@ def train(
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
-        CheckpointError: The checkpoint is damaged or of other settings.
+        CheckpointError: The checkpoint is damaged.
     """
     torch.set_num_threads(threads or torch.get_num_threads())
     torch.use_deterministic_algorithms(mode=True)
@@ -128,7 +129,10 @@ def prepare(
         "pack": pack.metadata["sha256"],
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
+        "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
+    if set_aside(folder / "checkpoint", settings):
+        report_set_aside(folder)
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     return Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)

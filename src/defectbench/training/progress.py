@@ -34,3 +34,9 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
     line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {row['images_per_s']:.1f} images/s  ETA {left}{score}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def report_set_aside(folder: Path) -> None:
+    """Say that a run starts anew although a checkpoint was there."""
+    cell = "/".join(folder.parts[-4:])
+    sys.stdout.write(f"{cell}  the checkpoint is of other settings; it is now checkpoint.replaced/\n")
