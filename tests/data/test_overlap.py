@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from small_sets import texture, write_dataset
 
 from defectbench.base.errors import SplitError
 from defectbench.data import overlap
-from defectbench.data.coco import read_coco
+from defectbench.data.coco import read_coco, read_grey
 from defectbench.data.overlap import Overlap, comparable, find_overlaps, read_overlaps, series
 from defectbench.data.phase import (
     correlation,
@@ -17,6 +18,7 @@ from defectbench.data.phase import (
     shifted_pairs,
     without_lines,
 )
+from defectbench.data.synthetic import synthesize
 
 
 def crop(strip, x, y, side=200):
@@ -208,3 +210,21 @@ def test_missing_and_foreign_tables_are_named(tmp_path):
 
 def test_names_of_an_overlap():
     assert Overlap("a", "b", 0, 0, 1.0, 1.0, "shift").names == ("a", "b")
+
+
+def test_crops_of_the_synthetic_set_are_found_as_they_were_cut(tmp_path):
+    synthesize(tmp_path / "raw", seed=3, images=40)
+    files = sorted((tmp_path / "raw" / "IMAGES").iterdir())
+    images = [read_grey(file) for file in files]
+    truth = {
+        (row.image_a, row.image_b): (row.dx, row.dy)
+        for row in pd.read_csv(tmp_path / "raw" / "overlaps.csv").itertuples()
+    }
+    found = {(files[p.i].name, files[p.j].name): (p.dx, p.dy) for p in all_pairs(images)}
+    assert found.items() <= truth.items()
+    height, width = images[0].shape
+    wide = {
+        names for names, (dx, dy) in truth.items() if max(abs(dx) / width, abs(dy) / height) < 0.75
+    }
+    assert len(wide) > 5
+    assert wide <= set(found)
