@@ -63,6 +63,8 @@ def test_counts_within_one_percent(tmp_path):
     found = check_claim(card(), claim("macs_g", 0.1104, note="thop counts norms"), tmp_path)
     assert found.verdict == "not reproduced"
     assert found.reason == "ours differs by -7.6%; thop counts norms"
+    paper = claim("macs_g", 0.102, protocol="paper")
+    assert check_claim(card(), paper, tmp_path).verdict == "reproduced"
     assert check_claim(card(), claim("params_m", 0.6287), tmp_path).verdict == "reproduced"
     assert check_claim(card(), claim("params_m", 0.7), tmp_path).verdict == "not reproduced"
 

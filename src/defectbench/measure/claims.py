@@ -78,7 +78,9 @@ def check_claim(card: MethodCard, claim: Claim, runs_dir: Path) -> Finding:
     if claim.metric in SCORES:
         return _check_score(card, claim, sorted(cells.glob("seed*/accuracy.json")))
     if claim.metric in COUNTS:
-        return _check_count(card, claim, sorted(cells.glob("seed*/complexity.json")))
+        # What a network costs does not depend on how the parts of its dataset were made.
+        records = (runs_dir / claim.dataset).glob(f"*/{card.name}/seed*/complexity.json")
+        return _check_count(card, claim, sorted(records))
     return _finding(card, claim, "not comparable", f"{claim.metric} is not measured by this suite")
 
 
@@ -98,9 +100,13 @@ def _finding(
 
 
 def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
-    missing = _why_not(claim, paths)
-    if missing:
-        return _finding(card, claim, "not comparable", missing)
+    if not paths:
+        reason = f"no cell of {claim.dataset} under protocol {claim.protocol}"
+        return _finding(card, claim, "not comparable", reason)
+    counted = [path.with_name("complexity.json") for path in paths]
+    known = _counts([path for path in counted if path.is_file()])
+    if claim.size and known and claim.size not in {one["size_px"] for one in known}:
+        return _finding(card, claim, "not comparable", _why_not(claim, known))
     figures = [read_record(path, "accuracy")["figures"] for path in paths]
     seeds = aggregate_seeds([record[claim.metric] for record in figures])
     only = figures[0]
@@ -121,10 +127,11 @@ def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     if claim.metric == "params_m":
         ours, n_seeds = card.golden.params / 1e6, 0
     else:
-        missing = _why_not(claim, paths, sized=True)
-        if missing:
-            return _finding(card, claim, "not comparable", missing)
-        ours, n_seeds = float(_counts(paths)[0][claim.metric]), len(paths)
+        known = _counts(paths)
+        same = [one for one in known if claim.size in (None, one["size_px"])]
+        if not same:
+            return _finding(card, claim, "not comparable", _why_not(claim, known))
+        ours, n_seeds = float(same[0][claim.metric]), len(same)
     share = ours / claim.value - 1
     verdict: Verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
     return _finding(card, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
@@ -134,16 +141,12 @@ def _counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [read_record(path, "complexity")["figures"] for path in paths]
 
 
-def _why_not(claim: Claim, paths: list[Path], sized: bool = False) -> str:
-    """Why a claim has nothing to be compared with; empty if it has."""
-    if not paths:
-        return f"no cell of {claim.dataset} under protocol {claim.protocol}"
-    counted = [path.with_name("complexity.json") for path in paths]
-    known = _counts([path for path in counted if path.is_file()])
-    sizes = sorted({figures["size_px"] for figures in known})
-    if claim.size and (sizes or sized) and claim.size not in sizes:
-        return f"printed at {claim.size} px, measured at {', '.join(map(str, sizes))} px"
-    return ""
+def _why_not(claim: Claim, known: Sequence[dict[str, Any]]) -> str:
+    """Why no complexity record has the size of a claim."""
+    if not known:
+        return f"no cell of {claim.dataset}"
+    sizes = ", ".join(map(str, sorted({figures["size_px"] for figures in known})))
+    return f"printed at {claim.size} px, measured at {sizes} px"
 
 
 def write_claims(findings: Sequence[Finding], out: str | Path) -> None:
