@@ -37,6 +37,19 @@ def test_a_cell_named_twice_counts_once(filled):
     assert [cell.folder for cell in find_cells([own, own.parent])] == [own, own.with_name("seed1")]
 
 
+@pytest.mark.parametrize("place", [".", "clean", "clean/alpha", "clean/alpha/seed0"])
+def test_cells_are_found_from_within_the_runs(filled, monkeypatch, place):
+    monkeypatch.chdir(filled.runs)
+    entry = find_entries([place])[0]
+    assert (entry.first.dataset, entry.first.protocol, entry.title) == ("steel", "clean", "alpha")
+
+
+def test_a_cell_asked_for_by_name_must_be_there(shelf):
+    folder = shelf.folder("absent")
+    with pytest.raises(ReportError, match="make it with: defectbench evaluate"):
+        find_cells([folder])
+
+
 def test_a_control_needs_no_model_records(filled):
     cell = find_cells([filled.folder("control_oracle")])[0]
     assert cell.is_control

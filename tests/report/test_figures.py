@@ -62,6 +62,7 @@ def test_a_png_is_wide_enough_for_print(filled):
 
 
 def test_an_invalid_timing_is_hollow_and_not_on_the_front(filled):
+    filled.method("gamma", map50=0.7, p50=9.0)
     entries = find_entries([filled.runs])
     section = sections(build_rows(entries)[0])[0]
     axes = pareto_figure(section, looks(entries)).axes
@@ -69,7 +70,17 @@ def test_an_invalid_timing_is_hollow_and_not_on_the_front(filled):
     assert "white" in faces
     assert "white" not in {line.get_markerfacecolor() for line in axes[1].lines}
     latency_front = next(line for line in axes[0].lines if line.get_drawstyle() == "steps-post")
-    assert list(latency_front.get_xdata()) == [pytest.approx(4.1)]
+    assert list(latency_front.get_xdata()) == [pytest.approx(4.1), 9.0]
+
+
+def test_a_single_method_has_no_front(shelf):
+    shelf.method("alpha")
+    entries = find_entries([shelf.runs])
+    figure = pareto_figure(sections(build_rows(entries)[0])[0], looks(entries))
+    assert not [
+        line for axis in figure.axes for line in axis.lines if line.get_drawstyle() != "default"
+    ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["alpha"]
 
 
 def test_error_bars_reach_to_the_ends_of_the_interval(shelf):

@@ -53,6 +53,12 @@ def test_a_narrow_terminal_cuts_nothing_off(table):
     assert "more columns" in text
 
 
+def test_a_long_name_is_folded_and_not_cut(shelf):
+    shelf.method("a_very_long_name_of_a_method_without_any_space_in_it")
+    tabulate([shelf.runs], shelf.out)
+    assert "…" not in shown(shelf.out / "comparison.csv", 80)
+
+
 def test_intervals_marks_and_the_page_are_told(table):
     text = shown(table, 170)
     assert "[45.0, 55.0]" in text

@@ -23,6 +23,7 @@ CONTROL_TITLES = {
     "control_oracle": "Oracle",
 }
 _SEED = re.compile(r"seed(\d+)")
+_PLACE = ("runs", "dataset", "protocol", "method", "seed")
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,13 @@ def find_cells(run_dirs: Iterable[str | Path]) -> list[Cell]:
 
 
 def _cell_folders(path: Path) -> list[Path]:
-    if _SEED.fullmatch(path.name):
-        return [path]
-    found = (folder for folder in path.glob("**/seed*") if _SEED.fullmatch(folder.name))
-    return [folder for folder in found if any(folder.glob("*.json"))]
+    """Cells at or below a path. A cell is known by its place, so short paths are completed."""
+    found = [path] if _SEED.fullmatch(path.name) else path.glob("**/seed*")
+    folders = [folder for folder in found if _SEED.fullmatch(folder.name)]
+    whole = [
+        folder if len(folder.parts) >= len(_PLACE) else folder.absolute() for folder in folders
+    ]
+    return [folder for folder in whole if folder == path or any(folder.glob("*.json"))]
 
 
 def _order(cell: Cell) -> tuple[str, int, str, int]:
@@ -162,7 +166,7 @@ def read_figures(path: Path, kind: str, command: str) -> dict[str, Any]:
 
 
 def _data_folder(folder: Path) -> Path:
-    return folder.parents[4] / "data" / folder.parts[-4] if len(folder.parents) > 4 else folder
+    return folder.parents[4] / "data" / folder.parts[-4]
 
 
 def _evaluate_command(folder: Path) -> str:

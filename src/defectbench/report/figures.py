@@ -128,10 +128,10 @@ def _draw_point(axis: Axes, row: Row, cost: str, look: Look) -> None:
 
 
 def _draw_front(axis: Axes, rows: Sequence[Row], cost: str) -> None:
-    """Invalid timings carry no front."""
+    """A line through the points that none beats; invalid timings carry no front."""
     known = [row for row in rows if row.latency_valid or not cost.startswith("latency")]
     front = pareto_front([(getattr(row, cost), 100 * row.map50) for row in known])
-    if not front:
+    if len(known) < 2:
         return
     costs, scores = zip(*front, strict=True)
     axis.step(costs, scores, where="post", color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
@@ -179,8 +179,9 @@ def _draw_controls(labelled: Axes, axes: Sequence[Axes], controls: Sequence[Row]
 
 def _legend(section: Section, style: dict[str, Look]) -> list[Line2D]:
     handles = [_handle(row.title, style[row.method]) for row in section.methods]
-    front = Line2D([], [], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="Pareto front")
-    handles.append(front)
+    if len(section.methods) > 1:
+        dashes = {"color": GREY, "linewidth": 1, "linestyle": (0, (4, 2))}
+        handles.append(Line2D([], [], label="Pareto front", **dashes))
     if any(row.latency_valid is False for row in section.methods):
         hollow = _handle("hollow: invalid timing", Look(GREY, "o"))
         hollow.set_markerfacecolor("white")

@@ -59,7 +59,7 @@ def section_table(section: Section, narrow: bool = False) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
     table.padding = (0, 0 if narrow else 1, 0, 0)
-    table.add_column("method", min_width=14)
+    table.add_column("method", min_width=14, overflow="fold")
     for column in columns:
         unit = "" if narrow and len(column.unit) > len("MiB") else column.unit
         table.add_column(f"{column.heading}\n{unit}".strip(), justify="right", no_wrap=True)
