@@ -26,9 +26,10 @@ def check_method(row):
     assert FLOOR_MAP50 <= number(row, "map50") <= 1, f"{name}: map50 {row['map50']}"
     assert 0 < number(row, "map50_95") < number(row, "map50"), name
     assert number(row, "map50_low") <= number(row, "map50") <= number(row, "map50_high"), name
-    assert number(row, "gflops") == round(2 * number(row, "macs_g"), 9) or abs(
-        number(row, "gflops") / number(row, "macs_g") - 2
-    ) < 1e-3, f"{name}: gflops is not twice macs_g"
+    assert (
+        number(row, "gflops") == round(2 * number(row, "macs_g"), 9)
+        or abs(number(row, "gflops") / number(row, "macs_g") - 2) < 1e-3
+    ), f"{name}: gflops is not twice macs_g"
     p50, p90, p99 = (number(row, f"latency_ms_{p}") for p in ("p50", "p90", "p99"))
     assert 0 < p50 <= p90 <= p99, f"{name}: percentiles {p50} {p90} {p99}"
     assert abs(number(row, "fps") * p50 / 1000 - 1) < 0.02, f"{name}: fps is not 1000 / p50"

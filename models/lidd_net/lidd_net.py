@@ -38,7 +38,9 @@ class CSE(nn.Module):
         add: ``literal`` adds the two passive branches, ``residual`` adds around the attention (*reconstructed*).
     """
 
-    def __init__(self, channels: int, stride: int = 1, shuffle: int = 4, add: str = "literal") -> None:
+    def __init__(
+        self, channels: int, stride: int = 1, shuffle: int = 4, add: str = "literal"
+    ) -> None:
         super().__init__()
         part = channels // 16
         self.sizes = [6 * part, 5 * part, 5 * part]
@@ -49,7 +51,9 @@ class CSE(nn.Module):
             ConvBlock(first, first, 3, stride, groups=first, act=False),
         )
         self.attend = SimAM()
-        self.enhance = ConvBlock(channels // 2, channels // 2)  # DO-Conv at 1x1 is a plain convolution
+        self.enhance = ConvBlock(
+            channels // 2, channels // 2
+        )  # DO-Conv at 1x1 is a plain convolution
 
     def forward(self, x: Tensor) -> Tensor:
         x1, x2, x3 = x.split(self.sizes, 1)
@@ -58,10 +62,8 @@ class CSE(nn.Module):
         c4, c5 = self.convolve(x1).chunk(2, 1)
         mixed = torch.cat((c5, x2), 1)
         enhanced = self.enhance(self.attend(mixed))
-        if self.add == "literal":
-            parts = (c4, enhanced, x2 + x3)
-        else:
-            parts = (c4, enhanced + mixed, x3)
+        literal = (c4, enhanced, x2 + x3)
+        parts = literal if self.add == "literal" else (c4, enhanced + mixed, x3)
         return channel_shuffle(torch.cat(parts, 1), self.shuffle)
 
 
@@ -108,7 +110,9 @@ class CISBNet(nn.Module):
         for width, depth in zip(self.widths, self.depths, strict=True):
             # CSE-A raises the channels on the full map, then halves it: the counts leave no other order
             blocks = [ConvBlock(c_in, width), CSE(width, 2, shuffle, add)]
-            stages.append(nn.Sequential(*blocks, *(CSE(width, 1, shuffle, add) for _ in range(depth))))
+            stages.append(
+                nn.Sequential(*blocks, *(CSE(width, 1, shuffle, add) for _ in range(depth)))
+            )
             c_in = width
         stages[-1].append(MSFFM(c_in))
         self.stages = nn.ModuleList(stages)
@@ -140,7 +144,8 @@ class AuxiliaryHead(Guide):
         super().__init__()
         self.mix = nn.ModuleList(ConvBlock(3 * width, width) for _ in range(levels))
         self.towers = nn.ModuleList(
-            nn.Sequential(separable(width, width, 5), separable(width, width, 5)) for _ in range(levels)
+            nn.Sequential(separable(width, width, 5), separable(width, width, 5))
+            for _ in range(levels)
         )
         self.outputs = nn.ModuleList(nn.Conv2d(width, nc + 4 * bins, 1) for _ in range(levels))
         for output in self.outputs:
@@ -185,6 +190,12 @@ def build(
         The detector in training form.
     """
     backbone = CISBNet(shuffle, add)
-    pan = GhostPAN(backbone.widths, 96, rep_ghost_bottleneck if neck == "repghost" else GhostBottleneck)
-    guides = {"ath": lambda: AuxiliaryHead(nc), "agm": lambda: AssignGuide(nc, pan), "none": lambda: None}
+    pan = GhostPAN(
+        backbone.widths, 96, rep_ghost_bottleneck if neck == "repghost" else GhostBottleneck
+    )
+    guides = {
+        "ath": lambda: AuxiliaryHead(nc),
+        "agm": lambda: AssignGuide(nc, pan),
+        "none": lambda: None,
+    }
     return NanoDetFamily(nc, backbone, pan, NanoDetPlusHead(nc), guides[latm](), assign_from)

@@ -67,7 +67,9 @@ class ShuffleNetV2(nn.Module):
         self.stem = nn.Sequential(ConvBlock(3, 24, 3, 2), nn.MaxPool2d(3, 2, 1))
         stages, c_in = [], 24
         for width, depth in zip(self.widths, self.depths, strict=True):
-            stages.append(nn.Sequential(DownUnit(c_in, width), *(Unit(width) for _ in range(depth))))
+            stages.append(
+                nn.Sequential(DownUnit(c_in, width), *(Unit(width) for _ in range(depth)))
+            )
             c_in = width
         self.stages = nn.ModuleList(stages)
         for module in self.modules():

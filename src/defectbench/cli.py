@@ -78,7 +78,9 @@ def _train(args: Arguments) -> None:
     from .training.loop import train
 
     method = load_method(args.method.name, args.method.parent)
-    fields = {name: yaml.safe_load(value) for name, _, value in (s.partition("=") for s in args.set)}
+    fields = {
+        name: yaml.safe_load(value) for name, _, value in (s.partition("=") for s in args.set)
+    }
     method = replace(method, recipe=override_recipe(method.recipe, fields, "--set"))
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
@@ -196,7 +198,9 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     counted = verb("count", _count, "count parameters and multiply-adds of a model file")
     counted.add_argument("--model", type=Path, required=True)
     counted.add_argument("--out", type=Path, required=True)
-    chosen = verb("choose-threshold", _choose_threshold, "choose the deployment threshold on validation")
+    chosen = verb(
+        "choose-threshold", _choose_threshold, "choose the deployment threshold on validation"
+    )
     for option in ("--model", "--val", "--out"):
         chosen.add_argument(option, type=Path, required=True)
     timed = verb("time", _time, "time a model file on real images")

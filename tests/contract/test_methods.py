@@ -33,7 +33,9 @@ def method(request):
 
 def truth(batch=2, size=128):
     """Two boxes in the first image, one in the others."""
-    boxes = torch.tensor([[[10.0, 12, 70, 90], [64, 64, 120, 118]]]).repeat(batch, 1, 1) * size / 128
+    boxes = (
+        torch.tensor([[[10.0, 12, 70, 90], [64, 64, 120, 118]]]).repeat(batch, 1, 1) * size / 128
+    )
     labels = torch.tensor([[0, 2]]).repeat(batch, 1)
     labels[1:, 1] = -1
     boxes[1:, 1] = 0

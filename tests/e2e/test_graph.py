@@ -19,7 +19,9 @@ def checkout(tmp_path):
     """A working copy whose models can be edited and whose results are its own."""
     for name in LINKS:
         (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return tmp_path
 
 

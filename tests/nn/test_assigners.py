@@ -38,7 +38,9 @@ def plain(logits, boxes, priors, truth, labels):
         cost = {}
         for i in candidates:
             soft = [u[i] if k == c else 0.0 for k in range(len(logits[i]))]
-            terms = [bce(z, y) * abs(y - sigmoid(z)) ** 2 for z, y in zip(logits[i], soft, strict=True)]
+            terms = [
+                bce(z, y) * abs(y - sigmoid(z)) ** 2 for z, y in zip(logits[i], soft, strict=True)
+            ]
             cost[i] = sum(terms) + 3.0 * -math.log(u[i] + 1e-7)
         k = max(1, int(sum(sorted(u.values(), reverse=True)[:13])))
         for i in sorted(candidates, key=lambda i: cost[i])[:k]:

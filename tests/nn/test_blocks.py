@@ -63,7 +63,9 @@ class NaiveRep(nn.Module):
     def __init__(self, rep):
         super().__init__()
         c = rep.channels
-        self.points = nn.ModuleList(nn.Conv2d(c, c, 1, groups=c, bias=False) for _ in range(rep.copies))
+        self.points = nn.ModuleList(
+            nn.Conv2d(c, c, 1, groups=c, bias=False) for _ in range(rep.copies)
+        )
         convs = (nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False) for _ in range(rep.copies))
         self.kernels = nn.ModuleList(convs)
         for k in range(rep.copies):

@@ -41,7 +41,9 @@ def test_giou_by_hand(first, second, expected):
 def test_quality_focal_by_hand():
     z, y = 0.0, 1.0
     expected = math.log(2) * 0.25
-    assert quality_focal(torch.tensor(z), torch.tensor(y)).item() == pytest.approx(expected, rel=1e-6)
+    assert quality_focal(torch.tensor(z), torch.tensor(y)).item() == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -49,7 +51,9 @@ def test_quality_focal_on_random_cases(seed):
     g = torch.Generator().manual_seed(seed)
     z = torch.randn(50, generator=g, dtype=torch.float64) * 4
     y = torch.rand(50, generator=g, dtype=torch.float64)
-    for logit, target, found in zip(z.tolist(), y.tolist(), quality_focal(z, y).tolist(), strict=True):
+    for logit, target, found in zip(
+        z.tolist(), y.tolist(), quality_focal(z, y).tolist(), strict=True
+    ):
         p = 1 / (1 + math.exp(-logit))
         cross = -(target * math.log(p) + (1 - target) * math.log(1 - p))
         assert found == pytest.approx(cross * (target - p) ** 2, rel=1e-9)

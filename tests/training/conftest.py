@@ -23,7 +23,9 @@ class TinyDetector(Detector):
     def __init__(self, nc):
         super().__init__()
         self.nc = nc
-        self.conv = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU())
+        self.conv = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+        )
         self.out = nn.Linear(4, 4)
 
     def forward(self, images):

@@ -56,7 +56,12 @@ def test_random_warp_keeps_box_on_pixels(step):
 
 def test_rotated_box_is_the_hull_of_its_corners():
     matrix = torch.tensor([[[0.0, -1, 32], [1, 0, 0]]])  # a quarter turn of a 32 px square
-    assert warp_boxes(torch.tensor([[[8.0, 12, 20, 18]]]), matrix, 32)[0, 0].tolist() == [14, 8, 20, 20]
+    assert warp_boxes(torch.tensor([[[8.0, 12, 20, 18]]]), matrix, 32)[0, 0].tolist() == [
+        14,
+        8,
+        20,
+        20,
+    ]
     moved = warp_images(square().images.float() / 255, matrix)
     assert hull(moved[0]) == [14, 8, 20, 20]
 
@@ -70,7 +75,9 @@ def test_box_that_leaves_the_canvas_becomes_padding():
 
 
 def test_values_stay_in_range():
-    settings = Augmentation(brightness=0.5, contrast=(0.2, 2.0), saturation=(0.0, 3.0), noise_std=0.2)
+    settings = Augmentation(
+        brightness=0.5, contrast=(0.2, 2.0), saturation=(0.0, 3.0), noise_std=0.2
+    )
     images, _, _ = augment(square(), settings, 0, 3)
     assert 0 <= images.min() <= images.max() <= 1
 
@@ -80,7 +87,10 @@ def test_draws_depend_on_seed_step_and_purpose_alone():
         return Draws(seed, step, 4, torch.device("cpu")).uniform(purpose, 0, 1).flatten().tolist()
 
     assert draw(0, 1, "flip") == draw(0, 1, "flip")
-    assert len({tuple(draw(*key)) for key in [(0, 1, "a"), (1, 1, "a"), (0, 2, "a"), (0, 1, "b")]}) == 4
+    assert (
+        len({tuple(draw(*key)) for key in [(0, 1, "a"), (1, 1, "a"), (0, 2, "a"), (0, 1, "b")]})
+        == 4
+    )
     assert derived_seed(0, 1, "a") != derived_seed(0, 11, "a")
 
 

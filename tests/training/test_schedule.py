@@ -48,4 +48,7 @@ def test_norms_and_biases_are_spared_only_where_asked():
     everything = build_optimizer(model, Optimizer(lr=1.0, weight_decay=0.1))
     assert [g["weight_decay"] for g in everything.param_groups] == [0.1]
     spared = build_optimizer(model, Optimizer(lr=1.0, weight_decay=0.1, decay_norm_and_bias=False))
-    assert [(len(g["params"]), g["weight_decay"]) for g in spared.param_groups] == [(1, 0.1), (3, 0.0)]
+    assert [(len(g["params"]), g["weight_decay"]) for g in spared.param_groups] == [
+        (1, 0.1),
+        (3, 0.0),
+    ]

@@ -64,7 +64,7 @@ def dynamic_soft_labels(
 
 
 def _inside_any(priors: Tensor, targets: Targets) -> Tensor:
-    """bool [B, P]: priors strictly inside at least one box."""
+    """Bool [B, P]: priors strictly inside at least one box."""
     points = priors.view(1, -1, 1, 2)
     low, high = targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:]
     inside = ((points > low) & (points < high)).all(-1)
@@ -81,7 +81,7 @@ def _class_cost(logits: Tensor, iou: Tensor, targets: Targets) -> Tensor:
 
 
 def _cheapest(cost: Tensor, iou: Tensor, top: int) -> Tensor:
-    """bool [B, P, M]: each box takes its k cheapest priors, k from the sum of its best IoUs."""
+    """Bool [B, P, M]: each box takes its k cheapest priors, k from the sum of its best IoUs."""
     k = iou.topk(top, dim=1).values.sum(1).int().clamp(min=1)
     value, index = cost.topk(top, dim=1, largest=False)
     rank = torch.arange(top, device=cost.device).view(1, -1, 1)

@@ -16,7 +16,13 @@ class ConvBlock(nn.Sequential):
     """
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: bool = True
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
     ) -> None:
         conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         layers: list[nn.Module] = [conv, nn.BatchNorm2d(c_out)]
@@ -27,9 +33,7 @@ class ConvBlock(nn.Sequential):
 
 def separable(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Depthwise ``kernel`` x ``kernel`` and pointwise 1x1, each with BN and activation."""
-    return nn.Sequential(
-        ConvBlock(c_in, c_in, kernel, stride, groups=c_in), ConvBlock(c_in, c_out)
-    )
+    return nn.Sequential(ConvBlock(c_in, c_in, kernel, stride, groups=c_in), ConvBlock(c_in, c_out))
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -107,11 +111,10 @@ class DOConv2d(nn.Conv2d):
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
         """The plain convolution that computes the same."""
-        conv = nn.Conv2d(
-            self.in_channels, self.out_channels, self.kernel_size, padding=self.padding, bias=False  # type: ignore[arg-type]
-        )
+        o, i, kernel, _ = self.weight.shape
+        conv = nn.Conv2d(i, o, kernel, padding=kernel // 2, bias=False)
         conv.weight.copy_(self.composed())
         return conv
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.composed(), None, self.stride, self.padding)  # type: ignore[arg-type]
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        return F.conv2d(input, self.composed(), None, self.stride, self.padding)  # type: ignore[arg-type]

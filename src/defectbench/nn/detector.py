@@ -22,7 +22,7 @@ class Targets:
 
     @property
     def valid(self) -> Tensor:
-        """bool [B, M]: which rows are boxes and not padding."""
+        """Bool [B, M]: which rows are boxes and not padding."""
         return self.labels >= 0
 
 

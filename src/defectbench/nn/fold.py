@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,7 @@ def fold_all(module: nn.Module, norms: bool = True) -> nn.Module:
 
 def _fold_sequence(sequence: nn.Sequential) -> None:
     layers = list(sequence.named_children())
-    for (name, first), (follower, second) in zip(layers, layers[1:], strict=False):
+    for (name, first), (follower, second) in pairwise(layers):
         if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
             setattr(sequence, name, fold_conv_bn(first, second))
             setattr(sequence, follower, nn.Identity())

@@ -23,7 +23,9 @@ class AssignGuide(Guide):
         bins: Bins of a side's distance.
     """
 
-    def __init__(self, nc: int, neck: nn.Module, width: int = 96, levels: int = 4, bins: int = 8) -> None:
+    def __init__(
+        self, nc: int, neck: nn.Module, width: int = 96, levels: int = 4, bins: int = 8
+    ) -> None:
         super().__init__()
         self.neck = copy.deepcopy(neck)
         both = 2 * width
@@ -32,7 +34,12 @@ class AssignGuide(Guide):
         self.classes = nn.Conv2d(both, nc, 3, padding=1)
         self.boxes = nn.Conv2d(both, 4 * bins, 3, padding=1)
         self.scales = nn.Parameter(torch.ones(levels))
-        for module in (*self.class_tower.modules(), *self.box_tower.modules(), self.classes, self.boxes):
+        for module in (
+            *self.class_tower.modules(),
+            *self.box_tower.modules(),
+            self.classes,
+            self.boxes,
+        ):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
         nn.init.constant_(self.classes.bias, PRIOR_BIAS)  # type: ignore[arg-type]

@@ -32,11 +32,10 @@ class NanoDetPlusHead(nn.Module):
         super().__init__()
         self.nc, self.bins = nc, reg_max + 1
         self.towers = nn.ModuleList(
-            nn.Sequential(separable(width, width, 5), separable(width, width, 5)) for _ in range(levels)
+            nn.Sequential(separable(width, width, 5), separable(width, width, 5))
+            for _ in range(levels)
         )
-        self.outputs = nn.ModuleList(
-            nn.Conv2d(width, nc + 4 * self.bins, 1) for _ in range(levels)
-        )
+        self.outputs = nn.ModuleList(nn.Conv2d(width, nc + 4 * self.bins, 1) for _ in range(levels))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)

@@ -28,7 +28,9 @@ class Ghost(nn.Module):
 class GhostBottleneck(nn.Module):
     """Two ghost modules, what ``inner`` adds between them, and a depthwise 5x5 shortcut."""
 
-    def __init__(self, c_in: int, c_out: int, inner: Callable[[int], nn.Module] | None = None) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, inner: Callable[[int], nn.Module] | None = None
+    ) -> None:
         super().__init__()
         self.expand = Ghost(c_in, c_out)
         self.inner = inner(c_out) if inner else nn.Identity()
@@ -68,7 +70,9 @@ class GhostPAN(nn.Module):
         reduced = [conv(x) for conv, x in zip(self.reduce, features, strict=True)]
         tops = [reduced[-1]]
         for node, lateral in zip(self.top_down, reduced[-2::-1], strict=True):
-            up = F.interpolate(tops[0], size=lateral.shape[-2:], mode="bilinear", align_corners=False)
+            up = F.interpolate(
+                tops[0], size=lateral.shape[-2:], mode="bilinear", align_corners=False
+            )
             tops.insert(0, node(torch.cat((up, lateral), 1)))
         outs = [tops[0]]
         for down, node, lateral in zip(self.down, self.bottom_up, tops[1:], strict=True):

@@ -27,7 +27,7 @@ class Draws:
         return (made * (high - low) + low).to(self.device)
 
     def chance(self, purpose: str, probability: float) -> Tensor:
-        """bool [B]."""
+        """Outcome for each image, bool [B]."""
         return self.uniform(purpose, 0, 1)[:, 0] < probability
 
 
@@ -64,14 +64,15 @@ def augment(
 
 def warp_matrix(settings: Augmentation, draws: Draws, size: int) -> Tensor | None:
     """Forward affine [B, 2, 3] in pixels about the centre; None where nothing is to be warped."""
-    still = (
-        settings.scale == settings.stretch == (1.0, 1.0)
-        and not (settings.translate or settings.rotate_deg or settings.flip_lr or settings.flip_ud)
+    still = settings.scale == settings.stretch == (1.0, 1.0) and not (
+        settings.translate or settings.rotate_deg or settings.flip_lr or settings.flip_ud
     )
     if still:
         return None
     zoom = draws.uniform("scale", *settings.scale) * draws.uniform("stretch", *settings.stretch, 2)
-    angle = draws.uniform("rotate", -settings.rotate_deg, settings.rotate_deg)[:, 0] * (math.pi / 180)
+    angle = draws.uniform("rotate", -settings.rotate_deg, settings.rotate_deg)[:, 0] * (
+        math.pi / 180
+    )
     flip_x = 1 - 2 * draws.chance("flip_lr", settings.flip_lr).float()
     flip_y = 1 - 2 * draws.chance("flip_ud", settings.flip_ud).float()
     shift = draws.uniform("translate", -settings.translate, settings.translate, 2) * size
@@ -118,7 +119,9 @@ def _colour(images: Tensor, settings: Augmentation, draws: Draws) -> Tensor:
         images = torch.addcmul((add * gain)[:, :, None, None], images, gain[:, :, None, None])
     if settings.saturation != (1.0, 1.0):
         keep = draws.uniform("saturation", *settings.saturation)
-        keep = torch.where(draws.chance("saturation?", settings.probability).unsqueeze(1), keep, 1.0)
+        keep = torch.where(
+            draws.chance("saturation?", settings.probability).unsqueeze(1), keep, 1.0
+        )
         top = images.amax(1, keepdim=True)  # HSV: value stays, the distance to it is scaled
         images = torch.lerp(top, images, keep[:, :, None, None])
     if settings.noise_std:

@@ -51,7 +51,9 @@ def save_checkpoint(
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.model.state_dict().items()}
     for number, values in state["state"].items():
-        tensors |= {f"optimizer/{number}/{k}": v for k, v in values.items() if isinstance(v, Tensor)}
+        tensors |= {
+            f"optimizer/{number}/{k}": v for k, v in values.items() if isinstance(v, Tensor)
+        }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {
         "progress": json.dumps(vars(progress)),

@@ -42,6 +42,6 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the model."""
-        torch._foreach_lerp_(self.own, self.live, self.share(step))
+        torch._foreach_lerp_(self.own, self.live, self.share(step))  # type: ignore[reportPrivateImportUsage]
         for own, live in self.counts:
             own.copy_(live)

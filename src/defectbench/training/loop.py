@@ -109,7 +109,9 @@ def refuse_leak(pack: Pack) -> None:
     """
     shared = pack.metadata.get("shared_pixels")
     if pack.metadata.get("protocol") == "clean" and shared != "0":
-        raise LeakageError(pack.path, "shared_pixels", shared, "split by groups, certify and pack again")
+        raise LeakageError(
+            pack.path, "shared_pixels", shared, "split by groups, certify and pack again"
+        )
 
 
 def prepare(
@@ -141,11 +143,11 @@ def prepare(
 def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
     """Train to the end of the current epoch, with checkpoints in between."""
     per_epoch = run.batches.steps_per_epoch
-    epoch, position = divmod(run.progress.step, per_epoch)
+    epoch, first = divmod(run.progress.step, per_epoch)
     order = run.batches.order(epoch)
-    sums: dict[str, float] = run.progress.history.pop() if position else {}
+    sums: dict[str, float] = run.progress.history.pop() if first else {}
     started = saved = time.monotonic()
-    for position in range(position, per_epoch):
+    for position in range(first, per_epoch):
         for name, value in train_step(run, order, position, epoch).items():
             sums[name] = sums.get(name, 0.0) + value
         run.progress.step += 1
@@ -156,7 +158,11 @@ def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
     run.progress.seconds += time.monotonic() - started
     _close_epoch(run, epoch, sums, validator)
     last = run.progress.step == run.steps
-    if last or time.monotonic() - saved > checkpoint_s or (epoch + 1) % run.recipe.validate_every == 0:
+    if (
+        last
+        or time.monotonic() - saved > checkpoint_s
+        or (epoch + 1) % run.recipe.validate_every == 0
+    ):
         _save(run, 0.0, None)
 
 
@@ -209,14 +215,14 @@ def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None
     bad = {name: value for name, value in values.items() if not abs(value) < float("inf")}
     if bad:
         checkpoint = run.folder / "checkpoint"
-        state = f"last good checkpoint in {checkpoint}" if checkpoint.exists() else "no checkpoint yet"
+        state = (
+            f"last good checkpoint in {checkpoint}" if checkpoint.exists() else "no checkpoint yet"
+        )
         fix = f"images {image_ids.tolist()}; {state}; lower the learning rate"
         raise TrainingDivergedError(run.folder, f"loss at step {run.progress.step}", bad, fix)
 
 
-def _close_epoch(
-    run: Run, epoch: int, sums: dict[str, float], validator: Validator | None
-) -> None:
+def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Validator | None) -> None:
     """Add the epoch's row to the history, validate if it is due, keep the best weights."""
     per_epoch = run.batches.steps_per_epoch
     row = {"epoch": epoch + 1, **{name: value / per_epoch for name, value in sums.items()}}
@@ -235,7 +241,9 @@ def _close_epoch(
 
 def save_weights(run: Run, path: Path) -> None:
     """Write the averaged weights in training form."""
-    state = {k: v.detach().cpu().contiguous().clone() for k, v in run.average.model.state_dict().items()}
+    state = {
+        k: v.detach().cpu().contiguous().clone() for k, v in run.average.model.state_dict().items()
+    }
     with atomic_path(path) as part:
         save_file(state, part)
 
@@ -262,7 +270,9 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "size_px": int(run.batches.images.shape[-1]),
         "train_images": run.batches.count,
         "train_s": round(run.progress.seconds, 2),
-        "images_per_s": round(run.progress.step * run.recipe.batch / max(run.progress.seconds, 1e-9), 2),
+        "images_per_s": round(
+            run.progress.step * run.recipe.batch / max(run.progress.seconds, 1e-9), 2
+        ),
         "final_loss": history[-1]["loss"],
         "best_epoch": run.progress.best.get("epoch", run.recipe.epochs),
         "val_map50_95": run.progress.best.get("val_map50_95"),
@@ -274,4 +284,11 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "recipe": run.recipe.model_dump(mode="json"),
         "weights_sha256": sha256_file(weights),
     }
-    write_record(run.folder / "train.json", "train", figures, {"pack": train_pack}, run.progress.seconds, extra)
+    write_record(
+        run.folder / "train.json",
+        "train",
+        figures,
+        {"pack": train_pack},
+        run.progress.seconds,
+        extra,
+    )

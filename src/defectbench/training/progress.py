@@ -31,7 +31,8 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
     cell = "/".join(folder.parts[-4:])
     score = f"  val mAP50-95 {row['val_map50_95']:.3f}" if "val_map50_95" in row else ""
     left = eta(seconds / epoch * (epochs - epoch))
-    line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {row['images_per_s']:.1f} images/s  ETA {left}{score}"
+    speed = f"{row['images_per_s']:.1f} images/s"
+    line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {speed}  ETA {left}{score}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -39,4 +40,6 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
 def report_set_aside(folder: Path) -> None:
     """Say that a run starts anew although a checkpoint was there."""
     cell = "/".join(folder.parts[-4:])
-    sys.stdout.write(f"{cell}  the checkpoint is of other settings; it is now checkpoint.replaced/\n")
+    sys.stdout.write(
+        f"{cell}  the checkpoint is of other settings; it is now checkpoint.replaced/\n"
+    )
