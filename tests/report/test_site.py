@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from shelf import Shelf, fill
 
 from defectbench.base.errors import ReportError
 from defectbench.report.figures import plot
@@ -39,10 +40,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture
-def rendered(filled):
-    render_report([filled.runs], filled.out, "trial")
-    return filled
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    shelf = Shelf(tmp_path_factory.mktemp("site"))
+    shelf.split("clean")
+    fill(shelf)
+    render_report([shelf.runs], shelf.out, "trial")
+    return shelf
 
 
 @pytest.fixture
