@@ -73,14 +73,19 @@ def training_cores(wildcards):
 
 def budget_options(wildcards):
     """A cell's budget as options of the training programs."""
-    options = " ".join(f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch"))
+    options = " ".join(
+        f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch")
+    )
     return f"{options} --threads {training_threads(wildcards)}"
 
 
 def recipe_options(wildcards):
     """The study's changes to a cell's recipe as options of `train`."""
     fields = cell_of(wildcards).budget.recipe or {}
-    return " ".join(f"--set {quote(f'{name}={json.dumps(value)}')}" for name, value in fields.items())
+    return " ".join(
+        f"--set {quote(f'{name}={json.dumps(value)}')}"
+        for name, value in fields.items()
+    )
 
 
 def pack_of(part):

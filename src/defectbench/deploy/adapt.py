@@ -1,0 +1,96 @@
+"""Adapts a foreign framework's export to the artifact signature. Only the graph's ends are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from ..base.errors import ArtifactError
+from ..base.files import atomic_path
+from .artifact import ArtifactInfo, make_metadata, set_metadata, validate_artifact
+
+
+def adapt_centre_form(
+    source: str | Path,
+    out: str | Path,
+    size: int,
+    classes: list[str],
+    provenance: Mapping[str, str | int],
+) -> ArtifactInfo:
+    """Turn an export with one output [N, 4 + C, P] of centres, sides and scores into an artifact.
+
+    Args:
+        source: The foreign export: one input [N, 3, S, S] in 0..1, one output with rows x, y, width,
+            height (pixels) and C class probabilities.
+        out: The artifact to make: ``boxes`` [N, P, 4] corners and ``scores`` [N, P, C].
+        size: Side of the input S, pixels.
+        classes: Class names in the order of the rows.
+        provenance: What the metadata says beside names and size.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        ArtifactError: The export has other inputs or outputs.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        ends = [value.name for value in (*graph.input, *graph.output)]
+        raise ArtifactError(source, "inputs and outputs", ends, "one of each is adapted here")
+    rows = graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    if rows != 4 + len(classes):
+        fix = f"4 + {len(classes)} rows are needed; export a detector without NMS"
+        raise ArtifactError(source, "output rows", rows, fix)
+    _rename(graph, graph.input[0].name, "images")
+    _append_ends(graph, graph.output[0].name, len(classes))
+    points = _points(size)
+    del graph.output[:]
+    for name, last in (("boxes", 4), ("scores", len(classes))):
+        shape = ["batch", points, last]
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    graph.input[0].CopyFrom(
+        helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, size, size])
+    )
+    del graph.value_info[:]
+    del model.metadata_props[:]
+    set_metadata(model, make_metadata(classes, size, provenance))
+    onnx.checker.check_model(model)
+    info = validate_artifact(out, model)
+    with atomic_path(out) as part:
+        part.write_bytes(model.SerializeToString(deterministic=True))
+    return info
+
+
+def _points(size: int) -> int:
+    return sum((size // stride) ** 2 for stride in (8, 16, 32))
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for slot, name in enumerate(node.input):
+            if name == old:
+                node.input[slot] = new
+    graph.input[0].name = new
+
+
+def _append_ends(graph: onnx.GraphProto, output: str, classes: int) -> None:
+    """Transpose, cut into centre, sides and scores, and turn the former two into corners."""
+    sizes = numpy_helper.from_array(np.array([2, 2, classes], np.int64), "adapt_sizes")
+    half = numpy_helper.from_array(np.array(0.5, np.float32), "adapt_half")
+    graph.initializer.extend([sizes, half])
+    cut = ["adapt_centre", "adapt_sides", "scores"]
+    graph.node.extend(
+        [
+            helper.make_node("Transpose", [output], ["adapt_rows"], perm=[0, 2, 1]),
+            helper.make_node("Split", ["adapt_rows", "adapt_sizes"], cut, axis=2),
+            helper.make_node("Mul", ["adapt_sides", "adapt_half"], ["adapt_reach"]),
+            helper.make_node("Sub", ["adapt_centre", "adapt_reach"], ["adapt_low"]),
+            helper.make_node("Add", ["adapt_centre", "adapt_reach"], ["adapt_high"]),
+            helper.make_node("Concat", ["adapt_low", "adapt_high"], ["boxes"], axis=2),
+        ]
+    )
