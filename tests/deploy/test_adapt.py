@@ -1,0 +1,60 @@
+"""The adapter changes the ends of a graph and not one figure."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from defectbench.base.errors import ArtifactError
+from defectbench.deploy.adapt import adapt_centre_form
+
+PROVENANCE = {"method": "m", "dataset": "d", "protocol": "clean", "seed": 0, "weights_sha256": "0" * 64}
+SIZE, CLASSES = 32, ["a", "b", "c"]
+POINTS = 16 + 4 + 1
+
+
+def foreign(path, rows=7, outputs=1):
+    """A graph whose output [N, rows, P] depends on the image alone."""
+    rng = np.random.default_rng(0)
+    weight = numpy_helper.from_array(rng.random((3, rows * POINTS), dtype=np.float32) * 9, "weight")
+    shape = numpy_helper.from_array(np.array([-1, rows, POINTS], np.int64), "shape")
+    axes = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weight"], ["flat"]),
+        helper.make_node("Reshape", ["flat", "shape"], ["output0"]),
+        helper.make_node("Identity", ["output0"], ["output1"]),
+    ]
+    out = [
+        helper.make_tensor_value_info(f"output{n}", TensorProto.FLOAT, ["batch", rows, POINTS])
+        for n in range(outputs)
+    ]
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, "h", "w"])
+    graph = helper.make_graph(nodes, "foreign", [image], out, [weight, shape, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_figures_are_those_of_the_export(tmp_path, batch):
+    raw = foreign(tmp_path / "raw.onnx")
+    adapt_centre_form(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    images = np.random.default_rng(1).random((batch, 3, SIZE, SIZE), dtype=np.float32)
+    rows = onnxruntime.InferenceSession(raw).run(["output0"], {"x": images})[0].transpose(0, 2, 1)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    boxes, scores = session.run(["boxes", "scores"], {"images": images})
+    centre, sides = rows[..., :2], rows[..., 2:4]
+    half = sides * np.float32(0.5)
+    np.testing.assert_array_equal(boxes, np.concatenate((centre - half, centre + half), -1))
+    np.testing.assert_array_equal(scores, rows[..., 4:])
+
+
+@pytest.mark.parametrize(("rows", "outputs", "field"), [(9, 1, "output rows"), (7, 2, "inputs and outputs")])
+def test_other_exports_are_refused(tmp_path, rows, outputs, field):
+    raw = foreign(tmp_path / "raw.onnx", rows, outputs)
+    with pytest.raises(ArtifactError) as caught:
+        adapt_centre_form(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    assert caught.value.field == field
+    assert not (tmp_path / "model.onnx").exists()
