@@ -119,7 +119,9 @@ def _verify_manifest(manifest: Path, raw: Path) -> int:
             raise HashMismatchError(raw, "file", "nothing", f"{name} of {manifest.name} is missing")
         found = sha256_file(path)
         if found != digest:
-            raise HashMismatchError(path, "sha256", found, f"{digest} is registered; get an unchanged copy")
+            raise HashMismatchError(
+                path, "sha256", found, f"{digest} is registered; get an unchanged copy"
+            )
     return len(expected)
 
 

@@ -48,7 +48,9 @@ def _guarded(path: Path, action: Callable[[], int]) -> int:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ArchiveError(path, "content", str(error), "it is damaged; download it again") from error
+        raise ArchiveError(
+            path, "content", str(error), "it is damaged; download it again"
+        ) from error
 
 
 def _unzip(path: Path, out: Path, max_bytes: int) -> int:
@@ -57,7 +59,9 @@ def _unzip(path: Path, out: Path, max_bytes: int) -> int:
         _check_sum(path, [info.file_size for info in members], max_bytes)
         for info in members:
             if stat.S_ISLNK(info.external_attr >> 16):
-                raise ArchiveError(path, "link member", info.filename, "use an archive without links")
+                raise ArchiveError(
+                    path, "link member", info.filename, "use an archive without links"
+                )
             with archive.open(info) as source:
                 _write(path, info.filename, info.file_size, source, out)
         return len(members)
@@ -93,7 +97,9 @@ def _write(path: Path, name: str, size: int, source: IO[bytes], out: Path) -> No
     with target.open("wb") as sink:
         shutil.copyfileobj(source, sink, 2**20)
     if target.stat().st_size != size:
-        raise ArchiveError(path, f"bytes of {name}", target.stat().st_size, f"{size} are declared; it is damaged")
+        raise ArchiveError(
+            path, f"bytes of {name}", target.stat().st_size, f"{size} are declared; it is damaged"
+        )
 
 
 def _head(path: Path) -> str:

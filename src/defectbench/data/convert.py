@@ -53,7 +53,11 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
         annotations += [_annotation(image_id, *box) for box in boxes]
     for number, annotation in enumerate(annotations, 1):
         annotation["id"] = number
-    counts = {"images": len(images), "boxes": len(annotations), "duplicates": len(report.duplicates)}
+    counts = {
+        "images": len(images),
+        "boxes": len(annotations),
+        "duplicates": len(report.duplicates),
+    }
     _check_counts(card, raw, counts)
     with atomic_directory(out / "images") as part:
         for image, _ in pairs:
@@ -61,7 +65,9 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
     categories = [{"id": number, "name": name} for number, name in enumerate(card.classes)]
     coco = {"images": images, "annotations": annotations, "categories": categories}
     atomic_write_json(out / "annotations.json", coco)
-    atomic_write_json(out / "conversion.json", {"dataset": card.name, **counts, **_listed(card, coco, report)})
+    atomic_write_json(
+        out / "conversion.json", {"dataset": card.name, **counts, **_listed(card, coco, report)}
+    )
 
 
 def pair_by_stem(raw: Path, card: DatasetCard) -> list[tuple[Path, Path]]:
@@ -74,7 +80,9 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> list[tuple[Path, Path]]:
     labels = _by_stem(raw, card.layout.labels, {".xml"})
     for stem in sorted(images.keys() ^ labels.keys()):
         lone, other = (images[stem], "label") if stem in images else (labels[stem], "image")
-        raise ConversionError(lone, other, "nothing", f"each image needs a label; get the {other} of {stem}")
+        raise ConversionError(
+            lone, other, "nothing", f"each image needs a label; get the {other} of {stem}"
+        )
     return [(images[stem], labels[stem]) for stem in sorted(images, key=_natural)]
 
 
@@ -89,7 +97,9 @@ def _by_stem(raw: Path, folder: str, suffixes: set[str]) -> dict[str, Path]:
     for path in sorted(raw.rglob("*")):
         if path.suffix.lower() in suffixes and folder in path.parts:
             if path.stem.lower() in found:
-                raise ConversionError(path, "stem", path.stem, f"{found[path.stem.lower()]} has it already")
+                raise ConversionError(
+                    path, "stem", path.stem, f"{found[path.stem.lower()]} has it already"
+                )
             found[path.stem.lower()] = path
     if not found:
         raise ConversionError(raw, folder, "no file", f"expected files in a folder {folder}")
@@ -107,7 +117,9 @@ def image_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() in {".jpg", ".jpeg"} and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         image = None
     if image is None:
-        raise ConversionError(path, "image", f"{len(data)} bytes", "it is damaged; get a whole copy")
+        raise ConversionError(
+            path, "image", f"{len(data)} bytes", "it is damaged; get a whole copy"
+        )
     return image.shape[1], image.shape[0]
 
 
@@ -116,7 +128,9 @@ def _clean(
 ) -> list[tuple[int, tuple[float, float, float, float]]]:
     """Class ids and clipped boxes of one image, without duplicates."""
     if not boxes and not card.allow_empty:
-        raise ConversionError(label, "objects", 0, "each image of this set shows a defect; get a whole label")
+        raise ConversionError(
+            label, "objects", 0, "each image of this set shows a defect; get a whole label"
+        )
     kept: list[tuple[int, tuple[float, float, float, float]]] = []
     for box in boxes:
         if box.name in card.drop:

@@ -29,10 +29,15 @@ def read_voc(path: Path) -> list[LabelledBox]:
     try:
         root = parse(path).getroot()
     except DefusedXmlException as error:
-        raise ConversionError(path, "content", str(error), "entities are refused; write plain XML") from error
+        raise ConversionError(
+            path, "content", str(error), "entities are refused; write plain XML"
+        ) from error
     except ParseError as error:
-        raise ConversionError(path, "content", str(error), "it is not XML; get a whole copy") from error
-    return [_read_object(path, node) for node in root.iter("object")]
+        raise ConversionError(
+            path, "content", str(error), "it is not XML; get a whole copy"
+        ) from error
+    nodes = root.iter("object") if root is not None else []
+    return [_read_object(path, node) for node in nodes]
 
 
 def _read_object(path: Path, node: Element) -> LabelledBox:
