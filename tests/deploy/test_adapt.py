@@ -9,7 +9,13 @@ from onnx import TensorProto, helper, numpy_helper
 from defectbench.base.errors import ArtifactError
 from defectbench.deploy.adapt import adapt_centre_form
 
-PROVENANCE = {"method": "m", "dataset": "d", "protocol": "clean", "seed": 0, "weights_sha256": "0" * 64}
+PROVENANCE = {
+    "method": "m",
+    "dataset": "d",
+    "protocol": "clean",
+    "seed": 0,
+    "weights_sha256": "0" * 64,
+}
 SIZE, CLASSES = 32, ["a", "b", "c"]
 POINTS = 16 + 4 + 1
 
@@ -51,7 +57,9 @@ def test_figures_are_those_of_the_export(tmp_path, batch):
     np.testing.assert_array_equal(scores, rows[..., 4:])
 
 
-@pytest.mark.parametrize(("rows", "outputs", "field"), [(9, 1, "output rows"), (7, 2, "inputs and outputs")])
+@pytest.mark.parametrize(
+    ("rows", "outputs", "field"), [(9, 1, "output rows"), (7, 2, "inputs and outputs")]
+)
 def test_other_exports_are_refused(tmp_path, rows, outputs, field):
     raw = foreign(tmp_path / "raw.onnx", rows, outputs)
     with pytest.raises(ArtifactError) as caught:

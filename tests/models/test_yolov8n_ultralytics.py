@@ -78,7 +78,7 @@ def test_makes_an_artifact_of_our_signature(cell):
     info = validate_artifact(out / "model.onnx")
     assert info.classes == ["wide", "tall"]
     assert info.size == 64
-    assert (64 // 8) ** 2 + (64 // 16) ** 2 + (64 // 32) ** 2 == info.points
+    assert info.points == (64 // 8) ** 2 + (64 // 16) ** 2 + (64 // 32) ** 2
 
 
 def test_record_and_history_are_in_the_engines_terms(cell):
