@@ -18,8 +18,9 @@ rule train_yolov8n_ultralytics:
     threads: training_cores
     params:
         budget=budget_options,
+        recipe=recipe_options,
         size=lambda wildcards: budget(wildcards, "size"),
         folder=subpath(output.model, parent=True),
     shell:
         "python {input.program} --dataset-dir results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--seed {wildcards.seed} --size {params.size} {params.budget} --out {params.folder} 2>&1 | tee {log}"
+        "--seed {wildcards.seed} --size {params.size} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"

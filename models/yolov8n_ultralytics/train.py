@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import yaml
@@ -25,8 +26,10 @@ from defectbench.base.files import (
     atomic_write_json,
     atomic_write_text,
     exclusive_lock,
+    read_json,
     sha256_file,
 )
+from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.records import read_record, write_record
 from defectbench.data.coco import protocol_coco, read_part
 from defectbench.deploy.adapt import adapt_centre_form
@@ -202,6 +205,7 @@ def train(args: argparse.Namespace, work: Path) -> Path:
         "project": work.resolve(),
         "name": "run",
         "exist_ok": True,
+        **args.options,
     }
     if len(watch_done(run)) < args.epochs or not (run / "weights" / "best.pt").is_file():
         arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
@@ -304,6 +308,31 @@ def refuse_leak(args: argparse.Namespace) -> None:
         raise LeakageError(path, "shared_pixels", shared, "split by groups and certify again")
 
 
+def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
+    """Drop what another setting, split or recipe has begun here; keep what is to be continued."""
+    lists = [args.dataset_dir / args.protocol / f"{part}.txt" for part in ("train", "val")]
+    begun = {
+        **{key: getattr(args, key) for key in ("seed", "size", "epochs", "batch", "options")},
+        "inputs": [sha256_file(path) for path in (*lists, protocol_annotations(args))],
+    }
+    settings = work / "begun.json"
+    if not settings.is_file() or read_json(settings) != begun:
+        shutil.rmtree(work)
+        atomic_write_json(settings, begun)
+
+
+def protocol_annotations(args: argparse.Namespace) -> Path:
+    """The truth of the protocol: ``paper`` has its own."""
+    folder = args.dataset_dir / "paper" if args.protocol == "paper" else args.dataset_dir
+    return folder / "annotations.json"
+
+
+def program_options(changes: list[str]) -> dict[str, Any]:
+    """Further arguments of the program: the recipe's options, with the study's changes."""
+    fields = {name: yaml.safe_load(value) for name, _, value in (c.partition("=") for c in changes)}
+    return override_recipe(load_recipe(HERE), fields, "--set").options
+
+
 def main() -> int:
     """Train, export, record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -312,13 +341,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     for option in ("--seed", "--size", "--epochs", "--batch", "--threads"):
         parser.add_argument(option, type=int, required=True)
+    text = "a field of the recipe, such as options={nbs: 16}"
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     args = parser.parse_args()
     args.out = args.out.resolve()
     work = args.out / "checkpoint"
     work.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive_lock(args.out / ".train.lock"):
+            args.options = program_options(args.set)
             refuse_leak(args)
+            start_anew_if_changed(work, args)
             run = train(args, work)
             export(run, work, args)
             record(run, args, len(read_part(args.dataset_dir, args.protocol, "train")))

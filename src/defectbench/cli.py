@@ -128,9 +128,11 @@ def _time(args: Arguments) -> None:
 
 
 def _report(args: Arguments) -> None:
+    from .measure.claims import check_claims, write_claims
     from .report.render import render_report
 
     render_report(args.runs, args.out, study=args.study)
+    write_claims(check_claims("models", "results/runs"), args.out / "claims.csv")
 
 
 def _show(args: Arguments) -> None:

@@ -11,6 +11,7 @@ rule render_report:
         per_class="results/report/per_class.csv",
         pairs="results/report/pairs.csv",
         leakage="results/report/leakage.csv",
+        claims="results/report/claims.csv",
         figures=directory("results/report/figures"),
         gallery=directory("results/report/gallery"),
         page="results/report/index.html",
