@@ -251,7 +251,7 @@ def test_crops_of_one_strip_share_their_leading_class(whole_set):
 def test_labels_say_what_was_drawn(written):
     for crop in draw_crops(seed=3, images=SMALL):
         stem = crop.file_name.removesuffix(".png")
-        read = read_voc(written / "ANNOTATIONS" / f"{stem}.xml")
+        read = read_voc(written / "ANNOTATIONS" / f"{stem}.xml").boxes
         assert [(b.name, *b.corners) for b in read] == crop.boxes
         image = cv2.imread(str(written / "IMAGES" / crop.file_name), cv2.IMREAD_UNCHANGED)
         assert image.dtype == np.uint8

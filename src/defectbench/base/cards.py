@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import yaml
@@ -27,6 +27,7 @@ class Source(Strict):
         sha256: Hash of the archive, where one byte-identical archive circulates.
         manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip.
         place_here: What a user without a working address can do.
+        unpacked_mib: Most that an archive may hold, MiB; more is taken for an attack.
         seed: Seed of a synthetic set.
     """
 
@@ -36,23 +37,53 @@ class Source(Strict):
     sha256: str | None = None
     manifest: str | None = None
     place_here: str = ""
+    unpacked_mib: int = Field(default=16 * 1024, gt=0)
     seed: int = 0
 
 
 class Layout(Strict):
-    """Folders of the raw data, found at any depth, and the format of the labels."""
+    """Where images and labels lie in the raw data.
 
-    images: str
-    labels: str
+    Attributes:
+        images: Names of folders that hold images, at any depth, in upper or lower case.
+        labels: The same for labels.
+        format: Format of the labels.
+    """
+
+    images: list[str] = Field(min_length=1)
+    labels: list[str] = Field(min_length=1)
     format: Literal["voc"] = "voc"
+
+    def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
+        """What a file of the raw data is by its folders, the innermost first; None: neither.
+
+        Args:
+            path: The file, relative to the raw data.
+        """
+        for part in reversed(path.parts[:-1]):
+            if part.lower() in {name.lower() for name in self.images}:
+                return "images"
+            if part.lower() in {name.lower() for name in self.labels}:
+                return "labels"
+        return None
 
 
 class Expected(Strict):
-    """Registered counts after conversion; a difference stops it."""
+    """Registered counts of the conversion; a difference stops it.
+
+    Attributes:
+        images: Images.
+        boxes_labelled: Boxes in the labels.
+        duplicates: Boxes dropped because the same image has the same box of the same class.
+        boxes: Boxes that stay.
+        boxes_per_class: The same by class.
+    """
 
     images: int
-    boxes: int
+    boxes_labelled: int
     duplicates: int = 0
+    boxes: int
+    boxes_per_class: dict[str, int]
 
 
 class DatasetCard(Strict):
@@ -95,6 +126,8 @@ class DatasetCard(Strict):
         lost = [alias for alias, name in self.aliases.items() if name not in self.classes]
         if lost or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"each class once and each alias to a class; wrong: {lost}")
+        if self.expected and list(self.expected.boxes_per_class) != self.classes:
+            raise ValueError("expected.boxes_per_class names the classes in their order")
         return self
 
     def class_id(self, name: str) -> int | None:

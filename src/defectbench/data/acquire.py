@@ -1,44 +1,53 @@
-"""Getting a dataset: a mirror first, then its official addresses; every file is verified."""
+"""Getting a dataset: a mirror first, then its registered addresses; every file is verified."""
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import shutil
+import sys
 import time
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from ..base.cards import DatasetCard
-from ..base.errors import ConfigError, DefectBenchError, DownloadError, HashMismatchError
-from ..base.files import atomic_directory, atomic_path, exclusive_lock, sha256_file
-from ..base.records import write_record
-from .archives import extract
+from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
+from ..base.files import atomic_directory, exclusive_lock, sha256_file
+from ..base.records import read_record, write_record
+from .archives import extract_into
+from .download import download
+from .manifest import verify
 from .synthetic import synthesize
-
-ATTEMPTS = 3
-TIMEOUT_S = 60
 
 
 def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = None) -> None:
     """Make ``raw/`` and ``source.json`` of a dataset.
 
+    ``raw/`` appears as a whole, after each of its files is verified. Data that are there and agree
+    with the card's list of hashes are kept, so that no network is asked for them again.
+
     Args:
         card: What to get.
         out_dir: ``results/data/<dataset>``.
-        mirror: Local archive or folder, or an address; tried first.
+        mirror: Local archive or folder, or an address. A local one is the only source that is
+            tried; an address is tried first.
 
     Raises:
         DownloadError: No source could be fetched; each one's fault is listed.
         HashMismatchError: A file is not the registered one.
-        ArchiveError: The archive is damaged or hostile.
+        ArchiveError: The archive is damaged or hostile, or lacks the card's folders.
+        ConfigError: The mirror does not exist.
+        DiskFullError: The disk has no room.
         BusyError: Another run acquires the same dataset.
+
+    Example:
+        >>> acquire(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det",
+        ...         mirror="/media/NEU-DET.zip")  # doctest: +SKIP
     """
     out = Path(out_dir)
     started = time.monotonic()
     with exclusive_lock(out / ".acquire.lock"):
+        if _is_there(card, out):
+            return
         if card.source.kind == "synthetic":
             synthesize(out / "raw", seed=card.source.seed)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
@@ -51,106 +60,97 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         write_record(out / "source.json", "source", figures, {}, seconds, extra)
 
 
+def _is_there(card: DatasetCard, out: Path) -> bool:
+    if card.source.manifest is None or not (out / "source.json").is_file():
+        return False
+    try:
+        read_record(out / "source.json", "source")
+        verify(card.folder / card.source.manifest, out / "raw")
+    except (ConfigError, HashMismatchError) as error:
+        _tell(card, f"made again ({error})")
+        return False
+    _tell(card, "is there and verified")
+    return True
+
+
+def _tell(card: DatasetCard, what: str) -> None:
+    sys.stdout.write(f"{card.name}: {what}\n")
+    sys.stdout.flush()
+
+
+def _is_address(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
 def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> dict[str, Any]:
-    sources = [str(mirror)] if mirror else []
-    sources += card.source.urls
-    faults: list[str] = []
-    for source in sources:
+    first = str(mirror) if mirror else None
+    if first and not _is_address(first):
+        return _from_disk(card, out / "raw", Path(first).expanduser().resolve())
+    faults: list[Exception] = []
+    for address in [*([first] if first else []), *card.source.urls]:
+        _tell(card, f"fetching {address}")
         try:
-            return _from_source(card, out, source)
-        except DownloadError as error:
-            faults.append(str(error))
-    tried = "; ".join(faults) or "no address"
+            return _from_address(card, out, address)
+        except (DownloadError, ArchiveError, HashMismatchError) as error:
+            _tell(card, str(error))
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    tried = "; ".join(str(fault) for fault in faults) or "no address"
     raise DownloadError(card.name, "sources", tried, card.source.place_here or "give a mirror")
 
 
-def _from_source(card: DatasetCard, out: Path, source: str) -> dict[str, Any]:
-    if source.startswith(("http://", "https://")):
-        archive = out / f"{card.name}.archive"
-        download(source, archive)
-        try:
-            return {"origin": source, **_unpack(card, archive, out / "raw")}
-        finally:
-            archive.unlink(missing_ok=True)
-    local = Path(source)
+def _from_address(card: DatasetCard, out: Path, address: str) -> dict[str, Any]:
+    """A fetched archive stays until it is unpacked or found to be bad: no byte comes twice."""
+    tag = hashlib.sha256(address.encode()).hexdigest()[:8]
+    archive = out / f".{card.name}-{tag}.archive"
+    if not archive.is_file():
+        download(address, archive, max_bytes=card.source.unpacked_mib * 2**20)
+    try:
+        figures = _from_archive(card, archive, out / "raw")
+    except (ArchiveError, HashMismatchError):
+        archive.unlink()
+        raise
+    archive.unlink()
+    return {"origin": address, **figures}
+
+
+def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
     if local.is_dir():
-        _copy_folder(card, local, out / "raw")
-        return {"origin": "local folder", "verified_files": _verify(card, out / "raw")}
-    if not local.is_file():
-        raise ConfigError(local, "mirror", "nothing", "name an archive or a folder that exists")
-    return {"origin": f"local archive {local.name}", **_unpack(card, local, out / "raw")}
+        with atomic_directory(raw) as part:
+            _copy_folder(card, local, part)
+            return {"origin": f"local folder {local.name}", **_verified(card, local, part)}
+    if local.is_file():
+        return {"origin": f"local archive {local.name}", **_from_archive(card, local, raw)}
+    raise ConfigError(local, "mirror", "nothing", "name an archive or a folder that exists")
 
 
-def _unpack(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
+def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
     digest = sha256_file(archive)
     if card.source.sha256 and digest != card.source.sha256:
-        raise HashMismatchError(archive, "sha256", digest, f"{card.source.sha256} is registered")
-    extract(archive, raw)
-    return {"archive_sha256": digest, "verified_files": _verify(card, raw)}
-
-
-def _copy_folder(card: DatasetCard, folder: Path, raw: Path) -> None:
+        fix = f"{card.source.sha256} is registered; get that archive"
+        raise HashMismatchError(archive, "sha256", digest, fix)
     with atomic_directory(raw) as part:
-        for name in (card.layout.images, card.layout.labels):
-            found = [path for path in (folder, *sorted(folder.rglob(name))) if path.name == name]
-            if not found:
-                raise ConfigError(folder, "folder", name, f"the set needs a folder {name}")
-            shutil.copytree(found[0], part / name)
+        limit = card.source.unpacked_mib * 2**20
+        extract_into(archive, part, limit, lambda path: card.layout.holds(path) is not None)
+        return {"archive_sha256": digest, **_verified(card, archive, part)}
 
 
-def _verify(card: DatasetCard, raw: Path) -> int:
-    """Check each file of the manifest; returns how many there are."""
+def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and card.layout.holds(Path(folder.name) / inside):
+            target = part / folder.name / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def _verified(card: DatasetCard, source: Path, part: Path) -> dict[str, int]:
+    found = {card.layout.holds(p.relative_to(part)) for p in part.rglob("*") if p.is_file()}
+    for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
+        if kind not in found:
+            fix = "name the archive or folder that holds the set"
+            raise ArchiveError(source, f"{kind} in a folder {' or '.join(names)}", "no file", fix)
     if card.source.manifest is None:
-        return 0
-    try:
-        return _verify_manifest(card.folder / card.source.manifest, raw)
-    except DefectBenchError:
-        shutil.rmtree(raw)
-        raise
-
-
-def _verify_manifest(manifest: Path, raw: Path) -> int:
-    with gzip.open(manifest, "rt") as handle:
-        expected = [line.rstrip("\n").split("  ", 1) for line in handle if line.strip()]
-    present = {"/".join(path.parts[-2:]): path for path in raw.rglob("*") if path.is_file()}
-    for digest, name in expected:
-        path = present.get("/".join(Path(name).parts[-2:]))
-        if path is None:
-            raise HashMismatchError(raw, "file", "nothing", f"{name} of {manifest.name} is missing")
-        found = sha256_file(path)
-        if found != digest:
-            raise HashMismatchError(
-                path, "sha256", found, f"{digest} is registered; get an unchanged copy"
-            )
-    return len(expected)
-
-
-def download(url: str, path: Path, attempts: int = ATTEMPTS, pause_s: float = 2.0) -> None:
-    """Fetch ``url`` to ``path``, whole or not at all, with retries and growing pauses.
-
-    Raises:
-        DownloadError: Every attempt failed.
-    """
-    fault = ""
-    for attempt in range(attempts):
-        if attempt:
-            time.sleep(pause_s * 2 ** (attempt - 1))
-        try:
-            _fetch(url, path)
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-            fault = str(error) or type(error).__name__
-        else:
-            return
-    raise DownloadError(url, "download", fault, "check the network or give a mirror")
-
-
-def _fetch(url: str, path: Path) -> None:
-    request = urllib.request.Request(url, headers={"User-Agent": "defectbench"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-        declared = response.headers.get("Content-Length")
-        with atomic_path(path) as part:
-            with part.open("wb") as sink:
-                shutil.copyfileobj(response, sink, 2**20)
-            size = part.stat().st_size
-            if declared is not None and size != int(declared):
-                raise ConnectionError(f"{size} of {declared} bytes arrived")
+        return {}
+    return verify(card.folder / card.source.manifest, part)

@@ -2,106 +2,189 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
-from ..base.errors import ArchiveError
+from ..base.errors import ArchiveError, DiskFullError
 from ..base.files import atomic_directory
 
 MAX_MEMBERS = 500_000
-MAX_BYTES = 64 * 2**30
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError)
+MAX_BYTES = 16 * 2**30
+_CHUNK = 2**20
+_LARGEST_READ = 64 * 2**20  # a tar header that asks for more is an attack on memory
+_WHOLE = "get a whole ZIP or tar archive without a password; download it again"
+# None: gzip and bz2 read nonsense; the others: a member's name cannot be that of a file.
+_FAULTS_OF_THE_ARCHIVE = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,  # encrypted, or an unknown compression
+    ValueError,
+)
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+
+Wanted = Callable[[PurePosixPath], bool]
 
 
-def extract(archive: str | Path, out_dir: str | Path, max_bytes: int = MAX_BYTES) -> int:
+def extract(
+    archive: str | Path,
+    out_dir: str | Path,
+    max_bytes: int = MAX_BYTES,
+    wanted: Wanted | None = None,
+) -> int:
     """Unpack a ZIP or tar archive into a folder, as a whole or not at all.
 
     Args:
         archive: The file.
         out_dir: Folder to make; an old one is replaced.
         max_bytes: Most bytes that may come out, against decompression bombs.
+        wanted: Says of a member's path whether it is to be written; all are checked. Default: all.
 
     Returns:
         Number of files written.
 
     Raises:
-        ArchiveError: It is truncated, no archive, too large, or has a member that leads outside or is a link.
+        ArchiveError: It is truncated, encrypted, no archive, too large, or has a member that
+            leads outside, is a link or a device, or occurs twice.
+        DiskFullError: The disk has no room.
     """
-    path = Path(archive)
     with atomic_directory(out_dir) as part:
-        if zipfile.is_zipfile(path):
-            return _guarded(path, lambda: _unzip(path, part, max_bytes))
-        if tarfile.is_tarfile(path):
-            return _guarded(path, lambda: _untar(path, part, max_bytes))
-        raise ArchiveError(path, "content", _head(path), "get a whole ZIP or tar archive")
+        return extract_into(archive, part, max_bytes, wanted)
 
 
-def _guarded(path: Path, action: Callable[[], int]) -> int:
+def extract_into(
+    archive: str | Path, folder: Path, max_bytes: int = MAX_BYTES, wanted: Wanted | None = None
+) -> int:
+    """The same as ``extract`` into a folder that the caller puts in place or throws away."""
+    path = Path(archive)
     try:
-        return action()
+        if zipfile.is_zipfile(path):
+            return _unzip(path, folder, max_bytes, wanted or _all)
+        return _untar(path, folder, max_bytes, wanted or _all)
     except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ArchiveError(
-            path, "content", str(error), "it is damaged; download it again"
-        ) from error
+        raise ArchiveError(path, "content", _fault(path, error), _WHOLE) from error
+    except OSError as error:
+        if error.errno in _FAULTS_OF_THE_ARCHIVE:
+            raise ArchiveError(path, "content", _fault(path, error), _WHOLE) from error
+        raise
 
 
-def _unzip(path: Path, out: Path, max_bytes: int) -> int:
+def _all(_: PurePosixPath) -> bool:
+    return True
+
+
+def _fault(path: Path, error: Exception) -> str:
+    with path.open("rb") as handle:
+        return f"{error or type(error).__name__} in a file that begins with {handle.read(16)!r}"
+
+
+def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
+    written = 0
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
-        _check_sum(path, [info.file_size for info in members], max_bytes)
+        total = sum(info.file_size for info in members)
+        _check_size(path, total, len(members), max_bytes)
+        free = shutil.disk_usage(out).free
+        if total > free:
+            raise DiskFullError(out, "free bytes", free, f"{path.name} needs {total}; make room")
         for info in members:
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise ArchiveError(
-                    path, "link member", info.filename, "use an archive without links"
-                )
-            with archive.open(info) as source:
-                _write(path, info.filename, info.file_size, source, out)
-        return len(members)
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            name = _member(path, info.filename, kind in (0, stat.S_IFREG))
+            if wanted(name):
+                with archive.open(info) as source:  # stops at the declared size, checks the CRC
+                    _write(path, name, source, out)
+                written += 1
+    return written
 
 
-def _untar(path: Path, out: Path, max_bytes: int) -> int:
-    with tarfile.open(path) as archive:
-        members = [member for member in archive.getmembers() if not member.isdir()]
-        _check_sum(path, [member.size for member in members], max_bytes)
-        for member in members:
-            source = archive.extractfile(member) if member.isreg() else None
-            if source is None:
-                fix = "use an archive of plain files, without links and devices"
-                raise ArchiveError(path, "link or special member", member.name, fix)
-            with source:
-                _write(path, member.name, member.size, source, out)
-        return len(members)
+def _untar(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
+    written = total = 0
+    with _decompressed(path) as handle:
+        bounded: Any = _Bounded(handle, path, max_bytes + MAX_MEMBERS * 1024)
+        with tarfile.open(fileobj=bounded, mode="r:") as archive:
+            for number, member in enumerate(archive, 1):
+                total += member.size
+                _check_size(path, total, number, max_bytes)
+                name = _member(path, member.name, member.isreg() or member.isdir())
+                source = archive.extractfile(member) if wanted(name) else None
+                if source is not None:
+                    with source:
+                        _write(path, name, source, out)
+                    written += 1
+    if not total and not written:
+        raise ArchiveError(path, "members", 0, _WHOLE)
+    return written
 
 
-def _check_sum(path: Path, sizes: list[int], max_bytes: int) -> None:
-    if sum(sizes) > max_bytes:
-        raise ArchiveError(path, "unpacked bytes", sum(sizes), f"at most {max_bytes} are allowed")
-    if len(sizes) > MAX_MEMBERS:
-        raise ArchiveError(path, "members", len(sizes), f"at most {MAX_MEMBERS} are allowed")
+def _decompressed(path: Path) -> IO[bytes]:
+    with path.open("rb") as handle:
+        head = handle.read(6)
+    found = [opener for magic, opener in _OPENERS.items() if head.startswith(magic)]
+    return found[0](path) if found else path.open("rb")
 
 
-def _write(path: Path, name: str, size: int, source: IO[bytes], out: Path) -> None:
+class _Bounded:
+    """The bytes of a tar; stops one that swells without end or asks for all memory at once."""
+
+    def __init__(self, handle: IO[bytes], path: Path, limit: int) -> None:
+        self.handle, self.path, self.limit = handle, path, limit
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _LARGEST_READ:
+            raise ArchiveError(self.path, "bytes of a header", size, "do not trust this archive")
+        return self.handle.read(size)
+
+    def seek(self, position: int) -> int:
+        _check_size(self.path, position, 0, self.limit)
+        return self.handle.seek(position)
+
+    def tell(self) -> int:
+        return self.handle.tell()
+
+
+def _check_size(path: Path, total: int, members: int, max_bytes: int) -> None:
+    if total > max_bytes:
+        raise ArchiveError(path, "unpacked bytes", total, f"at most {max_bytes} are allowed")
+    if members > MAX_MEMBERS:
+        raise ArchiveError(path, "members", members, f"at most {MAX_MEMBERS} are allowed")
+
+
+def _member(path: Path, name: str, plain: bool) -> PurePosixPath:
+    """A member's path inside the archive, once it is known to be harmless."""
+    if not plain:
+        fix = "use an archive of plain files, without links and devices"
+        raise ArchiveError(path, "link or special member", name, fix)
     member = PurePosixPath(name.replace("\\", "/"))
-    if member.is_absolute() or ".." in member.parts or ":" in member.parts[0]:
+    if member.is_absolute() or ".." in member.parts:
         raise ArchiveError(path, "member outside the folder", name, "do not trust this archive")
+    if ":" in name or not name.isprintable():
+        raise ArchiveError(path, "member", name, "use an archive with plain file names")
+    return member
+
+
+def _write(path: Path, member: PurePosixPath, source: IO[bytes], out: Path) -> None:
     target = out.joinpath(*member.parts)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise ArchiveError(path, "member", member.as_posix(), "it occurs twice; get another copy")
     with target.open("wb") as sink:
-        shutil.copyfileobj(source, sink, 2**20)
-    if target.stat().st_size != size:
-        raise ArchiveError(
-            path, f"bytes of {name}", target.stat().st_size, f"{size} are declared; it is damaged"
-        )
-
-
-def _head(path: Path) -> str:
-    with path.open("rb") as handle:
-        return repr(handle.read(16))
+        shutil.copyfileobj(source, sink, _CHUNK)

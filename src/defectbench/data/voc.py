@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -10,6 +11,8 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from ..base.errors import ConversionError
+
+_SIZE = ("width", "height", "depth")
 
 
 @dataclass(frozen=True)
@@ -20,24 +23,46 @@ class LabelledBox:
     corners: tuple[float, float, float, float]
 
 
-def read_voc(path: Path) -> list[LabelledBox]:
-    """Read the objects of one XML file. Its size and file name are never trusted.
+@dataclass(frozen=True)
+class VocLabel:
+    """What one XML file says; all but the boxes is often wrong and never relied on.
+
+    Attributes:
+        file_name: Its ``filename``.
+        size: Its width, height and depth, as far as they are whole numbers.
+        boxes: Its objects.
+    """
+
+    file_name: str
+    size: tuple[int | None, int | None, int | None]
+    boxes: list[LabelledBox]
+
+
+def read_voc(path: Path) -> VocLabel:
+    """Read one XML file.
 
     Raises:
-        ConversionError: It is not XML, is a bomb, or an object lacks a name or a corner.
+        ConversionError: It is no VOC label, is a bomb, or an object lacks a name or a corner.
     """
     try:
         root = parse(path).getroot()
     except DefusedXmlException as error:
-        raise ConversionError(
-            path, "content", str(error), "entities are refused; write plain XML"
-        ) from error
-    except ParseError as error:
-        raise ConversionError(
-            path, "content", str(error), "it is not XML; get a whole copy"
-        ) from error
-    nodes = root.iter("object") if root is not None else []
-    return [_read_object(path, node) for node in nodes]
+        fix = "entities are refused; write plain XML"
+        raise ConversionError(path, "content", str(error), fix) from error
+    except (ParseError, LookupError, ValueError) as error:  # the last two: unknown encodings
+        fix = "it is not XML; get a whole copy"
+        raise ConversionError(path, "content", str(error), fix) from error
+    if root is None or root.tag != "annotation":
+        found = None if root is None else root.tag
+        raise ConversionError(path, "root", found, "a VOC label begins with <annotation>")
+    width, height, depth = (_whole(root.findtext(f"size/{key}")) for key in _SIZE)
+    boxes = [_read_object(path, node) for node in root.iter("object")]
+    return VocLabel((root.findtext("filename") or "").strip(), (width, height, depth), boxes)
+
+
+def _whole(text: str | None) -> int | None:
+    digits = (text or "").strip()
+    return int(digits) if digits.isdecimal() else None
 
 
 def _read_object(path: Path, node: Element) -> LabelledBox:
@@ -50,7 +75,11 @@ def _read_object(path: Path, node: Element) -> LabelledBox:
 
 def _corner(path: Path, node: Element, key: str) -> float:
     text = node.findtext(f"bndbox/{key}")
+    fix = "each corner is a finite number"
     try:
-        return float(text or "")
+        value = float(text or "")
     except ValueError as error:
-        raise ConversionError(path, f"bndbox.{key}", text, "each corner is a number") from error
+        raise ConversionError(path, f"bndbox.{key}", text, fix) from error
+    if not isfinite(value):
+        raise ConversionError(path, f"bndbox.{key}", text, fix)
+    return value

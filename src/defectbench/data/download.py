@@ -1,0 +1,144 @@
+"""Downloads that survive a bad network: retried, resumed, whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ConfigError, DiskFullError, DownloadError
+from ..base.files import atomic_write_json, read_json
+
+ATTEMPTS = 4
+PAUSE_S = 2.0
+TIMEOUT_S = 60
+MAX_BYTES = 16 * 2**30
+_CHUNK = 2**20
+_WORTH_ANOTHER_TRY = {408, 416, 425, 429}
+
+
+def download(
+    url: str,
+    path: Path,
+    attempts: int = ATTEMPTS,
+    pause_s: float = PAUSE_S,
+    max_bytes: int = MAX_BYTES,
+) -> None:
+    """Fetch ``url`` to ``path``, whole or not at all.
+
+    A broken transfer leaves ``.<name>.part`` beside ``path``; if the server can name the version
+    of the file (ETag), the next attempt or run goes on from there.
+
+    Args:
+        url: http or https address.
+        path: File to make.
+        attempts: Attempts in all; a refusal such as 404 is not tried again.
+        pause_s: Pause before the second attempt; it doubles each time.
+        max_bytes: Most bytes that are taken.
+
+    Raises:
+        DownloadError: Every attempt failed.
+        DiskFullError: The disk has no room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    fault = ""
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(pause_s * 2 ** (attempt - 1))
+        try:
+            _fetch(url, part, max_bytes)
+        except urllib.error.HTTPError as error:
+            fault = f"HTTP {error.code} {error.reason}"
+            error.close()
+            if error.code < 500 and error.code not in _WORTH_ANOTHER_TRY:
+                break
+        except (OSError, http.client.HTTPException) as error:
+            if _disk_is_full(error):
+                fix = "make room on this disk, then run the same command again"
+                raise DiskFullError(path, "disk", str(error), fix) from error
+            fault = str(error) or type(error).__name__
+        else:
+            part.replace(path)
+            _forget(part)
+            return
+    raise DownloadError(url, "download", fault, "check the network or give a mirror")
+
+
+def _disk_is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _fetch(url: str, part: Path, max_bytes: int) -> None:
+    headers = {"User-Agent": "defectbench"} | _resume_headers(url, part)
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            _forget(part)
+        raise
+    with response:
+        start = part.stat().st_size if response.status == 206 and part.exists() else 0
+        size = _declared(url, response, start, max_bytes)
+        if not start:
+            _remember(url, part, response.headers.get("ETag", ""))
+        with part.open("r+b" if start else "wb") as sink:
+            sink.seek(start)
+            _copy(url, response, sink, max_bytes)
+            arrived = sink.tell()
+            os.fsync(sink.fileno())
+    if size is not None and arrived != size:
+        raise ConnectionError(f"{arrived} of {size} bytes arrived")
+
+
+def _declared(url: str, response: Any, start: int, max_bytes: int) -> int | None:
+    """Bytes of the whole file, as far as the server tells."""
+    length = response.headers.get("Content-Length")
+    size = start + int(length) if length and length.isdigit() else None
+    if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+        raise ConnectionError("the server resumed at another place")
+    _check_size(url, size or 0, max_bytes)
+    return size
+
+
+def _copy(url: str, response: Any, sink: Any, max_bytes: int) -> None:
+    while block := response.read(_CHUNK):
+        sink.write(block)
+        _check_size(url, sink.tell(), max_bytes)
+
+
+def _check_size(url: str, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise DownloadError(url, "bytes", size, f"at most {max_bytes} are allowed")
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _remember(url: str, part: Path, etag: str) -> None:
+    atomic_write_json(_note(part), {"url": url, "etag": etag})
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _resume_headers(url: str, part: Path) -> dict[str, str]:
+    """What asks for the rest of a broken transfer; nothing where it could be another version."""
+    try:
+        note = read_json(_note(part)) if part.exists() else {}
+    except ConfigError:
+        note = {}
+    etag = note.get("etag", "") if note.get("url") == url else ""
+    if not etag.startswith('"'):  # none, or a weak one
+        _forget(part)
+        return {}
+    return {"Range": f"bytes={part.stat().st_size}-", "If-Range": etag}

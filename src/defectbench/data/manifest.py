@@ -1,0 +1,77 @@
+"""Checking files against a registered list of hashes."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from pathlib import Path, PurePosixPath
+
+from ..base.errors import ConfigError, HashMismatchError
+from ..base.files import sha256_file
+
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """SHA-256 by path, from gzip text in the form of ``sha256sum``.
+
+    Raises:
+        ConfigError: It is missing, no such list, or names a file twice.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as handle:
+            lines = handle.read().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ConfigError(path, "manifest", str(error), "give a gzip list of hashes") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        if match is None or match[2] in found:
+            raise ConfigError(path, f"line {number}", line, "write `<sha256>  <path>`, each once")
+        found[match[2]] = match[1]
+    return found
+
+
+def verify(manifest: Path, raw: Path) -> dict[str, int]:
+    """Check every registered file.
+
+    Copies of a set lie in different folders, so a file is known by its name alone, or by its name
+    and folder where the list holds a name twice.
+
+    Args:
+        manifest: The list.
+        raw: Folder of the files.
+
+    Returns:
+        ``verified_files`` and ``unlisted_files``.
+
+    Raises:
+        HashMismatchError: A file is missing or its bytes differ.
+        ConfigError: The list is damaged.
+    """
+    expected = read_manifest(manifest)
+    names = {PurePosixPath(path).name for path in expected}
+    depth = 1 if len(names) == len(expected) else 2
+    present: dict[tuple[str, ...], list[Path]] = {}
+    files = sorted(path for path in raw.rglob("*") if path.is_file())
+    for path in files:
+        present.setdefault(path.relative_to(raw).parts[-depth:], []).append(path)
+    verified = 0
+    for name, digest in expected.items():
+        copies = present.get(PurePosixPath(name).parts[-depth:], [])
+        if not copies:
+            raise HashMismatchError(
+                raw, name, "no file", f"{manifest.name} lists it; get the whole set"
+            )
+        for path in copies:
+            _check(path, raw, digest)
+        verified += len(copies)
+    return {"verified_files": verified, "unlisted_files": len(files) - verified}
+
+
+def _check(path: Path, raw: Path, expected: str) -> None:
+    found = sha256_file(path)
+    if found != expected:
+        fix = f"{expected} is registered; get an unchanged copy"
+        raise HashMismatchError(path.relative_to(raw), "sha256", found, fix)

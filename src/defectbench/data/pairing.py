@@ -1,0 +1,115 @@
+"""Which image belongs to which label, and what an image file really is."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ..base.cards import DatasetCard
+from ..base.errors import ConversionError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+LABEL_SUFFIXES = {"voc": {".xml"}}
+_ORIENTATION = 0x0112  # EXIF tag
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image and its label."""
+
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder found: width, height (pixels) and channels."""
+
+    width: int
+    height: int
+    channels: int
+
+
+def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
+    """Join images and labels by lower-cased stem, in natural order: ``pit_2`` before ``pit_10``.
+
+    Args:
+        raw: Raw data.
+        card: Its layout says which folders hold images and labels.
+
+    Returns:
+        The pairs, and the files in those folders that are neither.
+
+    Raises:
+        ConversionError: One side lacks the other, a stem occurs twice or there is no file.
+    """
+    found: dict[str, dict[str, Path]] = {"images": {}, "labels": {}}
+    suffixes = {"images": IMAGE_SUFFIXES, "labels": LABEL_SUFFIXES[card.layout.format]}
+    ignored: list[str] = []
+    for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+        inside = path.relative_to(raw)
+        kind = card.layout.holds(inside)
+        if kind is None:
+            continue
+        if path.suffix.lower() not in suffixes[kind] or path.name.startswith("."):
+            ignored.append(inside.as_posix())
+        else:
+            _add(found[kind], path)
+    for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
+        if not found[kind]:
+            fix = f"{card.name} needs {kind} in a folder {' or '.join(names)}"
+            raise ConversionError(raw, kind, "no file", fix)
+    images, labels = found["images"], found["labels"]
+    _check_all_paired(images, labels)
+    return [Pair(images[stem], labels[stem]) for stem in sorted(images, key=_natural)], ignored
+
+
+def _add(found: dict[str, Path], path: Path) -> None:
+    stem = path.stem.lower()
+    if stem in found:
+        raise ConversionError(path, "stem", path.stem, f"{found[stem]} has it already; keep one")
+    if not path.name.isprintable():
+        raise ConversionError(path, "file name", path.name, "rename it in printable characters")
+    found[stem] = path
+
+
+def _check_all_paired(images: dict[str, Path], labels: dict[str, Path]) -> None:
+    lone = sorted(images.keys() ^ labels.keys())
+    if lone:
+        path = images.get(lone[0]) or labels[lone[0]]
+        other = "label" if lone[0] in images else "image"
+        fix = (
+            f"each image needs a label; get the {other} of {lone[0]} ({len(lone)} stems are alone)"
+        )
+        raise ConversionError(path, other, "nothing", fix)
+
+
+def _natural(stem: str) -> list[tuple[bool, int, str]]:
+    parts = re.findall(r"[0-9]+|[^0-9]+", stem)
+    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+
+def decode(path: Path) -> Decoded:
+    """Decode an image as a whole.
+
+    Raises:
+        ConversionError: It cannot be decoded, or carries a rotation that decoders may or may not
+            apply.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+            decoded = Decoded(image.width, image.height, len(image.getbands()))
+    except (*_UNREADABLE, Image.DecompressionBombError) as error:
+        raise ConversionError(path, "image", str(error), "get a whole copy") from error
+    if turned:
+        fix = "turn the pixels and remove the tag, so that boxes and pixels agree"
+        raise ConversionError(path, "EXIF orientation", "a rotation", fix)
+    return decoded
