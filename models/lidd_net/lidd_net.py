@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import ConvBlock, DOConv2d, SimAM, channel_shuffle, separable
+from defectbench.nn.blocks import ConvBlock, DOConv2d, SimAM, channel_shuffle, outputs_of, separable
 from defectbench.nn.guides import AssignGuide
 from defectbench.nn.heads import PRIOR_BIAS, NanoDetPlusHead
 from defectbench.nn.nanodet import Guide, NanoDetFamily
@@ -118,12 +118,7 @@ class CISBNet(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        outs = []
-        for stage in self.stages:
-            x = stage(x)
-            outs.append(x)
-        return outs
+        return outputs_of(self.stages, self.stem(x))
 
 
 # --- neck -----------------------------------------------------------------------------------------

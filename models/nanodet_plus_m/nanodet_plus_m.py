@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import ConvBlock, channel_shuffle
+from defectbench.nn.blocks import ConvBlock, channel_shuffle, outputs_of
 from defectbench.nn.guides import AssignGuide
 from defectbench.nn.heads import NanoDetPlusHead
 from defectbench.nn.nanodet import NanoDetFamily
@@ -79,12 +79,7 @@ class ShuffleNetV2(nn.Module):
                 nn.init.constant_(module.bias, 1e-4)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        outs = []
-        for stage in self.stages:
-            x = stage(x)
-            outs.append(x)
-        return outs
+        return outputs_of(self.stages, self.stem(x))
 
 
 # --- build ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,15 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """Interleave ``groups`` equal runs of channels of x [B, C, H, W]."""
     b, c, h, w = x.shape
     return x.view(b, groups, c // groups, h, w).transpose(1, 2).reshape(b, c, h, w)
+
+
+def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Run stages one after the other and keep what each gives."""
+    outs = []
+    for stage in stages:
+        x = stage(x)
+        outs.append(x)
+    return outs
 
 
 class _SimAM(torch.autograd.Function):
