@@ -52,3 +52,9 @@ def test_norms_and_biases_are_spared_only_where_asked():
         (1, 0.1),
         (3, 0.0),
     ]
+
+
+def test_short_run_ends_on_a_fresh_average():
+    average = Average(nn.Linear(1, 1), Ema(decay=0.9998, tau=2000), steps=300)
+    assert average.share(0) == pytest.approx(1 / 15 + 14 / 15 * math.exp(-1 / 15))
+    assert average.share(299) == pytest.approx(1 / 15, rel=1e-3)

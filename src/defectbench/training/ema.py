@@ -11,11 +11,15 @@ from torch import nn
 from ..base.methods import Ema
 
 
+LEAST_STEPS = 10_000
+
+
 class Average:
     """The averaged copy of a model.
 
     At update t the new weights get the share (1 - d) + d exp(-(1 + t) / tau), d the decay: a plain copy at
-    first, a long average at last. Short runs shorten tau to a tenth of their steps.
+    first, a long average at last. Runs under 10,000 steps, which the reference never meant, average over
+    a twentieth of their steps; with its decay they would end on a stale average.
 
     Args:
         model: The model in training.
@@ -25,7 +29,10 @@ class Average:
 
     def __init__(self, model: nn.Module, settings: Ema, steps: int) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-        self.decay, self.tau = settings.decay, min(settings.tau, max(1.0, steps / 10))
+        self.decay, self.tau = settings.decay, settings.tau
+        if steps < LEAST_STEPS:
+            window = max(1.0, steps / 20)
+            self.decay, self.tau = min(self.decay, 1 - 1 / window), min(self.tau, window)
         self._pairs(model)
 
     def _pairs(self, model: nn.Module) -> None:
