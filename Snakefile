@@ -37,5 +37,11 @@ rule datasets:
     localrule: True
 
 
+rule scores:
+    localrule: True
+    input:
+        [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS],
+
+
 onsuccess:
     shell("defectbench show results/report/comparison.csv 2> /dev/null || true")
