@@ -1,13 +1,19 @@
-"""Getting a dataset: mirrors, retries, hashes; a local server stands for the world."""
+"""Acquisition from folders, archives and addresses: verified, whole, or one named error."""
 
 import gzip
 import hashlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import io
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
 
 import pytest
+from small_server import serving
+from steel_like import card, files_of, write_steel_like
 
-from defectbench.base.cards import DatasetCard
 from defectbench.base.errors import (
     ArchiveError,
     BusyError,
@@ -15,166 +21,304 @@ from defectbench.base.errors import (
     DownloadError,
     HashMismatchError,
 )
-from defectbench.base.files import exclusive_lock, sha256_file
-from defectbench.base.records import read_record
+from defectbench.base.files import exclusive_lock
 from defectbench.data import acquire as module
-from defectbench.data.acquire import acquire, download
+from defectbench.data.acquire import acquire
 
-from .test_archives import make_zip
 
-FILES = {"NEU/IMAGES/a_1.jpg": b"picture", "NEU/ANNOTATIONS/a_1.xml": b"<annotation/>"}
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("defectbench.data.download.PAUSE_S", 0.0)
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 @pytest.fixture
-def archive(tmp_path):
-    return make_zip(tmp_path / "set.zip", list(FILES.items()))
+def steel(tmp_path):
+    """The set as its publisher packs it, in a folder."""
+    return write_steel_like(tmp_path / "home" / "SET")
 
 
 @pytest.fixture
-def server(archive):
-    """Serves the archive whole, cut short, failing twice, as another file, or not at all."""
-    data, calls = archive.read_bytes(), []
+def make_card(tmp_path, steel):
+    """Cards whose list of hashes is that of the set."""
+    listed = {name: digest for name, digest in files_of(steel).items() if "._" not in name}
+    text = "".join(f"{digest}  {name}\n" for name, digest in listed.items())
+    (tmp_path / "list.gz").write_bytes(gzip.compress(text.encode()))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            calls.append(self.path)
-            if self.path == "/gone" or (self.path == "/shaky" and calls.count("/shaky") < 3):
-                self.send_error(404 if self.path == "/gone" else 503)
-                return
-            body = b"<html>log in</html>" if self.path == "/login" else data
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if self.path == "/cut" else body)
+    def make(*urls, **source):
+        content = {"kind": "archive", "urls": list(urls), "manifest": "list.gz", **source}
+        return card(source=content, folder=tmp_path)
 
-        def log_message(self, *_):
-            return
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}", calls
-    httpd.shutdown()
-    httpd.server_close()
+    return make
 
 
-def card(tmp_path, urls=(), sha256=None, files=FILES, manifest=True):
-    if manifest:
-        lines = [
-            f"{hashlib.sha256(d).hexdigest()}  {n.removeprefix('NEU/')}\n" for n, d in files.items()
-        ]
-        (tmp_path / "list.gz").write_bytes(gzip.compress("".join(lines).encode()))
-    source = {
-        "kind": "archive",
-        "urls": list(urls),
-        "sha256": sha256,
-        "manifest": "list.gz" if manifest else None,
-        "place_here": "put the archive there",
-    }
-    layout = {"images": "IMAGES", "labels": "ANNOTATIONS"}
-    return DatasetCard.model_validate(
-        {
-            "name": "tiny",
-            "title": "tiny",
-            "surface": "steel",
-            "classes": ["a"],
-            "source": source,
-            "layout": layout,
-            "licence": "none",
-            "folder": tmp_path,
-        }
-    )
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
 
 
-def test_local_archive(tmp_path, archive):
-    acquire(card(tmp_path), tmp_path / "out", archive)
-    assert (tmp_path / "out/raw/NEU/IMAGES/a_1.jpg").read_bytes() == b"picture"
-    record = read_record(tmp_path / "out/source.json", "source")
-    assert record["figures"] == {"files": 2, "bytes": 20}
-    assert record["archive_sha256"] == sha256_file(archive)
-    assert record["verified_files"] == 2
-    assert str(tmp_path) not in record["origin"]
+def pack(folder, kind="zip", changes=None):
+    sink = io.BytesIO()
+    files = {p.relative_to(folder.parent).as_posix(): p.read_bytes() for p in walk(folder)}
+    files |= {"SET/README.txt": b"not wanted"} | (changes or {})
+    if kind == "zip":
+        with zipfile.ZipFile(sink, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return sink.getvalue()
+    with tarfile.open(fileobj=sink, mode="w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
 
 
-def test_local_folder(tmp_path):
-    for name, data in FILES.items():
-        path = tmp_path / "copy" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    acquire(card(tmp_path), tmp_path / "out", tmp_path / "copy")
-    assert sorted(p.name for p in (tmp_path / "out/raw").iterdir()) == ["ANNOTATIONS", "IMAGES"]
+def walk(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_first_address_gone_second_serves(tmp_path, server):
-    base, calls = server
-    acquire(card(tmp_path, [f"{base}/gone", f"{base}/whole"]), tmp_path / "out")
-    assert calls[-1] == "/whole"
-    assert read_record(tmp_path / "out/source.json", "source")["origin"] == f"{base}/whole"
-    assert not list((tmp_path / "out").glob("*.archive"))
+def names(out):
+    """All that a run left behind, but its lock."""
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    return found - {".acquire.lock"}
 
 
-def test_shaky_address_is_tried_again(tmp_path, server):
-    base, calls = server
-    acquire(card(tmp_path, [f"{base}/shaky"]), tmp_path / "out")
-    assert calls == ["/shaky"] * 3
+def source_of(out):
+    return json.loads((out / "source.json").read_text())
 
 
-def test_cut_download_is_never_used(tmp_path, server):
-    base, calls = server
-    with pytest.raises(DownloadError, match="put the archive there"):
-        acquire(card(tmp_path, [f"{base}/cut"]), tmp_path / "out")
-    assert len(calls) == module.ATTEMPTS
-    assert not (tmp_path / "out/raw").exists()
-    assert not (tmp_path / "out/source.json").exists()
+def assert_whole(out, steel):
+    assert names(out) == {"raw", "source.json"}
+    assert sorted(files_of(out / "raw").values()) == sorted(files_of(steel).values())
 
 
-def test_page_instead_of_archive(tmp_path, server):
-    base, _ = server
-    with pytest.raises(ArchiveError, match="whole ZIP or tar"):
-        acquire(card(tmp_path, [f"{base}/login"]), tmp_path / "out")
-    assert not (tmp_path / "out/raw").exists()
+def assert_nothing(out):
+    assert names(out) == set()
 
 
-def test_wrong_archive_hash(tmp_path, archive):
-    with pytest.raises(HashMismatchError, match="registered"):
-        acquire(card(tmp_path, sha256="0" * 64), tmp_path / "out", archive)
-    assert not (tmp_path / "out/raw").exists()
+# Local mirrors
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        {**FILES, "NEU/IMAGES/a_1.jpg": b"another picture"},
-        {**FILES, "NEU/IMAGES/a_2.jpg": b"one more"},
-    ],
-)
-def test_changed_or_missing_file_leaves_nothing(tmp_path, archive, files):
-    with pytest.raises(HashMismatchError):
-        acquire(card(tmp_path, files=files), tmp_path / "out", archive)
-    assert not (tmp_path / "out/raw").exists()
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_local_archive(make_card, steel, out, tmp_path, kind):
+    archive = tmp_path / f"SET.{kind}"
+    archive.write_bytes(pack(steel, kind))
+    acquire(make_card("http://127.0.0.1:1/never"), out, mirror=archive)
+    assert_whole(out, steel)
+    record = source_of(out)
+    assert record["kind"] == "source"
+    assert record["origin"] == f"local archive SET.{kind}"
+    assert record["archive_sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert record["figures"]["files"] == 10
+    assert (record["verified_files"], record["unlisted_files"]) == (9, 1)
+    assert record["licence"] == "none"
 
 
-def test_mirror_that_is_not_there(tmp_path):
-    with pytest.raises(ConfigError, match="name an archive or a folder"):
-        acquire(card(tmp_path), tmp_path / "out", tmp_path / "nothing.zip")
+def test_local_folder_gives_only_what_the_card_names(make_card, steel, out):
+    (steel.parent / "holiday.jpg").write_bytes(b"private")
+    acquire(make_card(), out, mirror=steel.parent)
+    assert_whole(out, steel)
+    assert source_of(out)["origin"] == "local folder home"
 
 
-def test_no_source_at_all(tmp_path):
-    with pytest.raises(DownloadError, match="put the archive there"):
-        acquire(card(tmp_path), tmp_path / "out")
+def test_folder_above_by_dots_stays_inside(make_card, steel, out, monkeypatch):
+    monkeypatch.chdir(steel / "IMAGES")
+    acquire(make_card(), out, mirror="..")
+    assert_whole(out, steel)
 
 
-def test_two_runs_at_once(tmp_path, archive):
-    with exclusive_lock(tmp_path / "out" / ".acquire.lock"), pytest.raises(BusyError):
-        acquire(card(tmp_path), tmp_path / "out", archive)
+def test_home_folder_is_understood(make_card, steel, out, monkeypatch):
+    monkeypatch.setenv("HOME", str(steel.parent))
+    acquire(make_card(), out, mirror="~/SET")
+    assert_whole(out, steel)
 
 
-def test_unreachable_address_is_a_named_error(tmp_path):
-    with pytest.raises(DownloadError, match="give a mirror"):
-        download("http://127.0.0.1:9/none", tmp_path / "x", attempts=1)
-    assert list(tmp_path.iterdir()) == []
+def test_no_network_is_used_with_a_local_mirror(make_card, steel, out, monkeypatch):
+    monkeypatch.setattr(module, "download", lambda *_, **__: pytest.fail("network"))
+    acquire(make_card("http://127.0.0.1:1/never"), out, mirror=steel)
+    assert_whole(out, steel)
+
+
+def test_mirror_that_is_not_there(make_card, out, tmp_path):
+    with pytest.raises(ConfigError, match="nowhere: mirror: got 'nothing'"):
+        acquire(make_card("http://127.0.0.1:1/never"), out, mirror=tmp_path / "nowhere")
+    assert_nothing(out)
+
+
+def test_folder_without_the_set(make_card, out, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArchiveError, match="images in a folder IMAGES: got 'no file'"):
+        acquire(make_card(), out, mirror=tmp_path / "empty")
+    assert_nothing(out)
+
+
+def test_archive_without_labels(make_card, steel, out, tmp_path):
+    shutil.rmtree(steel / "ANNOTATIONS")
+    (tmp_path / "SET.zip").write_bytes(pack(steel))
+    with pytest.raises(ArchiveError, match=r"SET\.zip: labels in a folder ANNOTATIONS"):
+        acquire(make_card(), out, mirror=tmp_path / "SET.zip")
+    assert_nothing(out)
+
+
+def test_changed_file(make_card, steel, out):
+    (steel / "ANNOTATIONS" / "crazing_2.xml").write_text("<annotation/>")
+    with pytest.raises(HashMismatchError, match=r"SET/ANNOTATIONS/crazing_2\.xml: sha256"):
+        acquire(make_card(), out, mirror=steel)
+    assert_nothing(out)
+
+
+def test_missing_file(make_card, steel, out):
+    the_card = make_card()
+    (steel / "IMAGES" / "crazing_2.jpg").unlink()
+    with pytest.raises(HashMismatchError, match=r"crazing_2\.jpg: file: got 'nothing'"):
+        acquire(the_card, out, mirror=steel)
+    assert_nothing(out)
+
+
+def test_other_archive_than_registered(make_card, steel, out, tmp_path):
+    (tmp_path / "SET.zip").write_bytes(pack(steel))
+    with pytest.raises(HashMismatchError, match=rf"SET\.zip: sha256: .*{'0' * 64} is registered"):
+        acquire(make_card(sha256="0" * 64), out, mirror=tmp_path / "SET.zip")
+    assert_nothing(out)
+
+
+def test_archive_over_the_size_of_the_card(make_card, steel, out, tmp_path):
+    (tmp_path / "SET.zip").write_bytes(pack(steel, changes={"SET/IMAGES/z.png": bytes(2**20)}))
+    with pytest.raises(ArchiveError, match="at most 1048576 are allowed"):
+        acquire(make_card(unpacked_mib=1), out, mirror=tmp_path / "SET.zip")
+    assert_nothing(out)
+
+
+def test_failure_leaves_what_was_there(make_card, steel, out, tmp_path):
+    acquire(make_card(), out, mirror=steel)
+    before = files_of(out)
+    (out / "raw" / "SET" / "IMAGES" / "crazing_2.jpg").write_bytes(b"changed by hand")
+    (tmp_path / "bad.zip").write_bytes(b"PK")
+    with pytest.raises(ArchiveError):
+        acquire(make_card(), out, mirror=tmp_path / "bad.zip")
+    assert files_of(out).keys() == before.keys()
+
+
+# Addresses
+
+
+def test_first_address(server, make_card, steel, out):
+    acquire(make_card(server.on("a", pack(steel))), out)
+    assert_whole(out, steel)
+    assert source_of(out)["origin"] == server.url("a")
+
+
+def test_refused_then_mirror(server, make_card, steel, out, capsys):
+    acquire(make_card(server.on("a", 404), server.on("b", pack(steel))), out)
+    assert_whole(out, steel)
+    assert source_of(out)["origin"] == server.url("b")
+    assert "HTTP 404" in capsys.readouterr().out
+
+
+def test_mirror_that_is_an_address_comes_first(server, make_card, steel, out):
+    acquire(make_card(server.on("a", 404)), out, mirror=server.on("b", pack(steel)))
+    assert [path for path, _ in server.asked] == ["/b"]
+    assert_whole(out, steel)
+
+
+def test_page_or_other_bytes_then_mirror(server, make_card, steel, out):
+    wrong = pack(steel, changes={"SET/ANNOTATIONS/crazing_2.xml": b"<annotation/>"})
+    hostile = pack(steel, changes={"../evil": b"evil"})
+    urls = [server.on("page", b"<html>Quota</html>"), server.on("wrong", wrong)]
+    acquire(make_card(*urls, server.on("evil", hostile), server.on("good", pack(steel))), out)
+    assert_whole(out, steel)
+    assert source_of(out)["origin"] == server.url("good")
+
+
+def test_truncated_body_is_fetched_again(server, make_card, steel, out):
+    whole = pack(steel)
+    acquire(make_card(server.on("a", (whole, {"cut": 500}), whole)), out)
+    assert_whole(out, steel)
+    assert len(server.asked) == 2
+
+
+def test_wrong_hash_of_the_only_address(server, make_card, steel, out):
+    with pytest.raises(HashMismatchError, match="is registered"):
+        acquire(make_card(server.on("a", pack(steel)), sha256="0" * 64), out)
+    assert_nothing(out)
+
+
+def test_all_addresses_fail(server, make_card, out):
+    urls = [server.on("a", 404), server.on("b", b"<html>")]
+    with pytest.raises(DownloadError) as caught:
+        acquire(make_card(*urls, place_here="put it there"), out)
+    for word in ("HTTP 404", "<html>", "put it there", "steel-like"):
+        assert word in str(caught.value)
+    assert_nothing(out)
+
+
+def test_no_address(make_card, out):
+    with pytest.raises(DownloadError, match="no address"):
+        acquire(make_card(), out)
+    assert_nothing(out)
+
+
+def test_interrupted_unpacking_fetches_nothing_again(server, make_card, steel, out, monkeypatch):
+    the_card = make_card(server.on("a", pack(steel)))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "extract_into", killed)
+        with pytest.raises(KeyboardInterrupt):
+            acquire(the_card, out)
+    assert not (out / "raw").exists()
+    acquire(the_card, out)
+    assert_whole(out, steel)
+    assert len(server.asked) == 1
+
+
+# What is there
+
+
+def test_verified_data_are_kept_without_network(server, make_card, steel, out, capsys):
+    the_card = make_card(server.on("a", pack(steel)))
+    acquire(the_card, out)
+    before = {path: path.stat().st_mtime_ns for path in walk(out)}
+    acquire(the_card, out)
+    assert len(server.asked) == 1
+    after = {path: path.stat().st_mtime_ns for path in walk(out)}
+    lock = out / ".acquire.lock"
+    assert {**after, lock: 0} == {**before, lock: 0}
+    assert "is there and verified" in capsys.readouterr().out
+
+
+def test_damaged_data_are_fetched_again(server, make_card, steel, out):
+    the_card = make_card(server.on("a", pack(steel)))
+    acquire(the_card, out)
+    (out / "raw" / "SET" / "IMAGES" / "crazing_2.jpg").write_bytes(b"bit rot")
+    acquire(the_card, out)
+    assert_whole(out, steel)
+
+
+def test_two_runs_at_once(make_card, steel, out):
+    with (
+        exclusive_lock(out / ".acquire.lock"),
+        pytest.raises(BusyError, match=f"process {os.getpid()}"),
+    ):
+        acquire(make_card(), out, mirror=steel)
+    assert_nothing(out)
+
+
+def test_synthetic_set_needs_no_source(out):
+    from defectbench.base.cards import load_dataset_card
+
+    drawn = load_dataset_card(Path(__file__).parents[2] / "datasets" / "demo-steel.yaml")
+    acquire(drawn, out)
+    record = source_of(out)
+    assert record["origin"] == "synthetic, seed 0"
+    assert record["figures"]["files"] == len(walk(out / "raw")) > 100

@@ -1,106 +1,264 @@
-"""Archives that strangers made: each attack and each damage ends in one named error and no folder."""
+"""Extraction of whole archives, and of every attack that a stranger may pack."""
 
+import bz2
+import errno
+import gzip
 import io
+import lzma
+import random
+import shutil
+import stat
 import tarfile
 import zipfile
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from defectbench.base.errors import ArchiveError
+from defectbench.base.errors import ArchiveError, DiskFullError
+from defectbench.data import archives
 from defectbench.data.archives import extract
 
+FILES = {"SET/IMAGES/a.png": b"pixels", "SET/ANNOTATIONS/a.xml": b"<annotation/>"}
 
-def make_zip(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members:
-            archive.writestr(name, data)
+
+def make_zip(path, files=FILES, mode=stat.S_IFREG | 0o644, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in files.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            info.compress_type = compression
+            archive.writestr(info, data)
     return path
 
 
-def make_tar(path, members):
-    with tarfile.open(path, "w:gz") as archive:
-        for member, data in members:
-            info = member if isinstance(member, tarfile.TarInfo) else tarfile.TarInfo(member)
+def tar_bytes(files=FILES, **changes):
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
             info.size = len(data)
+            for key, value in changes.items():
+                setattr(info, key, value)
             archive.addfile(info, io.BytesIO(data))
-    return path
+    return sink.getvalue()
 
 
-def link(kind, name="a/link", target="/etc/passwd"):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def refused(archive, out, match, **options):
-    with pytest.raises(ArchiveError, match=match):
-        extract(archive, out, **options)
-    assert not out.exists()
-    assert not [p for p in out.parent.iterdir() if ".part" in p.name]
+def assert_refused(archive, tmp_path, *words, **options):
+    """One named error that names the file; nothing is left, an old folder is untouched."""
+    out = tmp_path / "out"
+    for old in (False, True):
+        if old:
+            out.mkdir()
+            (out / "old").write_bytes(b"stays")
+        with pytest.raises(ArchiveError) as caught:
+            extract(archive, out, **options)
+        assert archive.name in str(caught.value)
+        for word in words:
+            assert word in str(caught.value)
+        assert (contents(out) if out.exists() else {}) == ({"old": b"stays"} if old else {})
+        assert {path.name for path in tmp_path.iterdir()} <= {archive.name, "out"}
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_plain_files_come_out(make, tmp_path):
-    archive = make(tmp_path / "a", [("set/x.txt", b"1"), ("set/deep/y.txt", b"22")])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_tar_comes_out_whole(tmp_path, compress):
+    archive = tmp_path / "set.tar"
+    archive.write_bytes(compress(tar_bytes()))
     assert extract(archive, tmp_path / "out") == 2
-    assert (tmp_path / "out" / "set" / "deep" / "y.txt").read_bytes() == b"22"
+    assert contents(tmp_path / "out") == FILES
+
+
+def test_zip_comes_out_whole_and_replaces_the_old_folder(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    assert extract(make_zip(tmp_path / "set.zip"), out) == 2
+    assert contents(out) == FILES
+
+
+def test_only_wanted_members_are_written(tmp_path):
+    tar = tmp_path / "set.tar"
+    tar.write_bytes(tar_bytes())
+    for archive in (make_zip(tmp_path / "set.zip"), tar):
+        assert extract(archive, tmp_path / "out", wanted=lambda p: p.parent.name == "IMAGES") == 1
+        assert contents(tmp_path / "out") == {"SET/IMAGES/a.png": b"pixels"}
+
+
+ESCAPES = ["../evil", "/etc/evil", "a/../../evil", "..", "..\\evil", "C:\\evil", "a\nb", "\\evil"]
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_zip_member_that_leads_outside(tmp_path, name):
+    archive = make_zip(tmp_path / "set.zip", FILES | {name: b"evil"})
+    assert_refused(archive, tmp_path, "member")
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_tar_member_that_leads_outside(tmp_path, name):
+    archive = tmp_path / "set.tar"
+    archive.write_bytes(tar_bytes(FILES | {name: b"evil"}))
+    assert_refused(archive, tmp_path, "member")
+
+
+def test_attacks_count_even_in_members_that_nobody_wants(tmp_path):
+    archive = make_zip(tmp_path / "set.zip", FILES | {"../evil": b"evil"})
+    assert_refused(archive, tmp_path, "../evil", wanted=lambda p: p.parent.name == "IMAGES")
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.txt", "a/../../evil.txt", "/evil.txt", "..\\evil.txt", "C:/evil"]
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_member_that_leads_outside(make, name, tmp_path):
-    archive = make(tmp_path / "a", [("ok.txt", b"1"), (name, b"bad")])
-    refused(archive, tmp_path / "out", "outside the folder")
-    assert not (tmp_path.parent / "evil.txt").exists()
+def test_tar_links_and_devices(tmp_path, kind):
+    archive = tmp_path / "set.tar"
+    archive.write_bytes(tar_bytes({"door": b""}, type=kind, linkname="/etc/passwd"))
+    assert_refused(archive, tmp_path, "link or special member", "door")
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
-)
-def test_tar_links_and_devices(kind, tmp_path):
-    archive = make_tar(tmp_path / "a", [("ok.txt", b"1"), (link(kind), b"")])
-    refused(archive, tmp_path / "out", "link or special member")
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_zip_links_and_devices(tmp_path, kind):
+    archive = make_zip(tmp_path / "set.zip", {"door": b"/etc/passwd"}, mode=kind | 0o777)
+    assert_refused(archive, tmp_path, "link or special member", "door")
 
 
-def test_zip_link(tmp_path):
-    info = zipfile.ZipInfo("link")
-    info.external_attr = 0o120777 << 16
-    refused(make_zip(tmp_path / "a", [(info, "/etc/passwd")]), tmp_path / "out", "link member")
+def test_file_behind_a_link_is_not_written(tmp_path):
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as tar:
+        link = tarfile.TarInfo("door")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "elsewhere")
+        tar.addfile(link)
+        info = tarfile.TarInfo("door/evil")
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"evil"))
+    archive = tmp_path / "set.tar"
+    archive.write_bytes(sink.getvalue())
+    assert_refused(archive, tmp_path, "door")
 
 
-def test_bomb(tmp_path):
-    archive = make_zip(tmp_path / "a", [("zeros", b"\0" * 2_000_000)])
-    refused(archive, tmp_path / "out", "unpacked bytes: got 2000000", max_bytes=1_000_000)
+def test_bombs(tmp_path):
+    bomb = {"zeros": bytes(1_000_000)}
+    zipped = make_zip(tmp_path / "set.zip", bomb)
+    assert_refused(zipped, tmp_path, "unpacked bytes", "1000000", max_bytes=999_999)
+    zipped.unlink()
+    shutil.rmtree(tmp_path / "out")
+    tarred = tmp_path / "set.tar.gz"
+    tarred.write_bytes(gzip.compress(tar_bytes(bomb)))
+    assert_refused(tarred, tmp_path, "unpacked bytes", max_bytes=999_999)
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar])
-@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
-def test_truncated(make, share, tmp_path):
-    content = bytes(range(256)) * 200
-    archive = make(tmp_path / "a", [(f"x{n}.bin", content[n:]) for n in range(5)])
+def test_zip_that_lies_about_its_size(tmp_path):
+    archive = make_zip(tmp_path / "set.zip", {"zeros": bytes(100_000)})
+    data = archive.read_bytes()
+    archive.write_bytes(data.replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+    assert_refused(archive, tmp_path, "content")
+
+
+def test_tar_header_that_asks_for_all_memory(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 2**30
+    archive = tmp_path / "set.tar.gz"
+    archive.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+    assert_refused(archive, tmp_path, "bytes of a header")
+
+
+def test_too_many_members(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 1)
+    assert_refused(make_zip(tmp_path / "set.zip"), tmp_path, "members", "at most 1")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.98])
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
+def test_truncated(tmp_path, kind, share):
+    files = {f"IMAGES/{k}": random.Random(k).randbytes(20_000) for k in range(3)}
+    archive = tmp_path / f"set.{kind}"
+    if kind == "zip":
+        make_zip(archive, files)
+    else:
+        packers = {"tar": bytes, "tar.gz": gzip.compress, "tar.xz": lzma.compress}
+        archive.write_bytes(packers[kind](tar_bytes(files)[: 3 * 20_480 + 100]))
     data = archive.read_bytes()
     archive.write_bytes(data[: int(len(data) * share)])
-    refused(archive, tmp_path / "out", "content")
+    assert_refused(archive, tmp_path)
 
 
 def test_damaged_member(tmp_path):
-    archive = make_zip(tmp_path / "a", [("x.bin", bytes(range(256)) * 40)])
+    archive = make_zip(tmp_path / "set.zip", compression=zipfile.ZIP_STORED)
+    archive.write_bytes(archive.read_bytes().replace(b"pixels", b"pixeLs"))
+    assert_refused(archive, tmp_path, "Bad CRC-32", "SET/IMAGES/a.png")
+
+
+def test_page_instead_of_an_archive(tmp_path):
+    archive = tmp_path / "set.zip"
+    archive.write_text("<!DOCTYPE html><title>Quota exceeded</title>")
+    assert_refused(archive, tmp_path, "<!DOCTYPE html>", "download it again")
+
+
+def test_encrypted_zip(tmp_path):
+    archive = make_zip(tmp_path / "set.zip", compression=zipfile.ZIP_STORED)
     data = bytearray(archive.read_bytes())
-    data[60] ^= 0xFF
+    for magic, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = -1
+        while (at := data.find(magic, at + 1)) >= 0:
+            data[at + offset] |= 1
     archive.write_bytes(data)
-    refused(archive, tmp_path / "out", "damaged")
+    assert_refused(archive, tmp_path, "encrypted", "without a password")
 
 
-def test_no_archive_at_all(tmp_path):
-    (tmp_path / "a").write_bytes(b"<html>please log in</html>")
-    refused(tmp_path / "a", tmp_path / "out", "html")
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_member_twice(tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as sink:
+        sink.writestr("IMAGES/a.png", b"one")
+        sink.writestr("IMAGES/a.png", b"two")
+    assert_refused(archive, tmp_path, "IMAGES/a.png", "occurs twice")
 
 
-def test_old_folder_stays_when_the_new_archive_is_bad(tmp_path):
-    extract(make_zip(tmp_path / "a", [("x", b"1")]), tmp_path / "out")
-    (tmp_path / "b").write_bytes(b"no archive")
-    with pytest.raises(ArchiveError):
-        extract(tmp_path / "b", tmp_path / "out")
-    assert (tmp_path / "out" / "x").read_bytes() == b"1"
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("n" * 300,)])
+def test_names_that_cannot_be_files(tmp_path, names):
+    assert_refused(make_zip(tmp_path / "set.zip", dict.fromkeys(names, b"x")), tmp_path)
+
+
+def test_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    archive = make_zip(tmp_path / "set.zip")
+    with pytest.raises(DiskFullError, match="make room"):
+        extract(archive, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_disk_that_is_too_small_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DiskFullError, match=r"set\.zip needs 19"):
+        extract(make_zip(tmp_path / "set.zip"), tmp_path / "out")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(["zip", "tar", "tar.gz"]), st.integers(0, 10**6), st.integers(1, 255))
+def test_any_flipped_byte_ends_in_files_inside_or_in_the_named_error(
+    tmp_path_factory, kind, at, bits
+):
+    tmp_path = tmp_path_factory.mktemp("flip")
+    archive = tmp_path / f"set.{kind}"
+    if kind == "zip":
+        make_zip(archive)
+    else:
+        archive.write_bytes(gzip.compress(tar_bytes()) if kind.endswith("gz") else tar_bytes())
+    data = bytearray(archive.read_bytes())
+    data[at % len(data)] ^= bits
+    archive.write_bytes(data)
+    try:
+        extract(archive, tmp_path / "out")
+    except ArchiveError:
+        assert not (tmp_path / "out").exists()
+    assert {path.name for path in tmp_path.iterdir()} <= {archive.name, "out"}

@@ -61,9 +61,8 @@ def verify(manifest: Path, raw: Path) -> dict[str, int]:
     for name, digest in expected.items():
         copies = present.get(PurePosixPath(name).parts[-depth:], [])
         if not copies:
-            raise HashMismatchError(
-                raw, name, "no file", f"{manifest.name} lists it; get the whole set"
-            )
+            fix = f"{manifest.name} lists it; get the whole set"
+            raise HashMismatchError(name, "file", "nothing", fix)
         for path in copies:
             _check(path, raw, digest)
         verified += len(copies)

@@ -98,6 +98,8 @@ def _natural(stem: str) -> list[tuple[bool, int, str]]:
 def decode(path: Path) -> Decoded:
     """Decode an image as a whole.
 
+    A JPEG decoder conceals flipped bits inside the picture; only hashes find them.
+
     Raises:
         ConversionError: It cannot be decoded, or carries a rotation that decoders may or may not
             apply.
