@@ -10,7 +10,6 @@ from torch import nn
 
 from ..base.methods import Ema
 
-
 LEAST_STEPS = 10_000
 
 
