@@ -6,6 +6,7 @@ rule train_yolov8n_ultralytics:
         train="results/data/{dataset}/{protocol}/train.txt",
         val="results/data/{dataset}/{protocol}/val.txt",
         program="models/yolov8n_ultralytics/train.py",
+        runner="models/yolov8n_ultralytics/yolo_program.py",
         recipe="models/yolov8n_ultralytics/recipe.yaml",
     output:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",

@@ -7,20 +7,28 @@ program offline and quiet, reads its results table and adapts its ONNX export to
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import yaml
+from yolo_program import (
+    Watch,
+    is_finished,
+    read_table,
+    run_program,
+    set_table_aside,
+    sound_checkpoint,
+)
 
-from defectbench.base.errors import DefectBenchError, LeakageError, ProgramError
+from defectbench.base.errors import (
+    ConfigError,
+    ConversionError,
+    DefectBenchError,
+    LeakageError,
+)
 from defectbench.base.files import (
     atomic_directory,
     atomic_write_json,
@@ -32,23 +40,16 @@ from defectbench.base.files import (
 from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.records import read_record, write_record
 from defectbench.data.coco import protocol_coco, read_part
-from defectbench.deploy.adapt import adapt_centre_form
+from defectbench.deploy.adapt import adapt_centre_form, weights_digest
 
 HERE = Path(__file__).parent
-PROGRAM = Path(sys.executable).with_name("yolo")
-QUIET = {
-    "sync": False,
-    "clearml": False,
-    "comet": False,
-    "mlflow": False,
-    "neptune": False,
-    "wandb": False,
-}
-POLL_S = 1.0
+STRIDE = 32
 
 
 def write_dataset(dataset_dir: Path, protocol: str, out: Path) -> Path:
-    """Write train and val in the program's layout; images are linked or copied, never re-encoded.
+    """Write train and val in the program's layout.
+
+    Images are copied as bytes and not linked: the program rewrites those that it takes for damaged.
 
     Returns:
         The dataset's YAML file.
@@ -59,7 +60,9 @@ def write_dataset(dataset_dir: Path, protocol: str, out: Path) -> Path:
             (part / "images" / name).mkdir(parents=True)
             (part / "labels" / name).mkdir(parents=True)
             for file in read_part(dataset_dir, protocol, name):
-                link_or_copy(images / file, part / "images" / name / file)
+                if not (images / file).is_file():
+                    raise ConversionError(images / file, "image", "nothing", "convert again")
+                shutil.copyfile(images / file, part / "images" / name / file)
                 entry = coco.images[file]
                 rows = [label_row(box, entry) for box in coco.boxes[entry["id"]]]
                 (part / "labels" / name / f"{Path(file).stem}.txt").write_text("".join(rows))
@@ -73,15 +76,7 @@ def write_dataset(dataset_dir: Path, protocol: str, out: Path) -> Path:
     return out / "data.yaml"
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """The same bytes under another name."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def label_row(box: dict, entry: dict) -> str:
+def label_row(box: dict[str, Any], entry: dict[str, Any]) -> str:
     """One line: class, centre and sides, relative to the image."""
     x, y, w, h = box["bbox"]
     width, height = entry["width"], entry["height"]
@@ -89,107 +84,20 @@ def label_row(box: dict, entry: dict) -> str:
     return f"{box['category_id']} " + " ".join(f"{value:.8f}" for value in values) + "\n"
 
 
-def environment(work: Path, threads: int) -> dict[str, str]:
-    """The program's environment: offline, quiet, its settings in our folder, its threads set before it sets them."""
-    settings = work / "settings" / "Ultralytics"
-    atomic_write_json(
-        settings / "settings.json", {**QUIET, "runs_dir": str(work), "datasets_dir": str(work)}
-    )
-    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    shutil.copyfile(font, settings / "Arial.ttf")
-    paths = [str(HERE / "compat"), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "YOLO_OFFLINE": "1",
-        "YOLO_AUTOINSTALL": "0",
-        "YOLO_VERBOSE": "0",
-        "YOLO_CONFIG_DIR": str((work / "settings").resolve()),
-        "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "MPLBACKEND": "Agg",
-    }
-
-
-def run_program(arguments: list[str], work: Path, threads: int, watch: Watch | None = None) -> None:
-    """Run `yolo` and wait; its output goes to a log.
-
-    Raises:
-        ProgramError: It is missing or failed; the error holds its last lines.
-    """
-    if not PROGRAM.is_file():
-        raise ProgramError(
-            PROGRAM, "program", "nothing", "pip install ultralytics==8.4.190, or run `make all`"
-        )
-    log = work / "program.log"
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [str(PROGRAM), *arguments],
-            stdout=sink,
-            stderr=sink,
-            env=environment(work, threads),
-            cwd=work,
-        )
-        try:
-            while process.poll() is None:
-                time.sleep(POLL_S)
-                if watch is not None:
-                    watch.report()
-        finally:
-            process.kill()
-    if process.returncode:
-        last = log.read_text(errors="replace").splitlines()[-6:]
-        raise ProgramError(
-            log, "exit status", process.returncode, "last lines: " + " | ".join(last)
-        )
-
-
-class Watch:
-    """Prints one line for each finished epoch, from the program's results table.
-
-    Args:
-        table: The program's results.csv.
-        cell: Name of the cell, for the line.
-        epochs: Epochs of the run.
-        images: Images an epoch.
-    """
-
-    def __init__(self, table: Path, cell: str, epochs: int, images: int) -> None:
-        self.table, self.cell, self.epochs, self.images = table, cell, epochs, images
-        self.seen = len(read_table(table))
-
-    def report(self) -> None:
-        """Print what is new."""
-        rows = read_table(self.table)
-        for row in rows[self.seen :]:
-            loss = sum(value for key, value in row.items() if key.startswith("train/"))
-            speed = self.images * row["epoch"] / max(row["time"], 1e-9)
-            left = row["time"] / row["epoch"] * (self.epochs - row["epoch"])
-            line = f"{self.cell}  epoch {row['epoch']:.0f}/{self.epochs}  loss {loss:.3f}  {speed:.1f} images/s"
-            score = f"val mAP50 {row['metrics/mAP50(B)']:.3f}"
-            sys.stdout.write(f"{line}  ETA {left // 60:.0f}:{left % 60:02.0f}  {score}\n")
-            sys.stdout.flush()
-        self.seen = len(rows)
-
-
-def read_table(path: Path) -> list[dict[str, float]]:
-    """Rows of the program's results.csv as floats; none while it is not there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as handle:
-        rows = [{k.strip(): v for k, v in row.items() if k} for row in csv.DictReader(handle)]
-    return [{k: float(v) for k, v in row.items()} for row in rows if all(row.values())]
-
-
 def train(args: argparse.Namespace, work: Path) -> Path:
     """Run the training, or go on with one that was killed; returns the program's run folder."""
     data = write_dataset(args.dataset_dir, args.protocol, work / "data")
     images = len(read_part(args.dataset_dir, args.protocol, "train"))
     run = work / "run"
-    watch = Watch(run / "results.csv", "/".join(args.out.parts[-4:]), args.epochs, images)
-    last = (run / "weights" / "last.pt").resolve()
+    if is_finished(run, args.epochs):
+        return run
+    begun = sound_checkpoint(run)
+    if begun is None and run.exists():
+        shutil.rmtree(run)
+    set_table_aside(run)
     settings = {
-        "model": str(last) if last.is_file() else "yolov8n.yaml",
-        "resume": last.is_file(),
+        "model": begun or "yolov8n.yaml",
+        "resume": begun is not None,
         "data": data.resolve(),
         "epochs": args.epochs,
         "patience": args.epochs,
@@ -207,16 +115,11 @@ def train(args: argparse.Namespace, work: Path) -> Path:
         "exist_ok": True,
         **args.options,
     }
-    if len(watch_done(run)) < args.epochs or not (run / "weights" / "best.pt").is_file():
-        arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
-        run_program(arguments, work, args.threads, watch)
-        watch.report()
+    watch = Watch(run, "/".join(args.out.parts[-4:]), args.epochs, images)
+    arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
+    run_program(arguments, work, args.threads, watch)
+    watch.report()
     return run
-
-
-def watch_done(run: Path) -> list[dict[str, float]]:
-    """Epochs that the program has finished."""
-    return read_table(run / "results.csv")
 
 
 def export(run: Path, work: Path, args: argparse.Namespace) -> None:
@@ -227,6 +130,7 @@ def export(run: Path, work: Path, args: argparse.Namespace) -> None:
         "format": "onnx",
         "dynamic": True,
         "opset": 17,
+        "simplify": True,
         "imgsz": args.size,
         "device": "cpu",
     }
@@ -234,22 +138,21 @@ def export(run: Path, work: Path, args: argparse.Namespace) -> None:
         ["export", *(f"{key}={value}" for key, value in options.items())], work, args.threads
     )
     coco, _ = protocol_coco(args.dataset_dir, args.protocol)
+    exported = best.with_suffix(".onnx")
     provenance = {
         "method": "yolov8n_ultralytics",
         "dataset": args.dataset_dir.name,
         "protocol": args.protocol,
         "seed": args.seed,
         "licence": "AGPL-3.0",
-        "weights_sha256": sha256_file(best),
+        "weights_sha256": weights_digest(exported),
     }
-    adapt_centre_form(
-        best.with_suffix(".onnx"), args.out / "model.onnx", args.size, coco.classes, provenance
-    )
+    adapt_centre_form(exported, args.out / "model.onnx", args.size, coco.classes, provenance)
 
 
 def record(run: Path, args: argparse.Namespace, images: int) -> None:
     """Write history.csv and train.json in the engine's terms."""
-    rows = read_table(run / "results.csv")
+    rows = read_table(run)
     history = [
         {
             "epoch": int(row["epoch"]),
@@ -296,16 +199,32 @@ def record(run: Path, args: argparse.Namespace, images: int) -> None:
     )
 
 
+def refuse_size(size: int) -> None:
+    """Stop before a size that the program would round up by itself.
+
+    Raises:
+        ConfigError: It is no multiple of 32.
+    """
+    if size % STRIDE or size <= 0:
+        raise ConfigError("--size", "pixels", size, f"give a multiple of {STRIDE}")
+
+
 def refuse_leak(args: argparse.Namespace) -> None:
-    """Stop before a clean split whose certificate shows shared pixels.
+    """Stop before a clean split whose certificate shows shared pixels or is of other lists.
 
     Raises:
         LeakageError: It is such a split.
     """
     path = args.dataset_dir / args.protocol / "certificate.json"
-    shared = read_record(path, "certificate")["figures"]["shared_pixels"]
+    certificate = read_record(path, "certificate")
+    shared = certificate["figures"]["shared_pixels"]
     if args.protocol == "clean" and shared:
         raise LeakageError(path, "shared_pixels", shared, "split by groups and certify again")
+    for name, known in certificate["inputs"].items():
+        if name.endswith(".txt"):
+            digest = sha256_file(path.with_name(name))
+            if args.protocol == "clean" and digest != known["sha256"]:
+                raise LeakageError(path.with_name(name), "sha256", digest, "certify again")
 
 
 def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
@@ -350,6 +269,7 @@ def main() -> int:
     try:
         with exclusive_lock(args.out / ".train.lock"):
             args.options = program_options(args.set)
+            refuse_size(args.size)
             refuse_leak(args)
             start_anew_if_changed(work, args)
             run = train(args, work)

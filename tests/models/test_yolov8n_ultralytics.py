@@ -2,16 +2,24 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import zipfile
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
+import psutil
 import pytest
 
+from defectbench.base.errors import DiskFullError, ProgramError
 from defectbench.base.records import read_record, write_record
-from defectbench.deploy.artifact import validate_artifact
+from defectbench.deploy.artifact import load_model, validate_artifact
+from defectbench.measure.complexity import count_params
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "models" / "yolov8n_ultralytics" / "train.py"
@@ -37,30 +45,44 @@ def dataset(tmp_path_factory):
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(content))
     names = [image["file_name"] for image in images]
-    certify(folder, shared=0)
+    (folder / "clean").mkdir()
     for part, some in (("train", names[:16]), ("val", names[16:20]), ("test", names[20:])):
         (folder / "clean" / f"{part}.txt").write_text("".join(f"{name}\n" for name in some))
+    certify(folder, shared=0)
     return folder
 
 
 def certify(folder, shared):
+    lists = {f"{part}.txt": folder / "clean" / f"{part}.txt" for part in ("train", "val", "test")}
     path = folder / "clean" / "certificate.json"
-    write_record(path, "certificate", {"shared_pixels": shared}, {})
+    write_record(path, "certificate", {"shared_pixels": shared}, lists)
 
 
-def run(dataset, out, epochs=1, **environment):
-    options = {"size": 64, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
+def command_line(dataset, out, epochs=1, size=64):
+    options = {"size": size, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
     command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
     command += [f"--{key}={value}" for key, value in options.items()]
-    command += ["--out", str(out)]
+    return [*command, "--out", str(out)]
+
+
+def run(dataset, out, epochs=1, size=64, **environment):
     return subprocess.run(
-        command,
+        command_line(dataset, out, epochs, size),
         cwd=ROOT,
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The part that runs the program, as a module."""
+    spec = spec_from_file_location("yolo_program", PROGRAM.with_name("yolo_program.py"))
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +101,28 @@ def test_makes_an_artifact_of_our_signature(cell):
     assert info.classes == ["wide", "tall"]
     assert info.size == 64
     assert info.points == (64 // 8) ** 2 + (64 // 16) ** 2 + (64 // 32) ** 2
+
+
+def test_figures_are_those_of_the_programs_own_export(cell):
+    out, _, _ = cell
+    raw = onnxruntime.InferenceSession(out / "checkpoint" / "run" / "weights" / "best.onnx")
+    adapted = onnxruntime.InferenceSession(out / "model.onnx")
+    images = np.random.default_rng(0).random((3, 3, 64, 64), dtype=np.float32)
+    rows = raw.run(None, {"images": images})[0].transpose(0, 2, 1)
+    boxes, scores = adapted.run(["boxes", "scores"], {"images": images})
+    centre, reach = rows[..., :2], rows[..., 2:4] * np.float32(0.5)
+    np.testing.assert_array_equal(boxes, np.concatenate((centre - reach, centre + reach), -1))
+    np.testing.assert_array_equal(scores, rows[..., 4:])
+    assert not {node.op_type for node in load_model(out / "model.onnx").graph.node} & {
+        "Range",
+        "Shape",
+    }
+
+
+def test_parameters_are_the_published_ones(cell):
+    """3,006,818 for six classes; 65 weights and a bias less a class at each of three levels."""
+    ramp = 16  # fixed weights 0..15 that the program counts and we do not
+    assert count_params(load_model(cell[0] / "model.onnx")) == 3_006_818 - 4 * 3 * 65 - ramp
 
 
 def test_record_and_history_are_in_the_engines_terms(cell):
@@ -120,6 +164,76 @@ def test_leak_is_refused(dataset, tmp_path):
     assert refused.returncode == 2
     assert refused.stderr.startswith("LeakageError")
     assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
+    path = dataset / "clean" / "val.txt"
+    kept = path.read_text()
+    path.write_text(kept.split("\n", 1)[1])
+    refused = run(dataset, tmp_path / "run")
+    path.write_text(kept)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("LeakageError")
+    assert "val.txt: sha256" in refused.stderr
+
+
+def test_size_that_the_program_would_change_is_refused(dataset, tmp_path):
+    refused = run(dataset, tmp_path / "run", size=72)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("ConfigError: --size: pixels: got 72")
+
+
+def test_a_killed_run_continues(dataset, tmp_path, program):
+    out, epochs, log = tmp_path / "run", 6, tmp_path / "log"
+    with log.open("w") as lines:
+        first = subprocess.Popen(command_line(dataset, out, epochs), cwd=ROOT, stdout=lines)
+        while program.sound_checkpoint(out / "checkpoint" / "run") is None:
+            assert first.poll() is None
+            time.sleep(0.05)
+        children = psutil.Process(first.pid).children()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert not (out / "model.onnx").exists()
+    second = run(dataset, out, epochs)
+    assert second.returncode == 0, second.stderr
+    assert "epoch 1/6" not in second.stdout
+    assert "epoch 6/6" in second.stdout
+    rows = (out / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", *"123456"]
+
+
+def test_table_adds_up_the_parts_of_an_interrupted_run(tmp_path, program):
+    header = "epoch,time,train/box_loss\n"
+    (tmp_path / "results.csv").write_text(header + "1,10,3\n2,20,2\n3,30,1.5\n")
+    program.set_table_aside(tmp_path)
+    (tmp_path / "results.csv").write_text(header + "3,12,1\n4,24,0.5\n5,3")
+    rows = program.read_table(tmp_path)
+    assert [(row["epoch"], row["time"], row["train/box_loss"]) for row in rows] == [
+        *((1, 10, 3), (2, 20, 2), (3, 32, 1), (4, 44, 0.5))
+    ]
+
+
+def test_checkpoint_that_a_kill_cut_short_is_not_taken(tmp_path, program):
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    assert program.sound_checkpoint(tmp_path) is None
+    for name in ("best.pt", "last.pt"):
+        with zipfile.ZipFile(weights / name, "w") as archive:
+            archive.writestr("data", b"0" * 5000)
+    assert program.sound_checkpoint(tmp_path) == weights / "last.pt"
+    (weights / "last.pt").write_bytes((weights / "last.pt").read_bytes()[:3000])
+    assert program.sound_checkpoint(tmp_path) == weights / "best.pt"
+
+
+def test_full_disk_is_named(tmp_path, program):
+    log = tmp_path / "program.log"
+    log.write_text("Traceback\nOSError: [Errno 28] No space left on device\n")
+    assert isinstance(program.failure(log, 1), DiskFullError)
+    log.write_text("Traceback\nKeyError: 1\n")
+    error = program.failure(log, 1)
+    assert isinstance(error, ProgramError)
+    assert "KeyError: 1" in str(error)
 
 
 def test_failure_is_one_named_error(dataset, tmp_path):

@@ -1,12 +1,17 @@
-"""Adapts a foreign framework's export to the artifact signature. Only the graph's ends are touched."""
+"""Adapts a foreign framework's export to the artifact signature.
+
+The ends of the graph are rewritten, and what depends on nothing but the size is folded.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxslim
 from onnx import TensorProto, helper, numpy_helper
 
 from ..base.errors import ArtifactError
@@ -57,13 +62,21 @@ def adapt_centre_form(
         helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, size, size])
     )
     del graph.value_info[:]
-    del model.metadata_props[:]
+    model = _folded(model, source)
     set_metadata(model, make_metadata(classes, size, provenance))
     onnx.checker.check_model(model)
     info = validate_artifact(out, model)
     with atomic_path(out) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
     return info
+
+
+def _folded(model: onnx.ModelProto, source: str | Path) -> onnx.ModelProto:
+    """At one size, grids and shapes are constants: compute them now and not in every call."""
+    folded = onnxslim.slim(model)
+    if not isinstance(folded, onnx.ModelProto):
+        raise ArtifactError(source, "folding", type(folded).__name__, "use the locked onnxslim")
+    return folded
 
 
 def _points(size: int) -> int:
@@ -94,3 +107,12 @@ def _append_ends(graph: onnx.GraphProto, output: str, classes: int) -> None:
             helper.make_node("Concat", ["adapt_low", "adapt_high"], ["boxes"], axis=2),
         ]
     )
+
+
+def weights_digest(path: str | Path) -> str:
+    """SHA-256 over the weights of a graph in the order of their names; equal weights, equal digest."""
+    weights = onnx.load(path).graph.initializer
+    digest = hashlib.sha256()
+    for tensor in sorted(weights, key=lambda tensor: tensor.name):
+        digest.update(tensor.name.encode() + numpy_helper.to_array(tensor).tobytes())
+    return digest.hexdigest()
