@@ -150,6 +150,19 @@ def test_no_connection_was_tried(cell):
     assert not log.exists(), log.read_text()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_program_sees_one_processor_more_than_its_threads(threads, program, tmp_path):
+    """It sets its threads to the number of processors less one, whatever OMP_NUM_THREADS says."""
+    made = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.cpu_count())"],
+        env=program.environment(tmp_path, threads),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout.split() == [str(threads + 1)]
+
+
 def test_a_finished_run_is_not_trained_again(cell, dataset):
     out, _, _ = cell
     again = run(dataset, out)

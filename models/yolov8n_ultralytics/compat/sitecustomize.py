@@ -1,9 +1,11 @@
 """What the foreign program's process needs around it; Python runs this file before the program.
 
-Three things, for a process that has this folder on its PYTHONPATH:
+Four things, for a process that has this folder on its PYTHONPATH:
 
 - it reaches no other machine: an attempt is refused, and named in the file $REFUSED_CONNECTIONS;
 - it ends with the process that started it, so that two runs never work in one folder;
+- it computes with the $OMP_NUM_THREADS threads that it was given; by itself it takes one less than
+  the machine has processors;
 - torchvision built for CUDA imports beside a torch built for the processor. Such a torchvision lacks
   its library, hence its one operator that detection calls, non-maximum suppression. That one is
   declared here, in plain torch. Where torchvision's own library loads, nothing is done.
@@ -42,6 +44,13 @@ def follow_parent():
     """Ask the kernel to end this process when its parent ends; elsewhere than on Linux, do nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def state_processors():
+    """State one processor more than the threads that are asked for, which is what the program takes."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdigit():
+        os.cpu_count = lambda: int(threads) + 1
 
 
 def suppress(boxes, scores, threshold):
@@ -119,4 +128,5 @@ class TorchvisionFinder(importlib.abc.MetaPathFinder):
 
 sys.addaudithook(refuse_network)
 follow_parent()
+state_processors()
 sys.meta_path.insert(0, TorchvisionFinder())
