@@ -38,9 +38,9 @@ rule datasets:
 
 
 rule scores:
-    localrule: True
     input:
         [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS],
+    localrule: True
 
 
 onsuccess:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import ConvBlock, channel_shuffle, outputs_of
+from defectbench.nn.blocks import ConvBlock, channel_shuffle, chosen, outputs_of
 from defectbench.nn.guides import AssignGuide
 from defectbench.nn.heads import NanoDetPlusHead
 from defectbench.nn.nanodet import NanoDetFamily
@@ -85,18 +85,19 @@ class ShuffleNetV2(nn.Module):
 # --- build ----------------------------------------------------------------------------------------
 
 
-def build(nc: int, guide: str = "agm", assign_from: str = "guide") -> NanoDetFamily:
+def build(nc: int, guide: str = "agm", assign_from: str = "aux") -> NanoDetFamily:
     """Build NanoDet-Plus-m.
 
     Args:
         nc: Number of classes.
         guide: ``agm`` (assign guide module) or ``none``.
-        assign_from: Whose predictions guide the assigner: ``guide``, ``main`` or ``mean``.
+        assign_from: Whose predictions the assigner sees: ``aux`` (the guide's), ``main`` or ``mean``.
 
     Returns:
         The detector in training form.
     """
     backbone = ShuffleNetV2()
     neck = GhostPAN(backbone.widths)
-    agm = AssignGuide(nc, neck) if guide == "agm" else None
+    guides = {"agm": lambda: AssignGuide(nc, neck), "none": lambda: None}
+    agm = chosen("guide", guide, guides)()
     return NanoDetFamily(nc, backbone, neck, NanoDetPlusHead(nc), agm, assign_from)

@@ -62,15 +62,13 @@ class NaiveRep(nn.Module):
 
     def __init__(self, rep):
         super().__init__()
-        c = rep.channels
-        self.points = nn.ModuleList(
-            nn.Conv2d(c, c, 1, groups=c, bias=False) for _ in range(rep.copies)
-        )
-        convs = (nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False) for _ in range(rep.copies))
+        copies, c = rep.points.shape
+        self.points = nn.ModuleList(nn.Conv2d(c, c, 1, groups=c, bias=False) for _ in range(copies))
+        convs = (nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False) for _ in range(copies))
         self.kernels = nn.ModuleList(convs)
-        for k in range(rep.copies):
+        for k in range(copies):
             self.points[k].weight.data = rep.points[k].detach().view(c, 1, 1, 1).clone()
-            self.kernels[k].weight.data = rep.kernels[:, k].detach().unsqueeze(1).clone()
+            self.kernels[k].weight.data = rep.kernels[k].weight.detach().clone()
         self.identity = nn.BatchNorm2d(c)
         self.point_norms = nn.ModuleList(nn.BatchNorm2d(c) for _ in self.points)
         self.kernel_norms = nn.ModuleList(nn.BatchNorm2d(c) for _ in self.kernels)

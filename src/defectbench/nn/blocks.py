@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..base.errors import ConfigError
+from .functional import depthwise_conv, simam
+
+_T = TypeVar("_T")
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Depthwise convolution without bias whose weight gradient is quick; see ``depthwise_conv``."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+        )
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        return depthwise_conv(input, self.weight, self.stride[0])
 
 
 class ConvBlock(nn.Sequential):
@@ -25,7 +43,10 @@ class ConvBlock(nn.Sequential):
         groups: int = 1,
         act: bool = True,
     ) -> None:
-        conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        if groups == c_in == c_out:
+            conv: nn.Conv2d = DepthwiseConv2d(c_in, kernel, stride)
+        else:
+            conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         layers: list[nn.Module] = [conv, nn.BatchNorm2d(c_out)]
         if act:
             layers.append(nn.LeakyReLU(0.1, inplace=True))
@@ -52,35 +73,15 @@ def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     return outs
 
 
-class _SimAM(torch.autograd.Function):
-    """x * sigmoid(energy) with an analytic backward that keeps only x."""
+def chosen(option: str, value: str, table: Mapping[str, _T]) -> _T:
+    """Look up the value of a build option.
 
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, eps: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.eps = eps  # type: ignore[attr-defined]
-        d, w, _ = _energy(x, eps)
-        return d.div_(4 * w).add_(0.5).sigmoid_().mul_(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override]  # noqa: ANN001, ANN205
-        (x,) = ctx.saved_tensors
-        d, w, centred = _energy(x, ctx.eps)
-        n = x.shape[-1] * x.shape[-2]
-        s = (d / (4 * w)).add_(0.5).sigmoid_()
-        to_energy = grad * x * s * (1 - s)
-        to_d = to_energy / (4 * w)
-        to_variance = (to_energy * d).sum((-1, -2), keepdim=True) / (4 * w * w)
-        pull = 2 * centred * to_d
-        mean_pull = pull.mean((-1, -2), keepdim=True)
-        return grad * s + pull - 2 * centred * (to_variance / max(n - 1, 1)) - mean_pull, None
-
-
-def _energy(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    centred = x - x.mean((-1, -2), keepdim=True)
-    d = centred * centred
-    n = x.shape[-1] * x.shape[-2]
-    return d, d.sum((-1, -2), keepdim=True) / max(n - 1, 1) + eps, centred
+    Raises:
+        ConfigError: The option has no such value.
+    """
+    if value not in table:
+        raise ConfigError("build", option, value, f"choose one of {', '.join(table)}")
+    return table[value]
 
 
 class SimAM(nn.Module):
@@ -91,10 +92,7 @@ class SimAM(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting():
-            d, w, _ = _energy(x, self.eps)
-            return x * (d / (4 * w) + 0.5).sigmoid()
-        return _SimAM.apply(x, self.eps)  # type: ignore[no-any-return]
+        return simam(x, self.eps)
 
 
 class DOConv2d(nn.Conv2d):

@@ -64,10 +64,15 @@ def corner_priors(height: int, width: int, strides: Sequence[int]) -> Tensor:
 
 def decode_bins(bins: Tensor, priors: Tensor) -> Tensor:
     """Boxes [B, P, 4] in pixels of bin logits [B, P, 4 * bins] (left, top, right, bottom)."""
-    b, p, d = bins.shape
-    grid = torch.arange(d // 4, dtype=bins.dtype, device=bins.device)
-    sides = (bins.view(b, p, 4, d // 4).softmax(-1) @ grid) * priors[:, 2:]
+    spread = split_sides(bins).softmax(2)
+    grid = torch.arange(spread.shape[2], dtype=bins.dtype, device=bins.device)
+    sides = (spread * grid.view(-1, 1)).sum(2).transpose(1, 2) * priors[:, 2:]
     return torch.cat((priors[:, :2] - sides[..., :2], priors[:, :2] + sides[..., 2:]), -1)
+
+
+def split_sides(bins: Tensor) -> Tensor:
+    """Bin logits [B, P, 4 * bins] as [B, 4, bins, P]: in memory priors are last, softmax runs along them."""
+    return bins.transpose(1, 2).unflatten(1, (4, -1))
 
 
 def nanodet_losses(
@@ -88,7 +93,7 @@ def nanodet_losses(
         targets: Truth.
         found: Which prior learns which box.
     """
-    logits, bins = raw[..., :nc], raw[..., nc:]
+    logits, bins = raw[..., :nc], split_sides(raw[..., nc:])
     row = found.index.unsqueeze(-1)
     labels = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
     quality = torch.zeros_like(logits).scatter_(2, labels, found.quality.unsqueeze(-1))
@@ -99,8 +104,7 @@ def nanodet_losses(
     truth = targets.boxes.gather(1, row.expand(-1, -1, 4))
     giou = (weight * (1 - generalised_iou(boxes, truth))).sum() / total
     sides = torch.cat((priors[:, :2] - truth[..., :2], truth[..., 2:] - priors[:, :2]), -1)
-    size = bins.shape[-1] // 4
-    sides = (sides / priors[:, 2:]).clamp(0, size - 1 - 0.1)
-    dfl = distribution_focal(bins.unflatten(-1, (4, size)), sides).sum(-1)
+    sides = (sides / priors[:, 2:]).clamp(0, bins.shape[2] - 1 - 0.1).transpose(1, 2)
+    dfl = distribution_focal(bins, sides, dim=2).sum(1)
     dfl = (weight * dfl).sum() / (4 * total)
     return {"qfl": qfl, "giou": 2 * giou, "dfl": 0.25 * dfl}

@@ -17,20 +17,21 @@ def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, quality, reduction="none") * error * error
 
 
-def distribution_focal(logits: Tensor, distance: Tensor) -> Tensor:
+def distribution_focal(logits: Tensor, distance: Tensor, dim: int = -1) -> Tensor:
     """Distribution focal loss: cross-entropy to the two bins beside a distance.
 
     Args:
-        logits: [..., bins].
-        distance: [...] in bins, within 0..bins - 1 (exclusive above).
+        logits: Bins along ``dim``.
+        distance: The shape without ``dim``; in bins, within 0..bins - 1 (exclusive above).
+        dim: Dimension of the bins.
 
     Returns:
-        [...].
+        The shape of ``distance``.
     """
     low = distance.floor()
     share_high = distance - low
-    log_p = F.log_softmax(logits, -1)
-    index = low.long().unsqueeze(-1)
-    at_low = log_p.gather(-1, index).squeeze(-1)
-    at_high = log_p.gather(-1, index + 1).squeeze(-1)
+    log_p = F.log_softmax(logits, dim)
+    index = low.long().unsqueeze(dim)
+    at_low = log_p.gather(dim, index).squeeze(dim)
+    at_high = log_p.gather(dim, index + 1).squeeze(dim)
     return -(at_low * (1 - share_high) + at_high * share_high)

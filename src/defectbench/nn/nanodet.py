@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .assigners import Assignment, dynamic_soft_labels
+from .blocks import chosen
 from .detector import Detector, Normalise, Targets
 from .fold import fold_all
 from .heads import NanoDetPlusHead, corner_priors, decode_bins, nanodet_losses
@@ -34,7 +35,8 @@ class NanoDetFamily(Detector):
         neck: Four maps at strides 8, 16, 32, 64.
         head: Raw output of the four maps.
         guide: Training-only branch, or None: the head then guides itself.
-        assign_from: Whose predictions the assigner sees: ``guide``, ``main`` or ``mean`` of both.
+        assign_from: Whose predictions the assigner sees: ``aux`` (the guide's), ``main`` or
+            ``mean`` of both.
         detach_epoch: From this epoch on the guide no longer trains backbone and neck.
     """
 
@@ -47,20 +49,23 @@ class NanoDetFamily(Detector):
         neck: nn.Module,
         head: NanoDetPlusHead,
         guide: Guide | None = None,
-        assign_from: str = "guide",
+        assign_from: str = "aux",
         detach_epoch: int = 10,
     ) -> None:
         super().__init__()
         self.nc = nc
         self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone, self.neck, self.head, self.guide = backbone, neck, head, guide
-        self.assign_from, self.detach_epoch = assign_from, detach_epoch
+        self.assign_from = chosen(
+            "assign_from", assign_from, {k: k for k in ("aux", "main", "mean")}
+        )
+        self.detach_epoch = detach_epoch
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.neck(self.backbone(self.normalise(images))))
 
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
-        priors = self.priors(images)
+        priors, targets = self.priors(images), targets.with_a_row()
         features = self.backbone(self.normalise(images))
         neck = self.neck(features)
         raw = self.head(neck).float()

@@ -7,14 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fold import bn_scale_shift
+from .functional import batch_moments
 
 
 class RepDepthwise(nn.Module):
-    """Identity-BN plus ``copies`` depthwise 1x1-BN plus ``copies`` depthwise 3x3-BN branches, then activation.
+    """BN plus ``copies`` [depthwise 1x1 + BN] plus ``copies`` [depthwise 3x3 + BN], then activation.
 
-    Only the 3x3 convolutions are run. Batch statistics of a depthwise 1x1 branch follow from its input's:
-    mean ``w m`` and variance ``w^2 v``. So the identity and all 1x1 branches are one scale and shift of the
-    input, and the 3x3 branches share one grouped convolution. Same mathematics, fewer passes over memory.
+    The 1x1 branches are never run: their batch statistics follow from the input's, mean ``w m`` and
+    variance ``w^2 v``, so that they and the identity are one batch norm of the input. The mathematics
+    is that of the branches one by one, with fewer passes over memory.
 
     Args:
         channels: Channels in and out.
@@ -23,67 +24,80 @@ class RepDepthwise(nn.Module):
 
     def __init__(self, channels: int, copies: int = 4) -> None:
         super().__init__()
-        self.channels, self.copies = channels, copies
         self.identity = nn.BatchNorm2d(channels)
-        self.points = nn.Parameter(torch.empty(copies, channels))
-        self.kernels = nn.Parameter(torch.empty(channels, copies, 3, 3))
-        nn.init.uniform_(self.points, -1, 1)
-        nn.init.kaiming_uniform_(self.kernels.view(-1, 1, 3, 3), a=5**0.5)
+        self.points = nn.Parameter(torch.empty(copies, channels).uniform_(-1, 1))
         self.point_norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(copies))
-        self.kernel_norm = nn.BatchNorm2d(channels * copies)
+        self.kernels = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+            for _ in range(copies)
+        )
+        self.kernel_norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(copies))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            scale, shift = self._pointwise_in_training(x)
-        else:
-            scale, shift = self._pointwise()
-        maps = F.conv2d(x, self.kernels.reshape(-1, 1, 3, 3), None, 1, 1, 1, self.channels)
-        sums = self.kernel_norm(maps).unflatten(1, (self.channels, self.copies)).sum(2)
-        return F.leaky_relu(torch.addcmul(sums, x, scale) + shift, 0.1)
+        out = self._pointwise_in_training(x) if self.training else self._pointwise(x)
+        for conv, norm in zip(self.kernels, self.kernel_norms, strict=True):
+            out = out.add_(norm(conv(x)))
+        return F.leaky_relu_(out, 0.1)
 
-    def _pointwise_in_training(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift of all pointwise branches from batch statistics; updates the running ones."""
-        count = x.numel() // self.channels
-        var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-        scale, shift = torch.zeros_like(mean), torch.zeros_like(mean)
-        ones = torch.ones_like(mean)
-        branches = [(self.identity, ones), *zip(self.point_norms, self.points, strict=True)]
-        for module, weight in branches:
-            norm: nn.BatchNorm2d = module  # type: ignore[assignment]
-            branch_mean, branch_var = weight * mean, weight * weight * var
-            _update(norm, branch_mean.detach(), branch_var.detach() * (count / max(count - 1, 1)))
-            gain = norm.weight * torch.rsqrt(branch_var + norm.eps)
-            scale = scale + gain * weight
-            shift = shift + norm.bias - gain * branch_mean
-        return scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
+    def _branches(self) -> tuple[list[nn.BatchNorm2d], Tensor]:
+        """Norms of the identity and the 1x1 branches, and their weights [copies + 1, C]."""
+        norms = [self.identity, *self.point_norms]
+        return norms, F.pad(self.points, (0, 0, 1, 0), value=1.0)  # type: ignore[return-value]
 
-    def _pointwise(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift of all pointwise branches from running statistics."""
-        scale, shift = bn_scale_shift(self.identity)
-        for norm, weight in zip(self.point_norms, self.points, strict=True):
-            gain, bias = bn_scale_shift(norm)  # type: ignore[arg-type]
-            scale, shift = scale + gain * weight, shift + bias
-        return scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
+    def _pointwise_in_training(self, x: Tensor) -> Tensor:
+        """Sum of the identity and the 1x1 branches from batch statistics; updates the running ones.
+
+        A branch w x gives w (x - m) / sqrt(w^2 v + eps); relative to the batch norm of x itself that
+        is a factor w sqrt((v + eps) / (w^2 v + eps)).
+        """
+        norms, weights = self._branches()
+        mean, variance = batch_moments(x)
+        variances, eps = weights.square() * variance, self.identity.eps
+        gains = torch.stack([norm.weight for norm in norms]) * weights
+        scale = (gains * ((variance + eps) / (variances + eps)).sqrt()).sum(0)
+        shift = torch.stack([norm.bias for norm in norms]).sum(0)
+        self._update(norms, weights * mean, variances, x.numel() // x.shape[1])
+        return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
+
+    @torch.no_grad()
+    def _update(
+        self, norms: list[nn.BatchNorm2d], means: Tensor, variances: Tensor, count: int
+    ) -> None:
+        """Move the running statistics as batch norms of the branches would."""
+        variances = variances * (count / max(count - 1, 1))
+        for norm, mean, variance in zip(norms, means, variances, strict=True):
+            momentum = 0.1 if norm.momentum is None else norm.momentum
+            for running, seen in ((norm.running_mean, mean), (norm.running_var, variance)):
+                if running is not None:
+                    running.lerp_(seen, momentum)
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.add_(1)
+
+    def _pointwise(self, x: Tensor) -> Tensor:
+        """Sum of the identity and the 1x1 branches from running statistics."""
+        scale, shift = self._pointwise_scale_shift()
+        return torch.addcmul(shift.view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1))
+
+    def _pointwise_scale_shift(self) -> tuple[Tensor, Tensor]:
+        norms, weights = self._branches()
+        pairs = [bn_scale_shift(norm) for norm in norms]
+        scale = (torch.stack([scale for scale, _ in pairs]) * weights).sum(0)
+        return scale, torch.stack([shift for _, shift in pairs]).sum(0)
 
     @torch.no_grad()
     def folded(self) -> nn.Module:
         """One depthwise 3x3 with bias, then activation."""
-        conv = nn.Conv2d(self.channels, self.channels, 3, padding=1, groups=self.channels)
-        gain, bias = bn_scale_shift(self.kernel_norm)
-        kernel = (self.kernels.flatten(0, 1) * gain.view(-1, 1, 1)).view_as(self.kernels).sum(1)
-        scale, shift = self._pointwise()
-        kernel[:, 1, 1] += scale.flatten()
-        conv.weight.copy_(kernel.unsqueeze(1))
+        channels = self.points.shape[1]
+        conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        scale, shift = self._pointwise_scale_shift()
+        kernel = torch.zeros_like(conv.weight)
+        kernel[:, 0, 1, 1] = scale  # a 1x1 kernel is the centre of a 3x3
+        for branch, norm in zip(self.kernels, self.kernel_norms, strict=True):
+            gain, bias = bn_scale_shift(norm)  # type: ignore[arg-type]
+            weight: Tensor = branch.weight  # type: ignore[assignment]
+            kernel += weight * gain.view(-1, 1, 1, 1)
+            shift = shift + bias
+        conv.weight.copy_(kernel)
         assert conv.bias is not None
-        conv.bias.copy_(shift.flatten() + bias.view(self.channels, self.copies).sum(1))
+        conv.bias.copy_(shift)
         return nn.Sequential(conv, nn.LeakyReLU(0.1, inplace=True))
-
-
-def _update(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    momentum = norm.momentum or 0.1
-    norm.running_mean.lerp_(mean, momentum)
-    norm.running_var.lerp_(var, momentum)
-    norm.num_batches_tracked.add_(1)

@@ -20,6 +20,7 @@ from ..base.methods import Method, Recipe
 from ..base.records import write_record
 from ..data.pack import Pack, load_pack
 from ..nn.detector import Targets
+from .allocator import keep_freed_memory
 from .augment import augment
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, save_checkpoint, set_aside
@@ -86,6 +87,7 @@ def train(
         BusyError: Another run trains in the same folder.
         CheckpointError: The checkpoint is damaged.
     """
+    keep_freed_memory()
     torch.set_num_threads(threads or torch.get_num_threads())
     torch.use_deterministic_algorithms(mode=True)
     pack = load_pack(train_pack)

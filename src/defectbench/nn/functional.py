@@ -1,0 +1,175 @@
+"""Operations whose gradients are written by hand, because the automatic ones waste the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def simam(x: Tensor, eps: float = 1e-4) -> Tensor:
+    """SimAM attention (Yang et al., ICML 2021): x * sigmoid(d / (4 (v + eps)) + 0.5).
+
+    d is the squared distance to the mean of the map, v its variance; per sample and channel.
+
+    Args:
+        x: [B, C, H, W]; computed in float32 under autocast.
+        eps: Added to the variance.
+    """
+    if is_exporting():
+        centred, energy_scale = _centred(x, eps)
+        return x * (centred * centred * energy_scale + 0.5).sigmoid()
+    with torch.autocast(x.device.type, enabled=False):
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        return _SimAM.apply(wide, eps).to(x.dtype)  # type: ignore[no-any-return]
+
+
+def depthwise_conv(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Depthwise convolution that keeps ceil(size / stride).
+
+    oneDNN has a fast weight gradient for kernels of at most three columns that are not dilated;
+    others run some ten times slower. On a processor the gradient is therefore taken in strips of
+    three columns, and tap by tap where the kernel is dilated.
+
+    Args:
+        x: [B, C, H, W].
+        weight: [C, 1, K, K], K odd.
+        stride: Of rows and columns; 1 if dilated.
+        dilation: Of rows and columns.
+    """
+    slow = x.device.type == "cpu" and (weight.shape[-1] > 3 or dilation > 1)
+    learns = weight.requires_grad and torch.is_grad_enabled()
+    if slow and learns and not torch.is_autocast_enabled("cpu"):
+        return _Depthwise.apply(x, weight, stride, dilation)  # type: ignore[no-any-return]
+    return _plain_depthwise(x, weight, stride, dilation)
+
+
+def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [C], without gradient, and biased variance [C] of a batch [B, C, H, W]."""
+    return _BatchMoments.apply(x)  # type: ignore[no-any-return]
+
+
+def is_exporting() -> bool:
+    """Whether the network is being traced for a file, where hand-written gradients have no place."""
+    return torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
+
+
+def _centred(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Centred x and 1 / (4 (v + eps)), per sample and channel."""
+    centred = x - x.mean((2, 3), keepdim=True)
+    count = x.shape[2] * x.shape[3]
+    variance = (centred * centred).sum((2, 3), keepdim=True) / max(count - 1, 1)
+    return centred, 0.25 / (variance + eps)
+
+
+class _SimAM(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        centred, scale = _centred(x, eps)
+        gate = (centred * centred).mul_(scale).add_(0.5).sigmoid_()
+        ctx.save_for_backward(x, centred, scale, gate)
+        return x * gate
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        x, centred, scale, gate = ctx.saved_tensors
+        count = x.shape[2] * x.shape[3]
+        # energy = centred^2 * scale + 0.5: its gradient reaches x by centred, by scale and by the mean
+        pull = torch.ops.aten.sigmoid_backward(grad * x, gate).mul_(centred)
+        by_scale = (pull * centred).sum((2, 3), keepdim=True)
+        by_scale = by_scale * scale * scale * (-8 / max(count - 1, 1))
+        by_mean = pull.sum((2, 3), keepdim=True) * scale * (2 / count)
+        out = torch.addcmul((grad * gate).sub_(by_mean), pull, 2 * scale)
+        return out.addcmul_(centred, by_scale), None
+
+
+def _plain_depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    pad = dilation * (weight.shape[-1] // 2)
+    return F.conv2d(x, weight, None, stride, pad, dilation, x.shape[1])
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.dilation = stride, dilation
+        return _plain_depthwise(x, weight, stride, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (grad,) = grads
+        x, weight = ctx.saved_tensors
+        pad = ctx.dilation * (weight.shape[-1] // 2)
+        to_x = to_weight = None
+        if ctx.needs_input_grad[0]:
+            steps = ctx.stride, (pad, pad), ctx.dilation
+            to_x = _conv_backward(grad, x, weight, *steps, which=0)
+        if ctx.needs_input_grad[1] and ctx.dilation > 1:
+            to_weight = _weight_gradient_by_taps(grad, x, weight, ctx.dilation)
+        elif ctx.needs_input_grad[1]:
+            to_weight = _weight_gradient_by_strips(grad, x, weight, ctx.stride)
+        return to_x, to_weight, None, None
+
+
+def _weight_gradient_by_strips(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Gradient to a wide depthwise kernel from overlapping kernels of three columns."""
+    pad = weight.shape[-1] // 2
+    out = torch.empty_like(weight)
+    for left in range(0, weight.shape[-1] - 1, 2):
+        seen = F.pad(x, (pad - left, left + 2 - pad))
+        strip = weight[..., left : left + 3].contiguous()
+        out[..., left : left + 3] = _conv_backward(grad, seen, strip, stride, (pad, 0), 1, which=1)
+    return out
+
+
+def _weight_gradient_by_taps(grad: Tensor, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """Gradient to a dilated depthwise kernel: per tap the sum of the shifted input times ``grad``."""
+    pad = dilation * (weight.shape[-1] // 2)
+    h, w = x.shape[2:]
+    seen = F.pad(x, (pad, pad, pad, pad))
+    out = torch.empty_like(weight)
+    for row in range(weight.shape[-2]):
+        for column in range(weight.shape[-1]):
+            top, left = row * dilation, column * dilation
+            product = seen[:, :, top : top + h, left : left + w] * grad
+            out[:, 0, row, column] = product.sum((0, 2, 3))
+    return out
+
+
+def _conv_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: tuple[int, int],
+    dilation: int,
+    which: int,
+) -> Tensor:
+    """Gradient of a depthwise convolution: to its input (``which`` 0) or to its weight (1)."""
+    steps, spread = [stride, stride], [dilation, dilation]
+    mask = [which == 0, which == 1, False]
+    found = torch.ops.aten.convolution_backward(
+        grad, x, weight, None, steps, padding, spread, False, [0, 0], x.shape[1], mask
+    )
+    return found[which]
+
+
+class _BatchMoments(torch.autograd.Function):
+    """The kernel of batch norm finds the moments many times faster than ``torch.var_mean``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        eps = 1e-5
+        _, mean, inverse_std = torch.native_batch_norm(x, None, None, None, None, True, 0.0, eps)
+        ctx.save_for_backward(x, mean)
+        ctx.mark_non_differentiable(mean)
+        return mean, (inverse_std.square().reciprocal() - eps).clamp_(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        x, mean = ctx.saved_tensors
+        slope = grads[1] * (2 * x.shape[1] / x.numel())
+        return torch.addcmul((-slope * mean).view(1, -1, 1, 1), x, slope.view(1, -1, 1, 1))

@@ -1,0 +1,82 @@
+"""Hand-written gradients against the automatic ones."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from defectbench.nn.functional import batch_moments, depthwise_conv, simam
+
+
+def gradients(function, *inputs):
+    leaves = [x.detach().clone().requires_grad_() for x in inputs]
+    out = function(*leaves)
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(5), dtype=out.dtype)
+    (out * weight).sum().backward()
+    return out, [leaf.grad for leaf in leaves]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "height", "width"),
+    [
+        (5, 1, 1, 9, 7),
+        (5, 2, 1, 8, 8),
+        (5, 2, 1, 7, 9),
+        (5, 1, 1, 1, 2),
+        (7, 1, 1, 9, 8),
+        (3, 1, 2, 6, 7),
+        (3, 1, 3, 6, 6),
+        (3, 1, 1, 5, 5),
+    ],
+)
+def test_depthwise_equals_plain_convolution(kernel, stride, dilation, height, width):
+    x = torch.randn(2, 4, height, width, dtype=torch.float64)
+    weight = torch.randn(4, 1, kernel, kernel, dtype=torch.float64)
+    pad = dilation * (kernel // 2)
+    found, found_grads = gradients(lambda x, w: depthwise_conv(x, w, stride, dilation), x, weight)
+    expected, grads = gradients(
+        lambda x, w: F.conv2d(x, w, None, stride, pad, dilation, 4), x, weight
+    )
+    assert torch.equal(found, expected)
+    for a, b in zip(found_grads, grads, strict=True):
+        assert a is not None
+        assert torch.allclose(a, b)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_depthwise_in_float32_and_either_layout(layout):
+    x = torch.randn(4, 32, 12, 12).contiguous(memory_format=layout)
+    weight = torch.randn(32, 1, 5, 5)
+    _, found = gradients(depthwise_conv, x, weight)
+    _, expected = gradients(lambda x, w: F.conv2d(x, w, None, 1, 2, 1, 32), x, weight)
+    for a, b in zip(found, expected, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_depthwise_of_an_image_that_needs_no_gradient():
+    weight = torch.randn(3, 1, 5, 5, requires_grad=True)
+    depthwise_conv(torch.randn(2, 3, 8, 8), weight).sum().backward()
+    assert weight.grad is not None
+
+
+def test_batch_moments_and_the_gradient_of_the_variance():
+    x = torch.randn(3, 4, 5, 6, dtype=torch.float64) * 2 + 1
+    mean, variance = batch_moments(x)
+    expected, expected_mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    assert torch.allclose(mean, expected_mean)
+    assert torch.allclose(variance, expected)
+    _, found = gradients(lambda x: batch_moments(x)[1], x)
+    _, plain = gradients(lambda x: x.var((0, 2, 3), correction=0), x)
+    assert torch.allclose(found[0], plain[0])
+
+
+def test_batch_moments_of_a_constant_are_not_negative():
+    mean, variance = batch_moments(torch.full((2, 3, 4, 4), 7.0))
+    assert mean.tolist() == [7.0] * 3
+    assert 0 <= float(variance.min()) <= float(variance.max()) < 1e-6
+
+
+def test_simam_computes_in_float32_and_keeps_the_type():
+    x = torch.randn(2, 3, 4, 4)
+    narrow = simam(x.bfloat16())
+    assert narrow.dtype == torch.bfloat16
+    assert torch.allclose(narrow.float(), simam(x), atol=0.05)
