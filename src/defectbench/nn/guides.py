@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .blocks import chosen
 from .heads import PRIOR_BIAS
 from .nanodet import Guide
 
@@ -21,12 +22,21 @@ class AssignGuide(Guide):
         width: Channels of one neck's outputs.
         levels: Number of levels.
         bins: Bins of a side's distance.
+        precision: ``float32``, or ``bfloat16`` for the dense towers, which cost ten times as much as
+            the detector that they train.
     """
 
     def __init__(
-        self, nc: int, neck: nn.Module, width: int = 96, levels: int = 4, bins: int = 8
+        self,
+        nc: int,
+        neck: nn.Module,
+        width: int = 96,
+        levels: int = 4,
+        bins: int = 8,
+        precision: str = "float32",
     ) -> None:
         super().__init__()
+        self.narrow = chosen("guide_precision", precision, {"float32": False, "bfloat16": True})
         self.neck = copy.deepcopy(neck)
         both = 2 * width
         self.class_tower = nn.Sequential(*(_dense(both) for _ in range(4)))
@@ -51,9 +61,10 @@ class AssignGuide(Guide):
         raw = []
         for level, maps in enumerate(zip(neck, self.neck(features), strict=True)):
             x = torch.cat(maps, 1)
-            classes = self.classes(self.class_tower(x))
-            boxes = self.boxes(self.box_tower(x)) * self.scales[level]
-            raw.append(torch.cat((classes, boxes), 1).flatten(2))
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.narrow):
+                classes, boxes = self.classes(self.class_tower(x)), self.boxes(self.box_tower(x))
+            boxes = boxes.float() * self.scales[level]
+            raw.append(torch.cat((classes.float(), boxes), 1).flatten(2))
         return torch.cat(raw, 2).transpose(1, 2)
 
 
