@@ -36,7 +36,7 @@ def pooling(kind: str, channels: int) -> nn.Module:
     kinds = {
         "avg": lambda: nn.AvgPool2d(2, ceil_mode=True),
         "max": lambda: nn.MaxPool2d(2, ceil_mode=True),
-        "dw": lambda: ConvBlock(channels, channels, 3, 2, groups=channels, act=False),
+        "dw": lambda: ConvBlock(channels, channels, 3, 2, groups=channels, act="none"),
     }
     return chosen("pool", kind, kinds)()
 
@@ -66,8 +66,8 @@ class CSE(nn.Module):
         self.sizes, self.shuffle = (first, passive), shuffle
         self.literal = chosen("add", add, {"literal": True, "residual": False})
         self.convolve = nn.Sequential(
-            ConvBlock(first, first, act=False),
-            ConvBlock(first, first, 3, stride, groups=first, act=False),
+            ConvBlock(first, first, act="none"),
+            ConvBlock(first, first, 3, stride, groups=first, act="none"),
         )
         self.pool = pooling(pool, passive) if stride == 2 else nn.Identity()
         self.attend = SimAM()
@@ -104,7 +104,7 @@ class MSFFM(nn.Module):
             nn.BatchNorm2d(narrow),
             nn.LeakyReLU(0.1, inplace=True),
         )
-        self.expand = ConvBlock(narrow, channels, act=False)
+        self.expand = ConvBlock(narrow, channels, act="none")
 
     def forward(self, x: Tensor) -> Tensor:
         funnel = self.squeeze(x)

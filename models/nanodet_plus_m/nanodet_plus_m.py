@@ -21,7 +21,7 @@ def right_branch(c_in: int, half: int, stride: int) -> nn.Sequential:
     """1x1, depthwise 3x3 without activation, 1x1."""
     return nn.Sequential(
         ConvBlock(c_in, half),
-        ConvBlock(half, half, 3, stride, groups=half, act=False),
+        ConvBlock(half, half, 3, stride, groups=half, act="none"),
         ConvBlock(half, half),
     )
 
@@ -45,7 +45,7 @@ class DownUnit(nn.Module):
         super().__init__()
         half = c_out // 2
         self.left = nn.Sequential(
-            ConvBlock(c_in, c_in, 3, 2, groups=c_in, act=False), ConvBlock(c_in, half)
+            ConvBlock(c_in, c_in, 3, 2, groups=c_in, act="none"), ConvBlock(c_in, half)
         )
         self.right = right_branch(c_in, half, 2)
 

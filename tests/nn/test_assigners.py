@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from defectbench.nn.assigners import dynamic_soft_labels
-from defectbench.nn.detector import Targets
-from defectbench.nn.heads import corner_priors
+from defectbench.nn.detector import Targets, grid_priors
 
 
 def sigmoid(z):
@@ -50,7 +49,7 @@ def plain(logits, boxes, priors, truth, labels):
 
 def random_case(seed, batch=3, most=5, nc=4):
     g = torch.Generator().manual_seed(seed)
-    priors = corner_priors(64, 64, (8, 16))[:, :2]
+    priors = grid_priors(64, 64, (8, 16), offset=0)[:, :2]
     logits = torch.randn(batch, len(priors), nc, generator=g)
     centre = priors + torch.randn(batch, len(priors), 2, generator=g) * 4
     half = torch.rand(batch, len(priors), 2, generator=g) * 16 + 2

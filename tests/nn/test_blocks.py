@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from defectbench.nn.blocks import ConvBlock, DOConv2d, SimAM, channel_shuffle
+from defectbench.nn.detector import grid_priors
 from defectbench.nn.fold import fold_all
-from defectbench.nn.heads import corner_priors, decode_bins
+from defectbench.nn.heads import decode_bins
 from defectbench.nn.rep import RepDepthwise
 
 
@@ -128,11 +129,11 @@ def test_conv_bn_folds():
 
 
 def test_priors_sit_at_cell_corners_and_count_up_to_the_ceiling():
-    priors = corner_priors(48, 40, (8, 64))
+    priors = grid_priors(48, 40, (8, 64), offset=0)
     assert len(priors) == 6 * 5 + 1
     assert priors[:6, 0].tolist() == [0, 8, 16, 24, 32, 0]
     assert priors[-1].tolist() == [0, 0, 64]
-    assert len(corner_priors(192, 192, (8, 16, 32, 64))) == 765
+    assert len(grid_priors(192, 192, (8, 16, 32, 64), offset=0)) == 765
 
 
 def test_bins_decode_to_expected_distance():

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from defectbench.nn.boxes import generalised_iou, pairwise_iou
-from defectbench.nn.losses import distribution_focal, quality_focal
+from defectbench.nn.boxes import complete_iou, generalised_iou, pairwise_iou
+from defectbench.nn.losses import distribution_focal, quality_focal, varifocal
 
 
 def box(*values):
@@ -72,3 +72,51 @@ def test_distribution_focal_on_random_logits(distance):
 def test_identical_boxes_cost_nothing():
     same = torch.rand(7, 2).repeat(1, 2) + torch.tensor([0.0, 0, 1, 1])
     assert torch.allclose(generalised_iou(same, same), torch.ones(7))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (box(0, 0, 2, 2), box(1, 1, 3, 3), 1 / 7 - 1 / 9),
+        (box(0, 0, 5, 5), box(0, 0, 5, 5), 1.0),
+        (box(0, 0, 1, 1), box(2, 0, 3, 1), -4 / 10),
+    ],
+)
+def test_ciou_by_hand(first, second, expected):
+    assert complete_iou(first, second).item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ciou_on_random_cases(seed):
+    made = torch.Generator().manual_seed(seed)
+    low = torch.rand(2, 20, 2, generator=made, dtype=torch.float64) * 8
+    sides = torch.rand(2, 20, 2, generator=made, dtype=torch.float64) * 6 + 0.1
+    a, b = torch.cat((low, low + sides), -1)
+    found = complete_iou(a, b)
+    for n, ((ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1)) in enumerate(
+        zip(a.tolist(), b.tolist(), strict=True)
+    ):
+        overlap = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
+        iou = overlap / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - overlap)
+        apart = ((ax0 + ax1 - bx0 - bx1) / 2) ** 2 + ((ay0 + ay1 - by0 - by1) / 2) ** 2
+        hull = (max(ax1, bx1) - min(ax0, bx0)) ** 2 + (max(ay1, by1) - min(ay0, by0)) ** 2
+        angle = math.atan((ax1 - ax0) / (ay1 - ay0)) - math.atan((bx1 - bx0) / (by1 - by0))
+        v = 4 / math.pi**2 * angle**2
+        expected = iou - apart / hull - v * v / max(1 - iou + v, 1e-7)
+        assert found[n].item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_varifocal_by_hand():
+    found = varifocal(torch.tensor([0.0, 0.0]), torch.tensor([0.8, 0.0]))
+    assert found.tolist() == pytest.approx([0.8 * math.log(2), 0.75 * 0.25 * math.log(2)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_varifocal_on_random_cases(seed):
+    made = torch.Generator().manual_seed(seed)
+    z = torch.randn(30, generator=made, dtype=torch.float64) * 3
+    q = torch.rand(30, generator=made, dtype=torch.float64) * (torch.arange(30) % 3 == 0)
+    for zi, qi, found in zip(z.tolist(), q.tolist(), varifocal(z, q).tolist(), strict=True):
+        p = 1 / (1 + math.exp(-zi))
+        bce = -(qi * math.log(p) + (1 - qi) * math.log(1 - p))
+        assert found == pytest.approx(bce * (qi if qi > 0 else 0.75 * p**2), rel=1e-9)

@@ -1,4 +1,4 @@
-"""Which prior learns which box: dynamic soft labels, vectorised over the batch."""
+"""Which prior learns which box, vectorised over the batch: by cost, and NanoDet-Plus's cost."""
 
 from __future__ import annotations
 
@@ -50,25 +50,39 @@ def dynamic_soft_labels(
     if targets.boxes.shape[1] == 0:
         empty = torch.zeros(batch, count, device=boxes.device)
         return Assignment(empty.bool(), empty.long(), empty)
-    candidate = _inside_any(priors, targets)
+    candidate = inside_boxes(priors, targets).any(-1)
     iou = pairwise_iou(boxes, targets.boxes) * candidate.unsqueeze(-1)
     allowed = candidate.unsqueeze(-1) & targets.valid.unsqueeze(1)
     cost = _class_cost(logits, iou, targets) - iou_weight * (iou + EPS).log()
+    return assign_by_cost(cost, iou, allowed, top)
+
+
+@torch.no_grad()
+def assign_by_cost(cost: Tensor, iou: Tensor, allowed: Tensor, top: int) -> Assignment:
+    """Each box takes its k cheapest priors; a prior that several take goes to the cheapest.
+
+    Args:
+        cost: [B, P, M].
+        iou: [B, P, M] in 0..1; the sum of a box's ``top`` largest, rounded down and at least 1, is k.
+        allowed: Bool [B, P, M]: pairs that may be made.
+        top: How many IoUs are summed.
+
+    Returns:
+        Assignment of quality IoU.
+    """
     cost = cost.masked_fill(~allowed, torch.inf)
-    chosen = _cheapest(cost, iou * allowed, min(top, count))
-    claims = chosen.sum(-1)
-    best = cost.masked_fill(~chosen, torch.inf).argmin(-1)
-    positive = claims > 0
+    taken = _cheapest(cost, iou * allowed, min(top, cost.shape[1]))
+    best = cost.masked_fill(~taken, torch.inf).argmin(-1)
+    positive = taken.any(-1)
     quality = iou.gather(-1, best.unsqueeze(-1)).squeeze(-1)
     return Assignment(positive, best * positive, quality * positive)
 
 
-def _inside_any(priors: Tensor, targets: Targets) -> Tensor:
-    """Bool [B, P]: priors strictly inside at least one box."""
+def inside_boxes(priors: Tensor, targets: Targets) -> Tensor:
+    """Bool [B, P, M]: priors [P, 2] strictly inside a box; never inside padding."""
     points = priors.view(1, -1, 1, 2)
     low, high = targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:]
-    inside = ((points > low) & (points < high)).all(-1)
-    return (inside & targets.valid.unsqueeze(1)).any(-1)
+    return ((points > low) & (points < high)).all(-1) & targets.valid.unsqueeze(1)
 
 
 def _class_cost(logits: Tensor, iou: Tensor, targets: Targets) -> Tensor:

@@ -16,6 +16,17 @@ from .functional import depthwise_conv, simam
 _T = TypeVar("_T")
 
 
+def chosen(option: str, value: str, table: Mapping[str, _T]) -> _T:
+    """Look up the value of a build option.
+
+    Raises:
+        ConfigError: The option has no such value.
+    """
+    if value not in table:
+        raise ConfigError("build", option, value, f"choose one of {', '.join(table)}")
+    return table[value]
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """Depthwise convolution without bias whose weight gradient is quick; see ``depthwise_conv``."""
 
@@ -28,10 +39,38 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0])
 
 
+def activation(name: str) -> nn.Module:
+    """An activation by its name; ``none`` is the identity.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    table = {
+        "leaky": lambda: nn.LeakyReLU(0.1, inplace=True),
+        "relu": lambda: nn.ReLU(inplace=True),
+        "relu6": lambda: nn.ReLU6(inplace=True),
+        "silu": lambda: nn.SiLU(inplace=True),
+        "hardswish": lambda: nn.Hardswish(inplace=True),
+        "mish": lambda: nn.Mish(inplace=True),
+        "none": nn.Identity,
+    }
+    return chosen("activation", name, table)()
+
+
 class ConvBlock(nn.Sequential):
-    """Convolution without bias, batch norm and, unless ``act`` is false, LeakyReLU(0.1).
+    """Convolution without bias, batch norm and activation.
 
     Padding keeps ceil(size / stride). Depthwise when ``groups`` equals the channels.
+
+    Args:
+        c_in: Channels in.
+        c_out: Channels out.
+        kernel: Side of the kernel.
+        stride: Stride.
+        groups: Groups of channels.
+        act: Name of the activation, see ``activation``.
+        eps: Of the batch norm.
+        momentum: Of the batch norm's running statistics.
     """
 
     def __init__(
@@ -41,21 +80,26 @@ class ConvBlock(nn.Sequential):
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
-        act: bool = True,
+        act: str = "leaky",
+        eps: float = 1e-5,
+        momentum: float = 0.1,
     ) -> None:
         if groups == c_in == c_out:
             conv: nn.Conv2d = DepthwiseConv2d(c_in, kernel, stride)
         else:
             conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
-        layers: list[nn.Module] = [conv, nn.BatchNorm2d(c_out)]
-        if act:
-            layers.append(nn.LeakyReLU(0.1, inplace=True))
+        layers: list[nn.Module] = [conv, nn.BatchNorm2d(c_out, eps, momentum)]
+        if act != "none":
+            layers.append(activation(act))
         super().__init__(*layers)
 
 
-def separable(c_in: int, c_out: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def separable(
+    c_in: int, c_out: int, kernel: int, stride: int = 1, act: str = "leaky"
+) -> nn.Sequential:
     """Depthwise ``kernel`` x ``kernel`` and pointwise 1x1, each with BN and activation."""
-    return nn.Sequential(ConvBlock(c_in, c_in, kernel, stride, groups=c_in), ConvBlock(c_in, c_out))
+    depthwise = ConvBlock(c_in, c_in, kernel, stride, groups=c_in, act=act)
+    return nn.Sequential(depthwise, ConvBlock(c_in, c_out, act=act))
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -71,17 +115,6 @@ def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
         x = stage(x)
         outs.append(x)
     return outs
-
-
-def chosen(option: str, value: str, table: Mapping[str, _T]) -> _T:
-    """Look up the value of a build option.
-
-    Raises:
-        ConfigError: The option has no such value.
-    """
-    if value not in table:
-        raise ConfigError("build", option, value, f"choose one of {', '.join(table)}")
-    return table[value]
 
 
 class SimAM(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -48,3 +50,37 @@ def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
     hull_high = torch.maximum(first[..., 2:], second[..., 2:])
     hull = (hull_high - hull_low).clamp(min=0).prod(-1).clamp(min=EPS)
     return overlap / union - (hull - union) / hull
+
+
+def complete_iou(first: Tensor, second: Tensor) -> Tensor:
+    """CIoU of boxes pair by pair (Zheng et al., AAAI 2020): IoU - d^2 / c^2 - alpha v.
+
+    d is the distance of the centres, c the diagonal of the hull, v compares the aspect ratios; alpha,
+    the weight of v, is taken as a constant in the gradient.
+
+    Args:
+        first: [..., 4].
+        second: [..., 4].
+
+    Returns:
+        [...] in -2..1.
+    """
+    sides, others = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
+    overlap = (high - low).clamp(min=0).prod(-1)
+    iou = overlap / (area(first) + area(second) - overlap).clamp(min=EPS)
+    hull = torch.maximum(first[..., 2:], second[..., 2:])
+    hull = hull - torch.minimum(first[..., :2], second[..., :2])
+    shift = (first[..., :2] + first[..., 2:] - second[..., :2] - second[..., 2:]) / 2
+    distance = shift.square().sum(-1) / hull.square().sum(-1).clamp(min=EPS)
+    angle = _aspect(sides) - _aspect(others)
+    v = (4 / math.pi**2) * angle.square()
+    with torch.no_grad():
+        alpha = v / (1 - iou + v).clamp(min=EPS)
+    return iou - distance - alpha * v
+
+
+def _aspect(sides: Tensor) -> Tensor:
+    """Angle of the diagonal of boxes with sides [..., 2]."""
+    return torch.atan(sides[..., 0] / sides[..., 1].clamp(min=EPS))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .fold import fold_all
 
 
 @dataclass(frozen=True)
@@ -36,15 +43,19 @@ class Targets:
 class Detector(nn.Module):
     """A detector that the engine can train, score and export.
 
-    Subclasses set ``nc`` and ``strides`` and write the four methods below.
+    Subclasses set the attributes and write ``forward``, ``loss`` and ``decode``.
 
     Attributes:
         nc: Number of classes.
         strides: Stride of each output level, pixels.
+        training_only: Names of the modules that the deployed network lacks.
+        offset: Where a cell's prior lies, in strides from the cell's corner.
     """
 
     nc: int
     strides: tuple[int, ...]
+    training_only: tuple[str, ...] = ()
+    offset: float = 0.5
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw output [B, P, D] of images float32 [B, 3, H, W], RGB in 0..1."""
@@ -59,8 +70,68 @@ class Detector(nn.Module):
         raise TypeError(f"{type(self).__name__} lacks decode()")
 
     def deploy(self) -> nn.Module:
-        """A folded copy in eval mode without what only training needs."""
-        raise TypeError(f"{type(self).__name__} lacks deploy()")
+        """A folded copy in eval mode without what only training needs: images to boxes and scores."""
+        aside = {name: getattr(self, name) for name in self.training_only}
+        try:
+            for name in aside:
+                setattr(self, name, None)
+            bare = copy.deepcopy(self)
+        finally:
+            for name, module in aside.items():
+                setattr(self, name, module)
+        return Deployed(fold_all(bare))  # type: ignore[arg-type]
+
+    def priors(self, images: Tensor) -> Tensor:
+        """Priors [P, 3] for a batch of images: x, y, stride in pixels."""
+        height, width = images.shape[-2:]
+        return _cached_priors(height, width, self.strides, self.offset).to(images.device)
+
+
+class Deployed(nn.Module):
+    """Images in, boxes and scores out."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes [B, P, 4] in input pixels and scores [B, P, C]."""
+        raw = self.detector(images)
+        return self.detector.decode(raw, images.shape[-2], images.shape[-1])
+
+
+def grid_priors(height: int, width: int, strides: Sequence[int], offset: float = 0.5) -> Tensor:
+    """Priors [P, 3]: x, y and stride of every cell, pixels; maps are ceil(size / stride).
+
+    Args:
+        height: Of the input, pixels.
+        width: Of the input, pixels.
+        strides: Of the levels, pixels.
+        offset: Where the prior lies, in strides from the cell's corner.
+    """
+    levels = []
+    for stride in strides:
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        points = (torch.stack((x, y), -1).view(-1, 2) + offset) * stride
+        levels.append(F.pad(points.float(), (0, 1), value=float(stride)))
+    return torch.cat(levels)
+
+
+def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Boxes [..., 4] moved into the image."""
+    x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
+    return torch.stack((x, y), -1).flatten(-2)
+
+
+def total_of(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The named losses with their sum as the entry ``loss``."""
+    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+
+@lru_cache(maxsize=32)
+def _cached_priors(height: int, width: int, strides: tuple[int, ...], offset: float) -> Tensor:
+    return grid_priors(height, width, strides, offset)
 
 
 class Normalise(nn.Module):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .assigners import Assignment
@@ -49,17 +47,6 @@ class NanoDetPlusHead(nn.Module):
             for tower, output, x in zip(self.towers, self.outputs, features, strict=True)
         ]
         return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
-
-
-def corner_priors(height: int, width: int, strides: Sequence[int]) -> Tensor:
-    """Priors [P, 3]: x, y of a cell's corner and its stride, pixels; maps are ceil(size / stride)."""
-    levels = []
-    for stride in strides:
-        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-        points = torch.stack((x, y), -1).view(-1, 2) * stride
-        levels.append(F.pad(points.float(), (0, 1), value=float(stride)))
-    return torch.cat(levels)
 
 
 def decode_bins(bins: Tensor, priors: Tensor) -> Tensor:

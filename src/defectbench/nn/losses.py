@@ -1,4 +1,4 @@
-"""Losses of the NanoDet family (Li et al., Generalized Focal Loss, NeurIPS 2020)."""
+"""Losses per logit and per side that several methods share; sums and weights are the methods' own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
-    """Quality focal loss with beta 2, one value per logit.
+    """Quality focal loss (Li et al., NeurIPS 2020) with beta 2, one value per logit.
 
     Args:
         logits: Class logits, any shape.
@@ -18,7 +18,7 @@ def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
 
 
 def distribution_focal(logits: Tensor, distance: Tensor, dim: int = -1) -> Tensor:
-    """Distribution focal loss: cross-entropy to the two bins beside a distance.
+    """Distribution focal loss (Li et al., NeurIPS 2020): cross-entropy to the two bins beside a distance.
 
     Args:
         logits: Bins along ``dim``.
@@ -35,3 +35,18 @@ def distribution_focal(logits: Tensor, distance: Tensor, dim: int = -1) -> Tenso
     at_low = log_p.gather(dim, index).squeeze(dim)
     at_high = log_p.gather(dim, index + 1).squeeze(dim)
     return -(at_low * (1 - share_high) + at_high * share_high)
+
+
+def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
+    """Varifocal loss (Zhang et al., CVPR 2021) with gamma 2, one value per logit.
+
+    Positives weigh as much as their quality, negatives alpha p^2.
+
+    Args:
+        logits: Class logits, any shape.
+        quality: Target in 0..1, same shape: IoU or score at the true class, 0 elsewhere.
+        alpha: Weight of negatives.
+    """
+    p = logits.sigmoid()
+    weight = quality + alpha * p * p * (quality <= 0)
+    return F.binary_cross_entropy_with_logits(logits, quality, reduction="none") * weight

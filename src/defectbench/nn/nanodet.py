@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from functools import lru_cache
 
-import torch
 from torch import Tensor, nn
 
 from .assigners import Assignment, dynamic_soft_labels
 from .blocks import chosen
-from .detector import Detector, Normalise, Targets
-from .fold import fold_all
-from .heads import NanoDetPlusHead, corner_priors, decode_bins, nanodet_losses
+from .detector import Detector, Normalise, Targets, clip_boxes, grid_priors, total_of
+from .heads import NanoDetPlusHead, decode_bins, nanodet_losses
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -41,6 +37,8 @@ class NanoDetFamily(Detector):
     """
 
     strides = (8, 16, 32, 64)
+    training_only = ("guide",)
+    offset = 0.0
 
     def __init__(
         self,
@@ -73,33 +71,19 @@ class NanoDetFamily(Detector):
         if self.guide is None:
             found = self._assign(raw, boxes, priors, targets)
             parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
-            return {"loss": sum_of(parts), **parts}
+            return total_of(parts)
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
         found = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
         parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
         aside = nanodet_losses(guide, guide_boxes, self.nc, priors, targets, found)
         parts |= {f"guide_{name}": value for name, value in aside.items()}
-        return {"loss": sum_of(parts), **parts}
-
-    def priors(self, images: Tensor) -> Tensor:
-        """Priors [P, 3] for a batch of images: x, y, stride in pixels."""
-        height, width = images.shape[-2:]
-        return _cached_priors(height, width, self.strides).to(images.device)
+        return total_of(parts)
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = corner_priors(height, width, self.strides).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors)
-        x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-        return torch.stack((x, y), -1).flatten(2), raw[..., : self.nc].sigmoid()
-
-    def deploy(self) -> nn.Module:
-        guide, self.guide = self.guide, None
-        try:
-            bare = copy.deepcopy(self)
-        finally:
-            self.guide = guide
-        return Deployed(fold_all(bare))  # type: ignore[arg-type]
+        return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 
     def _assign(self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
         logits = raw[..., : self.nc].detach()
@@ -120,26 +104,3 @@ class NanoDetFamily(Detector):
             p = (raw.detach().sigmoid() + guide.detach().sigmoid()) / 2
             return self._assign(p.logit(eps=1e-6), (boxes + guide_boxes) / 2, priors, targets)
         return self._assign(guide, guide_boxes, priors, targets)
-
-
-class Deployed(nn.Module):
-    """Images in, boxes and scores out."""
-
-    def __init__(self, detector: NanoDetFamily) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes [B, P, 4] in input pixels and scores [B, P, C]."""
-        raw = self.detector(images)
-        return self.detector.decode(raw, images.shape[-2], images.shape[-1])
-
-
-def sum_of(parts: dict[str, Tensor]) -> Tensor:
-    """Sum of the values as one tensor."""
-    return torch.stack(list(parts.values())).sum()
-
-
-@lru_cache(maxsize=32)
-def _cached_priors(height: int, width: int, strides: tuple[int, ...]) -> Tensor:
-    return corner_priors(height, width, strides)

@@ -14,7 +14,7 @@ from .blocks import ConvBlock, separable
 class Ghost(nn.Module):
     """Ghost module (Han et al., CVPR 2020): half the channels by 1x1, half by a cheap depthwise 3x3."""
 
-    def __init__(self, c_in: int, c_out: int, act: bool = True) -> None:
+    def __init__(self, c_in: int, c_out: int, act: str = "leaky") -> None:
         super().__init__()
         half = c_out // 2
         self.primary = ConvBlock(c_in, half, act=act)
@@ -34,9 +34,9 @@ class GhostBottleneck(nn.Module):
         super().__init__()
         self.expand = Ghost(c_in, c_out)
         self.inner = inner(c_out) if inner else nn.Identity()
-        self.project = Ghost(c_out, c_out, act=False)
+        self.project = Ghost(c_out, c_out, act="none")
         self.shortcut = nn.Sequential(
-            ConvBlock(c_in, c_in, 5, groups=c_in, act=False), ConvBlock(c_in, c_out, act=False)
+            ConvBlock(c_in, c_in, 5, groups=c_in, act="none"), ConvBlock(c_in, c_out, act="none")
         )
 
     def forward(self, x: Tensor) -> Tensor:
