@@ -18,6 +18,16 @@ def eta(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
+def cell_name(folder: Path) -> str:
+    """Dataset, protocol, method and seed of a cell's folder; what there is of them elsewhere.
+
+    Example:
+        >>> cell_name(Path("/tmp/run"))
+        'tmp/run'
+    """
+    return "/".join(part for part in folder.parts[-4:] if part != folder.anchor)
+
+
 def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: Path) -> None:
     """Print epoch, loss, images/s, time to go and, where it was measured, the validation score.
 
@@ -28,7 +38,7 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
         folder: The cell's folder.
     """
     epoch = int(row["epoch"])
-    cell = "/".join(folder.parts[-4:])
+    cell = cell_name(folder)
     score = f"  val mAP50-95 {row['val_map50_95']:.3f}" if "val_map50_95" in row else ""
     left = eta(seconds / epoch * (epochs - epoch))
     speed = f"{row['images_per_s']:.1f} images/s"
@@ -39,7 +49,6 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
 
 def report_set_aside(folder: Path) -> None:
     """Say that a run starts anew although a checkpoint was there."""
-    cell = "/".join(folder.parts[-4:])
     sys.stdout.write(
-        f"{cell}  the checkpoint is of other settings; it is now checkpoint.replaced/\n"
+        f"{cell_name(folder)}  the checkpoint is of other settings; it is now checkpoint.replaced/\n"
     )
