@@ -76,7 +76,8 @@ def budget_options(wildcards):
     options = " ".join(
         f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch")
     )
-    return f"{options} --threads {training_threads(wildcards)}"
+    device = cell_of(wildcards).budget.device or "auto"
+    return f"{options} --threads {training_threads(wildcards)} --device {device}"
 
 
 def recipe_options(wildcards):

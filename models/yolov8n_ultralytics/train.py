@@ -23,6 +23,7 @@ from yolo_program import (
     sound_checkpoint,
 )
 
+from defectbench.base.devices import resolve_device
 from defectbench.base.errors import (
     ConfigError,
     ConversionError,
@@ -106,7 +107,7 @@ def train(args: argparse.Namespace, work: Path) -> Path:
         "seed": args.seed,
         "pretrained": False,
         "deterministic": True,
-        "device": "cpu",
+        "device": "0" if args.device == "cuda" else "cpu",
         "workers": 0,
         "amp": False,
         "plots": False,
@@ -117,7 +118,7 @@ def train(args: argparse.Namespace, work: Path) -> Path:
     }
     watch = Watch(run, "/".join(args.out.parts[-4:]), args.epochs, images)
     arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
-    run_program(arguments, work, args.threads, watch)
+    run_program(arguments, work, args.threads, watch, gpu=args.device == "cuda")
     watch.report()
     return run
 
@@ -260,6 +261,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     for option in ("--seed", "--size", "--epochs", "--batch", "--threads"):
         parser.add_argument(option, type=int, required=True)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     text = "a field of the recipe, such as options={nbs: 16}"
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     args = parser.parse_args()
@@ -269,6 +271,7 @@ def main() -> int:
     try:
         with exclusive_lock(args.out / ".train.lock"):
             args.options = program_options(args.set)
+            args.device = resolve_device(args.device)
             refuse_size(args.size)
             refuse_leak(args)
             start_anew_if_changed(work, args)

@@ -27,7 +27,7 @@ SWITCHES = (
 POLL_S = 1.0
 
 
-def environment(work: Path, threads: int) -> dict[str, str]:
+def environment(work: Path, threads: int, gpu: bool = False) -> dict[str, str]:
     """The program's environment: offline, quiet, its settings in our folder, its threads set before it sets them."""
     settings = work / "settings" / "Ultralytics"
     atomic_write_json(
@@ -45,13 +45,19 @@ def environment(work: Path, threads: int) -> dict[str, str]:
         "YOLO_CONFIG_DIR": str((work / "settings").resolve()),
         "OMP_NUM_THREADS": str(threads),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "CUDA_VISIBLE_DEVICES": "",
+        **({} if gpu else {"CUDA_VISIBLE_DEVICES": ""}),
         "MPLBACKEND": "Agg",
     }
 
 
-def run_program(arguments: list[str], work: Path, threads: int, watch: Watch | None = None) -> None:
-    """Run `yolo` and wait; its output goes to a log.
+def run_program(
+    arguments: list[str],
+    work: Path,
+    threads: int,
+    watch: Watch | None = None,
+    gpu: bool = False,
+) -> None:
+    """Run `yolo` and wait; its output goes to a log. It sees GPUs only if ``gpu`` is true.
 
     Raises:
         ProgramError: It is missing or failed; the error holds its last lines.
@@ -67,7 +73,7 @@ def run_program(arguments: list[str], work: Path, threads: int, watch: Watch | N
             [str(PROGRAM), *arguments],
             stdout=sink,
             stderr=sink,
-            env=environment(work, threads),
+            env=environment(work, threads, gpu),
             cwd=work,
         )
         try:

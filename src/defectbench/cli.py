@@ -84,7 +84,15 @@ def _train(args: Arguments) -> None:
     method = replace(method, recipe=override_recipe(method.recipe, fields, "--set"))
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
-    train(args.train, method, args.out, args.seed, validator=validator, **budget)
+    train(
+        args.train,
+        method,
+        args.out,
+        args.seed,
+        validator=validator,
+        device=args.device,
+        **budget,
+    )
     export_run(args.out, method)
 
 
@@ -183,6 +191,7 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     trained.add_argument("--seed", type=int, required=True)
     for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
+    trained.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     text = "a field of the recipe, such as optimizer.lr=0.002"
     trained.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     predicted = verb("predict", _predict, "run a model file over a pack")

@@ -28,6 +28,7 @@ class Budget(Strict):
         epochs: Passes over the training part.
         batch: Images a step.
         threads: Processor threads of the training job.
+        device: Where to train: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one.
         recipe: Single fields of the recipe, by dotted name, that short runs need otherwise.
     """
 
@@ -35,6 +36,7 @@ class Budget(Strict):
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] | None = None
     recipe: dict[str, Any] | None = None
 
 

@@ -32,13 +32,15 @@ class TorchEngine:
     def __init__(self, module: nn.Module, classes: list[str], size: int) -> None:
         self.module, self.classes, self.size = module.eval(), classes, size
         self.metadata: dict[str, str] = {}
+        held = next(iter(module.parameters()), torch.zeros(0))
+        self.device = held.device
 
     def __call__(
         self, images: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
         with torch.inference_mode():
-            boxes, scores = self.module(torch.from_numpy(images))
+            boxes, scores = self.module(torch.from_numpy(images).to(self.device))
         return boxes.float().cpu().numpy(), scores.float().cpu().numpy()
 
 

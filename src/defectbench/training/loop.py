@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.errors import LeakageError, TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method, Recipe
@@ -79,9 +80,10 @@ def train(
         threads: Processor threads.
         validator: Scores the averaged model on the validation part; the best validated weights are kept.
         checkpoint_s: Least seconds between two checkpoints.
-        device: Where to train.
+        device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
 
     Raises:
+        ConfigError: A GPU is asked for and there is none.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -89,7 +91,8 @@ def train(
     """
     keep_freed_memory()
     torch.set_num_threads(threads or torch.get_num_threads())
-    torch.use_deterministic_algorithms(mode=True)
+    where = resolve_device(device)
+    fix_arithmetic(where)
     pack = load_pack(train_pack)
     refuse_leak(pack)
     recipe = method.recipe.model_copy(
@@ -97,7 +100,7 @@ def train(
     )
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, recipe, folder, seed, device)
+        run = prepare(pack, method, recipe, folder, seed, where)
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
         _finish(run, Path(train_pack), method)
@@ -283,6 +286,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
     extra = {
         "method": method.card.name,
         "seed": run.seed,
+        "device": device_name(run.batches.images.device.type),
         "recipe": run.recipe.model_dump(mode="json"),
         "weights_sha256": sha256_file(weights),
     }
