@@ -133,7 +133,9 @@ def paper_inputs(wildcards):
 def latency_options(wildcards):
     """The study's latency protocol as options of `time`."""
     settings = STUDY.latency.model_dump()
-    return " ".join(f"--{name} {value}" for name, value in settings.items())
+    return " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in settings.items()
+    )
 
 
 def certificates():

@@ -223,6 +223,7 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
         ("--warmup", int),
         ("--calls", int),
         ("--seconds", float),
+        ("--burst-calls", int),
         ("--threads", int),
     ):
         timed.add_argument(option, type=kind, required=True)

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from defectbench.base import files
 from defectbench.base.errors import BusyError, ConfigError, DiskFullError
@@ -37,10 +40,30 @@ def test_full_disk_is_a_named_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_really_full_disk_is_a_named_error():
-    with pytest.raises(OSError, match="No space"), open("/dev/full", "w") as full:
-        full.write("x" * 100_000)
-        full.flush()
+def write_weights(path):
+    with files.atomic_path(path) as part:
+        save_file({"weights": torch.zeros(1 << 20)}, part)  # 4 MiB
+
+
+def test_a_full_disk_that_a_library_reports_in_its_own_error_is_named(tmp_path):
+    with pytest.raises(DiskFullError, match="make room"), files.atomic_path(tmp_path / "a"):
+        raise SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write", [write_weights, lambda p: files.atomic_write_bytes(p, bytes(4 << 20))]
+)
+def test_a_really_full_disk_is_a_named_error(tmp_path, write):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        with pytest.raises(DiskFullError, match="make room"):
+            write(tmp_path / "model.safetensors")
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_other_os_errors_pass_unchanged(tmp_path):

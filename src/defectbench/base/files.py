@@ -42,12 +42,23 @@ def _remove(path: Path) -> None:
 def _disk_full_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(path.parent).free
-            fix = "make room on this disk, then run the same command again"
-            raise DiskFullError(path, "free bytes", free, fix) from error
-        raise
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        free = shutil.disk_usage(path.parent).free
+        fix = "make room on this disk, then run the same command again"
+        raise DiskFullError(path, "free bytes", free, fix) from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full.
+
+    Libraries written in Rust, such as safetensors, raise errors of their own that only name the number.
+    """
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError) and error.errno in numbers:
+        return True
+    return any(f"(os error {number})" in str(error) for number in numbers)
 
 
 @contextmanager

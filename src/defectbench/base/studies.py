@@ -68,8 +68,10 @@ class LatencySettings(Strict):
     Attributes:
         processes: Fresh processes, each a repetition of its own.
         warmup: Calls before the first counted one, in each process.
-        calls: Least number of counted calls a process.
-        seconds: Least counted time a process, seconds; calls or seconds, whichever ends first.
+        calls: Most counted calls back to back a process.
+        seconds: Most counted time a process, seconds; calls or seconds, whichever ends first.
+        burst_calls: Further calls a process, each after a pause of 200 ms, as a camera on a line
+            makes them; 0 leaves this regime out.
         threads: Threads of the engine.
     """
 
@@ -77,6 +79,7 @@ class LatencySettings(Strict):
     warmup: int = Field(default=50, ge=1)
     calls: int = Field(default=1000, ge=20)
     seconds: float = Field(default=10.0, gt=0)
+    burst_calls: int = Field(default=20, ge=0)
     threads: int = Field(default=1, ge=1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import os
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ConfigError, DiskFullError, DownloadError
-from ..base.files import atomic_write_json, read_json
+from ..base.files import atomic_write_json, is_disk_full, read_json
 
 ATTEMPTS = 4
 PAUSE_S = 2.0
@@ -59,7 +58,7 @@ def download(
             if error.code < 500 and error.code not in _WORTH_ANOTHER_TRY:
                 break
         except (OSError, http.client.HTTPException) as error:
-            if _disk_is_full(error):
+            if is_disk_full(error):
                 fix = "make room on this disk, then run the same command again"
                 raise DiskFullError(path, "disk", str(error), fix) from error
             fault = str(error) or type(error).__name__
@@ -68,10 +67,6 @@ def download(
             _forget(part)
             return
     raise DownloadError(url, "download", fault, "check the network or give a mirror")
-
-
-def _disk_is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _fetch(url: str, part: Path, max_bytes: int) -> None:

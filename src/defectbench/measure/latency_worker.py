@@ -198,6 +198,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "evidence": {
             "wall_s": wall,
             "foreign_cores_busy": foreign,
+            "usable_cores": len(psutil.Process().cpu_affinity()),
             "own_cores_busy": (own_after - own) / wall,
             "load_average_before": load,
             "load_average_after": os.getloadavg()[0],
