@@ -139,8 +139,8 @@ def _report(args: Arguments) -> None:
     from .measure.claims import check_claims, write_claims
     from .report.render import render_report
 
-    render_report(args.runs, args.out, study=args.study)
-    write_claims(check_claims("models", "results/runs"), args.out / "claims.csv")
+    render_report(args.runs, args.out, args.study, args.models)
+    write_claims(check_claims(args.models, args.runs), args.out / "claims.csv")
 
 
 def _show(args: Arguments) -> None:
@@ -234,6 +234,7 @@ def _add_report_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     report.add_argument("runs", type=Path, nargs="+", help="folders of cells")
     report.add_argument("--study", required=True)
     report.add_argument("--out", type=Path, required=True)
+    report.add_argument("--models", type=Path, default=Path("models"), help="folder of the cards")
     shown = verb("show", _show, "print the comparison table")
     shown.add_argument("table", type=Path)
 

@@ -21,6 +21,14 @@ def test_warm_up_then_cosine_per_epoch():
     assert rate[-1] == pytest.approx(0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * 0.9)))
 
 
+def test_linear_decay_per_epoch():
+    schedule = Schedule(kind="linear", min_lr_ratio=0.01)
+    rate = [learning_rate(schedule, 2.0, step, 5, 4) for step in range(20)]
+    assert rate[:5] == [2.0] * 5
+    assert rate[10] == rate[14] == pytest.approx(2 * (0.01 + 0.99 * 0.5))
+    assert rate[-1] == pytest.approx(2 * (0.01 + 0.99 * 0.25))
+
+
 def test_short_run_is_not_all_warm_up():
     schedule = Schedule(warmup_steps=500, kind="constant")
     assert learning_rate(schedule, 1.0, 10, 10, 10) == 1.0
@@ -52,6 +60,13 @@ def test_norms_and_biases_are_spared_only_where_asked():
         (1, 0.1),
         (3, 0.0),
     ]
+
+
+def test_what_does_not_learn_is_not_optimised():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    model[1].requires_grad_(False)
+    made = build_optimizer(model, Optimizer(lr=1.0, weight_decay=0.1))
+    assert [len(g["params"]) for g in made.param_groups] == [2]
 
 
 def test_short_run_ends_on_a_fresh_average():

@@ -33,6 +33,9 @@ class Claim(Strict):
         source: Where it is printed.
         protocol: Protocol of ours that is nearest to the paper's.
         size: Input side, pixels.
+        epochs: Epochs behind a printed score.
+        counter: What counted printed operations: ``conv`` counts convolutions and matrix products,
+            ``thop`` adds 4 per element of a batch norm and 11 per element of a bilinear resize.
         note: What must be known before it is compared.
     """
 
@@ -42,6 +45,8 @@ class Claim(Strict):
     source: str
     protocol: str = "paper"
     size: int | None = None
+    epochs: int | None = None
+    counter: Literal["conv", "thop"] = "conv"
     note: str = ""
 
 
@@ -53,12 +58,14 @@ class Golden(Strict):
         params: Parameters of the deployed network, batch norms kept.
         params_training: Parameters of the network in training form, guides included.
         macs_m: Multiply-adds of convolutions in millions, by input side.
+        thop_m: What the counter ``thop`` prints, in millions, by input side.
     """
 
     nc: int = 6
     params: int
     params_training: int | None = None
     macs_m: dict[int, float] = {}
+    thop_m: dict[int, float] = {}
 
 
 class MethodCard(Strict):
@@ -105,7 +112,7 @@ class Schedule(Strict):
 
     warmup_steps: int = 0
     warmup_ratio: float = 1e-4
-    kind: Literal["cosine", "constant"] = "cosine"
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
     min_lr_ratio: float = 0.0
     per: Literal["epoch", "step"] = "epoch"
 

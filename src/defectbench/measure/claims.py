@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -56,31 +56,52 @@ class Finding:
     reason: str
 
 
-def check_claims(models_dir: str | Path, runs_dir: str | Path) -> list[Finding]:
+def check_claims(models_dir: str | Path, run_dirs: Iterable[str | Path]) -> list[Finding]:
     """Check every claim of every method's card against the records of its cells.
 
     A score is *reproduced* within 0.005 of the printed one, and *within interval* if the printed
     one lies in the interval of ours: over seeds where there are several, else over groups. A count
-    is reproduced within 1 %; parameters are counted with batch norms, as papers do. Without a cell
-    of the same dataset, protocol and size a claim is *not comparable*.
+    is reproduced within 1 %; parameters are counted with batch norms, as papers do, and like the
+    counts of ``thop`` they come from the card, whose golden counts a test holds. Without a cell of
+    the same dataset, protocol and size, or with fewer epochs, a claim is *not comparable*.
 
     Args:
         models_dir: Folder of the methods.
-        runs_dir: Folder of the cells, ``results/runs``.
+        run_dirs: Folders of cells, or folders above them.
     """
-    cards = [load_card(Path(models_dir) / name) for name in method_names(models_dir)]
-    return [check_claim(card, claim, Path(runs_dir)) for card in cards for claim in card.claims]
+    cells = _cells_below(run_dirs)
+    used = {cell.parent.name for cell in cells}
+    names = [name for name in method_names(models_dir) if name in used]
+    cards = [load_card(Path(models_dir) / name) for name in names]
+    return [check_claim(card, claim, cells) for card in cards for claim in card.claims]
 
 
-def check_claim(card: MethodCard, claim: Claim, runs_dir: Path) -> Finding:
-    """Check one printed number against the records of the method's cells."""
-    cells = runs_dir / claim.dataset / claim.protocol / card.name
+def _cells_below(run_dirs: Iterable[str | Path]) -> list[Path]:
+    """Folders ``<dataset>/<protocol>/<method>/seed<k>`` among or below some folders."""
+    found: set[Path] = set()
+    for folder in map(Path, run_dirs):
+        found |= {folder} if folder.name.startswith("seed") else set(folder.glob("**/seed*"))
+    return sorted(found)
+
+
+def check_claim(card: MethodCard, claim: Claim, cells: Sequence[Path]) -> Finding:
+    """Check one printed number against the records of the method's cells.
+
+    Args:
+        card: The method's card.
+        claim: The printed number.
+        cells: Folders ``<dataset>/<protocol>/<method>/seed<k>`` of any methods.
+    """
+    own = [
+        cell for cell in cells if cell.parts[-4] == claim.dataset and cell.parts[-2] == card.name
+    ]
     if claim.metric in SCORES:
-        return _check_score(card, claim, sorted(cells.glob("seed*/accuracy.json")))
+        scored = [cell / "accuracy.json" for cell in own if cell.parts[-3] == claim.protocol]
+        return _check_score(card, claim, [path for path in scored if path.is_file()])
     if claim.metric in COUNTS:
         # What a network costs does not depend on how the parts of its dataset were made.
-        records = (runs_dir / claim.dataset).glob(f"*/{card.name}/seed*/complexity.json")
-        return _check_count(card, claim, sorted(records))
+        counted = [cell / "complexity.json" for cell in own]
+        return _check_count(card, claim, [path for path in counted if path.is_file()])
     return _finding(card, claim, "not comparable", f"{claim.metric} is not measured by this suite")
 
 
@@ -107,6 +128,11 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     known = _counts([path for path in counted if path.is_file()])
     if claim.size and known and claim.size not in {one["size_px"] for one in known}:
         return _finding(card, claim, "not comparable", _why_not(claim, known))
+    trained = [path.with_name("train.json") for path in paths]
+    epochs = [read_record(p, "train")["figures"]["epochs"] for p in trained if p.is_file()]
+    if claim.epochs and epochs and min(epochs) < claim.epochs:
+        reason = f"printed after {claim.epochs} epochs, trained for {min(epochs)}"
+        return _finding(card, claim, "not comparable", reason)
     figures = [read_record(path, "accuracy")["figures"] for path in paths]
     seeds = aggregate_seeds([record[claim.metric] for record in figures])
     only = figures[0]
@@ -126,6 +152,11 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
 def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     if claim.metric == "params_m":
         ours, n_seeds = card.golden.params / 1e6, 0
+    elif claim.counter == "thop":
+        if claim.size not in card.golden.thop_m:
+            reason = "printed by another counter; the card has no such count"
+            return _finding(card, claim, "not comparable", reason)
+        ours, n_seeds = card.golden.thop_m[claim.size] / 1e3, 0
     else:
         known = _counts(paths)
         same = [one for one in known if claim.size in (None, one["size_px"])]

@@ -11,9 +11,11 @@ from ..base.methods import Optimizer, Schedule
 
 
 def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
-    """AdamW or SGD over all parameters; norms and biases are spared decay where the recipe says so."""
+    """AdamW or SGD over all that learns; norms and biases are spared decay where the recipe says so."""
     decayed, spared = [], []
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
         is_weight = settings.decay_norm_and_bias or parameter.ndim > 1
         (decayed if is_weight else spared).append(parameter)
     groups = [
@@ -41,5 +43,6 @@ def learning_rate(
     if settings.kind == "constant":
         return base
     done = (step // steps_per_epoch) / epochs if settings.per == "epoch" else step / total
+    left = 1 - done if settings.kind == "linear" else 0.5 * (1 + math.cos(math.pi * done))
     low = settings.min_lr_ratio
-    return base * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
+    return base * (low + (1 - low) * left)
