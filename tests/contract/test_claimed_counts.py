@@ -14,6 +14,8 @@ NORMS = (
     torch.ops.aten.native_batch_norm.default,
     torch.ops.aten._native_batch_norm_legit_no_training.default,
 )
+# Their reference resizes by a function, and the tool sees modules only
+UNSEEN_RESIZE = {"nanodet_m"}
 CARDS = {name: load_card(MODELS / name) for name in method_names(MODELS)}
 CASES = [(name, size) for name, card in CARDS.items() for size in card.golden.thop_m]
 
@@ -25,7 +27,9 @@ class ThopCount(TorchDispatchMode):
     element that a bilinear resize gives.
     """
 
-    total = 0
+    def __init__(self, per_resize=11):
+        super().__init__()
+        self.total, self.per_resize = 0, per_resize
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
@@ -34,7 +38,7 @@ class ThopCount(TorchDispatchMode):
         elif func in NORMS:
             self.total += 4 * out[0].numel()
         elif func is torch.ops.aten.upsample_bilinear2d.default:
-            self.total += 11 * out.numel()
+            self.total += self.per_resize * out.numel()
         return out
 
 
@@ -45,6 +49,6 @@ def test_thop_counts_to_the_printed_digit(name, size):
     for part in detector.training_only:
         setattr(detector, part, None)
     network = fold_all(detector, norms=False)
-    with torch.no_grad(), ThopCount() as count:
+    with torch.no_grad(), ThopCount(0 if name in UNSEEN_RESIZE else 11) as count:
         network(torch.rand(1, 3, size, size))
     assert round(count.total / 1e6, 3) == method.card.golden.thop_m[size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .boxes import EPS, pairwise_iou
 from .detector import Targets
+from .losses import quality_weight
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def dynamic_soft_labels(
     Args:
         logits: [B, P, C].
         boxes: [B, P, 4] decoded, pixels.
-        priors: [P, 2] points, pixels.
+        priors: [P, 2 or 3] points, pixels.
         targets: Truth of the batch.
         top: How many IoUs are summed to say how many priors a box takes.
         iou_weight: Weight of -ln IoU in the cost.
@@ -53,7 +55,8 @@ def dynamic_soft_labels(
     candidate = inside_boxes(priors, targets).any(-1)
     iou = pairwise_iou(boxes, targets.boxes) * candidate.unsqueeze(-1)
     allowed = candidate.unsqueeze(-1) & targets.valid.unsqueeze(1)
-    cost = _class_cost(logits, iou, targets) - iou_weight * (iou + EPS).log()
+    cost = soft_label_cost(logits, iou, targets, quality_weight)
+    cost = cost - iou_weight * (iou + EPS).log()
     return assign_by_cost(cost, iou, allowed, top)
 
 
@@ -79,19 +82,31 @@ def assign_by_cost(cost: Tensor, iou: Tensor, allowed: Tensor, top: int) -> Assi
 
 
 def inside_boxes(priors: Tensor, targets: Targets) -> Tensor:
-    """Bool [B, P, M]: priors [P, 2] strictly inside a box; never inside padding."""
-    points = priors.view(1, -1, 1, 2)
+    """Bool [B, P, M]: priors [P, 2 or 3] strictly inside a box; never inside padding."""
+    points = priors[:, :2].view(1, -1, 1, 2)
     low, high = targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:]
     return ((points > low) & (points < high)).all(-1) & targets.valid.unsqueeze(1)
 
 
-def _class_cost(logits: Tensor, iou: Tensor, targets: Targets) -> Tensor:
-    """Soft-label cost [B, P, M]: sum over classes of BCE(z, y) |y - p|^2 with y = IoU at the class."""
-    zero = F.softplus(logits) * logits.sigmoid().square()
+def soft_label_cost(
+    logits: Tensor, iou: Tensor, targets: Targets, weight: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Class cost of every pair: sum over classes of BCE(z, y) weight(p, y), y = IoU at the box's class.
+
+    Args:
+        logits: z, [B, P, C]; p is its sigmoid.
+        iou: [B, P, M].
+        targets: Truth of the batch.
+        weight: Weight of p and y, such as ``losses.quality_weight``.
+
+    Returns:
+        [B, P, M].
+    """
+    zero = F.softplus(logits) * weight(logits.sigmoid(), logits.new_zeros(()))
     index = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, logits.shape[1], -1)
     z = logits.gather(-1, index)
     own = F.softplus(z) - z * iou
-    return zero.sum(-1, keepdim=True) - zero.gather(-1, index) + own * (iou - z.sigmoid()).square()
+    return zero.sum(-1, keepdim=True) - zero.gather(-1, index) + own * weight(z.sigmoid(), iou)
 
 
 def _cheapest(cost: Tensor, iou: Tensor, top: int) -> Tensor:

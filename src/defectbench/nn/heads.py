@@ -8,29 +8,39 @@ import torch
 from torch import Tensor, nn
 
 from .assigners import Assignment
-from .blocks import separable
+from .blocks import chosen, separable
 from .boxes import generalised_iou
 from .detector import Targets
-from .losses import distribution_focal, quality_focal
+from .losses import distribution_focal, quality_focal, varifocal
 
 PRIOR_BIAS = -4.595  # logit of a prior probability of 0.01
 
 
 class NanoDetPlusHead(nn.Module):
-    """Per level two separable 5x5 blocks and one 1x1 to class logits and box bins; nothing is shared.
+    """Per level two separable blocks and one 1x1 to class logits and box bins; nothing is shared.
 
     Args:
         nc: Number of classes.
         width: Channels in.
         levels: Number of levels.
         reg_max: Highest bin of a side's distance, in strides.
+        kernel: Side of the depthwise kernels.
+        act: Activation.
     """
 
-    def __init__(self, nc: int, width: int = 96, levels: int = 4, reg_max: int = 7) -> None:
+    def __init__(
+        self,
+        nc: int,
+        width: int = 96,
+        levels: int = 4,
+        reg_max: int = 7,
+        kernel: int = 5,
+        act: str = "leaky",
+    ) -> None:
         super().__init__()
         self.nc, self.bins = nc, reg_max + 1
         self.towers = nn.ModuleList(
-            nn.Sequential(separable(width, width, 5), separable(width, width, 5))
+            nn.Sequential(*(separable(width, width, kernel, act=act) for _ in range(2)))
             for _ in range(levels)
         )
         self.outputs = nn.ModuleList(nn.Conv2d(width, nc + 4 * self.bins, 1) for _ in range(levels))
@@ -69,8 +79,10 @@ def nanodet_losses(
     priors: Tensor,
     targets: Targets,
     found: Assignment,
+    class_loss: str = "qfl",
+    least_weight: float = 1.0,
 ) -> dict[str, Tensor]:
-    """QFL, GIoU (x2) and DFL (x0.25) of one head; box terms are weighted by the best class score.
+    """Class loss, GIoU (x2) and DFL (x0.25) of one head; box terms are weighted by the best class score.
 
     Args:
         raw: [B, P, nc + 4 * bins].
@@ -79,19 +91,22 @@ def nanodet_losses(
         priors: [P, 3].
         targets: Truth.
         found: Which prior learns which box.
+        class_loss: ``qfl`` (quality focal) or ``vfl`` (varifocal); also its name in the result.
+        least_weight: Box terms are divided by the sum of their weights, but by no less than this.
     """
+    classify = chosen("class_loss", class_loss, {"qfl": quality_focal, "vfl": varifocal})
     logits, bins = raw[..., :nc], split_sides(raw[..., nc:])
     row = found.index.unsqueeze(-1)
     labels = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
     quality = torch.zeros_like(logits).scatter_(2, labels, found.quality.unsqueeze(-1))
     positives = found.positive.sum().clamp(min=1)
-    qfl = quality_focal(logits, quality).sum() / positives
+    classes = classify(logits, quality).sum() / positives
     weight = logits.detach().sigmoid().amax(-1) * found.positive
-    total = weight.sum().clamp(min=1)
+    total = weight.sum().clamp(min=least_weight)
     truth = targets.boxes.gather(1, row.expand(-1, -1, 4))
     giou = (weight * (1 - generalised_iou(boxes, truth))).sum() / total
     sides = torch.cat((priors[:, :2] - truth[..., :2], truth[..., 2:] - priors[:, :2]), -1)
     sides = (sides / priors[:, 2:]).clamp(0, bins.shape[2] - 1 - 0.1).transpose(1, 2)
     dfl = distribution_focal(bins, sides, dim=2).sum(1)
     dfl = (weight * dfl).sum() / (4 * total)
-    return {"qfl": qfl, "giou": 2 * giou, "dfl": 0.25 * dfl}
+    return {class_loss: classes, "giou": 2 * giou, "dfl": 0.25 * dfl}

@@ -47,6 +47,15 @@ def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
         quality: Target in 0..1, same shape: IoU or score at the true class, 0 elsewhere.
         alpha: Weight of negatives.
     """
-    p = logits.sigmoid()
-    weight = quality + alpha * p * p * (quality <= 0)
+    weight = varifocal_weight(logits.sigmoid(), quality, alpha)
     return F.binary_cross_entropy_with_logits(logits, quality, reduction="none") * weight
+
+
+def varifocal_weight(p: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
+    """Weight of the varifocal loss: the quality of positives, alpha p^2 of negatives."""
+    return quality + alpha * p * p * (quality <= 0)
+
+
+def quality_weight(p: Tensor, quality: Tensor) -> Tensor:
+    """Weight of the quality focal loss with beta 2: the squared error."""
+    return (quality - p).square()

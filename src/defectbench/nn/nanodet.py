@@ -1,8 +1,9 @@
-"""The NanoDet-Plus frame: backbone, neck and head trained with an assign guide (RangiLyu, 2021)."""
+"""The frame of the NanoDets and PicoDet: backbone, neck, head with bins, perhaps an assign guide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -14,6 +15,22 @@ from .heads import NanoDetPlusHead, decode_bins, nanodet_losses
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
+@dataclass(frozen=True)
+class Learning:
+    """How a network of the family learns.
+
+    Attributes:
+        assigner: Says which prior learns which box, from logits [B, P, C], decoded boxes [B, P, 4],
+            priors [P, 3] and the truth; pixels.
+        class_loss: ``qfl`` or ``vfl``, see ``nanodet_losses``.
+        least_weight: Least divisor of the box terms, see ``nanodet_losses``.
+    """
+
+    assigner: Callable[[Tensor, Tensor, Tensor, Targets], Assignment] = dynamic_soft_labels
+    class_loss: str = "qfl"
+    least_weight: float = 1.0
+
+
 class Guide(nn.Module):
     """A training-only branch whose predictions say which prior learns which box."""
 
@@ -23,22 +40,23 @@ class Guide(nn.Module):
 
 
 class NanoDetFamily(Detector):
-    """Backbone -> neck -> head, priors at cell corners, strides 8 to 64.
+    """Backbone -> neck -> head; by default as in NanoDet-Plus (RangiLyu, 2021).
 
     Args:
         nc: Number of classes.
         backbone: Three maps at strides 8, 16, 32.
-        neck: Four maps at strides 8, 16, 32, 64.
-        head: Raw output of the four maps.
+        neck: One map for each of ``strides``.
+        head: Raw output of the neck's maps.
         guide: Training-only branch, or None: the head then guides itself.
         assign_from: Whose predictions the assigner sees: ``aux`` (the guide's), ``main`` or
             ``mean`` of both.
         detach_epoch: From this epoch on the guide no longer trains backbone and neck.
+        strides: Of the neck's maps, pixels.
+        offset: Where a cell's prior lies, in strides from the cell's corner.
+        learning: Assigner and losses.
     """
 
-    strides = (8, 16, 32, 64)
     training_only = ("guide",)
-    offset = 0.0
 
     def __init__(
         self,
@@ -49,9 +67,12 @@ class NanoDetFamily(Detector):
         guide: Guide | None = None,
         assign_from: str = "aux",
         detach_epoch: int = 10,
+        strides: tuple[int, ...] = (8, 16, 32, 64),
+        offset: float = 0.0,
+        learning: Learning = Learning(),
     ) -> None:
         super().__init__()
-        self.nc = nc
+        self.nc, self.strides, self.offset, self.learning = nc, strides, offset, learning
         self.normalise = Normalise(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone, self.neck, self.head, self.guide = backbone, neck, head, guide
         self.assign_from = chosen(
@@ -70,13 +91,12 @@ class NanoDetFamily(Detector):
         boxes = decode_bins(raw[..., self.nc :], priors)
         if self.guide is None:
             found = self._assign(raw, boxes, priors, targets)
-            parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
-            return total_of(parts)
+            return total_of(self._losses(raw, boxes, priors, targets, found))
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
         found = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
-        parts = nanodet_losses(raw, boxes, self.nc, priors, targets, found)
-        aside = nanodet_losses(guide, guide_boxes, self.nc, priors, targets, found)
+        parts = self._losses(raw, boxes, priors, targets, found)
+        aside = self._losses(guide, guide_boxes, priors, targets, found)
         parts |= {f"guide_{name}": value for name, value in aside.items()}
         return total_of(parts)
 
@@ -87,7 +107,13 @@ class NanoDetFamily(Detector):
 
     def _assign(self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
         logits = raw[..., : self.nc].detach()
-        return dynamic_soft_labels(logits, boxes.detach(), priors[:, :2], targets)
+        return self.learning.assigner(logits, boxes.detach(), priors, targets)
+
+    def _losses(
+        self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, found: Assignment
+    ) -> dict[str, Tensor]:
+        by = self.learning.class_loss, self.learning.least_weight
+        return nanodet_losses(raw, boxes, self.nc, priors, targets, found, *by)
 
     def _guided(
         self,

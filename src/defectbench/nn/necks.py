@@ -1,4 +1,4 @@
-"""Ghost path-aggregation necks: GhostPAN (NanoDet-Plus) and, with another node, RepGhostPAN."""
+"""Path-aggregation necks: GhostPAN (NanoDet-Plus); with other nodes RepGhostPAN and CSP-PAN."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBlock, separable
+from .blocks import ConvBlock, chosen, separable
+
+
+def bilinear_like(x: Tensor, other: Tensor) -> Tensor:
+    """Map x [B, C, H, W] at the size of another map, bilinear between the centres of cells."""
+    return F.interpolate(x, size=other.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def nearest_like(x: Tensor, other: Tensor) -> Tensor:
+    """Map x [B, C, H, W] at the size of another map, nearest cell."""
+    return F.interpolate(x, size=other.shape[-2:], mode="nearest")
+
+
+UPSAMPLE = {"bilinear": bilinear_like, "nearest": nearest_like}
 
 
 class Ghost(nn.Module):
@@ -50,6 +63,8 @@ class GhostPAN(nn.Module):
         widths: Channels of the three inputs.
         width: Channels of the outputs.
         node: Builds a fusion node from (channels in, channels out).
+        act: Activation outside the nodes.
+        upsample: ``bilinear`` or ``nearest``.
     """
 
     def __init__(
@@ -57,22 +72,23 @@ class GhostPAN(nn.Module):
         widths: Sequence[int],
         width: int = 96,
         node: Callable[[int, int], nn.Module] = GhostBottleneck,
+        act: str = "leaky",
+        upsample: str = "bilinear",
     ) -> None:
         super().__init__()
-        self.reduce = nn.ModuleList(ConvBlock(c, width) for c in widths)
+        self.upsample = chosen("upsample", upsample, UPSAMPLE)
+        self.reduce = nn.ModuleList(ConvBlock(c, width, act=act) for c in widths)
         self.top_down = nn.ModuleList(node(2 * width, width) for _ in widths[1:])
-        self.down = nn.ModuleList(separable(width, width, 5, 2) for _ in widths[1:])
+        self.down = nn.ModuleList(separable(width, width, 5, 2, act) for _ in widths[1:])
         self.bottom_up = nn.ModuleList(node(2 * width, width) for _ in widths[1:])
-        self.extra_in = separable(width, width, 5, 2)
-        self.extra_out = separable(width, width, 5, 2)
+        self.extra_in = separable(width, width, 5, 2, act)
+        self.extra_out = separable(width, width, 5, 2, act)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         reduced = [conv(x) for conv, x in zip(self.reduce, features, strict=True)]
         tops = [reduced[-1]]
         for node, lateral in zip(self.top_down, reduced[-2::-1], strict=True):
-            up = F.interpolate(
-                tops[0], size=lateral.shape[-2:], mode="bilinear", align_corners=False
-            )
+            up = self.upsample(tops[0], lateral)
             tops.insert(0, node(torch.cat((up, lateral), 1)))
         outs = [tops[0]]
         for down, node, lateral in zip(self.down, self.bottom_up, tops[1:], strict=True):
