@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
 from defectbench.base.errors import BusyError, CheckpointError, LeakageError, TrainingDivergedError
 from defectbench.base.files import exclusive_lock, sha256_file
 from defectbench.base.records import read_record
+from defectbench.training import loop
 from defectbench.training.loop import train
 
 from .conftest import tiny_method, write_tiny_pack
@@ -36,7 +39,10 @@ loop.train({pack!r}, tiny_method({epochs}), {out!r}, seed=5, threads=1, checkpoi
 
 
 def start(pack, out):
-    code = PROGRAM.format(root=str(ROOT), pack=str(pack), out=str(out), epochs=EPOCHS)
+    return launched(PROGRAM.format(root=str(ROOT), pack=str(pack), out=str(out), epochs=EPOCHS))
+
+
+def launched(code):
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
@@ -79,6 +85,69 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     assert records[0]["final_loss"] == records[1]["final_loss"]
 
 
+LIDD_NET = """
+import sys, torch
+from defectbench.base.methods import load_method
+from defectbench.measure.validation import make_validator
+from defectbench.training import loop
+from dataclasses import replace
+done = loop.train_step
+def announced(*args):
+    result = done(*args)
+    print(args[0].progress.step, flush=True)
+    return result
+loop.train_step = announced
+method = load_method("lidd_net", "models")
+method = replace(method, recipe=method.recipe.model_copy(update={{"validate_every": 2}}))
+validator = make_validator({pack!r})
+loop.train({pack!r}, method, {out!r}, 5, 6, 4, threads=1, validator=validator, checkpoint_s={every})
+"""
+
+
+def test_a_real_network_with_validation_resumes_to_the_same_bits(pack_path, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def launch(out, every):
+        code = LIDD_NET.format(pack=str(pack_path), out=str(out), every=every)
+        return launched(code)
+
+    _, errors = launch(whole, 1e9).communicate(timeout=300)
+    assert (whole / "weights.safetensors").is_file(), errors
+    for steps in (4, 5):
+        process = launch(broken, 0.0)
+        seen = [line for line, _ in zip(process.stdout, range(steps), strict=False)]
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert len(seen) == steps
+    _, errors = launch(broken, 1e9).communicate(timeout=300)
+    found = [sha256_file(folder / "weights.safetensors") for folder in (whole, broken)]
+    assert found[0] == found[1], errors
+    best = [
+        read_record(f / "train.json", "train")["figures"]["best_epoch"] for f in (whole, broken)
+    ]
+    assert best[0] == best[1]
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(pack_path, tmp_path, method, monkeypatch):
+    def lost(*_args, **_options):
+        return torch.tensor(float("nan"))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lost)
+    with pytest.raises(TrainingDivergedError, match="gradient norm"):
+        train(pack_path, method, tmp_path / "run", 0)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_checkpoints_keep_their_pace_over_short_epochs(pack_path, tmp_path, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    clock, saved = iter(range(10**6)), []
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 4.0 * next(clock))
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *args: saved.append(args[4].step))
+    train(pack_path, tiny_method(12, validate_every=100), tmp_path / "run", 0, checkpoint_s=30.0)
+    gaps = [b - a for a, b in pairwise([0, *saved])]
+    assert max(gaps) <= 8  # of 36 steps, an epoch of 3 taking under 30 s
+
+
 def test_seeds_differ_and_equal_seeds_do_not(pack_path, tmp_path, method):
     hashes = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -109,7 +178,7 @@ def test_two_runs_in_one_folder(pack_path, tmp_path, method):
 def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
     method = tiny_method(optimizer=tiny_method().recipe.optimizer.model_copy(update={"lr": 1e30}))
-    with pytest.raises(TrainingDivergedError, match=r"loss at step \d+.*images \[") as caught:
+    with pytest.raises(TrainingDivergedError, match=r"loss or gradient at step \d+.*images \[") as caught:
         train(pack_path, method, tmp_path / "run", 0)
     assert "checkpoint" in str(caught.value)
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, fix_arithmetic, resolve_device
-from ..base.errors import LeakageError, TrainingDivergedError
+from ..base.errors import ConfigError, LeakageError, TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method, Recipe
 from ..base.records import write_record
@@ -46,6 +46,7 @@ class Run:
     folder: Path
     seed: int
     settings: dict[str, Any]
+    saved_at: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -101,6 +102,7 @@ def train(
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
         run = prepare(pack, method, recipe, folder, seed, where)
+        run.saved_at = time.monotonic()
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
         _finish(run, Path(train_pack), method)
@@ -124,7 +126,8 @@ def prepare(
 ) -> Run:
     """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
     if recipe.optimizer is None or method.module is None:
-        raise TypeError(f"{method.card.name} is not a method of the engine")
+        fix = "it is a program of its own: run the rule in its method.smk"
+        raise ConfigError(method.folder, "family", method.card.family, fix)
     batches = PackBatches(pack, recipe.batch, seed, device)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
     model = method.module.build(len(pack.classes), **recipe.options).to(device)
@@ -151,21 +154,21 @@ def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
     epoch, first = divmod(run.progress.step, per_epoch)
     order = run.batches.order(epoch)
     sums: dict[str, float] = run.progress.history.pop() if first else {}
-    started = saved = time.monotonic()
+    started = time.monotonic()
     for position in range(first, per_epoch):
         for name, value in train_step(run, order, position, epoch).items():
             sums[name] = sums.get(name, 0.0) + value
         run.progress.step += 1
         now = time.monotonic()
-        if now - saved > checkpoint_s and position + 1 < per_epoch:
+        if now - run.saved_at > checkpoint_s and position + 1 < per_epoch:
             _save(run, now - started, {**sums})
-            started = saved = now
+            started = run.saved_at
     run.progress.seconds += time.monotonic() - started
     _close_epoch(run, epoch, sums, validator)
     last = run.progress.step == run.steps
     if (
         last
-        or time.monotonic() - saved > checkpoint_s
+        or time.monotonic() - run.saved_at > checkpoint_s
         or (epoch + 1) % run.recipe.validate_every == 0
     ):
         _save(run, 0.0, None)
@@ -178,6 +181,7 @@ def _save(run: Run, seconds: float, partial: dict[str, float] | None) -> None:
     progress = Progress(run.progress.step, run.progress.seconds, rows, run.progress.best)
     folder = run.folder / "checkpoint"
     save_checkpoint(folder, run.model, run.average, run.optimizer, progress, run.settings)
+    run.saved_at = time.monotonic()
 
 
 def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, float]:
@@ -187,7 +191,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
         The losses of the step.
 
     Raises:
-        TrainingDivergedError: A loss is not finite.
+        TrainingDivergedError: A loss or the gradient is not finite.
     """
     recipe, step = run.recipe, run.progress.step
     taken = run.batches.take(order, position)
@@ -209,8 +213,9 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     _check_finite(run, values, taken.image_ids)
     run.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
-    if recipe.grad_clip:
-        nn.utils.clip_grad_norm_(run.model.parameters(), recipe.grad_clip, foreach=True)
+    limit = recipe.grad_clip or float("inf")
+    norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
+    _check_finite(run, {"gradient norm": float(norm)}, taken.image_ids)
     run.optimizer.step()
     run.average.update(step)
     return values
@@ -224,7 +229,9 @@ def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None
             f"last good checkpoint in {checkpoint}" if checkpoint.exists() else "no checkpoint yet"
         )
         fix = f"images {image_ids.tolist()}; {state}; lower the learning rate"
-        raise TrainingDivergedError(run.folder, f"loss at step {run.progress.step}", bad, fix)
+        raise TrainingDivergedError(
+            run.folder, f"loss or gradient at step {run.progress.step}", bad, fix
+        )
 
 
 def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Validator | None) -> None:
