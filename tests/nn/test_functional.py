@@ -42,6 +42,24 @@ def test_depthwise_equals_plain_convolution(kernel, stride, dilation, height, wi
         assert torch.allclose(a, b)
 
 
+@pytest.mark.parametrize(("kernel", "dilation"), [(7, 1), (3, 2), (3, 1)])
+def test_depthwise_with_bias_equals_plain_convolution(kernel, dilation):
+    x = torch.randn(2, 4, 9, 8, dtype=torch.float64)
+    weight = torch.randn(4, 1, kernel, kernel, dtype=torch.float64)
+    bias = torch.randn(4, dtype=torch.float64)
+    pad = dilation * (kernel // 2)
+    found, found_grads = gradients(
+        lambda x, w, b: depthwise_conv(x, w, 1, dilation, b), x, weight, bias
+    )
+    expected, grads = gradients(
+        lambda x, w, b: F.conv2d(x, w, b, 1, pad, dilation, 4), x, weight, bias
+    )
+    assert torch.equal(found, expected)
+    for a, b in zip(found_grads, grads, strict=True):
+        assert a is not None
+        assert torch.allclose(a, b)
+
+
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_depthwise_in_float32_and_either_layout(layout):
     x = torch.randn(4, 32, 12, 12).contiguous(memory_format=layout)

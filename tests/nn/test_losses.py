@@ -5,8 +5,13 @@ import math
 import pytest
 import torch
 
-from defectbench.nn.boxes import complete_iou, generalised_iou, pairwise_iou
-from defectbench.nn.losses import distribution_focal, quality_focal, varifocal
+from defectbench.nn.boxes import complete_iou, efficient_iou, generalised_iou, pairwise_iou
+from defectbench.nn.losses import (
+    distribution_focal,
+    focal_efficient_iou,
+    quality_focal,
+    varifocal,
+)
 
 
 def box(*values):
@@ -120,3 +125,30 @@ def test_varifocal_on_random_cases(seed):
         p = 1 / (1 + math.exp(-zi))
         bce = -(qi * math.log(p) + (1 - qi) * math.log(1 - p))
         assert found == pytest.approx(bce * (qi if qi > 0 else 0.75 * p**2), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "eiou_loss", "focal"),
+    [
+        (box(0, 0, 2, 2), box(1, 1, 3, 3), 0.968254, 0.365966),
+        (box(0, 0, 4, 2), box(0, 0, 2, 2), 0.8, 0.565685),
+        (box(0, 0, 5, 5), box(0, 0, 5, 5), 0.0, 0.0),
+        (box(0, 0, 1, 1), box(2, 0, 3, 1), 1.4, 0.0),
+    ],
+)
+def test_focal_eiou_by_hand(first, second, eiou_loss, focal):
+    assert 1 - efficient_iou(first, second)[0].item() == pytest.approx(eiou_loss, abs=1e-6)
+    assert focal_efficient_iou(first, second).item() == pytest.approx(focal, abs=1e-6)
+
+
+def test_focal_weight_has_no_gradient_even_without_overlap():
+    boxes = torch.cat((box(0, 0, 2, 2), box(7, 7, 8, 8))).requires_grad_()
+    truth = torch.cat((box(1, 1, 3, 3), box(0, 0, 1, 1)))
+    focal_efficient_iou(boxes, truth).sum().backward()
+    found = boxes.grad
+    other = boxes.detach().clone().requires_grad_()
+    weight = torch.tensor([(1 / 7) ** 0.5, 0.0], dtype=torch.float64)
+    ((1 - efficient_iou(other, truth)[0]) * weight).sum().backward()
+    assert found is not None
+    assert other.grad is not None
+    assert torch.allclose(found, other.grad)

@@ -28,15 +28,15 @@ def chosen(option: str, value: str, table: Mapping[str, _T]) -> _T:
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """Depthwise convolution without bias whose weight gradient is quick; see ``depthwise_conv``."""
+    """Depthwise convolution whose weight gradient is quick; see ``depthwise_conv``."""
 
-    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
         super().__init__(
-            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=bias
         )
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
-        return depthwise_conv(input, self.weight, self.stride[0])
+        return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
 def activation(name: str) -> nn.Module:

@@ -42,13 +42,8 @@ def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         [...] in -1..1.
     """
-    low = torch.maximum(first[..., :2], second[..., :2])
-    high = torch.minimum(first[..., 2:], second[..., 2:])
-    overlap = (high - low).clamp(min=0).prod(-1)
-    union = (area(first) + area(second) - overlap).clamp(min=EPS)
-    hull_low = torch.minimum(first[..., :2], second[..., :2])
-    hull_high = torch.maximum(first[..., 2:], second[..., 2:])
-    hull = (hull_high - hull_low).clamp(min=0).prod(-1).clamp(min=EPS)
+    overlap, union, hull_sides = _overlap_union_hull(first, second)
+    hull = hull_sides.clamp(min=0).prod(-1).clamp(min=EPS)
     return overlap / union - (hull - union) / hull
 
 
@@ -66,19 +61,51 @@ def complete_iou(first: Tensor, second: Tensor) -> Tensor:
         [...] in -2..1.
     """
     sides, others = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
-    low = torch.maximum(first[..., :2], second[..., :2])
-    high = torch.minimum(first[..., 2:], second[..., 2:])
-    overlap = (high - low).clamp(min=0).prod(-1)
-    iou = overlap / (area(first) + area(second) - overlap).clamp(min=EPS)
-    hull = torch.maximum(first[..., 2:], second[..., 2:])
-    hull = hull - torch.minimum(first[..., :2], second[..., :2])
-    shift = (first[..., :2] + first[..., 2:] - second[..., :2] - second[..., 2:]) / 2
-    distance = shift.square().sum(-1) / hull.square().sum(-1).clamp(min=EPS)
+    overlap, union, hull = _overlap_union_hull(first, second)
+    iou = overlap / union
+    distance = _shift(first, second) / hull.square().sum(-1).clamp(min=EPS)
     angle = _aspect(sides) - _aspect(others)
     v = (4 / math.pi**2) * angle.square()
     with torch.no_grad():
         alpha = v / (1 - iou + v).clamp(min=EPS)
     return iou - distance - alpha * v
+
+
+def efficient_iou(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """EIoU of boxes pair by pair (Zhang et al., arXiv 2101.08158) and their IoU.
+
+    EIoU = IoU - d^2 / (W^2 + H^2) - (w - w')^2 / W^2 - (h - h')^2 / H^2 with d the distance of the centres,
+    W and H the sides of the hull.
+
+    Args:
+        first: [..., 4].
+        second: [..., 4].
+
+    Returns:
+        EIoU [...] in -3..1 and IoU [...] in 0..1.
+    """
+    overlap, union, hull = _overlap_union_hull(first, second)
+    iou, hull = overlap / union, hull.square()
+    distance = _shift(first, second) / hull.sum(-1).clamp(min=EPS)
+    unlike = first[..., 2:] - first[..., :2] - second[..., 2:] + second[..., :2]
+    return iou - distance - (unlike.square() / hull.clamp(min=EPS)).sum(-1), iou
+
+
+def _overlap_union_hull(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Areas [...] of overlap and union and sides [..., 2] of the hull of boxes pair by pair."""
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
+    overlap = (high - low).clamp(min=0).prod(-1)
+    union = (area(first) + area(second) - overlap).clamp(min=EPS)
+    hull_low = torch.minimum(first[..., :2], second[..., :2])
+    hull_high = torch.maximum(first[..., 2:], second[..., 2:])
+    return overlap, union, hull_high - hull_low
+
+
+def _shift(first: Tensor, second: Tensor) -> Tensor:
+    """Squared distance [...] of the centres of boxes pair by pair."""
+    shift = (first[..., :2] + first[..., 2:] - second[..., :2] - second[..., 2:]) / 2
+    return shift.square().sum(-1)
 
 
 def _aspect(sides: Tensor) -> Tensor:

@@ -26,7 +26,9 @@ def simam(x: Tensor, eps: float = 1e-4) -> Tensor:
         return _SimAM.apply(wide, eps).to(x.dtype)  # type: ignore[no-any-return]
 
 
-def depthwise_conv(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+def depthwise_conv(
+    x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1, bias: Tensor | None = None
+) -> Tensor:
     """Depthwise convolution that keeps ceil(size / stride).
 
     oneDNN has a fast weight gradient for kernels of at most three columns that are not dilated;
@@ -38,12 +40,13 @@ def depthwise_conv(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1
         weight: [C, 1, K, K], K odd.
         stride: Of rows and columns; 1 if dilated.
         dilation: Of rows and columns.
+        bias: [C].
     """
     slow = x.device.type == "cpu" and (weight.shape[-1] > 3 or dilation > 1)
     learns = weight.requires_grad and torch.is_grad_enabled()
     if slow and learns and not torch.is_autocast_enabled("cpu"):
-        return _Depthwise.apply(x, weight, stride, dilation)  # type: ignore[no-any-return]
-    return _plain_depthwise(x, weight, stride, dilation)
+        return _Depthwise.apply(x, weight, stride, dilation, bias)  # type: ignore[no-any-return]
+    return _plain_depthwise(x, weight, stride, dilation, bias)
 
 
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,20 +89,26 @@ class _SimAM(torch.autograd.Function):
         return out.addcmul_(centred, by_scale), None
 
 
-def _plain_depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+def _plain_depthwise(
+    x: Tensor, weight: Tensor, stride: int, dilation: int, bias: Tensor | None
+) -> Tensor:
     pad = dilation * (weight.shape[-1] // 2)
-    return F.conv2d(x, weight, None, stride, pad, dilation, x.shape[1])
+    return F.conv2d(x, weight, bias, stride, pad, dilation, x.shape[1])
 
 
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int, bias: Tensor | None
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.dilation = stride, dilation
-        return _plain_depthwise(x, weight, stride, dilation)
+        return _plain_depthwise(x, weight, stride, dilation, bias)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None, Tensor | None]:
         (grad,) = grads
         x, weight = ctx.saved_tensors
         pad = ctx.dilation * (weight.shape[-1] // 2)
@@ -111,7 +120,8 @@ class _Depthwise(torch.autograd.Function):
             to_weight = _weight_gradient_by_taps(grad, x, weight, ctx.dilation)
         elif ctx.needs_input_grad[1]:
             to_weight = _weight_gradient_by_strips(grad, x, weight, ctx.stride)
-        return to_x, to_weight, None, None
+        to_bias = grad.sum((0, 2, 3)) if ctx.needs_input_grad[4] else None
+        return to_x, to_weight, None, None, to_bias
 
 
 def _weight_gradient_by_strips(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:

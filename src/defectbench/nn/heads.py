@@ -56,13 +56,25 @@ class NanoDetPlusHead(nn.Module):
             output(tower(x))
             for tower, output, x in zip(self.towers, self.outputs, features, strict=True)
         ]
-        return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
+        return join_levels(maps)
 
 
-def decode_bins(bins: Tensor, priors: Tensor) -> Tensor:
-    """Boxes [B, P, 4] in pixels of bin logits [B, P, 4 * bins] (left, top, right, bottom)."""
+def join_levels(maps: Sequence[Tensor]) -> Tensor:
+    """Maps [B, D, H, W] of the levels as one [B, P, D], levels one after the other."""
+    return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
+
+
+def decode_bins(bins: Tensor, priors: Tensor, grid: Tensor | None = None) -> Tensor:
+    """Boxes [B, P, 4] in pixels of bin logits [B, P, 4 * bins] (left, top, right, bottom).
+
+    Args:
+        bins: Logits, sides one after the other.
+        priors: [P, 3].
+        grid: Distance that each bin stands for, in strides; 0, 1, 2, ... by default.
+    """
     spread = split_sides(bins).softmax(2)
-    grid = torch.arange(spread.shape[2], dtype=bins.dtype, device=bins.device)
+    if grid is None:
+        grid = torch.arange(spread.shape[2], dtype=bins.dtype, device=bins.device)
     sides = (spread * grid.view(-1, 1)).sum(2).transpose(1, 2) * priors[:, 2:]
     return torch.cat((priors[:, :2] - sides[..., :2], priors[:, :2] + sides[..., 2:]), -1)
 

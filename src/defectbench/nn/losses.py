@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from .boxes import efficient_iou
+
 
 def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
     """Quality focal loss (Li et al., NeurIPS 2020) with beta 2, one value per logit.
@@ -59,3 +61,20 @@ def varifocal_weight(p: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
 def quality_weight(p: Tensor, quality: Tensor) -> Tensor:
     """Weight of the quality focal loss with beta 2: the squared error."""
     return (quality - p).square()
+
+
+def focal_efficient_iou(boxes: Tensor, truth: Tensor, gamma: float = 0.5) -> Tensor:
+    """Focal-EIoU loss (Zhang et al., arXiv 2101.08158) of boxes pair by pair: IoU^gamma (1 - EIoU).
+
+    The focal weight is taken as a constant in the gradient (*reconstructed*, as public implementations do).
+
+    Args:
+        boxes: [..., 4].
+        truth: [..., 4].
+        gamma: Exponent of the weight.
+
+    Returns:
+        [...]; 0 for a pair that does not overlap.
+    """
+    eiou, iou = efficient_iou(boxes, truth)
+    return iou.detach().pow(gamma) * (1 - eiou)

@@ -1,0 +1,3 @@
+use rule train_detector as train_tinydefectnet with:
+    wildcard_constraints:
+        method="tinydefectnet",

@@ -1,0 +1,165 @@
+"""Task-aligned detectors: a prior in every cell, 16-bin distances, TAL assignment, and three losses.
+
+Source: Feng et al., TOOD, ICCV 2021 (assignment); Li et al., NeurIPS 2020 (distances as distributions);
+constants and sums as in YOLOv8, versions 8.0 to 8.3.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .assigners import Assignment, inside_boxes
+from .blocks import chosen
+from .boxes import complete_iou
+from .detector import Detector, Targets, clip_boxes, grid_priors, total_of
+from .heads import decode_bins
+from .losses import distribution_focal, focal_efficient_iou
+from .yolo import BINS
+
+BOX_GAIN, CLASS_GAIN, BINS_GAIN = 7.5, 0.5, 1.5
+EPS = 1e-9
+
+
+@torch.no_grad()
+def task_aligned(
+    scores: Tensor,
+    boxes: Tensor,
+    priors: Tensor,
+    targets: Targets,
+    top: int = 10,
+    alpha: float = 0.5,
+    beta: float = 6.0,
+) -> Assignment:
+    """Assign priors as TAL does, by t = score^alpha * overlap^beta.
+
+    A box takes, of the priors inside it, the ``top`` with the largest t. A prior that several boxes take
+    goes to the box that it overlaps most among all that it lies in. Pairs with t = 0 are never made; the
+    reference fills up with some of them, at weight 0.
+
+    Args:
+        scores: [B, P, C] probabilities.
+        boxes: [B, P, 4] decoded, pixels.
+        priors: [P, 2] points, pixels.
+        targets: Truth of the batch, at least one row.
+        top: Priors that a box takes at most.
+        alpha: Exponent of the score.
+        beta: Exponent of the overlap, CIoU or 0 where that is negative.
+
+    Returns:
+        Assignment of quality t, scaled so that the largest of a box is the box's largest overlap.
+    """
+    overlap = complete_iou(boxes.unsqueeze(2), targets.boxes.unsqueeze(1)).clamp_(min=0)
+    overlap *= inside_boxes(priors, targets)
+    label = targets.labels.clamp(min=0).unsqueeze(1).expand_as(overlap)
+    t = scores.gather(-1, label).pow_(alpha) * overlap.pow(beta)
+    taken = _largest(t, min(top, t.shape[1]))
+    nearest = torch.zeros_like(taken).scatter_(-1, overlap.argmax(-1, keepdim=True), value=True)
+    taken = torch.where(taken.sum(-1, keepdim=True) > 1, nearest, taken)
+    t *= taken
+    scale = (overlap * taken).amax(1, keepdim=True) / (t.amax(1, keepdim=True) + EPS)
+    positive, index = taken.max(-1)
+    return Assignment(positive, index * positive, (t * scale).amax(-1))
+
+
+def _largest(t: Tensor, top: int) -> Tensor:
+    """Bool [B, P, M]: the ``top`` priors of each box with the largest t, those with 0 left out."""
+    value, index = t.topk(top, dim=1)
+    return torch.zeros_like(t, dtype=torch.bool).scatter_(1, index, value > 0)
+
+
+def task_aligned_losses(
+    raw: Tensor,
+    nc: int,
+    priors: Tensor,
+    targets: Targets,
+    found: Assignment,
+    box_loss: str = "ciou",
+    gamma: float = 0.5,
+) -> dict[str, Tensor]:
+    """Box, class and distance loss of a batch, with their gains, each over the sum of qualities.
+
+    As in the reference, each is multiplied by the number of images, so that the gradient, its clip and
+    the rate of SGD are those of a sum over images.
+
+    Args:
+        raw: [B, P, nc + 4 * BINS]: class logits, then bins.
+        nc: Number of classes.
+        priors: [P, 3].
+        targets: Truth, at least one row.
+        found: Which prior learns which box.
+        box_loss: ``ciou`` or ``focal_eiou``.
+        gamma: Exponent of the focal weight.
+    """
+    logits, own = raw[..., :nc], found.positive
+    scale = len(raw) / found.quality.sum().clamp(min=1)
+    label = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
+    wanted = torch.zeros_like(logits).scatter_(2, label, found.quality.unsqueeze(-1))
+    classes = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+    truth = targets.boxes.gather(1, found.index.unsqueeze(-1).expand(-1, -1, 4))[own]
+    weight, bins = found.quality[own], raw[..., nc:][own]
+    where = priors.expand(len(raw), -1, -1)[own]
+    boxes = decode_bins(bins.unsqueeze(0), where).squeeze(0)
+    # Both losses compare boxes by ratios, so pixels and strides give the same value
+    kinds = {
+        "ciou": lambda: 1 - complete_iou(boxes, truth),
+        "focal_eiou": lambda: focal_efficient_iou(boxes, truth, gamma),
+    }
+    apart = chosen("box_loss", box_loss, kinds)()
+    sides = torch.cat((where[:, :2] - truth[:, :2], truth[:, 2:] - where[:, :2]), -1)
+    sides = (sides / where[:, 2:]).clamp(0, BINS - 1 - 0.01)
+    spread = distribution_focal(bins.unflatten(-1, (4, BINS)), sides).mean(-1)
+    return {
+        "box": BOX_GAIN * scale * (weight * apart).sum(),
+        "cls": CLASS_GAIN * scale * classes,
+        "dfl": BINS_GAIN * scale * (weight * spread).sum(),
+    }
+
+
+class TaskAlignedDetector(Detector):
+    """Backbone -> neck -> head at strides 8, 16, 32, trained as YOLOv8 is.
+
+    Args:
+        nc: Number of classes.
+        backbone: Three maps at strides 8, 16, 32 of images in 0..1.
+        neck: Three maps of three.
+        head: Raw output [B, P, nc + 4 * BINS] of the three maps.
+        box_loss: ``ciou`` or ``focal_eiou``.
+        gamma: Exponent of the focal weight.
+    """
+
+    strides = (8, 16, 32)
+
+    def __init__(
+        self,
+        nc: int,
+        backbone: nn.Module,
+        neck: nn.Module,
+        head: nn.Module,
+        box_loss: str = "ciou",
+        gamma: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.nc, self.gamma = nc, gamma
+        self.backbone, self.neck, self.head = backbone, neck, head
+        self.box_loss = chosen("box_loss", box_loss, {k: k for k in ("ciou", "focal_eiou")})
+        # The distances that bins stand for. They never learn, but published counts hold them.
+        self.ramp = nn.Parameter(torch.arange(float(BINS)), requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.neck(self.backbone(images)))
+
+    def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
+        priors, targets = self.priors(images), targets.with_a_row()
+        raw = self.forward(images).float()
+        seen = raw.detach()
+        boxes = decode_bins(seen[..., self.nc :], priors, self.ramp)
+        found = task_aligned(seen[..., : self.nc].sigmoid(), boxes, priors[:, :2], targets)
+        parts = task_aligned_losses(raw, self.nc, priors, targets, found, self.box_loss, self.gamma)
+        return total_of(parts)
+
+    def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        boxes = decode_bins(raw[..., self.nc :], priors, self.ramp)
+        return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
