@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from defectbench.base.methods import method_names
+
 ROOT = Path(__file__).parents[2]
+METHODS = method_names(ROOT / "models")
+CONTROLS = 4
 LINKS = ("Snakefile", "workflow", "config", "datasets", "reports")
 
 pytestmark = pytest.mark.e2e
@@ -53,17 +57,15 @@ def test_default_study_plans_every_stage(checkout):
         "group_images": 1,
         "split_dataset": 1,
         "certify_split": 1,
-        "train_lidd_net": 1,
-        "train_nanodet_plus_m": 1,
-        "train_yolov8n_ultralytics": 1,
-        "predict_control": 4,
-        "predict_test_part": 3,
-        "evaluate_accuracy": 7,
-        "count_complexity": 3,
-        "time_latency": 3,
+        "predict_control": CONTROLS,
+        "predict_test_part": len(METHODS),
+        "evaluate_accuracy": len(METHODS) + CONTROLS,
+        "count_complexity": len(METHODS),
+        "time_latency": len(METHODS),
         "render_report": 1,
         "all": 1,
     }
+    stages |= {f"train_{name}": 1 for name in METHODS}
     assert {rule: jobs.get(rule) for rule in stages} == stages
     assert "train_detector" not in jobs
 
@@ -83,8 +85,8 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
         (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
     jobs = planned(checkout)
     assert jobs["train_my_net"] == 1
-    assert jobs["predict_test_part"] == 4
-    assert jobs["evaluate_accuracy"] == 8
+    assert jobs["predict_test_part"] == len(METHODS) + 1
+    assert jobs["evaluate_accuracy"] == len(METHODS) + 1 + CONTROLS
 
 
 def test_unknown_method_is_named(checkout):
