@@ -41,7 +41,3 @@ rule scores:
     input:
         [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS],
     localrule: True
-
-
-onsuccess:
-    shell("defectbench show results/report/comparison.csv 2> /dev/null || true")

@@ -61,6 +61,11 @@ def budget(wildcards, field):
     )
 
 
+def training_size(wildcards):
+    """Side of a cell's input, pixels."""
+    return budget(wildcards, "size")
+
+
 def training_threads(wildcards):
     """Threads of a cell's training; two unless the study says otherwise."""
     return cell_of(wildcards).budget.threads or 2

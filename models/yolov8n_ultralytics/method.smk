@@ -20,7 +20,7 @@ rule train_yolov8n_ultralytics:
     params:
         budget=budget_options,
         recipe=recipe_options,
-        size=lambda wildcards: budget(wildcards, "size"),
+        size=training_size,
         folder=subpath(output.model, parent=True),
     shell:
         "python {input.program} --dataset-dir results/data/{wildcards.dataset} --protocol {wildcards.protocol} "

@@ -38,7 +38,7 @@ from defectbench.base.files import (
     read_json,
     sha256_file,
 )
-from defectbench.base.methods import load_recipe, override_recipe
+from defectbench.base.methods import changed_recipe, load_recipe
 from defectbench.base.records import read_record, write_record
 from defectbench.data.coco import protocol_coco, read_part
 from defectbench.deploy.adapt import adapt_centre_form, weights_digest
@@ -247,12 +247,6 @@ def protocol_annotations(args: argparse.Namespace) -> Path:
     return folder / "annotations.json"
 
 
-def program_options(changes: list[str]) -> dict[str, Any]:
-    """Further arguments of the program: the recipe's options, with the study's changes."""
-    fields = {name: yaml.safe_load(value) for name, _, value in (c.partition("=") for c in changes)}
-    return override_recipe(load_recipe(HERE), fields, "--set").options
-
-
 def main() -> int:
     """Train, export, record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,7 +264,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive_lock(args.out / ".train.lock"):
-            args.options = program_options(args.set)
+            args.options = changed_recipe(load_recipe(HERE), args.set).options
             args.device = resolve_device(args.device)
             refuse_size(args.size)
             refuse_leak(args)

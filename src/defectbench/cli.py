@@ -70,18 +70,13 @@ def _pack(args: Arguments) -> None:
 
 
 def _train(args: Arguments) -> None:
-    import yaml
-
-    from .base.methods import load_method, override_recipe
+    from .base.methods import changed_recipe, load_method
     from .deploy.run import export_run
     from .measure.validation import make_validator
     from .training.loop import train
 
     method = load_method(args.method.name, args.method.parent)
-    fields = {
-        name: yaml.safe_load(value) for name, _, value in (s.partition("=") for s in args.set)
-    }
-    method = replace(method, recipe=override_recipe(method.recipe, fields, "--set"))
+    method = replace(method, recipe=changed_recipe(method.recipe, args.set))
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
     train(
@@ -138,9 +133,11 @@ def _time(args: Arguments) -> None:
 def _report(args: Arguments) -> None:
     from .measure.claims import check_claims, write_claims
     from .report.render import render_report
+    from .report.terminal import print_comparison
 
     render_report(args.runs, args.out, args.study, args.models)
     write_claims(check_claims(args.models, args.runs), args.out / "claims.csv")
+    print_comparison(args.out / "comparison.csv")
 
 
 def _show(args: Arguments) -> None:
@@ -230,7 +227,7 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_report_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    report = verb("report", _report, "render tables, figures and a page from records")
+    report = verb("report", _report, "render tables, figures and a page; print the table")
     report.add_argument("runs", type=Path, nargs="+", help="folders of cells")
     report.add_argument("--study", required=True)
     report.add_argument("--out", type=Path, required=True)

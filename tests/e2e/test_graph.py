@@ -13,7 +13,7 @@ from defectbench.base.methods import method_names
 ROOT = Path(__file__).parents[2]
 METHODS = method_names(ROOT / "models")
 CONTROLS = 4
-LINKS = ("Snakefile", "workflow", "config", "datasets", "reports")
+LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 
 pytestmark = pytest.mark.e2e
 
@@ -46,6 +46,13 @@ def planned(folder, *options):
             break
         jobs[pair[0]] = int(pair[1])
     return jobs
+
+
+def test_a_plain_call_makes_anew_what_a_killed_run_left_incomplete(checkout):
+    run = snakemake(checkout, "all", "--dry-run")
+    assert "profile profiles/default" in run.stdout + run.stderr
+    settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    assert settings["rerun-incomplete"] is True
 
 
 def test_default_study_plans_every_stage(checkout):

@@ -23,11 +23,11 @@ def document(filled):
 
 
 def compiles(text, folder):
-    """Compile with the first engine at hand; without one the structure is checked."""
+    """Check the structure, then compile with the first engine at hand."""
     check_latex(text)
     engine = next((name for name in ENGINES if shutil.which(name)), None)
     if engine is None:
-        return
+        pytest.skip(f"the structure holds; none of {', '.join(ENGINES)} is here to compile it")
     (folder / "comparison.tex").write_text(text)
     options = [] if engine == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
     command = [engine, *options, "comparison.tex"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -223,6 +224,28 @@ def load_recipe(folder: str | Path) -> Recipe:
         ConfigError: It is missing or wrong.
     """
     return _parse(Path(folder) / "recipe.yaml", Recipe)
+
+
+def changed_recipe(recipe: Recipe, changes: Iterable[str]) -> Recipe:
+    """A recipe with the changes of a command line, each ``FIELD=VALUE`` with VALUE in YAML.
+
+    Raises:
+        ConfigError: A change cannot be read, names no field, or its value does not fit.
+
+    Example:
+        >>> changed_recipe(Recipe(), ["optimizer=null", "epochs=3"]).epochs
+        3
+    """
+    fields: dict[str, Any] = {}
+    for change in changes:
+        name, sign, value = change.partition("=")
+        try:
+            fields[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError("--set", name, value, "give the value as YAML") from error
+        if not sign:
+            raise ConfigError("--set", "change", change, "write FIELD=VALUE")
+    return override_recipe(recipe, fields, "--set")
 
 
 def override_recipe(

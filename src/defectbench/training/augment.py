@@ -12,8 +12,6 @@ from ..base.methods import Augmentation
 from .batches import Batch, PackBatches
 from .randomness import generator
 
-GREY = 114 / 255
-
 
 class Draws:
     """Uniform draws of one step, each purpose from a generator of its own."""
