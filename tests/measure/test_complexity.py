@@ -79,6 +79,33 @@ def test_params_by_hand_without_constants_of_the_decoding(mixed):
     assert count_params(onnx.load(str(mixed))) == PARAMS
 
 
+class Shared(nn.Module):
+    """One convolution and one group norm at two levels, behind a fixed filter and its learnt mixture."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("filter", torch.tensor([[1.0, 0, -1]] * 3).expand(3, 1, 3, 3).clone())
+        self.mix = nn.Conv2d(3, 8, 1)
+        self.tower = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.GroupNorm(4, 8), nn.SiLU())
+        nn.init.uniform_(self.tower[1].weight)
+        nn.init.uniform_(self.tower[1].bias)
+
+    def forward(self, images):
+        x = self.mix(nn.functional.conv2d(images, self.filter, padding=1, groups=3))
+        levels = [self.tower(level).flatten(2) for level in (x, nn.functional.max_pool2d(x, 2))]
+        rows = torch.cat(levels, 2).transpose(1, 2)
+        return rows[..., :4], rows[..., 4:6]
+
+
+def test_params_of_a_shared_layer_count_once_and_fixed_filters_not_at_all(tmp_path):
+    path = tmp_path / "model.onnx"
+    model = Shared().eval()
+    export_onnx(model, 32, path, ["pit", "scratch"], PROVENANCE)
+    by_hand = (3 * 8 + 8) + (8 * 8 * 9 + 8) + (8 + 8)
+    assert count_params(onnx.load(str(path))) == by_hand
+    assert sum(p.numel() for p in model.parameters()) == by_hand
+
+
 def test_fvcore_agrees_on_the_torch_module(mixed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -149,21 +149,28 @@ def executed_macs(model: onnx.ModelProto, size: int, path: Path) -> Counts:
 def count_params(model: onnx.ModelProto) -> int:
     """Number of learnt values: weights and biases of weighted operators.
 
-    A bias added behind a matrix product counts. Constants of the decoding do not: grids and strides
-    feed no weighted operator, and the ramp 0, 1, 2, ... that integrates a distribution is known.
+    A bias added behind a matrix product counts, and so does the affine part of a group norm, which
+    exporters take apart. A layer that is run at several levels counts once. Constants do not count:
+    grids and strides feed no weighted operator, the ramp 0, 1, 2, ... that integrates a distribution
+    is known, and so are a filter that is the same for every channel and a norm's missing affine part.
     """
     constants = _constants(model.graph)
     products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
     used: list[str] = []
     for node in model.graph.node:
-        used += [node.input[n] for n in WEIGHT_INPUTS.get(node.op_type, ()) if n < len(node.input)]
+        names = _weights(node, constants)
+        if names and names[0] in used and constants[names[0]].ndim >= 2:
+            continue
+        used += names
         if node.op_type == "Add" and products & set(node.input):
             used += [name for name in node.input if name in constants and constants[name].ndim == 1]
+        if node.op_type in ("Add", "Mul"):
+            used += [n for n in node.input if n in constants and _is_affine(constants[n])]
     # Exporters store equal biases once; each use of one is a parameter of its own.
-    vectors = [constants[name] for name in used if name in constants and constants[name].ndim < 2]
-    shared = {name for name in used if name in constants and constants[name].ndim >= 2}
+    vectors = [constants[name] for name in used if constants[name].ndim < 2]
+    shared = {name for name in used if constants[name].ndim >= 2}
     learnt = [*vectors, *(constants[name] for name in shared)]
-    return sum(values.size for values in learnt if not _is_ramp(values))
+    return sum(values.size for values in learnt if not _is_known(values))
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -175,8 +182,25 @@ def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     return values
 
 
-def _is_ramp(values: np.ndarray) -> bool:
-    return values.size > 2 and np.array_equal(values.ravel(), np.arange(values.size))
+def _weights(node: NodeProto, constants: dict[str, np.ndarray]) -> list[str]:
+    """Names of the constants that a weighted operator has learnt."""
+    places = WEIGHT_INPUTS.get(node.op_type, ())
+    names = [node.input[n] for n in places if n < len(node.input) and node.input[n] in constants]
+    is_bare = node.op_type == "InstanceNormalization" and names
+    return [] if is_bare and (constants[names[0]] == 1).all() else names
+
+
+def _is_affine(values: np.ndarray) -> bool:
+    """Whether a factor or a summand is one value for each channel."""
+    return values.ndim == 3 and values.shape[0] > 1 and values.shape[1:] == (1, 1)
+
+
+def _is_known(values: np.ndarray) -> bool:
+    """Whether a constant is a ramp or a depthwise filter that all channels share."""
+    if values.size > 2 and np.array_equal(values.ravel(), np.arange(values.size)):
+        return True
+    is_depthwise = values.ndim == 4 and values.shape[1] == 1 and len(values) > 1
+    return is_depthwise and bool((values == values[:1]).all())
 
 
 def _counted_nodes(graph: onnx.GraphProto, source: str | Path) -> Iterator[NodeProto]:
