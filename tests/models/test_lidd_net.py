@@ -55,6 +55,56 @@ def test_parameters_of_each_stage():
     stages = [*(model.backbone.stem, *model.backbone.stages), model.neck.reduce, model.head]
     counts = [sum(p.numel() for p in stage.parameters()) for stage in stages]
     assert counts == [696, 9_568, 65_664, 187_040, 43_584, 96_000 + 14_744]
+    neck = model.neck
+    rows = [(neck.top_down,), (neck.down,), (neck.bottom_up,), (neck.extra_in, neck.extra_out)]
+    counts = [sum(p.numel() for part in row for p in part.parameters()) for row in rows]
+    assert counts == [79_680, 24_000, 79_680, 24_000]
+
+
+def test_multiply_adds_of_each_layer():
+    """The layer table at 192 px, million multiply-adds of convolutions."""
+    model = MODULE.build(6, latm="none").deploy().detector
+    neck, head = model.neck, model.head
+    shared = 3 * 256 * 9 * 6 * 6 / 1e6  # MSFFM's one depthwise weight at three rates is no layer
+    rows = {
+        5.972 + 8.718 + 13.584 + 10.253 - shared: [model.backbone],
+        6.193: [neck.reduce],
+        27.924: [neck.top_down],
+        2.091: [neck.down],
+        6.981: [neck.bottom_up],
+        0.210: [neck.extra_in, neck.extra_out],
+        17.772: [head.towers],
+        2.791: [head.outputs],
+    }
+    counted = {}
+
+    def count(conv, _inputs, out):
+        counted[conv] = out[0].numel() * conv.weight[0].numel() / 1e6
+
+    convs = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    for conv in convs:
+        conv.register_forward_hook(count)
+    with torch.no_grad():
+        model(torch.rand(1, 3, 192, 192))
+    for expected, parts in rows.items():
+        layers = [layer for part in parts for layer in part.modules()]
+        assert sum(counted.get(layer, 0.0) for layer in layers) == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_step_in_bfloat16_is_near_the_one_in_float32(seed):
+    torch.manual_seed(seed)
+    model = MODULE.build(6)
+    images = torch.rand(2, 3, 64, 64)
+    boxes = torch.tensor([[[4.0, 6, 40, 44]], [[20, 10, 60, 58]]])
+    targets, losses = Targets(boxes, torch.tensor([[1], [4]])), []
+    for narrow in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            loss = model.loss(images, targets, 0)["loss"]
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,15 @@ def test_guide_starts_as_a_copy_of_the_neck_with_its_own_statistics():
 def test_unknown_guide_is_named():
     with pytest.raises(ConfigError, match="choose one of agm, none"):
         MODULE.build(6, guide="nothing")
+
+
+def test_a_guide_in_bfloat16_guides_alike():
+    torch.manual_seed(0)
+    models = [MODULE.build(6, guide_precision=kind) for kind in ("float32", "bfloat16")]
+    models[1].load_state_dict(models[0].state_dict())
+    maps = [torch.rand(2, c, side, side) for c, side in ((116, 8), (232, 4), (464, 2))]
+    neck = [torch.rand(2, 96, side, side) for side in (8, 4, 2, 1)]
+    exact, narrow = (model.eval().guide(maps, neck, detach=False) for model in models)
+    assert exact.dtype == narrow.dtype == torch.float32
+    assert not torch.equal(exact, narrow)
+    torch.testing.assert_close(narrow, exact, atol=0.03, rtol=0.02)
