@@ -50,10 +50,13 @@ def task_aligned(
     Returns:
         Assignment of quality t, scaled so that the largest of a box is the box's largest overlap.
     """
-    overlap = complete_iou(boxes.unsqueeze(2), targets.boxes.unsqueeze(1)).clamp_(min=0)
-    overlap *= inside_boxes(priors, targets)
-    label = targets.labels.clamp(min=0).unsqueeze(1).expand_as(overlap)
-    t = scores.gather(-1, label).pow_(alpha) * overlap.pow(beta)
+    inside = inside_boxes(priors, targets)
+    image, prior, row = inside.nonzero(as_tuple=True)  # few of all pairs
+    overlap, t = boxes.new_zeros(inside.shape), boxes.new_zeros(inside.shape)
+    close = complete_iou(boxes[image, prior], targets.boxes[image, row]).clamp_(min=0)
+    score = scores[image, prior, targets.labels[image, row]]
+    overlap[image, prior, row] = close
+    t[image, prior, row] = score.pow(alpha) * close.pow(beta)
     taken = _largest(t, min(top, t.shape[1]))
     nearest = torch.zeros_like(taken).scatter_(-1, overlap.argmax(-1, keepdim=True), value=True)
     taken = torch.where(taken.sum(-1, keepdim=True) > 1, nearest, taken)
