@@ -23,7 +23,7 @@ from yolo_program import (
     sound_checkpoint,
 )
 
-from defectbench.base.devices import resolve_device
+from defectbench.base.devices import device_name, resolve_device
 from defectbench.base.errors import (
     ConfigError,
     ConversionError,
@@ -183,9 +183,13 @@ def record(run: Path, args: argparse.Namespace, images: int) -> None:
         "threads": args.threads,
     }
     chosen = yaml.safe_load((run / "args.yaml").read_text())
+    # what says where the run lay, or that it was taken up again, is no part of how it learnt
+    chosen = {k: v for k, v in chosen.items() if not str(v).startswith("/")}
+    chosen |= {"model": "yolov8n.yaml", "resume": False}
     extra = {
         "method": "yolov8n_ultralytics",
         "seed": args.seed,
+        "device": device_name(args.device),
         "recipe": json.loads(json.dumps(chosen, default=str)),
         "licence": "AGPL-3.0; run as a program of its own",
     }

@@ -132,6 +132,9 @@ def test_record_and_history_are_in_the_engines_terms(cell):
     assert (figures["epochs"], figures["steps"], figures["size_px"]) == (1, 2, 64)
     assert figures["train_s"] > 0
     assert record["recipe"]["pretrained"] is False
+    assert str(out.parent) not in json.dumps(record["recipe"])
+    assert (record["recipe"]["model"], record["recipe"]["resume"]) == ("yolov8n.yaml", False)
+    assert record["device"]
     assert "AGPL-3.0" in record["licence"]
     header = (out / "history.csv").read_text().splitlines()[0]
     assert header.startswith("epoch,loss,")
