@@ -158,7 +158,7 @@ class DecoupledHead(nn.Module):
 
 
 def set_start(classes: nn.Conv2d, boxes: nn.Conv2d, nc: int, stride: int) -> None:
-    """Biases to start from: five objects in an image of 640 pixels, distances short rather than long."""
+    """Biases to start from: five objects in an image of 640 pixels, every distance equally likely."""
     assert classes.bias is not None
     assert boxes.bias is not None
     nn.init.constant_(classes.bias, math.log(5 / nc / (640 / stride) ** 2))
