@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from defectbench.nn.boxes import complete_iou, efficient_iou, generalised_iou, pairwise_iou
+from defectbench.nn.boxes import (
+    complete_iou,
+    efficient_iou,
+    generalised_iou,
+    paired_iou,
+    pairwise_iou,
+)
 from defectbench.nn.losses import (
     distribution_focal,
     focal_efficient_iou,
@@ -29,6 +35,7 @@ def box(*values):
 )
 def test_iou_by_hand(first, second, expected):
     assert pairwise_iou(first, second).item() == pytest.approx(expected, abs=1e-12)
+    assert paired_iou(first, second).item() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(

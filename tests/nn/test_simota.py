@@ -1,4 +1,4 @@
-"""PicoDet's SimOTA against slow, plain code written from the formula, image by image and box by box."""
+"""PicoDet's and YOLOX's SimOTA against slow, plain code written from the formulas, image by image and box by box."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from defectbench.nn.detector import Targets, grid_priors
-from defectbench.nn.simota import varifocal_simota
+from defectbench.nn.simota import objectness_simota, varifocal_simota
 
 PRIORS = grid_priors(64, 64, (8, 16, 32))
 
@@ -102,3 +102,68 @@ def test_no_box_no_positive():
     assert not varifocal_simota(logits, boxes, PRIORS, none).positive.any()
     padded = Targets(targets.boxes, torch.full_like(targets.labels, -1))
     assert not varifocal_simota(logits, boxes, PRIORS, padded).positive.any()
+
+
+def entropy(p, y):
+    return -(y * max(math.log(p), -100) + (1 - y) * max(math.log(1 - p), -100))
+
+
+def plain_objectness(logits, objectness, boxes, truth, labels):
+    """{prior: (box, quality)} of one image, YOLOX's way."""
+    sigmoid = lambda z: 1 / (1 + math.exp(-z))  # noqa: E731
+    near = {}
+    for i, (x, y, s) in enumerate(PRIORS.tolist()):
+        centres = [((g[0] + g[2]) / 2, (g[1] + g[3]) / 2) for g in truth]
+        near[i] = [abs(x - cx) < 1.5 * s and abs(y - cy) < 1.5 * s for cx, cy in centres]
+    candidates = [i for i, square in near.items() if any(square)]
+    claims = {}
+    for j, (g, c) in enumerate(zip(truth, labels, strict=True)):
+        u, cost = {}, {}
+        for i in candidates:
+            u[i], _ = overlaps(boxes[i], g)
+            p = [math.sqrt(sigmoid(z) * sigmoid(objectness[i])) for z in logits[i]]
+            classes = sum(entropy(q, float(k == c)) for k, q in enumerate(p))
+            cost[i] = classes - 3 * math.log(u[i] + 1e-8) + 1e6 * (not near[i][j])
+        k = max(1, int(sum(sorted(u.values(), reverse=True)[:10])))
+        for i in sorted(candidates, key=cost.__getitem__)[:k]:
+            claims.setdefault(i, []).append((cost[i], j, u[i]))
+    return {i: min(found)[1:] for i, found in claims.items()}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_yolox_agrees_with_plain_code(seed):
+    logits, boxes, targets = random_case(seed)
+    # In double: of the pairs outside a square only the last digits of the cost decide
+    logits, boxes = logits.double(), boxes.double()
+    objectness = torch.randn(
+        boxes.shape[:2], generator=torch.Generator().manual_seed(seed)
+    ).double()
+    found = objectness_simota(logits, objectness, boxes, PRIORS, targets)
+    for b in range(len(logits)):
+        valid = targets.valid[b]
+        truth, labels = targets.boxes[b][valid].tolist(), targets.labels[b][valid].tolist()
+        lists = (x[b].tolist() for x in (logits, objectness, boxes))
+        expected = plain_objectness(*lists, truth, labels)
+        assert set(found.positive[b].nonzero().flatten().tolist()) == set(expected)
+        for i, (j, quality) in expected.items():
+            assert found.index[b, i] == j
+            assert float(found.quality[b, i]) == pytest.approx(quality, abs=1e-6)
+
+
+def test_yolox_ignores_whether_a_prior_lies_in_the_box():
+    # The box is 2 px wide and holds no prior, yet the priors round its centre are candidates
+    targets = Targets(torch.tensor([[[25.0, 41, 27, 43]]]), torch.tensor([[0]]))
+    half = PRIORS[:, 2:] / 2
+    boxes = torch.cat((PRIORS[:, :2] - half, PRIORS[:, :2] + half), 1).unsqueeze(0)
+    found = objectness_simota(
+        torch.zeros(1, len(PRIORS), 2), torch.zeros(1, len(PRIORS)), boxes, PRIORS, targets
+    )
+    (only,) = found.positive[0].nonzero().flatten().tolist()
+    assert PRIORS[only].tolist() == [28, 44, 8]
+
+
+def test_yolox_without_boxes_has_no_positive():
+    logits, boxes, targets = random_case(0)
+    padded = Targets(targets.boxes, torch.full_like(targets.labels, -1))
+    found = objectness_simota(logits, logits[..., 0], boxes, PRIORS, padded)
+    assert not found.positive.any()

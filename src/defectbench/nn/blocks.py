@@ -95,11 +95,17 @@ class ConvBlock(nn.Sequential):
 
 
 def separable(
-    c_in: int, c_out: int, kernel: int, stride: int = 1, act: str = "leaky"
+    c_in: int,
+    c_out: int,
+    kernel: int,
+    stride: int = 1,
+    act: str = "leaky",
+    eps: float = 1e-5,
+    momentum: float = 0.1,
 ) -> nn.Sequential:
     """Depthwise ``kernel`` x ``kernel`` and pointwise 1x1, each with BN and activation."""
-    depthwise = ConvBlock(c_in, c_in, kernel, stride, groups=c_in, act=act)
-    return nn.Sequential(depthwise, ConvBlock(c_in, c_out, act=act))
+    depthwise = ConvBlock(c_in, c_in, kernel, stride, c_in, act, eps, momentum)
+    return nn.Sequential(depthwise, ConvBlock(c_in, c_out, act=act, eps=eps, momentum=momentum))
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:

@@ -32,6 +32,20 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
 
 
+def paired_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of boxes pair by pair.
+
+    Args:
+        first: [..., 4].
+        second: [..., 4].
+
+    Returns:
+        [...] in 0..1.
+    """
+    overlap, union, _ = _overlap_union_hull(first, second)
+    return overlap / union
+
+
 def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
     """GIoU of boxes pair by pair (Rezatofighi et al., CVPR 2019).
 

@@ -50,12 +50,15 @@ class Detector(nn.Module):
         strides: Stride of each output level, pixels.
         training_only: Names of the modules that the deployed network lacks.
         offset: Where a cell's prior lies, in strides from the cell's corner.
+        closing_epoch: First of the recipe's ``close_epochs`` last epochs, set by the engine; a loss may
+            change there.
     """
 
     nc: int
     strides: tuple[int, ...]
     training_only: tuple[str, ...] = ()
     offset: float = 0.5
+    closing_epoch: float = math.inf
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw output [B, P, D] of images float32 [B, 3, H, W], RGB in 0..1."""
@@ -68,6 +71,17 @@ class Detector(nn.Module):
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Boxes [B, P, 4] in input pixels and scores [B, P, C] of a raw output."""
         raise TypeError(f"{type(self).__name__} lacks decode()")
+
+    def fit_to(self, boxes: Tensor, seed: int) -> None:
+        """Take from the training part what a method takes from it before its first step, such as anchors.
+
+        The engine calls this once for a built detector. What is taken goes into buffers of the state
+        dict, so that a run taken up again and the export have it.
+
+        Args:
+            boxes: float32 [K, 4], all true boxes of the training part at the training size, pixels.
+            seed: Seed of any draw.
+        """
 
     def deploy(self) -> nn.Module:
         """A folded copy in eval mode without what only training needs: images to boxes and scores."""

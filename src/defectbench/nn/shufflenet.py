@@ -1,6 +1,8 @@
-"""ShuffleNetV2 1.0x (Ma et al., ECCV 2018), the backbone of the NanoDets."""
+"""ShuffleNetV2 (Ma et al., ECCV 2018), the backbone of the NanoDets and of YOLO-FastestV2."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +10,19 @@ from torch import Tensor, nn
 from .blocks import ConvBlock, channel_shuffle, outputs_of
 
 
-def right_branch(c_in: int, half: int, stride: int) -> nn.Sequential:
+def right_branch(c_in: int, half: int, stride: int, act: str = "leaky") -> nn.Sequential:
     """1x1, depthwise 3x3 without activation, 1x1."""
     return nn.Sequential(
-        ConvBlock(c_in, half),
+        ConvBlock(c_in, half, act=act),
         ConvBlock(half, half, 3, stride, groups=half, act="none"),
-        ConvBlock(half, half),
+        ConvBlock(half, half, act=act),
+    )
+
+
+def left_branch(c_in: int, half: int, act: str = "leaky") -> nn.Sequential:
+    """Depthwise 3x3 of stride 2 without activation, 1x1."""
+    return nn.Sequential(
+        ConvBlock(c_in, c_in, 3, 2, groups=c_in, act="none"), ConvBlock(c_in, half, act=act)
     )
 
 
@@ -35,9 +44,7 @@ class DownUnit(nn.Module):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         half = c_out // 2
-        self.left = nn.Sequential(
-            ConvBlock(c_in, c_in, 3, 2, groups=c_in, act="none"), ConvBlock(c_in, half)
-        )
+        self.left = left_branch(c_in, half)
         self.right = right_branch(c_in, half, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,19 +52,30 @@ class DownUnit(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """ShuffleNetV2 1.0x without its last convolution (Ma et al., ECCV 2018), LeakyReLU(0.1)."""
+    """ShuffleNetV2 without its last convolution; by default 1.0x with LeakyReLU(0.1).
 
-    widths = (116, 232, 464)
+    Args:
+        widths: Channels of the maps at strides 8, 16, 32.
+        unit: Builds a unit of so many channels.
+        down: Builds a unit that halves the map, from (channels in, channels out).
+        act: Activation of the stem.
+    """
+
     depths = (3, 7, 3)
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int] = (116, 232, 464),
+        unit: Callable[[int], nn.Module] = Unit,
+        down: Callable[[int, int], nn.Module] = DownUnit,
+        act: str = "leaky",
+    ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvBlock(3, 24, 3, 2), nn.MaxPool2d(3, 2, 1))
+        self.widths = tuple(widths)
+        self.stem = nn.Sequential(ConvBlock(3, 24, 3, 2, act=act), nn.MaxPool2d(3, 2, 1))
         stages, c_in = [], 24
         for width, depth in zip(self.widths, self.depths, strict=True):
-            stages.append(
-                nn.Sequential(DownUnit(c_in, width), *(Unit(width) for _ in range(depth)))
-            )
+            stages.append(nn.Sequential(down(c_in, width), *(unit(width) for _ in range(depth))))
             c_in = width
         self.stages = nn.ModuleList(stages)
         for module in self.modules():

@@ -1,4 +1,4 @@
-"""SimOTA as PicoDet has it: the cost is a varifocal class cost plus GIoU (PP-PicoDet, 2021)."""
+"""SimOTA (Ge et al., YOLOX, 2021) as YOLOX and as PicoDet have it: what differs is candidates and cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from .assigners import Assignment, assign_by_cost, inside_boxes, soft_label_cost
 from .boxes import generalised_iou, pairwise_iou
 from .detector import Targets
 from .losses import varifocal_weight
+
+LEAST_LOG = (
+    -100.0
+)  # where the logarithm of a probability is cut, as in torch's binary cross-entropy
 
 
 @torch.no_grad()
@@ -50,6 +54,52 @@ def varifocal_simota(
     # Beside 1e8 a float32 keeps no digit of the cost: without the wider sum the order would be chance
     cost = cost.double() + penalty * ~(inside & central)
     return assign_by_cost(cost, iou, candidate & targets.valid.unsqueeze(1), top)
+
+
+@torch.no_grad()
+def objectness_simota(
+    logits: Tensor,
+    objectness: Tensor,
+    boxes: Tensor,
+    priors: Tensor,
+    targets: Targets,
+    radius: float = 1.5,
+    top: int = 10,
+    iou_weight: float = 3.0,
+    penalty: float = 1e6,
+) -> Assignment:
+    """Assign priors as YOLOX does.
+
+    Candidates are priors inside the square round some box's centre; whether they lie in the box plays no
+    part. The cost of a pair is BCE(sqrt(p_class p_object), one-hot of the box's class) - 3 ln IoU, plus a
+    penalty unless the prior lies in this box's square.
+
+    Args:
+        logits: [B, P, C].
+        objectness: [B, P] logits.
+        boxes: [B, P, 4] decoded, pixels.
+        priors: [P, 3] x, y, stride, pixels.
+        targets: Truth of the batch, at least one row.
+        radius: Half the side of the centre square, in strides of the prior.
+        top: How many IoUs are summed to say how many priors a box takes.
+        iou_weight: Weight of -ln IoU in the cost.
+        penalty: Cost of lying outside the centre square.
+    """
+    central = _near_centres(priors, targets, radius)
+    allowed = central.any(-1, keepdim=True) & targets.valid.unsqueeze(1)
+    iou = pairwise_iou(boxes, targets.boxes)
+    cost = _joint_cost(logits, objectness, targets) - iou_weight * (iou + 1e-8).log()
+    # In double, as in `varifocal_simota`: beside the penalty float32 keeps one digit of the cost
+    return assign_by_cost(cost.double() + penalty * ~central, iou, allowed, top)
+
+
+def _joint_cost(logits: Tensor, objectness: Tensor, targets: Targets) -> Tensor:
+    """BCE [B, P, M] of sqrt(p_class p_object) against the one-hot class of each box, summed over classes."""
+    p = (logits.sigmoid() * objectness.sigmoid().unsqueeze(-1)).sqrt()
+    absent = -(1 - p).log().clamp(min=LEAST_LOG)
+    index = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, p.shape[1], -1)
+    own = -p.log().clamp(min=LEAST_LOG).gather(-1, index)
+    return absent.sum(-1, keepdim=True) - absent.gather(-1, index) + own
 
 
 def _near_centres(priors: Tensor, targets: Targets, radius: float) -> Tensor:

@@ -130,8 +130,10 @@ def prepare(
         raise ConfigError(method.folder, "family", method.card.family, fix)
     batches = PackBatches(pack, recipe.batch, seed, device)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
-    model = method.module.build(len(pack.classes), **recipe.options).to(device)
-    model = model.to(memory_format=torch.channels_last).train()
+    model = method.module.build(len(pack.classes), **recipe.options)
+    model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
+    model.fit_to(pack.boxes[pack.labels >= 0], derived_seed(seed, 0, "fit"))
+    model = model.to(device).to(memory_format=torch.channels_last).train()
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)
     settings = {
@@ -196,7 +198,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     recipe, step = run.recipe, run.progress.step
     taken = run.batches.take(order, position)
     settings = recipe.augmentation
-    if epoch >= recipe.epochs - settings.close_epochs:
+    if epoch >= run.model.closing_epoch:  # type: ignore[operator]
         settings = settings.model_copy(update={"mosaic": 0.0})
     images, boxes, labels = augment(taken, settings, run.seed, step, run.batches)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,77 @@
+"""Anchors from the boxes of a training part: K-means++ on 1 - IoU of co-centred shapes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RESTARTS = 10
+MOST_ROUNDS = 300  # medians need not lessen the sum of 1 - IoU, so a cycle cannot be ruled out
+
+
+def shape_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of every shape of one set with every shape of another, laid centre on centre.
+
+    Args:
+        first: [..., N, 2] widths and heights.
+        second: [..., M, 2].
+
+    Returns:
+        [..., N, M] in 0..1; NaN where both shapes have no area.
+    """
+    a, b = first.unsqueeze(-2), second.unsqueeze(-3)
+    overlap = torch.minimum(a, b).prod(-1)
+    return overlap / (a.prod(-1) + b.prod(-1) - overlap)
+
+
+def mean_best_iou(sides: Tensor, anchors: Tensor) -> float:
+    """Mean over boxes [N, 2] of the IoU with the best of the anchors [K, 2]."""
+    return float(shape_iou(sides, anchors).amax(1).mean())
+
+
+def cluster_anchors(sides: Tensor, count: int, seed: int, restarts: int = RESTARTS) -> Tensor:
+    """Cluster the sides of boxes with the distance 1 - IoU.
+
+    Each start is drawn as in K-means++ (Arthur and Vassilvitskii, SODA 2007); a cluster's anchor is the
+    median of its widths and of its heights. Of several starts that with the best mean IoU is kept. With
+    fewer different boxes than anchors some anchors are equal.
+
+    Args:
+        sides: [N, 2] widths and heights of the training part at the training size, pixels; N at least 1.
+        count: Number of anchors.
+        seed: Seed of the starts; equal seeds give equal anchors.
+        restarts: Number of starts.
+
+    Returns:
+        Anchors float32 [count, 2] by growing area.
+    """
+    sides = sides.double().cpu()
+    made = torch.Generator().manual_seed(seed)
+    tried = [_settled(sides, _start(sides, count, made)) for _ in range(restarts)]
+    anchors = max(tried, key=lambda found: mean_best_iou(sides, found))
+    return anchors[anchors.prod(1).argsort(stable=True)].float()
+
+
+def _start(sides: Tensor, count: int, made: torch.Generator) -> Tensor:
+    """K-means++: the first centre uniformly, each next by the squared distance to the nearest so far."""
+    rows = torch.randint(len(sides), (1,), generator=made)
+    while len(rows) < count:
+        weight = (1 - shape_iou(sides, sides[rows]).amax(1)).clamp_(min=0).square()
+        if not weight.any():  # every box is a centre already
+            weight = torch.ones_like(weight)
+        rows = torch.cat((rows, weight.multinomial(1, generator=made)))
+    return sides[rows]
+
+
+def _settled(sides: Tensor, anchors: Tensor) -> Tensor:
+    """Lloyd's rounds until no box changes its anchor; an anchor without boxes stays where it is."""
+    before = None
+    for _ in range(MOST_ROUNDS):
+        nearest = shape_iou(sides, anchors).argmax(1)
+        if before is not None and torch.equal(nearest, before):
+            break
+        before = nearest
+        own = [sides[nearest == number] for number in range(len(anchors))]
+        pairs = zip(own, anchors, strict=True)
+        anchors = torch.stack([x.median(0).values if len(x) else old for x, old in pairs])
+    return anchors

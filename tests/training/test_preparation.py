@@ -1,0 +1,64 @@
+"""What a detector is given before its first step: the boxes of its part, and where the last epochs begin."""
+
+import copy
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from defectbench.base.methods import Augmentation
+from defectbench.data.pack import load_pack
+from defectbench.nn.detector import Detector
+from defectbench.training.loop import prepare, train
+
+from .conftest import TinyDetector, tiny_method
+
+
+class Fitted(TinyDetector):
+    """Keeps the mean side of the boxes that it is given, and the seed."""
+
+    def __init__(self, nc):
+        super().__init__(nc)
+        self.register_buffer("side", torch.zeros(2))
+        self.seen = []
+
+    def fit_to(self, boxes, seed):
+        self.seen.append((copy.copy(boxes), seed))
+        self.side.copy_((boxes[:, 2:] - boxes[:, :2]).mean(0))
+
+
+@pytest.fixture
+def fitted(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    return replace(tiny_method(), module=SimpleNamespace(build=Fitted))
+
+
+def test_a_detector_gets_the_true_boxes_of_its_part_once(pack_path, tmp_path, fitted):
+    pack = load_pack(pack_path)
+    pack = replace(pack, labels=pack.labels.masked_fill(torch.arange(2) == 1, -1))
+    run = prepare(pack, fitted, fitted.recipe, tmp_path / "run", 0, "cpu")
+    ((boxes, seed),) = run.model.seen
+    assert torch.equal(boxes, pack.boxes[:, 0])
+    again = prepare(pack, fitted, fitted.recipe, tmp_path / "run", 0, "cpu")
+    other = prepare(pack, fitted, fitted.recipe, tmp_path / "run", 1, "cpu")
+    assert again.model.seen[0][1] == seed != other.model.seen[0][1]
+
+
+def test_what_was_taken_is_in_the_average_and_in_the_weights(pack_path, tmp_path, fitted):
+    train(pack_path, fitted, tmp_path / "run", 0, threads=1)
+    weights = load_file(tmp_path / "run" / "weights.safetensors")
+    assert weights["side"].tolist() == [8, 8]
+
+
+@pytest.mark.parametrize(("close", "first"), [(0, 4), (1, 3)])
+def test_a_detector_knows_where_the_last_epochs_begin(pack_path, tmp_path, fitted, close, first):
+    recipe = fitted.recipe.model_copy(update={"augmentation": Augmentation(close_epochs=close)})
+    run = prepare(load_pack(pack_path), fitted, recipe, tmp_path / "run", 0, "cpu")
+    assert run.model.closing_epoch == run.average.model.closing_epoch == first
+
+
+def test_a_detector_that_takes_nothing_need_not_say_so():
+    Detector().fit_to(torch.zeros(0, 4), 0)
+    assert Detector().closing_epoch == float("inf")
