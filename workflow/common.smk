@@ -5,12 +5,15 @@ import math
 import os
 from shlex import quote
 
-from defectbench.base.methods import load_recipe, method_names
+from defectbench.base.methods import heavy_names, load_recipe, method_names
 from defectbench.base.studies import expand_cells, parse_study
 
 STUDY = parse_study(f"study {config['study']}", config)
 METHODS = method_names("models")
-CELLS = {cell.folder: cell for cell in expand_cells(STUDY, METHODS, STUDY.study)}
+CELLS = {
+    cell.folder: cell
+    for cell in expand_cells(STUDY, METHODS, STUDY.study, heavy_names("models"))
+}
 RUNS = "results/runs"
 REPORT = [
     "results/report/comparison.csv",

@@ -48,6 +48,20 @@ def test_later_block_wins():
 
 
 @pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({}, ["alpha"]),
+        ({"heavy": True}, ["alpha", "beta"]),
+        ({"methods": ["beta"]}, ["beta"]),
+        ({"budgets": {"beta": {"epochs": 9}}}, ["alpha"]),
+    ],
+)
+def test_all_leaves_heavy_methods_out_unless_the_block_says_otherwise(block, expected):
+    cells = expand_cells(study(**block), METHODS, heavy=["beta"])
+    assert [cell.method for cell in cells] == expected
+
+
+@pytest.mark.parametrize(
     ("block", "message"),
     [
         ({"methods": ["gamma"]}, "blocks.0.methods: got 'gamma'; name one of alpha, beta"),

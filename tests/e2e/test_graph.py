@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from defectbench.base.methods import method_names
+from defectbench.base.methods import heavy_names, method_names
 
 ROOT = Path(__file__).parents[2]
-METHODS = method_names(ROOT / "models")
+HEAVY = heavy_names(ROOT / "models")
+METHODS = [name for name in method_names(ROOT / "models") if name not in HEAVY]
 CONTROLS = 4
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 

@@ -83,6 +83,7 @@ class MethodCard(Strict):
         golden: Counts that a test holds.
         claims: Printed numbers.
         prunable: Whether the compression track can narrow it.
+        heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
     """
 
     name: str
@@ -95,6 +96,7 @@ class MethodCard(Strict):
     golden: Golden
     claims: list[Claim] = []
     prunable: bool = False
+    heavy: bool = False
 
 
 class Optimizer(Strict):
@@ -202,6 +204,16 @@ class Method:
 def method_names(models_dir: str | Path = "models") -> list[str]:
     """Names of all methods, sorted: the folders that hold a card."""
     return sorted(path.parent.name for path in Path(models_dir).glob("*/card.yaml"))
+
+
+def heavy_names(models_dir: str | Path = "models") -> list[str]:
+    """Names of the methods whose card says ``heavy: true``, sorted.
+
+    Raises:
+        ConfigError: A card is wrong.
+    """
+    folder = Path(models_dir)
+    return [name for name in method_names(folder) if load_card(folder / name).heavy]
 
 
 def load_card(folder: str | Path) -> MethodCard:

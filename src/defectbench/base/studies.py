@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,8 @@ class Block(Strict):
     Attributes:
         datasets: Names of cards in ``datasets/``.
         protocols: How the parts are made.
-        methods: Names of folders in ``models/``, or ``all`` of them.
+        methods: Names of folders in ``models/``, or ``all`` of them but the heavy ones.
+        heavy: Whether ``all`` takes in the methods whose card says ``heavy: true``.
         seeds: Seeds of the training runs.
         controls: Programs that learn nothing and mark floor and ceiling of the scores.
         budget: The budget of every method of the block.
@@ -56,6 +58,7 @@ class Block(Strict):
     datasets: list[str] = Field(min_length=1)
     protocols: list[Protocol] = ["clean"]
     methods: list[str] | Literal["all"] = "all"
+    heavy: bool = False
     seeds: list[int] = Field(default=[0], min_length=1)
     controls: list[Control] = []
     budget: Budget = Budget()
@@ -158,20 +161,27 @@ class Cell(Strict):
         return self.method.startswith("control_")
 
 
-def expand_cells(study: Study, methods: list[str], source: str | Path = "study") -> list[Cell]:
+def expand_cells(
+    study: Study,
+    methods: list[str],
+    source: str | Path = "study",
+    heavy: Collection[str] = (),
+) -> list[Cell]:
     """List the cells of a study, each once; a later block wins over an earlier one.
 
     Args:
         study: The study.
         methods: Names of all methods at hand.
         source: The study's file, named in errors.
+        heavy: Those of them that ``all`` leaves out unless a block says ``heavy: true``.
 
     Raises:
         ConfigError: A block names a method that has no folder.
     """
     cells: dict[str, Cell] = {}
     for number, block in enumerate(study.blocks):
-        named = methods if block.methods == "all" else block.methods
+        everything = [name for name in methods if block.heavy or name not in heavy]
+        named = everything if block.methods == "all" else block.methods
         for method in [*named, *block.budgets]:
             if method not in methods:
                 fix = f"name one of {', '.join(methods)}"
