@@ -52,6 +52,14 @@ def test_what_was_taken_is_in_the_average_and_in_the_weights(pack_path, tmp_path
     assert weights["side"].tolist() == [8, 8]
 
 
+def test_a_run_taken_up_again_keeps_what_was_taken(pack_path, tmp_path, fitted, monkeypatch):
+    train(pack_path, fitted, tmp_path / "run", 0, threads=1)
+    monkeypatch.setattr(Fitted, "fit_to", lambda self, *_: self.side.fill_(99.0))
+    run = prepare(load_pack(pack_path), fitted, fitted.recipe, tmp_path / "run", 0, "cpu")
+    assert run.progress.step == run.steps
+    assert run.model.side.tolist() == run.average.model.side.tolist() == [8, 8]
+
+
 @pytest.mark.parametrize(("close", "first"), [(0, 4), (1, 3)])
 def test_a_detector_knows_where_the_last_epochs_begin(pack_path, tmp_path, fitted, close, first):
     recipe = fitted.recipe.model_copy(update={"augmentation": Augmentation(close_epochs=close)})

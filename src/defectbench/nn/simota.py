@@ -10,9 +10,8 @@ from .boxes import generalised_iou, pairwise_iou
 from .detector import Targets
 from .losses import varifocal_weight
 
-LEAST_LOG = (
-    -100.0
-)  # where the logarithm of a probability is cut, as in torch's binary cross-entropy
+# Where the logarithm of a probability is cut, as in torch's binary cross-entropy
+LEAST_LOG = -100.0
 
 
 @torch.no_grad()
