@@ -1,0 +1,336 @@
+"""YOLOv4 (Bochkovskiy, Wang, Liao; arXiv 2004.10934): the base of the compression pipeline.
+
+Base network of Chen et al., Electronics 2024, 13(2), 253, who make it 58 times smaller. Every width can
+be set by a plan, and residual units can be left out, so that a pruned network is built from its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from defectbench.nn.anchor_matching import match_cells
+from defectbench.nn.anchors import cluster_anchors, shape_iou
+from defectbench.nn.blocks import ConvBlock, outputs_of
+from defectbench.nn.boxes import complete_iou, pairwise_iou
+from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
+
+# --- blocks ---------------------------------------------------------------------------------------
+
+
+class Plan:
+    """Widths by convolution name and kept residual units by stage; what is not named is the paper's.
+
+    Args:
+        width: Factor of the paper's widths.
+        widths: Channels out of single convolutions.
+        units: Indices of the residual units that a stage keeps.
+    """
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        widths: Mapping[str, int] | None = None,
+        units: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        self.width, self.widths, self.units = width, widths or {}, units or {}
+
+    def channels(self, name: str, paper: int) -> int:
+        """Channels out of a convolution."""
+        return self.widths.get(name, max(1, round(paper * self.width)))
+
+    def kept(self, stage: str, count: int) -> list[int]:
+        """Units that a stage keeps."""
+        return list(self.units.get(stage, range(count)))
+
+
+class Convs(nn.Sequential):
+    """Convolutions one after the other; kernels alternate 1, 3, 1, ... from ``first``."""
+
+    def __init__(
+        self, plan: Plan, name: str, c_in: int, widths: Sequence[int], first: int = 1
+    ) -> None:
+        layers = []
+        for n, paper in enumerate(widths):
+            c_out = plan.channels(f"{name}.{n}", paper)
+            layers.append(ConvBlock(c_in, c_out, first if n % 2 == 0 else 4 - first))
+            c_in = c_out
+        super().__init__(*layers)
+        self.c_out = c_in
+
+
+class Unit(nn.Module):
+    """Residual unit: x + 3x3(1x1(x)), Mish."""
+
+    def __init__(self, plan: Plan, name: str, channels: int, hidden: int) -> None:
+        super().__init__()
+        hidden = plan.channels(f"{name}.reduce", hidden)
+        self.reduce = ConvBlock(channels, hidden, act="mish")
+        self.expand = ConvBlock(hidden, channels, 3, act="mish")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.expand(self.reduce(x))
+
+
+# --- backbone -------------------------------------------------------------------------------------
+
+
+class Stage(nn.Module):
+    """A CSP stage of CSPDarknet53; stage 1 keeps its full width in both branches."""
+
+    def __init__(self, plan: Plan, number: int, c_in: int, width: int, count: int) -> None:
+        super().__init__()
+        name, half = f"stage{number}", width if number == 1 else width // 2
+
+        def conv(part: str, c_in: int, paper: int, kernel: int = 1, stride: int = 1) -> ConvBlock:
+            return ConvBlock(
+                c_in, plan.channels(f"{name}.{part}", paper), kernel, stride, act="mish"
+            )
+
+        self.down = conv("down", c_in, width, 3, 2)
+        wide = _out(self.down)
+        self.short, self.main = conv("short", wide, half), conv("main", wide, half)
+        chain = _out(self.main)
+        kept = plan.kept(name, count)
+        self.units = nn.ModuleDict(
+            {str(n): Unit(plan, f"{name}.units.{n}", chain, width // 2) for n in kept}
+        )
+        self.trans = conv("trans", chain, half)
+        self.out = conv("out", _out(self.trans) + _out(self.short), width)
+        self.c_out = _out(self.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(x)
+        y = self.main(x)
+        for unit in self.units.values():
+            y = unit(y)
+        return self.out(torch.cat((self.trans(y), self.short(x)), 1))
+
+
+class CSPDarknet53(nn.Module):
+    """Five CSP stages with Mish; outputs at strides 8, 16 and 32."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        c_in = plan.channels("stem", 32)
+        self.stem = ConvBlock(3, c_in, 3, act="mish")
+        stages = []
+        for number, (width, count) in enumerate(
+            zip((64, 128, 256, 512, 1024), (1, 2, 8, 8, 4), strict=True), 1
+        ):
+            stages.append(Stage(plan, number, c_in, width, count))
+            c_in = stages[-1].c_out
+        self.stages = nn.ModuleList(stages)
+        self.widths = [stage.c_out for stage in stages[-3:]]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return outputs_of(self.stages, self.stem(x))[-3:]
+
+
+# --- neck -----------------------------------------------------------------------------------------
+
+
+class SPP(nn.Module):
+    """Spatial pyramid pooling: the map beside its maxima over 5, 9 and 13 cells."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = [F.max_pool2d(x, side, 1, side // 2) for side in (13, 9, 5)]
+        return torch.cat((*pooled, x), 1)
+
+
+class PAN(nn.Module):
+    """SPP, then path aggregation up and down; maps at strides 8, 16, 32."""
+
+    def __init__(self, plan: Plan, widths: Sequence[int]) -> None:
+        super().__init__()
+        c3, c4, c5 = widths
+        self.before = Convs(plan, "spp.before", c5, (512, 1024, 512))
+        self.after = Convs(plan, "spp.after", 4 * self.before.c_out, (512, 1024, 512))
+        self.up4 = Convs(plan, "up4", self.after.c_out, (256,))
+        self.lateral4 = Convs(plan, "lateral4", c4, (256,))
+        self.top4 = Convs(
+            plan, "top4", self.lateral4.c_out + self.up4.c_out, (256, 512, 256, 512, 256)
+        )
+        self.up3 = Convs(plan, "up3", self.top4.c_out, (128,))
+        self.lateral3 = Convs(plan, "lateral3", c3, (128,))
+        self.out3 = Convs(
+            plan, "out3", self.lateral3.c_out + self.up3.c_out, (128, 256, 128, 256, 128)
+        )
+        c4 = plan.channels("down4", 256)
+        self.down4 = ConvBlock(self.out3.c_out, c4, 3, 2)
+        self.out4 = Convs(plan, "out4", c4 + self.top4.c_out, (256, 512, 256, 512, 256))
+        c5 = plan.channels("down5", 512)
+        self.down5 = ConvBlock(self.out4.c_out, c5, 3, 2)
+        self.out5 = Convs(plan, "out5", c5 + self.after.c_out, (512, 1024, 512, 1024, 512))
+        self.pool = SPP()
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        x3, x4, x5 = features
+        top5 = self.after(self.pool(self.before(x5)))
+        top4 = self.top4(torch.cat((self.lateral4(x4), _twice(self.up4(top5))), 1))
+        out3 = self.out3(torch.cat((self.lateral3(x3), _twice(self.up3(top4))), 1))
+        out4 = self.out4(torch.cat((self.down4(out3), top4), 1))
+        return [out3, out4, self.out5(torch.cat((self.down5(out4), top5), 1))]
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def _out(block: ConvBlock) -> int:
+    """Channels out of a block."""
+    return block[0].out_channels  # type: ignore[return-value]
+
+
+# --- head -----------------------------------------------------------------------------------------
+
+ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 192, 243, 459, 401)  # COCO
+PER_LEVEL = 3
+STRETCH = (1.2, 1.1, 1.05)  # how far a centre may leave its cell, by level
+SHAPE_IOU, IGNORE_IOU, BOX_WEIGHT = 0.213, 0.7, 0.07
+PRIOR_BIAS = -4.595  # logit of 0.01, for a steady start (*reconstructed*)
+MAX_LOG_SIDE = 8.0  # e^8 anchors: only keeps a wild step finite
+
+
+class Head(nn.Module):
+    """Per level a 3x3 convolution and a 1x1 to three anchors of (x, y, w, h, objectness, classes)."""
+
+    def __init__(self, plan: Plan, nc: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.size = 5 + nc
+        papers = (256, 512, 1024)
+        self.towers = nn.ModuleList(
+            Convs(plan, f"head{n + 3}", c, (paper,), first=3)
+            for n, (c, paper) in enumerate(zip(widths, papers, strict=True))
+        )
+        outs = (tower.c_out for tower in self.towers)
+        self.outputs = nn.ModuleList(nn.Conv2d(c, PER_LEVEL * self.size, 1) for c in outs)  # type: ignore[arg-type]
+        for output in self.outputs:
+            bias: Tensor = output.bias  # type: ignore[assignment]
+            nn.init.zeros_(bias)
+            bias.data.view(PER_LEVEL, -1)[:, 4:] = PRIOR_BIAS
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Raw output [B, P, 5 + nc]: level by level, cell by cell, anchor by anchor."""
+        raw = []
+        for tower, output, x in zip(self.towers, self.outputs, features, strict=True):
+            split = output(tower(x)).flatten(2).unflatten(1, (PER_LEVEL, self.size))
+            raw.append(split.permute(0, 3, 1, 2).flatten(1, 2))
+        return torch.cat(raw, 1)
+
+
+class YOLOv4(Detector):
+    """Backbone, neck, head, decoding and the loss of the public configuration.
+
+    Args:
+        nc: Number of classes.
+        plan: Widths and residual units.
+    """
+
+    strides = (8, 16, 32)
+    offset = 0.0
+    anchors: Tensor
+
+    def __init__(self, nc: int, plan: Plan) -> None:
+        super().__init__()
+        self.nc = nc
+        self.backbone = CSPDarknet53(plan)
+        self.neck = PAN(plan, self.backbone.widths)
+        widths = [self.neck.out3.c_out, self.neck.out4.c_out, self.neck.out5.c_out]
+        self.head = Head(plan, nc, widths)
+        self.register_buffer("anchors", torch.tensor(ANCHORS).float().view(3, PER_LEVEL, 2))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.neck(self.backbone(images)))
+
+    def fit_to(self, boxes: Tensor, seed: int) -> None:
+        """Cluster the anchors from the training boxes; the smallest three go to stride 8."""
+        if len(boxes):
+            sides = cluster_anchors(boxes[:, 2:] - boxes[:, :2], 3 * PER_LEVEL, seed)
+            self.anchors.copy_(sides.view_as(self.anchors))
+
+    def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        boxes = clip_boxes(self.boxes(raw, height, width), height, width)
+        return boxes, raw[..., 4:5].sigmoid() * raw[..., 5:].sigmoid()
+
+    def boxes(self, raw: Tensor, height: int, width: int) -> Tensor:
+        """Boxes [B, P, 4] of a raw output, pixels, not clipped."""
+        corner, stride, anchors, stretch = self._cells(height, width)
+        shift = stretch * raw[..., :2].sigmoid() - (stretch - 1) / 2
+        centre = corner + shift * stride
+        half = anchors * raw[..., 2:4].clamp(max=MAX_LOG_SIDE).exp() / 2
+        return torch.cat((centre - half, centre + half), -1)
+
+    def _cells(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of every prior: its cell's corner [P, 2], stride [P, 1], anchor [P, 2], stretch [P, 1]."""
+        cells = grid_priors(height, width, self.strides, self.offset).to(self.anchors.device)
+        counts = [-(-height // s) * -(-width // s) for s in self.strides]
+        anchors = torch.cat(
+            [level.repeat(n, 1) for level, n in zip(self.anchors, counts, strict=True)]
+        )
+        cells = cells.repeat_interleave(PER_LEVEL, 0)
+        stretch = torch.cat(
+            [cells.new_full((n * PER_LEVEL, 1), k) for n, k in zip(counts, STRETCH, strict=True)]
+        )
+        return cells[:, :2], cells[:, 2:], anchors, stretch
+
+    def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
+        targets = targets.with_a_row()
+        height, width = images.shape[-2:]
+        raw = self(images).float()
+        boxes = self.boxes(raw, height, width)
+        image, prior, row = self.match(targets, height, width)
+        truth, labels = targets.boxes[image, row], targets.labels[image, row]
+        positive = torch.zeros_like(raw[..., 4])
+        positive[image, prior] = 1.0
+        near = pairwise_iou(boxes.detach(), targets.boxes) * targets.valid.unsqueeze(1)
+        judged = (positive > 0) | (near.amax(-1) <= IGNORE_IOU)
+        cross_entropy = F.binary_cross_entropy_with_logits
+        found = cross_entropy(raw[..., 4], positive, judged.float(), reduction="sum")
+        own = raw[image, prior]
+        named = cross_entropy(own[:, 5:], F.one_hot(labels, self.nc).float(), reduction="sum")
+        apart = (1 - complete_iou(boxes[image, prior], truth)).sum()
+        parts = {"ciou": BOX_WEIGHT * apart, "objectness": found, "classes": named}
+        return total_of({name: value / len(images) for name, value in parts.items()})
+
+    def match(self, targets: Targets, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs of a prior and a box: anchors of like shape, and the likest, in the cell of the centre.
+
+        Returns:
+            Image, prior and row of ``targets`` of each pair, int64 [K].
+        """
+        sides = targets.boxes[..., 2:] - targets.boxes[..., :2]
+        likeness = shape_iou(sides, self.anchors.view(-1, 2).to(sides))  # [B, M, 9]
+        likest = F.one_hot(likeness.argmax(-1), likeness.shape[-1]).bool()
+        fits = ((likeness > SHAPE_IOU) | likest) & targets.valid.unsqueeze(-1)
+        fits = fits.unflatten(-1, (-1, PER_LEVEL))
+        levels = match_cells(fits, targets, height, width, self.strides, neighbours=False)
+        image = torch.cat([level.image for level in levels])
+        prior = torch.cat([level.cell * PER_LEVEL + level.anchor for level in levels])
+        return image, prior, torch.cat([level.box for level in levels])
+
+
+# --- build ----------------------------------------------------------------------------------------
+
+
+def build(nc: int, width: float = 1.0, plan: Mapping[str, Any] | None = None) -> YOLOv4:
+    """Build YOLOv4.
+
+    Args:
+        nc: Number of classes.
+        width: Factor of all widths; 0.13 is the thin control of 1.10 M parameters.
+        plan: ``widths`` (channels out by convolution) and ``units`` (kept residual units by stage), as a
+            pruned network's ``plan.json`` says.
+
+    Returns:
+        The detector in training form.
+
+    Example:
+        >>> sum(p.numel() for p in build(80).parameters())
+        64363101
+    """
+    return YOLOv4(nc, Plan(width, **(plan or {})))
