@@ -30,6 +30,7 @@ import torch
 
 from defectbench.base.files import atomic_write_json, read_json
 from defectbench.base.methods import load_method
+from defectbench.base.records import hardware_card
 from defectbench.data.coco import protocol_coco, read_part
 from defectbench.data.pack import load_pack
 from defectbench.training import loop
@@ -248,7 +249,8 @@ def measure(args):
             figures[f"engine_over_{arm}"] = statistics.median(ratios)
     figures = {name: round(value, 4) for name, value in figures.items()}
     settings = ("method", "size", "batch", "threads", "steps", "protocol")
-    return {"figures": figures, "rounds": rounds, **{k: getattr(args, k) for k in settings}}
+    asked = {name: getattr(args, name) for name in settings}
+    return {"figures": figures, "rounds": rounds, **asked, "hardware": hardware_card()}
 
 
 def one_arm(args, arm):
