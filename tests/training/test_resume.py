@@ -178,7 +178,9 @@ def test_two_runs_in_one_folder(pack_path, tmp_path, method):
 def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
     method = tiny_method(optimizer=tiny_method().recipe.optimizer.model_copy(update={"lr": 1e30}))
-    with pytest.raises(TrainingDivergedError, match=r"loss or gradient at step \d+.*images \[") as caught:
+    with pytest.raises(
+        TrainingDivergedError, match=r"loss or gradient at step \d+.*images \["
+    ) as caught:
         train(pack_path, method, tmp_path / "run", 0)
     assert "checkpoint" in str(caught.value)
 
