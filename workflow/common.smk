@@ -5,7 +5,12 @@ import math
 import os
 from shlex import quote
 
-from defectbench.base.methods import heavy_names, load_recipe, method_names
+from defectbench.base.methods import (
+    heavy_names,
+    load_recipe,
+    method_names,
+    override_recipe,
+)
 from defectbench.base.studies import expand_cells, parse_study
 
 STUDY = parse_study(f"study {config['study']}", config)
@@ -111,6 +116,21 @@ def method_files(wildcards):
     """What a cell depends on of its method: its own file and its recipe."""
     folder = f"models/{wildcards.method}"
     return [f"{folder}/{wildcards.method}.py", f"{folder}/recipe.yaml"]
+
+
+def teacher_weights(wildcards):
+    """Weights of a cell's teacher; none where its recipe says `kd: none`."""
+    fields = cell_of(wildcards).budget.recipe or {}
+    recipe = override_recipe(load_recipe(f"models/{wildcards.method}"), fields)
+    if recipe.options.get("kd") == "none":
+        return []
+    folder = f"{wildcards.dataset}/{wildcards.protocol}/{wildcards.method}/seed{wildcards.seed}"
+    return f"{RUNS}/{folder}/teacher/weights.safetensors"
+
+
+def teacher_option(wildcards, input):
+    """The teacher of a cell as an option of `train`."""
+    return f"--teacher {input.teacher}" if input.teacher else ""
 
 
 def mirror_option(wildcards):

@@ -86,6 +86,7 @@ def _train(args: Arguments) -> None:
         args.seed,
         validator=validator,
         device=args.device,
+        teacher=args.teacher,
         **budget,
     )
     export_run(args.out, method)
@@ -189,6 +190,7 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
     trained.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    trained.add_argument("--teacher", type=Path, help="weights.safetensors to learn from as well")
     text = "a field of the recipe, such as optimizer.lr=0.002"
     trained.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     predicted = verb("predict", _predict, "run a model file over a pack")

@@ -65,6 +65,15 @@ def test_provenance_and_counts_stand_in_the_file(cell):
     }
 
 
+def test_fused_attention_counts_as_its_two_products():
+    class Attention(torch.nn.Module):
+        def forward(self, images):
+            queries, keys = images.flatten(2).mT, images[..., :4, :2].flatten(2).mT
+            return torch.nn.functional.scaled_dot_product_attention(queries, keys, keys)
+
+    assert torch_counts(Attention(), 16)["macs_fvcore"] == 2 * 256 * 8 * 3
+
+
 def test_weights_of_another_run_are_refused(cell):
     other = TinyDetector(2)
     torch.nn.init.zeros_(other.first.bias)

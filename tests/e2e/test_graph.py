@@ -113,3 +113,14 @@ def test_misspelt_field_is_named(checkout):
     run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
     assert run.returncode != 0
     assert "blocks.0.sedes" in run.stdout + run.stderr
+
+
+def test_a_distilled_method_trains_its_teacher_first_unless_told_otherwise(checkout):
+    options = ("--configfile", "config/demo-heavy.yaml")
+    jobs = planned(checkout, *options)
+    assert jobs["train_sd_gasnet_teacher"] == jobs["train_sd_gasnet"] == 1
+    recipe = checkout / "models" / "sd_gasnet" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("{kd: ekl}", "{kd: none}"))
+    jobs = planned(checkout, *options)
+    assert "train_sd_gasnet_teacher" not in jobs
+    assert jobs["train_sd_gasnet"] == 1

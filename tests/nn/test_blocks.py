@@ -9,7 +9,7 @@ from defectbench.nn.blocks import ConvBlock, DOConv2d, SimAM, channel_shuffle
 from defectbench.nn.detector import grid_priors
 from defectbench.nn.fold import fold_all
 from defectbench.nn.heads import decode_bins
-from defectbench.nn.rep import RepDepthwise
+from defectbench.nn.rep import RepConv, RepDepthwise
 
 
 def naive_simam(x, eps=1e-4):
@@ -142,3 +142,19 @@ def test_bins_decode_to_expected_distance():
     for side, bin_ in enumerate((1, 2, 3, 7)):
         bins[0, 0, 8 * side + bin_] = 40.0
     assert decode_bins(bins, priors)[0, 0].tolist() == [8.0, 8.0, 40.0, 80.0]
+
+
+def test_rep_conv_folds_to_one_convolution():
+    torch.manual_seed(0)
+    rep = RepConv(6).double()
+    assert sum(p.numel() for p in rep.parameters()) == 6 * 6 * 10 + 3 * 12
+    for _ in range(3):
+        rep.train()(torch.randn(4, 6, 5, 7, dtype=torch.float64) * 2 + 1)
+    for norm in (rep.square[1], rep.point[1], rep.identity):
+        torch.nn.init.uniform_(norm.weight, 0.5, 2)
+        torch.nn.init.uniform_(norm.bias, -1, 1)
+    x = torch.randn(2, 6, 5, 7, dtype=torch.float64)
+    expected = rep.eval()(x)
+    folded = rep.folded().double()
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in folded.modules()) == 1
+    torch.testing.assert_close(folded(x), expected, rtol=1e-6, atol=1e-6)

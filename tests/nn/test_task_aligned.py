@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from defectbench.nn.boxes import paired_iou
 from defectbench.nn.detector import Targets, grid_priors
 from defectbench.nn.task_aligned import task_aligned, task_aligned_losses
 
@@ -37,15 +38,15 @@ def inside(point, box):
     return box[0] < point[0] < box[2] and box[1] < point[1] < box[3]
 
 
-def plain(scores, boxes, priors, truth, labels):
+def plain(scores, boxes, priors, truth, labels, top=10, alpha=0.5, overlap_of=ciou):
     """{prior: (box, quality)} of one image."""
     overlap, metric, claims = {}, {}, {}
     for j, (g, c) in enumerate(zip(truth, labels, strict=True)):
         for i in [i for i, p in enumerate(priors) if inside(p, g)]:
-            overlap[i, j] = max(0.0, ciou(boxes[i], g))
-            metric[i, j] = scores[i][c] ** 0.5 * overlap[i, j] ** 6
+            overlap[i, j] = max(0.0, overlap_of(boxes[i], g))
+            metric[i, j] = scores[i][c] ** alpha * overlap[i, j] ** 6
         own = sorted((i for i, k in metric if k == j), key=lambda i, j=j: -metric[i, j])
-        for i in [i for i in own[:10] if metric[i, j] > 0]:
+        for i in [i for i in own[:top] if metric[i, j] > 0]:
             claims.setdefault(i, []).append(j)
     made = {}
     for i, boxes_of in claims.items():
@@ -77,19 +78,30 @@ def random_case(seed, batch=3, most=6, nc=4):
     return scores, boxes, priors, Targets(torch.cat((low, high), -1), labels)
 
 
-def expectations(scores, boxes, priors, targets):
+def expectations(scores, boxes, priors, targets, **settings):
     """What the plain code assigns in each image."""
     for b in range(len(scores)):
         valid = targets.labels[b] >= 0
         truth, labels = targets.boxes[b][valid].tolist(), targets.labels[b][valid].tolist()
-        yield plain(scores[b].tolist(), boxes[b].tolist(), priors.tolist(), truth, labels)
+        rows = scores[b].tolist(), boxes[b].tolist(), priors.tolist()
+        yield plain(*rows, truth, labels, **settings)
 
 
+def iou(a, b):
+    return eiou_and_iou(a, b)[1]
+
+
+# YOLOv8's settings, and YOLOv6's
+SETTINGS = [({}, {}), ({"top": 13, "alpha": 1.0}, {"overlap_of": (paired_iou, iou)})]
+
+
+@pytest.mark.parametrize(("settings", "measures"), SETTINGS)
 @pytest.mark.parametrize("seed", range(20))
-def test_agrees_with_plain_code(seed):
+def test_agrees_with_plain_code(seed, settings, measures):
     scores, boxes, priors, targets = random_case(seed)
-    found = task_aligned(scores, boxes, priors[:, :2], targets)
-    for b, expected in enumerate(expectations(scores, boxes, priors, targets)):
+    ours, theirs = ({**settings, **{k: v[n] for k, v in measures.items()}} for n in (0, 1))
+    found = task_aligned(scores, boxes, priors[:, :2], targets, **ours)
+    for b, expected in enumerate(expectations(scores, boxes, priors, targets, **theirs)):
         assert set(found.positive[b].nonzero().flatten().tolist()) == set(expected)
         assert found.quality[b].count_nonzero() == len(expected)
         assert not found.index[b][~found.positive[b]].any()

@@ -20,6 +20,31 @@ rule train_detector:
         budget=budget_options,
         recipe=recipe_options,
         folder=subpath(output.model, parent=True),
+        teacher="",
     shell:
         "defectbench train --method models/{wildcards.method} --train {input.train} --val {input.val} "
-        "--seed {wildcards.seed} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"
+        "--seed {wildcards.seed} {params.budget} {params.recipe} {params.teacher} --out {params.folder} 2>&1 | tee {log}"
+
+
+# Distillation: a cell's teacher, then the cell itself as its student. Both have the cell's budget.
+use rule train_detector as train_teacher with:
+    output:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/model.onnx",
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/weights.safetensors",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/train.json",
+        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/history.csv",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_teacher.log",
+
+
+use rule train_detector as train_student with:
+    input:
+        train=pack_of("train"),
+        val=pack_of("val"),
+        method=method_files,
+        teacher=teacher_weights,
+    params:
+        budget=budget_options,
+        recipe=recipe_options,
+        folder=subpath(output.model, parent=True),
+        teacher=teacher_option,

@@ -58,7 +58,7 @@ class Golden(Strict):
         nc: Number of classes that they are for.
         params: Parameters of the deployed network, batch norms kept.
         params_training: Parameters of the network in training form, guides included.
-        macs_m: Multiply-adds of convolutions in millions, by input side.
+        macs_m: Multiply-adds of convolutions and matrix products in millions, by input side.
         thop_m: What the counter ``thop`` prints, in millions, by input side.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..base.errors import ConfigError
 from .fold import fold_all
 
 
@@ -52,6 +53,7 @@ class Detector(nn.Module):
         offset: Where a cell's prior lies, in strides from the cell's corner.
         closing_epoch: First of the recipe's ``close_epochs`` last epochs, set by the engine; a loss may
             change there.
+        epochs: Epochs of the whole run, set by the engine.
     """
 
     nc: int
@@ -59,6 +61,7 @@ class Detector(nn.Module):
     training_only: tuple[str, ...] = ()
     offset: float = 0.5
     closing_epoch: float = math.inf
+    epochs: float = math.inf
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw output [B, P, D] of images float32 [B, 3, H, W], RGB in 0..1."""
@@ -82,6 +85,21 @@ class Detector(nn.Module):
             boxes: float32 [K, 4], all true boxes of the training part at the training size, pixels.
             seed: Seed of any draw.
         """
+
+    def set_teacher(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of a teacher; from then on ``loss`` learns from it too.
+
+        The engine calls this once for a run that has a teacher, when the detector is on its device. The teacher
+        is no part of the detector: neither its state dict nor its average nor its export holds it.
+
+        Args:
+            state: State dict of the teacher, in training form.
+
+        Raises:
+            ConfigError: The method learns from no teacher, or not from one of such weights.
+        """
+        fix = "leave the teacher out: this method, with its options, learns from none"
+        raise ConfigError(type(self).__name__, "teacher", f"{len(state)} tensors", fix)
 
     def deploy(self) -> nn.Module:
         """A folded copy in eval mode without what only training needs: images to boxes and scores."""

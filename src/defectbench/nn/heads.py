@@ -75,7 +75,17 @@ def decode_bins(bins: Tensor, priors: Tensor, grid: Tensor | None = None) -> Ten
     spread = split_sides(bins).softmax(2)
     if grid is None:
         grid = torch.arange(spread.shape[2], dtype=bins.dtype, device=bins.device)
-    sides = (spread * grid.view(-1, 1)).sum(2).transpose(1, 2) * priors[:, 2:]
+    return boxes_of_sides((spread * grid.view(-1, 1)).sum(2).transpose(1, 2), priors)
+
+
+def boxes_of_sides(sides: Tensor, priors: Tensor) -> Tensor:
+    """Boxes [B, P, 4] in pixels of the distances [B, P, 4] of their sides (left, top, right, bottom), in strides.
+
+    Args:
+        sides: Distances from the prior.
+        priors: [P, 3].
+    """
+    sides = sides * priors[:, 2:]
     return torch.cat((priors[:, :2] - sides[..., :2], priors[:, :2] + sides[..., 2:]), -1)
 
 

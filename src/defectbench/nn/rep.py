@@ -1,4 +1,4 @@
-"""Re-parameterised depthwise convolution: many branches in training, one 3x3 when deployed."""
+"""Re-parameterised convolutions: many branches in training, one 3x3 when deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .fold import bn_scale_shift
+from .fold import bn_scale_shift, fold_conv_bn
 from .functional import batch_moments
 
 
@@ -101,3 +101,37 @@ class RepDepthwise(nn.Module):
         assert conv.bias is not None
         conv.bias.copy_(shift)
         return nn.Sequential(conv, nn.LeakyReLU(0.1, inplace=True))
+
+
+class RepConv(nn.Module):
+    """RepVGG's block (Ding et al., CVPR 2021): ReLU of 3x3 + BN, 1x1 + BN and BN of the input, added up.
+
+    Args:
+        channels: Channels in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.square = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.point = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.identity = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(self.square(x) + self.point(x) + self.identity(x))
+
+    @torch.no_grad()
+    def folded(self) -> nn.Module:
+        """One 3x3 with bias, then ReLU."""
+        conv = fold_conv_bn(*self.square)  # type: ignore[arg-type]
+        point = fold_conv_bn(*self.point)  # type: ignore[arg-type]
+        scale, shift = bn_scale_shift(self.identity)
+        centre = conv.weight[:, :, 1, 1]  # a 1x1 kernel is the centre of a 3x3
+        centre += point.weight[:, :, 0, 0] + scale.diag()
+        assert conv.bias is not None
+        assert point.bias is not None
+        conv.bias += point.bias + shift
+        return nn.Sequential(conv, nn.ReLU(inplace=True))

@@ -6,6 +6,8 @@ constants and sums as in YOLOv8, versions 8.0 to 8.3.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,7 @@ def task_aligned(
     top: int = 10,
     alpha: float = 0.5,
     beta: float = 6.0,
+    overlap_of: Callable[[Tensor, Tensor], Tensor] = complete_iou,
 ) -> Assignment:
     """Assign priors as TAL does, by t = score^alpha * overlap^beta.
 
@@ -45,7 +48,8 @@ def task_aligned(
         targets: Truth of the batch, at least one row.
         top: Priors that a box takes at most.
         alpha: Exponent of the score.
-        beta: Exponent of the overlap, CIoU or 0 where that is negative.
+        beta: Exponent of the overlap; where that is negative it counts as 0.
+        overlap_of: Overlap of boxes pair by pair, such as ``complete_iou`` or ``paired_iou``.
 
     Returns:
         Assignment of quality t, scaled so that the largest of a box is the box's largest overlap.
@@ -53,7 +57,7 @@ def task_aligned(
     inside = inside_boxes(priors, targets)
     image, prior, row = inside.nonzero(as_tuple=True)  # few of all pairs
     overlap, t = boxes.new_zeros(inside.shape), boxes.new_zeros(inside.shape)
-    close = complete_iou(boxes[image, prior], targets.boxes[image, row]).clamp_(min=0)
+    close = overlap_of(boxes[image, prior], targets.boxes[image, row]).clamp(min=0)
     score = scores[image, prior, targets.labels[image, row]]
     overlap[image, prior, row] = close
     t[image, prior, row] = score.pow(alpha) * close.pow(beta)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, fix_arithmetic, resolve_device
@@ -47,6 +47,7 @@ class Run:
     seed: int
     settings: dict[str, Any]
     saved_at: float = 0.0
+    teacher: Path | None = None
 
     @property
     def steps(self) -> int:
@@ -65,6 +66,7 @@ def train(
     validator: Validator | None = None,
     checkpoint_s: float = 30.0,
     device: str = "cpu",
+    teacher: str | Path | None = None,
 ) -> None:
     """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
 
@@ -82,9 +84,10 @@ def train(
         validator: Scores the averaged model on the validation part; the best validated weights are kept.
         checkpoint_s: Least seconds between two checkpoints.
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
+        teacher: Weights in training form that the method learns from beside the truth.
 
     Raises:
-        ConfigError: A GPU is asked for and there is none.
+        ConfigError: A GPU is asked for and there is none, or the method cannot learn from the teacher.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -101,7 +104,7 @@ def train(
     )
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, recipe, folder, seed, where)
+        run = prepare(pack, method, recipe, folder, seed, where, teacher)
         run.saved_at = time.monotonic()
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
@@ -122,7 +125,13 @@ def refuse_leak(pack: Pack) -> None:
 
 
 def prepare(
-    pack: Pack, method: Method, recipe: Recipe, folder: Path, seed: int, device: str
+    pack: Pack,
+    method: Method,
+    recipe: Recipe,
+    folder: Path,
+    seed: int,
+    device: str,
+    teacher: str | Path | None = None,
 ) -> Run:
     """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
     if recipe.optimizer is None or method.module is None:
@@ -131,6 +140,7 @@ def prepare(
     batches = PackBatches(pack, recipe.batch, seed, device)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
     model = method.module.build(len(pack.classes), **recipe.options)
+    model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
     model.fit_to(pack.boxes[pack.labels >= 0], derived_seed(seed, 0, "fit"))
     model = model.to(device).to(memory_format=torch.channels_last).train()
@@ -143,11 +153,16 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
+    if teacher is not None:
+        settings["teacher_sha256"] = sha256_file(teacher)
+        model.set_teacher(load_file(teacher))
     if set_aside(folder / "checkpoint", settings):
         report_set_aside(folder)
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
-    return Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
+    run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
+    run.teacher = Path(teacher) if teacher is not None else None
+    return run
 
 
 def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
@@ -303,7 +318,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         run.folder / "train.json",
         "train",
         figures,
-        {"pack": train_pack},
+        {"pack": train_pack, **({"teacher": run.teacher} if run.teacher else {})},
         run.progress.seconds,
         extra,
     )
