@@ -107,8 +107,8 @@ def time_loader(args, folder):
 
 def time_yolo(args, folder):
     """Images per second of the program's second epoch."""
-    sys.path.insert(0, str(ROOT / "models" / "yolov8n_ultralytics"))
-    from train import write_dataset
+    sys.path.insert(0, str(ROOT / "workflow" / "programs"))
+    from train_ultralytics import write_dataset
     from yolo_program import read_table, run_program
 
     data = write_dataset(args.dataset_dir, args.protocol, folder / "data")

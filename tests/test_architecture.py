@@ -11,7 +11,9 @@ ENGINE = ROOT / "src" / "defectbench"
 LAYERS = ["base", "data", "nn", "training", "compression", "deploy", "measure", "report", "cli"]
 ENGINE_FILES = sorted(ENGINE.rglob("*.py"))
 METHOD_FILES = sorted((ROOT / "models").rglob("*.py"))
-SOURCES = ENGINE_FILES + METHOD_FILES
+# What runs foreign programs; folders in there run inside their processes.
+PROGRAM_FILES = sorted((ROOT / "workflow" / "programs").rglob("*.py"))
+SOURCES = ENGINE_FILES + METHOD_FILES + PROGRAM_FILES
 
 
 def name(path):
@@ -61,6 +63,13 @@ def test_engine_imports_go_one_way(path):
 def test_methods_stand_on_pieces_and_contracts_only(path):
     is_program = path.stem != path.parent.name
     allowed = {"base", "nn"} | ({"data", "deploy"} if is_program else set())
+    assert set(imported_layers(path)) <= allowed
+
+
+@pytest.mark.parametrize("path", PROGRAM_FILES, ids=name)
+def test_programs_stand_on_data_and_contracts_only(path):
+    is_inside = path.parent.name != "programs"
+    allowed = set() if is_inside else {"base", "data", "deploy"}
     assert set(imported_layers(path)) <= allowed
 
 

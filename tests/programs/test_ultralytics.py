@@ -7,67 +7,36 @@ import subprocess
 import sys
 import time
 import zipfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnxruntime
 import psutil
 import pytest
 
 from defectbench.base.errors import DiskFullError, ProgramError
-from defectbench.base.records import read_record, write_record
+from defectbench.base.methods import load_card
+from defectbench.base.records import read_record
 from defectbench.deploy.artifact import load_model, validate_artifact
-from defectbench.measure.complexity import count_params
+from defectbench.measure.complexity import count_params, declared_macs
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "models" / "yolov8n_ultralytics" / "train.py"
+PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
+# parameters at six classes as the program counts them; 65 more a class at each of three levels
+PUBLISHED = {"yolov8n": 3_006_818, "yolov5n": 2_504_114}
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """24 images of 64 px with one bright rectangle each, two classes by shape."""
-    folder = tmp_path_factory.mktemp("data") / "tiny"
-    (folder / "images").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for n in range(1, 25):
-        w, h = ((24, 10), (10, 24))[n % 2]
-        x, y = (int(v) for v in rng.integers(2, 36, 2))
-        picture = rng.integers(0, 60, (64, 64), dtype=np.uint8)
-        picture[y : y + h, x : x + w] = 220
-        cv2.imwrite(str(folder / "images" / f"im_{n}.png"), picture)
-        images.append({"id": n, "file_name": f"im_{n}.png", "width": 64, "height": 64})
-        box = {"id": n, "image_id": n, "category_id": n % 2, "bbox": [x, y, w, h]}
-        annotations.append({**box, "area": w * h, "iscrowd": 0})
-    categories = [{"id": 0, "name": "wide"}, {"id": 1, "name": "tall"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(content))
-    names = [image["file_name"] for image in images]
-    (folder / "clean").mkdir()
-    for part, some in (("train", names[:16]), ("val", names[16:20]), ("test", names[20:])):
-        (folder / "clean" / f"{part}.txt").write_text("".join(f"{name}\n" for name in some))
-    certify(folder, shared=0)
-    return folder
-
-
-def certify(folder, shared):
-    lists = {f"{part}.txt": folder / "clean" / f"{part}.txt" for part in ("train", "val", "test")}
-    path = folder / "clean" / "certificate.json"
-    write_record(path, "certificate", {"shared_pixels": shared}, lists)
-
-
-def command_line(dataset, out, epochs=1, size=64):
+def command_line(dataset, out, epochs=1, size=64, network="yolov8n"):
     options = {"size": size, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
     command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
+    command += [f"--method=models/{network}_ultralytics", f"--network={network}.yaml"]
     command += [f"--{key}={value}" for key, value in options.items()]
     return [*command, "--out", str(out)]
 
 
-def run(dataset, out, epochs=1, size=64, **environment):
+def run(dataset, out, epochs=1, size=64, network="yolov8n", **environment):
     return subprocess.run(
-        command_line(dataset, out, epochs, size),
+        command_line(dataset, out, epochs, size, network),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -77,20 +46,18 @@ def run(dataset, out, epochs=1, size=64, **environment):
 
 
 @pytest.fixture(scope="module")
-def program():
+def program(programs):
     """The part that runs the program, as a module."""
-    spec = spec_from_file_location("yolo_program", PROGRAM.with_name("yolo_program.py"))
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return programs("yolo_program")
 
 
-@pytest.fixture(scope="module")
-def cell(dataset, tmp_path_factory):
+@pytest.fixture(scope="module", params=PUBLISHED)
+def cell(request, dataset, tmp_path_factory):
     """One epoch of training, with every attempt at the network written down."""
-    out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / "yolov8n_ultralytics" / "seed0"
+    name = f"{request.param}_ultralytics"
+    out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / name / "seed0"
     log = out.parent / "refused"
-    made = run(dataset, out, REFUSED_CONNECTIONS=str(log))
+    made = run(dataset, out, network=request.param, REFUSED_CONNECTIONS=str(log))
     assert made.returncode == 0, made.stderr
     return out, made.stdout, log
 
@@ -119,10 +86,23 @@ def test_figures_are_those_of_the_programs_own_export(cell):
     }
 
 
+def network_of(cell):
+    return cell[0].parent.name.removesuffix("_ultralytics")
+
+
 def test_parameters_are_the_published_ones(cell):
-    """3,006,818 for six classes; 65 weights and a bias less a class at each of three levels."""
     ramp = 16  # fixed weights 0..15 that the program counts and we do not
-    assert count_params(load_model(cell[0] / "model.onnx")) == 3_006_818 - 4 * 3 * 65 - ramp
+    published = PUBLISHED[network_of(cell)]
+    assert load_card(ROOT / "models" / cell[0].parent.name).golden.params == published
+    assert count_params(load_model(cell[0] / "model.onnx")) == published - 4 * 3 * 65 - ramp
+
+
+def test_multiply_adds_are_those_of_the_card(cell):
+    """A hundredth of those at 640 px, less 64 for each of four classes at each of 84 places."""
+    golden = load_card(ROOT / "models" / cell[0].parent.name).golden
+    counted = declared_macs(load_model(cell[0] / "model.onnx"), 64).convolutions
+    known = golden.macs_m[640] / 100 - 4 * 64 * 84 / 1e6
+    assert counted / 1e6 == pytest.approx(known, abs=1e-3)
 
 
 def test_record_and_history_are_in_the_engines_terms(cell):
@@ -133,7 +113,11 @@ def test_record_and_history_are_in_the_engines_terms(cell):
     assert figures["train_s"] > 0
     assert record["recipe"]["pretrained"] is False
     assert str(out.parent) not in json.dumps(record["recipe"])
-    assert (record["recipe"]["model"], record["recipe"]["resume"]) == ("yolov8n.yaml", False)
+    assert (record["recipe"]["model"], record["recipe"]["resume"]) == (
+        f"{network_of(cell)}.yaml",
+        False,
+    )
+    assert record["method"] == out.parent.name
     assert record["device"]
     assert "AGPL-3.0" in record["licence"]
     header = (out / "history.csv").read_text().splitlines()[0]
@@ -168,15 +152,15 @@ def test_program_sees_one_processor_more_than_its_threads(threads, program, tmp_
 
 def test_a_finished_run_is_not_trained_again(cell, dataset):
     out, _, _ = cell
-    again = run(dataset, out)
+    again = run(dataset, out, network=network_of(cell))
     assert again.returncode == 0, again.stderr
     assert "epoch" not in again.stdout
 
 
-def test_leak_is_refused(dataset, tmp_path):
+def test_leak_is_refused(dataset, certify, tmp_path):
     certify(dataset, shared=2)
     refused = run(dataset, tmp_path / "run")
-    certify(dataset, shared=0)
+    certify(dataset)
     assert refused.returncode == 2
     assert refused.stderr.startswith("LeakageError")
     assert not (tmp_path / "run" / "model.onnx").exists()
@@ -242,7 +226,8 @@ def test_checkpoint_that_a_kill_cut_short_is_not_taken(tmp_path, program):
     assert program.sound_checkpoint(tmp_path) == weights / "best.pt"
 
 
-def test_full_disk_is_named(tmp_path, program):
+def test_full_disk_is_named(tmp_path, programs):
+    program = programs("process")
     log = tmp_path / "program.log"
     log.write_text("Traceback\nOSError: [Errno 28] No space left on device\n")
     assert isinstance(program.failure(log, 1), DiskFullError)

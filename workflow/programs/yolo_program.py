@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import csv
-import errno
-import os
 import shutil
-import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import matplotlib
+import process
 
-from defectbench.base.errors import DiskFullError, ProgramError
+from defectbench.base.errors import ProgramError
 from defectbench.base.files import atomic_write_json
 
-HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("yolo")
 # The program's reports to others, all off.
 SWITCHES = (
     *("sync", "clearml", "comet", "dvc", "mlflow", "raytune"),
     *("tensorboard", "wandb", "vscode_msg", "openvino_msg"),
 )
-POLL_S = 1.0
 
 
 def environment(work: Path, threads: int, gpu: bool = False) -> dict[str, str]:
@@ -36,17 +31,12 @@ def environment(work: Path, threads: int, gpu: bool = False) -> dict[str, str]:
     )
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     shutil.copyfile(font, settings / "Arial.ttf")
-    paths = [str(HERE / "compat"), os.environ.get("PYTHONPATH", "")]
     return {
-        **os.environ,
+        **process.environment(threads, gpu),
         "YOLO_OFFLINE": "1",
         "YOLO_AUTOINSTALL": "0",
         "YOLO_VERBOSE": "0",
         "YOLO_CONFIG_DIR": str((work / "settings").resolve()),
-        "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        **({} if gpu else {"CUDA_VISIBLE_DEVICES": ""}),
-        "MPLBACKEND": "Agg",
     }
 
 
@@ -54,7 +44,7 @@ def run_program(
     arguments: list[str],
     work: Path,
     threads: int,
-    watch: Watch | None = None,
+    watch: process.Watch | None = None,
     gpu: bool = False,
 ) -> None:
     """Run `yolo` and wait; its output goes to a log. It sees GPUs only if ``gpu`` is true.
@@ -67,63 +57,24 @@ def run_program(
         raise ProgramError(
             PROGRAM, "program", "nothing", "pip install ultralytics==8.4.190, or run `make all`"
         )
-    log = work / "program.log"
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [str(PROGRAM), *arguments],
-            stdout=sink,
-            stderr=sink,
-            env=environment(work, threads, gpu),
-            cwd=work,
-        )
-        try:
-            while process.poll() is None:
-                time.sleep(POLL_S)
-                if watch is not None:
-                    watch.report()
-        finally:
-            process.kill()
-            process.wait()
-    if process.returncode:
-        raise failure(log, process.returncode)
+    command = [str(PROGRAM), *arguments]
+    process.run_process(command, work, environment(work, threads, gpu), watch)
 
 
-def failure(log: Path, status: int) -> ProgramError | DiskFullError:
-    """The named error of a program that failed, from the last lines that it printed."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    last = " | ".join([line for line in lines if line][-6:])
-    if os.strerror(errno.ENOSPC) in last:
-        fix = "make room on this disk, then run the same command again; it continues"
-        return DiskFullError(log.parent, "free bytes", shutil.disk_usage(log.parent).free, fix)
-    return ProgramError(log, "exit status", status, f"last lines: {last}")
-
-
-class Watch:
-    """Prints one line for each finished epoch, from the program's results table.
-
-    Args:
-        run: The program's run folder.
-        cell: Name of the cell, for the line.
-        epochs: Epochs of the run.
-        images: Images an epoch.
-    """
-
-    def __init__(self, run: Path, cell: str, epochs: int, images: int) -> None:
-        self.run, self.cell, self.epochs, self.images = run, cell, epochs, images
-        self.seen = len(read_table(run))
-
-    def report(self) -> None:
-        """Print what is new."""
-        rows = read_table(self.run)
-        for row in rows[self.seen :]:
-            loss = sum(value for key, value in row.items() if key.startswith("train/"))
-            speed = self.images * row["epoch"] / max(row["time"], 1e-9)
-            left = row["time"] / row["epoch"] * (self.epochs - row["epoch"])
-            line = f"{self.cell}  epoch {row['epoch']:.0f}/{self.epochs}  loss {loss:.3f}  {speed:.1f} images/s"
-            score = f"val mAP50 {row['metrics/mAP50(B)']:.3f}"
-            sys.stdout.write(f"{line}  ETA {left // 60:.0f}:{left % 60:02.0f}  {score}\n")
-            sys.stdout.flush()
-        self.seen = len(rows)
+def read_history(run: Path, images: int) -> list[dict[str, float]]:
+    """The rows of a run in the engine's terms; ``images`` is the number of images an epoch."""
+    return [
+        {
+            "epoch": row["epoch"],
+            "seconds": row["time"],
+            "loss": sum(value for key, value in row.items() if key.startswith("train/")),
+            "lr": row["lr/pg0"],
+            "images_per_s": images * row["epoch"] / max(row["time"], 1e-9),
+            "val_map50": row["metrics/mAP50(B)"],
+            "val_map50_95": row["metrics/mAP50-95(B)"],
+        }
+        for row in read_table(run)
+    ]
 
 
 def read_table(run: Path) -> list[dict[str, float]]:

@@ -1,0 +1,193 @@
+"""What every foreign program has around it: its options, the checks before it, the record behind it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from defectbench.base.devices import device_name, resolve_device
+from defectbench.base.errors import ConfigError, DefectBenchError, LeakageError
+from defectbench.base.files import (
+    atomic_write_json,
+    atomic_write_text,
+    exclusive_lock,
+    read_json,
+    sha256_file,
+)
+from defectbench.base.methods import changed_recipe, load_card, load_recipe
+from defectbench.base.records import read_record, write_record
+from defectbench.data.coco import read_part
+
+STRIDE = 32
+CONTINUED = ("network", "seed", "size", "epochs", "batch")
+
+
+def run_cell(
+    description: str | None,
+    make: Callable[[argparse.Namespace, Path], None],
+    options: Sequence[str] = (),
+) -> int:
+    """Read the command line, check the split, and let the program make the cell.
+
+    Args:
+        description: What the command does.
+        make: Makes the cell's files from the arguments and the folder that a killed run leaves behind.
+        options: Further options that name a file or a folder.
+
+    Returns:
+        0 when it is done, 2 when a named error stopped it (one line on stderr).
+    """
+    args = parse_arguments(description, options)
+    work = args.out / "checkpoint"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive_lock(args.out / ".train.lock"):
+            args.card = load_card(args.method)
+            args.recipe = changed_recipe(load_recipe(args.method), args.set)
+            args.device = resolve_device(args.device)
+            refuse_size(args.size)
+            refuse_leak(args)
+            start_anew_if_changed(work, args)
+            make(args, work)
+    except DefectBenchError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 2
+    return 0
+
+
+def parse_arguments(description: str | None, options: Sequence[str] = ()) -> argparse.Namespace:
+    """Read the command line; paths are made absolute, for the program works in a folder of its own."""
+    parser = argparse.ArgumentParser(description=description)
+    for option in ("--method", "--dataset-dir", "--out", *options):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--network", required=True, help="the program's own name of the network")
+    parser.add_argument("--protocol", required=True)
+    for option in ("--seed", "--size", "--epochs", "--batch", "--threads"):
+        parser.add_argument(option, type=int, required=True)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    text = "a field of the recipe, such as options={nbs: 16}"
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+    args = parser.parse_args()
+    args.out = args.out.resolve()
+    return args
+
+
+def refuse_size(size: int) -> None:
+    """Stop before a size that a program would round up by itself.
+
+    Raises:
+        ConfigError: It is no multiple of 32.
+    """
+    if size % STRIDE or size <= 0:
+        raise ConfigError("--size", "pixels", size, f"give a multiple of {STRIDE}")
+
+
+def refuse_leak(args: argparse.Namespace) -> None:
+    """Stop before a clean split whose certificate shows shared pixels or is of other lists.
+
+    Raises:
+        LeakageError: It is such a split.
+    """
+    path = args.dataset_dir / args.protocol / "certificate.json"
+    certificate = read_record(path, "certificate")
+    shared = certificate["figures"]["shared_pixels"]
+    if args.protocol == "clean" and shared:
+        raise LeakageError(path, "shared_pixels", shared, "split by groups and certify again")
+    for name, known in certificate["inputs"].items():
+        if name.endswith(".txt"):
+            digest = sha256_file(path.with_name(name))
+            if args.protocol == "clean" and digest != known["sha256"]:
+                raise LeakageError(path.with_name(name), "sha256", digest, "certify again")
+
+
+def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
+    """Drop what another setting, split or recipe has begun here; keep what is to be continued."""
+    lists = [args.dataset_dir / args.protocol / f"{part}.txt" for part in ("train", "val")]
+    begun = {
+        **{key: getattr(args, key) for key in CONTINUED},
+        "recipe": args.recipe.model_dump(mode="json"),
+        "inputs": [sha256_file(path) for path in (*lists, protocol_annotations(args))],
+    }
+    settings = work / "begun.json"
+    if not settings.is_file() or read_json(settings) != begun:
+        shutil.rmtree(work)
+        atomic_write_json(settings, begun)
+
+
+def protocol_annotations(args: argparse.Namespace) -> Path:
+    """The truth of the protocol: ``paper`` has its own."""
+    folder = args.dataset_dir / "paper" if args.protocol == "paper" else args.dataset_dir
+    return folder / "annotations.json"
+
+
+def train_images(args: argparse.Namespace) -> int:
+    """Number of images of the training part."""
+    return len(read_part(args.dataset_dir, args.protocol, "train"))
+
+
+def provenance(args: argparse.Namespace, weights_sha256: str) -> dict[str, str | int]:
+    """What the metadata of a cell's model file say of its origin."""
+    return {
+        "method": args.card.name,
+        "dataset": args.dataset_dir.name,
+        "protocol": args.protocol,
+        "seed": args.seed,
+        "licence": args.card.licence.split()[0],
+        "weights_sha256": weights_sha256,
+    }
+
+
+def record_training(
+    args: argparse.Namespace,
+    history: list[dict[str, float]],
+    seconds: float,
+    steps: int,
+    settings: dict[str, Any],
+) -> None:
+    """Write ``history.csv`` and ``train.json`` in the engine's terms.
+
+    Args:
+        args: The command line.
+        history: A row an epoch: epoch, loss, lr, images_per_s and, where validated, val_map50 and
+            val_map50_95.
+        seconds: Wall time of the training, validations included.
+        steps: Updates of the weights.
+        settings: What the program says that it was set to.
+    """
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in history for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in history)
+    atomic_write_text(args.out / "history.csv", text.getvalue())
+    best = max(history, key=lambda row: row.get("val_map50_95", -1.0))
+    figures = {
+        "epochs": len(history),
+        "steps": steps,
+        "batch": args.batch,
+        "size_px": args.size,
+        "train_images": train_images(args),
+        "train_s": seconds,
+        "images_per_s": history[-1]["images_per_s"],
+        "final_loss": history[-1]["loss"],
+        "best_epoch": int(best["epoch"]),
+        "val_map50_95": best.get("val_map50_95"),
+        "threads": args.threads,
+    }
+    extra = {
+        "method": args.card.name,
+        "seed": args.seed,
+        "device": device_name(args.device),
+        "recipe": json.loads(json.dumps(settings, default=str)),
+        "licence": f"{args.card.licence.split()[0]}; run as a program of its own",
+    }
+    certificate = args.dataset_dir / args.protocol / "certificate.json"
+    inputs = {"certificate": certificate}
+    write_record(args.out / "train.json", "train", figures, inputs, seconds, extra)
