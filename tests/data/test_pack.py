@@ -11,7 +11,8 @@ from defectbench.base.errors import LeakageError, PackError, SplitError
 from defectbench.base.files import sha256_file
 from defectbench.data.certificate import certify
 from defectbench.data.groups import group_images
-from defectbench.data.pack import checksum, letterbox, load_pack, pack
+from defectbench.data.letterbox import letterbox
+from defectbench.data.pack import checksum, load_pack, pack
 from defectbench.data.split import split
 
 BOXES = {

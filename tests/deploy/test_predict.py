@@ -8,7 +8,8 @@ from onnx import numpy_helper
 
 from defectbench.base.errors import ArtifactError, PackError
 from defectbench.base.files import read_json
-from defectbench.data.pack import letterbox, write_pack
+from defectbench.data.letterbox import letterbox
+from defectbench.data.pack import write_pack
 from defectbench.deploy.nms import nms
 from defectbench.deploy.predict import predict, to_original
 from defectbench.deploy.runtime import OnnxDetector, prepare

@@ -5,16 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.counting import size_of
 
 from defectbench.base.methods import load_method
 from defectbench.nn.detector import Targets
 
 MODULE = load_method("nanodet_m", Path(__file__).parents[2] / "models").module
 assert MODULE is not None
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_part():

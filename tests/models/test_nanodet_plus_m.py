@@ -4,16 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import size_of
 
 from defectbench.base.errors import ConfigError
 from defectbench.base.methods import load_method
 
 MODULE = load_method("nanodet_plus_m", Path(__file__).parents[2] / "models").module
 assert MODULE is not None
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_part():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import size_of
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,10 +23,6 @@ assert MODULE is not None
 def one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_part():
@@ -220,7 +217,7 @@ def test_a_student_that_equals_its_teacher_has_nothing_to_learn():
     student = MODULE.build(1).eval()
     student.set_teacher(student.state_dict())
     losses = student.loss(torch.rand(2, 3, 64, 64), truth_of_one_class(), 0)
-    assert float(losses["kd_cls"]) == float(losses["kd_loc"]) == 0.0
+    assert losses["kd_cls"].item() == losses["kd_loc"].item() == 0.0
 
 
 def truth_of_one_class():

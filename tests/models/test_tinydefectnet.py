@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import size_of
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -42,10 +43,6 @@ SPLIT = {
     "neck.bottom_up.0": (24_832, 49_408, 24_832),
     "neck.bottom_up.1": (98_816, 197_120, 98_816),
 }
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def conv_macs_m(model, size=640):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import conv_macs_m, size_of
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from defectbench.base.methods import load_method
 from defectbench.nn.anchors import cluster_anchors
@@ -15,10 +15,6 @@ from defectbench.nn.detector import Targets
 MODULE = load_method("yolo_fastestv2", Path(__file__).parents[2] / "models").module
 assert MODULE is not None
 ANCHORS = torch.tensor([[[12.0, 20], [30, 24], [40, 60]], [[60.0, 40], [80, 90], [20, 90]]])
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_part():
@@ -37,11 +33,7 @@ def test_parameters_by_classes(nc, parameters):
 
 @pytest.mark.parametrize(("size", "macs_m"), [(192, 30.69), (320, 85.26), (480, 191.82)])
 def test_multiply_adds_of_convolutions(size, macs_m):
-    model = MODULE.build(6).deploy()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.rand(1, 3, size, size))
-    counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
-    assert round(counted / 2e6, 2) == macs_m
+    assert round(conv_macs_m(MODULE.build(6).deploy(), size), 2) == macs_m
 
 
 def test_activations_are_relu():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import size_of
 from torch import nn
 
 from defectbench.base.methods import load_method
@@ -17,10 +18,6 @@ assert MODULE is not None
 def one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-
-
-def size_of(*modules):
-    return sum(p.numel() for module in modules for p in module.parameters())
 
 
 @pytest.fixture(scope="module")

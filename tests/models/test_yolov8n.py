@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import size_of
 
 from defectbench.base.errors import ConfigError
 from defectbench.base.methods import load_method
@@ -11,10 +12,6 @@ from defectbench.base.methods import load_method
 METHOD = load_method("yolov8n", Path(__file__).parents[2] / "models")
 MODULE = METHOD.module
 assert MODULE is not None
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize(

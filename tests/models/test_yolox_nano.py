@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.counting import conv_macs_m, size_of
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from defectbench.base.methods import load_method
 from defectbench.nn.assigners import Assignment
@@ -16,10 +16,6 @@ from defectbench.nn.simota import objectness_simota
 MODULE = load_method("yolox_nano", Path(__file__).parents[2] / "models").module
 assert MODULE is not None
 PRIORS = grid_priors(64, 64, (8, 16, 32))
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_part():
@@ -36,11 +32,7 @@ def test_parameters_by_classes(nc, parameters):
 
 @pytest.mark.parametrize(("size", "macs_m"), [(192, 107.73), (320, 299.26), (480, 673.33)])
 def test_multiply_adds_of_convolutions(size, macs_m):
-    model = MODULE.build(6).deploy()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.rand(1, 3, size, size))
-    counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
-    assert round(counted / 2e6, 2) == macs_m
+    assert round(conv_macs_m(MODULE.build(6).deploy(), size), 2) == macs_m
 
 
 def test_every_norm_has_the_constants_of_the_family():

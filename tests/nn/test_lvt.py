@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.counting import size_of
 
 from defectbench.nn.lvt import (
     LiteTransformer,
@@ -17,10 +18,6 @@ from defectbench.nn.lvt import (
 def one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_of_each_stage():

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.counting import size_of
 from torch import nn
 
 from defectbench.nn.yolo import (
@@ -15,10 +16,6 @@ from defectbench.nn.yolo import (
     residual_convs,
     two_convs,
 )
-
-
-def size_of(module):
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_constants_of_the_family():

@@ -20,8 +20,8 @@ from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
 from ..base.records import read_record
 from .coco import Coco, protocol_coco, read_part
+from .letterbox import letterbox
 
-PAD_VALUE = 114
 SLACK = 1e-6  # rounding of x + w, pixels
 METADATA = ("classes", "sha256")
 TENSORS = ("boxes", "image_ids", "images", "labels", "original_size", "pad", "scale")
@@ -62,26 +62,6 @@ class Pack:
     def size(self) -> int:
         """Side of the images, pixels."""
         return self.images.shape[-1]
-
-
-def letterbox(
-    image: NDArray[np.uint8], size: int
-) -> tuple[NDArray[np.uint8], float, tuple[int, int]]:
-    """Fit an image [H, W, 3] into a square, keeping its aspect; the rest is grey 114.
-
-    Returns:
-        Image [size, size, 3], scale, and pad (x, y) in pixels.
-    """
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
-    w, h = max(1, round(width * scale)), max(1, round(height * scale))
-    x, y = (size - w) // 2, (size - h) // 2
-    if scale != 1:
-        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (w, h), interpolation=mode), np.uint8)
-    canvas = np.full((size, size, 3), PAD_VALUE, np.uint8)
-    canvas[y : y + h, x : x + w] = image
-    return canvas, scale, (x, y)
 
 
 def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path) -> None:

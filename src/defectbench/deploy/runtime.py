@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, ConfigError
-
-PAD_VALUE = 114
+from ..data.letterbox import letterbox
 
 Images = NDArray[np.float32]
 
@@ -107,17 +105,6 @@ def make_session(path: Path, threads: int) -> ort.InferenceSession:
         raise ArtifactError(path, "content", first, "export the model again") from error
 
 
-def letterbox_geometry(width: int, height: int, size: int) -> tuple[float, int, int, int, int]:
-    """Where an image lies in a square input.
-
-    Returns:
-        Scale, left and top padding, and width and height of the scaled image, pixels.
-    """
-    scale = size / max(width, height)
-    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
-    return scale, (size - inner_w) // 2, (size - inner_h) // 2, inner_w, inner_h
-
-
 def prepare(image: NDArray[np.uint8], size: int) -> Images:
     """Make one decoded image ready for the network, as packs are made.
 
@@ -128,15 +115,7 @@ def prepare(image: NDArray[np.uint8], size: int) -> Images:
     Returns:
         [1, 3, size, size], 0..1, the image scaled to fit and padded with grey.
     """
-    height, width = image.shape[:2]
-    scale, left, top, inner_w, inner_h = letterbox_geometry(width, height, size)
-    if (inner_w, inner_h) != (width, height):
-        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (inner_w, inner_h), interpolation=mode), np.uint8)
-    square = image
-    if (inner_w, inner_h) != (size, size):
-        square = np.full((size, size, 3), PAD_VALUE, np.uint8)
-        square[top : top + inner_h, left : left + inner_w] = image
+    square = letterbox(image, size)[0]
     chw = np.empty((1, 3, size, size), np.float32)
     np.multiply(square.transpose(2, 0, 1), np.float32(1 / 255), out=chw[0], casting="unsafe")
     return chw
