@@ -53,7 +53,7 @@ class PAN(nn.Module):
 
 
 def assign(_: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
-    """ATSS, which looks at the places of the priors and not at the logits."""
+    """ATSS of priors [P, 3], which looks at their places and not at the logits [B, P, C]."""
     return adaptive_selection(boxes, priors, targets)
 
 

@@ -230,7 +230,7 @@ class Head(nn.Module):
         self.boxes = predictors(widths, 4, 1.0)
 
     def branches(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Maps of the levels for the classes, and for the boxes."""
+        """Of maps [B, C, H, W] of the levels: those for the classes and those for the boxes, same shapes."""
         stems = [stem(x) for stem, x in zip(self.stems, maps, strict=True)]
         return each(self.class_convs, stems), each(self.box_convs, stems)
 
@@ -296,7 +296,7 @@ class SDGasNet(Detector):
         return raw, None if self.bins is None else join_levels(each(self.bins, of_boxes)).float()
 
     def predictions(self, images: Tensor) -> Predictions:
-        """What a student learns from."""
+        """What a student learns from images [B, 3, H, W]: class logits [B, P, C] and bins [B, P, 4 * bins]."""
         raw, bins = self.outputs(images)
         assert bins is not None
         return Predictions(raw[..., : self.nc], bins)

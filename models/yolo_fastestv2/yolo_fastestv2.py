@@ -90,7 +90,7 @@ class LightFPN(nn.Module):
         self.box_towers = nn.ModuleList(tower(width) for _ in widths)
 
     def forward(self, features: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Pairs (for classes, for boxes) of maps, finest level first."""
+        """Of maps [B, C, H, W], finest first: a pair (for classes, for boxes) of maps [B, 72, H, W] each."""
         fine, coarse = features
         up = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
         inputs = (torch.cat((up, fine), 1), coarse)
@@ -160,7 +160,7 @@ class YOLOFastestV2(Detector):
         self.head = SharedHead(nc, self.anchors.shape[1])
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:
-        """Cluster the anchors from the boxes of the training part; without a box they stay."""
+        """Cluster the anchors from boxes [N, 4] of the training part, pixels; without a box they stay."""
         if len(boxes):
             sides = boxes[:, 2:] - boxes[:, :2]
             found = cluster_anchors(sides, self.anchors.shape[:2].numel(), seed)

@@ -248,7 +248,7 @@ class YOLOv4(Detector):
         return self.head(self.neck(self.backbone(images)))
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:
-        """Cluster the anchors from the training boxes; the smallest three go to stride 8."""
+        """Cluster the anchors from training boxes [N, 4], pixels; the smallest three go to stride 8."""
         if len(boxes):
             sides = cluster_anchors(boxes[:, 2:] - boxes[:, :2], 3 * PER_LEVEL, seed)
             self.anchors.copy_(sides.view_as(self.anchors))

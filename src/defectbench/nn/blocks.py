@@ -115,7 +115,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
 
 def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Run stages one after the other and keep what each gives."""
+    """Run stages one after the other on x [B, C, H, W] and keep what each gives, one map a stage."""
     outs = []
     for stage in stages:
         x = stage(x)

@@ -68,7 +68,7 @@ class Detector(nn.Module):
         raise TypeError(f"{type(self).__name__} lacks forward()")
 
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
-        """Named scalar losses; the entry ``loss`` is their sum."""
+        """Named scalar losses of images [B, 3, H, W]; the entry ``loss`` is their sum."""
         raise TypeError(f"{type(self).__name__} lacks loss()")
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

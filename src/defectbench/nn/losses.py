@@ -54,12 +54,12 @@ def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
 
 
 def varifocal_weight(p: Tensor, quality: Tensor, alpha: float = 0.75) -> Tensor:
-    """Weight of the varifocal loss: the quality of positives, alpha p^2 of negatives."""
+    """Weight of the varifocal loss, any shape: the quality of positives, alpha p^2 of negatives."""
     return quality + alpha * p * p * (quality <= 0)
 
 
 def quality_weight(p: Tensor, quality: Tensor) -> Tensor:
-    """Weight of the quality focal loss with beta 2: the squared error."""
+    """Weight of the quality focal loss with beta 2, any shape: the squared error."""
     return (quality - p).square()
 
 
