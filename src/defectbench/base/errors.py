@@ -64,6 +64,10 @@ class TrainingDivergedError(DefectBenchError):
     """A loss stopped being finite."""
 
 
+class CompressionError(DefectBenchError):
+    """A plan of compression does not fit its network, or its settings make no sense."""
+
+
 class ArtifactError(DefectBenchError):
     """A model file does not keep the artifact signature."""
 

@@ -1,0 +1,1 @@
+"""Makes networks small: what to keep, how to cut, how to recover."""
