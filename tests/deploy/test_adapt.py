@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from defectbench.base.errors import ArtifactError
-from defectbench.deploy.adapt import adapt_centre_form
+from defectbench.deploy.adapt import adapt_centre_form, adapt_signature
 
 PROVENANCE = {
     "method": "m",
@@ -65,4 +65,47 @@ def test_other_exports_are_refused(tmp_path, rows, outputs, field):
     with pytest.raises(ArtifactError) as caught:
         adapt_centre_form(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
     assert caught.value.field == field
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def signed(path):
+    """A graph with the artifact's ends and a note of the machine it was made on."""
+    model = onnx.load(foreign(path, rows=7))
+    model.graph.input[0].name = model.graph.node[0].input[0] = "images"
+    sizes = numpy_helper.from_array(np.array([4, 3], np.int64), "sizes")
+    model.graph.initializer.append(sizes)
+    nodes = [
+        helper.make_node("Transpose", ["output0"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("Split", ["rows", "sizes"], ["boxes", "scores"], axis=2),
+    ]
+    del model.graph.node[-1], model.graph.output[:]
+    model.graph.node.extend(nodes)
+    for name, last in (("boxes", 4), ("scores", 3)):
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", POINTS, last])
+        model.graph.output.append(value)
+    model.graph.node[0].metadata_props.add(key="stack", value="/home/someone/net.py")
+    model.doc_string = "/home/someone"
+    onnx.save(model, path)
+    return path
+
+
+def test_an_export_with_our_ends_keeps_its_figures_and_loses_its_origin(tmp_path):
+    raw = signed(tmp_path / "raw.onnx")
+    info = adapt_signature(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    assert (info.classes, info.size, info.points) == (CLASSES, SIZE, POINTS)
+    images = np.random.default_rng(1).random((3, 3, SIZE, SIZE), dtype=np.float32)
+    for got, want in zip(
+        onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"images": images}),
+        onnxruntime.InferenceSession(raw).run(None, {"images": images}),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, want)
+    assert b"someone" in raw.read_bytes()
+    assert b"someone" not in (tmp_path / "model.onnx").read_bytes()
+
+
+def test_an_export_with_other_ends_is_refused(tmp_path):
+    raw = foreign(tmp_path / "raw.onnx")
+    with pytest.raises(ArtifactError):
+        adapt_signature(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
     assert not (tmp_path / "model.onnx").exists()

@@ -16,7 +16,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..base.errors import ArtifactError
 from ..base.files import atomic_path
-from .artifact import ArtifactInfo, make_metadata, set_metadata, validate_artifact
+from .artifact import (
+    ArtifactInfo,
+    make_metadata,
+    set_metadata,
+    strip_origin,
+    validate_artifact,
+)
 
 
 def adapt_centre_form(
@@ -62,8 +68,42 @@ def adapt_centre_form(
         helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, size, size])
     )
     del graph.value_info[:]
+    return _finished(model, source, out, make_metadata(classes, size, provenance))
+
+
+def adapt_signature(
+    source: str | Path,
+    out: str | Path,
+    size: int,
+    classes: list[str],
+    provenance: Mapping[str, str | int],
+) -> ArtifactInfo:
+    """Turn an export that has the artifact's ends already into an artifact: folded, named, without its origin's paths.
+
+    Args:
+        source: The foreign export: ``images`` to ``boxes`` and ``scores``.
+        out: The artifact to make.
+        size: Side of the input S, pixels.
+        classes: Class names in the order of the score columns.
+        provenance: What the metadata says beside names and size.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        ArtifactError: The export has other ends.
+    """
+    model = onnx.load(source)
+    strip_origin(model)
+    return _finished(model, source, out, make_metadata(classes, size, provenance))
+
+
+def _finished(
+    model: onnx.ModelProto, source: str | Path, out: str | Path, metadata: dict[str, str]
+) -> ArtifactInfo:
+    """Fold, name, check and write."""
     model = _folded(model, source)
-    set_metadata(model, make_metadata(classes, size, provenance))
+    set_metadata(model, metadata)
     onnx.checker.check_model(model)
     info = validate_artifact(out, model)
     with atomic_path(out) as part:

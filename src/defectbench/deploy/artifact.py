@@ -66,6 +66,17 @@ def set_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
         model.metadata_props.add(key=key, value=metadata[key])
 
 
+def strip_origin(model: onnx.ModelProto) -> None:
+    """Remove what names files and lines of this machine, so that equal weights give equal bytes."""
+    model.producer_name, model.producer_version, model.doc_string = "defectbench", "", ""
+    for owner in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        owner.doc_string = ""
+        del owner.metadata_props[:]
+    for owner in (*model.graph.value_info, *model.graph.initializer):
+        owner.doc_string = ""
+        del owner.metadata_props[:]
+
+
 def load_model(path: str | Path) -> onnx.ModelProto:
     """Read a model file.
 

@@ -16,7 +16,13 @@ from torch import nn
 
 from ..base.errors import ArtifactError
 from ..base.files import atomic_path
-from .artifact import ArtifactInfo, make_metadata, set_metadata, validate_artifact
+from .artifact import (
+    ArtifactInfo,
+    make_metadata,
+    set_metadata,
+    strip_origin,
+    validate_artifact,
+)
 from .runtime import OnnxDetector
 
 OPSET = 18
@@ -53,7 +59,7 @@ def export_onnx(
     module = module.cpu().float().eval()
     with atomic_path(path) as part:
         model = _traced(module, size, part, Path(path))
-        _strip(model)
+        strip_origin(model)
         set_metadata(model, make_metadata(classes, size, metadata))
         onnx.checker.check_model(model, full_check=True)
         part.write_bytes(model.SerializeToString(deterministic=True))
@@ -100,17 +106,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Remove what names files and lines of this machine, so that equal weights give equal bytes."""
-    model.producer_name, model.producer_version, model.doc_string = "defectbench", "", ""
-    for owner in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
-        owner.doc_string = ""
-        del owner.metadata_props[:]
-    for owner in (*model.graph.value_info, *model.graph.initializer):
-        owner.doc_string = ""
-        del owner.metadata_props[:]
 
 
 def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:

@@ -1,0 +1,188 @@
+"""mmdetection, really run: tiny, offline, from packs to artifact and record, where its environment was built."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from defectbench.base.methods import load_card
+from defectbench.base.records import read_record
+from defectbench.data.pack import pack
+from defectbench.deploy.artifact import load_model, validate_artifact
+from defectbench.measure.complexity import count_params, declared_macs, executed_macs
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "workflow" / "programs" / "train_mmdetection.py"
+ENVIRONMENT = ROOT / "results" / "envs" / "mmdet" / "installed.txt"
+METHODS = sorted(path.parent.name for path in (ROOT / "models").glob("*/network.yaml"))
+POINTS = 8 * 8 + 4 * 4 + 2 * 2 + 1 + 1  # five levels at 64 px
+EPOCHS = 3
+NORMS = 26_560  # batch norms of ResNet-50: a factor for each channel, which folding removes
+SCALARS = {
+    "foveabox_r50": 0,
+    "tood_r50": 5,
+}  # factors of single levels, which no counter of graphs sees
+
+pytestmark = pytest.mark.skipif(
+    not ENVIRONMENT.is_file(),
+    reason="mmdetection's environment is not built: snakemake results/envs/mmdet/installed.txt",
+)
+
+
+@pytest.fixture(scope="module")
+def packs(dataset):
+    """Training and validation at 64 px."""
+    for part in ("train", "val"):
+        pack(dataset, "clean", part, 64, dataset / "clean" / f"{part}@64.safetensors")
+    return dataset
+
+
+def command_line(dataset, out, network, *more):
+    options = {"size": 64, "epochs": EPOCHS, "batch": 8, "threads": 1, "seed": 0, "device": "cpu"}
+    options |= {"protocol": "clean", "method": f"models/{network}", "out": out}
+    options |= {"network": f"models/{network}/network.yaml", "environment": ENVIRONMENT}
+    options |= {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
+    command = [sys.executable, str(PROGRAM), f"--dataset-dir={dataset}", "--set=validate_every=2"]
+    return [*command, *(f"--{key}={value}" for key, value in options.items()), *more]
+
+
+def run(dataset, out, network, *more, **environment):
+    return subprocess.run(
+        command_line(dataset, out, network, *more),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def cell(request, packs, tmp_path_factory):
+    """A training of three epochs, with every attempt at the network written down."""
+    out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / request.param / "seed0"
+    log = out.parent / "refused"
+    made = run(packs, out, request.param, REFUSED_CONNECTIONS=str(log))
+    assert made.returncode == 0, made.stderr
+    return out, made.stdout, log
+
+
+def name_of(cell):
+    return cell[0].parent.name
+
+
+def test_environment_passes_its_check():
+    compat = str(PROGRAM.parent / "compat")
+    made = subprocess.run(
+        [ENVIRONMENT.parent / "bin" / "python", PROGRAM.parent / "mmdetection" / "run.py", "check"],
+        env={**os.environ, "PYTHONPATH": compat},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "mmdet 3.3.0" in made.stdout
+
+
+def test_makes_an_artifact_of_our_signature(cell):
+    info = validate_artifact(cell[0] / "model.onnx")
+    assert (info.classes, info.size, info.points) == (["wide", "tall"], 64, POINTS)
+    assert str(cell[0].parents[3]).encode() not in (cell[0] / "model.onnx").read_bytes()
+
+
+def test_figures_are_those_of_the_framework(cell, programs):
+    """The program compares before it gives the file its name; here once more, and not with an empty hand."""
+    outputs = cell[0] / "checkpoint" / "outputs.npz"
+    programs("train_mmdetection").compare(cell[0] / "model.onnx", outputs)
+    with np.load(outputs) as known:
+        assert known["boxes"].shape == (3, POINTS, 4)
+        assert known["boxes"].std() > 1
+        assert 0 < known["scores"].min() < known["scores"].max() < 1
+
+
+def test_parameters_are_those_of_the_card(cell):
+    """2,305 of the card's belong to each of the four classes that are not there."""
+    golden = load_card(ROOT / "models" / name_of(cell)).golden
+    expected = golden.params - 4 * 2305 - NORMS - SCALARS[name_of(cell)]
+    assert count_params(load_model(cell[0] / "model.onnx")) == expected
+
+
+def test_multiply_adds_are_counted_alike_by_both_counters(cell, tmp_path):
+    model = load_model(cell[0] / "model.onnx")
+    counted = declared_macs(model, 64)
+    assert counted == executed_macs(model, 64, tmp_path / "probed.onnx")
+    assert counted.products == 0
+
+
+def test_record_and_history_are_in_the_engines_terms(cell):
+    out, _, _ = cell
+    record = read_record(out / "train.json", "train")
+    figures = record["figures"]
+    assert (figures["epochs"], figures["steps"], figures["size_px"]) == (EPOCHS, 6, 64)
+    assert figures["train_s"] > 0
+    assert record["method"] == name_of(cell)
+    assert record["recipe"]["network"] == f"models/{name_of(cell)}/network.yaml"
+    assert "mmdet==3.3.0" in record["recipe"]["environment"]
+    assert str(out.parent) not in json.dumps(record["recipe"])
+    assert "Apache-2.0" in record["licence"]
+    header, *rows = (out / "history.csv").read_text().splitlines()
+    assert header.startswith("epoch,loss,lr,images_per_s")
+    # validated were epochs 2 and 3
+    assert [bool(row.split(",")[-1]) for row in rows] == [False, True, True]
+
+
+def test_progress_is_visible_and_no_connection_was_tried(cell):
+    _, output, log = cell
+    lines = [line for line in output.splitlines() if "epoch 3/3" in line]
+    assert len(lines) == 1
+    assert "val mAP50" in lines[0]
+    assert not log.exists(), log.read_text()
+
+
+def test_no_checkpoint_of_the_framework_is_left(cell):
+    assert not list((cell[0] / "checkpoint" / "run").glob("*.pth"))
+    assert (cell[0] / "checkpoint" / "weights.pth").is_file()
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
+    out, log = tmp_path / "tiny" / "clean" / name_of(cell) / "seed0", tmp_path / "log"
+    with log.open("w") as lines:
+        first = subprocess.Popen(command_line(packs, out, name_of(cell)), cwd=ROOT, stdout=lines)
+        # the checkpoint of the second epoch is there and its validation, perhaps, is not
+        while not (out / "checkpoint" / "run" / "epoch_2.pth").is_file():
+            assert first.poll() is None
+            time.sleep(0.05)
+        children = psutil.Process(first.pid).children()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert not (out / "model.onnx").exists()
+    second = run(packs, out, name_of(cell))
+    assert second.returncode == 0, second.stderr
+    assert "epoch 1/3" not in second.stdout
+    assert "epoch 3/3" in second.stdout
+    history = [row.split(",") for row in (out / "history.csv").read_text().splitlines()]
+    known = [row.split(",") for row in (cell[0] / "history.csv").read_text().splitlines()]
+    timed = known[0].index("images_per_s")
+    for mine, theirs in zip(history, known, strict=True):
+        assert [v for n, v in enumerate(mine) if n != timed] == [
+            v for n, v in enumerate(theirs) if n != timed
+        ]
+    assert (out / "model.onnx").read_bytes() == (cell[0] / "model.onnx").read_bytes()
+
+
+def test_failure_is_one_named_error(packs, tmp_path):
+    broken = tmp_path / "installed.txt"
+    broken.write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/bin/false")
+    made = run(packs, tmp_path / "run", METHODS[0], f"--environment={broken}")
+    assert made.returncode == 2
+    assert made.stderr.startswith("ProgramError")
+    assert len(made.stderr.strip().splitlines()) == 1

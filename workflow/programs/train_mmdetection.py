@@ -1,0 +1,224 @@
+"""Trains a network of mmdetection in an environment and a process of its own and adapts its export.
+
+The program sees the very pixels of the packs, so that its network learns from what it is later scored on. This side
+writes images, annotations and settings for it, reads its history, and checks its export against its own figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from cell import provenance, record_training, run_cell, train_images
+from process import Watch, environment, run_process
+
+from defectbench.base.errors import ArtifactError, ConfigError
+from defectbench.base.files import atomic_directory, atomic_write_json, read_json, sha256_file
+from defectbench.base.methods import Augmentation, Recipe
+from defectbench.data.pack import Pack, load_pack
+from defectbench.deploy.adapt import adapt_signature, weights_digest
+from defectbench.deploy.runtime import OnnxDetector
+
+INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "run.py"
+TOLERANCE = 1e-4
+
+
+def make(args: argparse.Namespace, work: Path) -> None:
+    """Train, export, record."""
+    packs = {"train": load_pack(args.train), "val": load_pack(args.val)}
+    refuse_batch(args, len(packs["train"]))
+    settings = program_settings(args, work, packs["train"].classes)
+    start_anew_if_told_otherwise(work, settings)
+    if not Path(settings["weights"]).is_file():
+        train(args, work, packs, settings)
+    export(args, work, settings)
+    record(args, settings)
+
+
+def refuse_batch(args: argparse.Namespace, images: int) -> None:
+    """Stop before a training without a single whole batch.
+
+    Raises:
+        ConfigError: There are fewer images than a batch has.
+    """
+    if images < args.batch:
+        raise ConfigError("--batch", "images", args.batch, f"the part has {images}; give fewer")
+
+
+def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -> dict[str, Any]:
+    """What the program is told: the recipe in its terms, and where its files lie."""
+    recipe = supported(args.recipe, args.method)
+    return {
+        "network": str(Path(args.network).resolve()),
+        "network_sha256": sha256_file(args.network),
+        "classes": classes,
+        **{name: getattr(args, name) for name in ("seed", "size", "epochs", "batch")},
+        **recipe.model_dump(include={"optimizer", "schedule", "grad_clip", "ema"}, mode="json"),
+        "flip_lr": recipe.augmentation.flip_lr,
+        "flip_ud": recipe.augmentation.flip_ud,
+        "validate_every": recipe.validate_every,
+        "resume": None,
+        "work": str(work / "run"),
+        "data": str(work / "data"),
+        "history": str(work / "history.jsonl"),
+        "weights": str(work / "weights.pth"),
+        "exported": str(work / "exported.onnx"),
+        "outputs": str(work / "outputs.npz"),
+    }
+
+
+def start_anew_if_told_otherwise(work: Path, settings: dict[str, Any]) -> None:
+    """Drop what a program that was told something else has begun here."""
+    path = work / "settings.json"
+    if path.is_file() and read_json(path) == settings:
+        return
+    shutil.rmtree(work / "run", ignore_errors=True)
+    for name in ("history", "weights"):
+        Path(settings[name]).unlink(missing_ok=True)
+    atomic_write_json(path, settings)
+
+
+def supported(recipe: Recipe, source: Path) -> Recipe:
+    """The recipe, if this program can follow all of it.
+
+    Raises:
+        ConfigError: It asks for something else than flips, or has no optimiser.
+    """
+    flips = {"flip_lr", "flip_ud"}
+    asked = recipe.augmentation.model_dump(exclude=flips)
+    for name, usual in Augmentation().model_dump(exclude=flips).items():
+        if asked[name] != usual:
+            fix = "only flips are supported by this program"
+            raise ConfigError(source, f"augmentation.{name}", asked[name], fix)
+    if recipe.precision != "float32" or recipe.options:
+        seen = (recipe.precision, recipe.options)
+        raise ConfigError(source, "precision, options", seen, "leave both as they are")
+    if recipe.optimizer is None:
+        raise ConfigError(source, "optimizer", None, "name adamw or sgd and its rate")
+    return recipe
+
+
+def write_part(pack: Pack, name: str, folder: Path) -> None:
+    """One part as files: its pixels as PNG, its boxes as COCO annotations."""
+    (folder / name).mkdir(parents=True)
+    images, annotations = [], []
+    for row, key in enumerate(pack.image_ids.tolist()):
+        file = f"{row:06d}.png"
+        pixels = pack.images[row].permute(1, 2, 0).numpy()
+        cv2.imwrite(str(folder / name / file), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        images.append({"id": key, "file_name": file, "width": pack.size, "height": pack.size})
+        truth = zip(pack.boxes[row].tolist(), pack.labels[row].tolist(), strict=True)
+        for (x0, y0, x1, y1), label in truth:
+            if label >= 0:
+                box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+                ids = {"id": len(annotations) + 1, "image_id": key, "category_id": label}
+                annotations.append({**ids, **box, "iscrowd": 0})
+    categories = [{"id": number, "name": title} for number, title in enumerate(pack.classes)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    atomic_write_json(folder / f"{name}.json", content)
+
+
+def train(
+    args: argparse.Namespace, work: Path, packs: dict[str, Pack], settings: dict[str, Any]
+) -> None:
+    """Run the training, or go on with one that was killed."""
+    with atomic_directory(work / "data") as folder:
+        for name, pack in packs.items():
+            write_part(pack, name, folder)
+    begun = sound_checkpoint(work / "run")
+    told = {**settings, "resume": None if begun is None else str(begun)}
+    history = Path(settings["history"])
+    watch = Watch(lambda: read_history(history), "/".join(args.out.parts[-4:]), args.epochs)
+    run_inside("train", args, work, told, watch)
+    for path in (work / "run").glob("*.pth"):
+        path.unlink()  # half a gigabyte each; the weights that count lie beside the run
+
+
+def run_inside(
+    verb: str,
+    args: argparse.Namespace,
+    work: Path,
+    settings: dict[str, Any],
+    watch: Watch | None = None,
+) -> None:
+    """Run one verb of the program in its environment."""
+    path = work / f"{verb}.json"
+    atomic_write_json(path, settings)
+    python = args.environment.resolve().parent / "bin" / "python"
+    # mmengine's checkpoints are pickles; only those that this very run has written are read
+    environ = {
+        **environment(args.threads, gpu=verb == "train" and args.device == "cuda"),
+        "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+    }
+    run_process([str(python), str(INSIDE), verb, str(path)], work, environ, watch)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows that the program has written, one an epoch."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def sound_checkpoint(run: Path) -> Path | None:
+    """The newest whole checkpoint of a killed run; a kill can cut the last one short."""
+    for path in sorted(run.glob("epoch_*.pth"), key=lambda path: -int(path.stem.split("_")[1])):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is None:
+                    return path
+        except (OSError, zipfile.BadZipFile):
+            continue
+    return None
+
+
+def export(args: argparse.Namespace, work: Path, settings: dict[str, Any]) -> None:
+    """Export by the program, adapt the file, and compare it with mmdetection's own figures."""
+    run_inside("export", args, work, settings)
+    source = Path(settings["exported"])
+    origin = provenance(args, weights_digest(source))
+    adapted = work / "adapted.onnx"
+    adapt_signature(source, adapted, args.size, settings["classes"], origin)
+    compare(adapted, Path(settings["outputs"]))
+    adapted.replace(args.out / "model.onnx")
+    source.unlink()
+
+
+def compare(model: Path, outputs: Path) -> None:
+    """Hold an artifact against what the framework itself gave, at batch 1 and 3.
+
+    Raises:
+        ArtifactError: Boxes differ by more than 1e-4 of the input's side, or scores by more than 1e-4.
+    """
+    engine = OnnxDetector(model)
+    with np.load(outputs) as known:
+        images, truth = known["images"], (known["boxes"], known["scores"])
+    for count in (1, 3):
+        for name, want, got in zip(("boxes", "scores"), truth, engine(images[:count]), strict=True):
+            unit = engine.size if name == "boxes" else 1.0
+            far = float(np.abs(want[:count] - got).max(initial=0.0)) / unit
+            if want[:count].shape != got.shape or not far <= TOLERANCE:
+                fix = f"{list(got.shape)} at batch {count}; mmdetection gives other figures"
+                raise ArtifactError(model, f"{name} difference", far, fix)
+
+
+def record(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Write history.csv and train.json in the engine's terms."""
+    history = read_history(Path(settings["history"]))
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+    steps = train_images(args) // args.batch * len(rows)
+    # what says where the run lay is no part of how it learnt
+    told = {k: v for k, v in settings.items() if not str(v).startswith("/") and k != "resume"}
+    installed = args.environment.read_text().split()
+    versions = [line for line in installed if line.startswith(("mm", "torch"))]
+    told |= {"network": args.network, "environment": versions}
+    record_training(args, rows, history[-1]["seconds"], steps, told)
+
+
+if __name__ == "__main__":
+    sys.exit(run_cell(__doc__, make, ("--train", "--val", "--environment")))
