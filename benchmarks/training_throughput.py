@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 import torch
 
+from defectbench.base.devices import fix_arithmetic
 from defectbench.base.files import atomic_write_json, read_json
 from defectbench.base.methods import load_method
 from defectbench.base.records import hardware_card
@@ -49,7 +50,7 @@ def engine_run(args, folder):
     """A run of the engine that has done nothing yet."""
     keep_freed_memory()
     torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(mode=True)
+    fix_arithmetic("cpu")
     method = load_method(args.method, ROOT / "models")
     update = {"epochs": 10**6, "batch": args.batch}
     recipe = method.recipe.model_copy(update=update)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from defectbench.base.devices import device_name, resolve_device
+from defectbench.base.devices import device_name, fix_arithmetic, resolve_device
 from defectbench.base.errors import ConfigError
 
 
@@ -25,3 +25,15 @@ def test_a_device_that_is_not_there_is_named(monkeypatch, wanted, fix):
 
 def test_the_processor_has_a_name():
     assert device_name("cpu")
+
+
+def test_equal_arithmetic_does_not_write_over_new_memory():
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        fix_arithmetic("cpu")
+        assert torch.are_deterministic_algorithms_enabled()
+        with torch.profiler.profile() as profile:
+            torch.empty(1000)
+        assert "aten::fill_" not in {event.key for event in profile.key_averages()}
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -31,9 +31,12 @@ def resolve_device(wanted: str) -> str:
 def fix_arithmetic(device: str) -> None:
     """Let equal runs end in equal bits: on a CPU always, on a GPU where torch has such kernels."""
     import torch
+    import torch.utils.deterministic
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
     torch.use_deterministic_algorithms(mode=True, warn_only=device == "cuda")
+    # its default writes NaN over all new memory, to show who reads it too early: 5 % of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def device_name(device: str) -> str:
