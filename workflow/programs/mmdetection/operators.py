@@ -39,7 +39,7 @@ def install() -> None:
     import mmdet.models.losses.focal_loss as focal
 
     tood.deform_conv2d = deformed
-    focal.sigmoid_focal_loss = focal_loss
+    focal._sigmoid_focal_loss = focal_loss
 
 
 def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
@@ -53,7 +53,7 @@ def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 
 def focal_loss(
     logits: Tensor, labels: Tensor, gamma: float, alpha: float, weight: None, reduction: str
 ) -> Tensor:
-    """The framework's plain focal loss, by labels, for where it would call the compiled one.
+    """The framework's plain focal loss, by labels, for where it calls the compiled one: on a GPU.
 
     Args:
         logits: [P, C].
