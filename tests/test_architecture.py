@@ -11,6 +11,7 @@ ENGINE = ROOT / "src" / "defectbench"
 LAYERS = ["base", "data", "nn", "training", "compression", "deploy", "measure", "report", "cli"]
 ENGINE_FILES = sorted(ENGINE.rglob("*.py"))
 METHOD_FILES = sorted((ROOT / "models").rglob("*.py"))
+METHOD_NAMES = {path.name for path in (ROOT / "models").iterdir() if path.is_dir()}
 # What runs foreign programs; folders in there run inside their processes.
 PROGRAM_FILES = sorted((ROOT / "workflow" / "programs").rglob("*.py"))
 SOURCES = ENGINE_FILES + METHOD_FILES + PROGRAM_FILES
@@ -57,6 +58,18 @@ def test_engine_imports_go_one_way(path):
         return
     allowed = LAYERS[: LAYERS.index("cli" if layer.startswith("cli") else layer) + 1]
     assert set(imported_layers(path)) <= set(allowed)
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=name)
+def test_the_engine_imports_no_method(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [
+            alias.name for alias in getattr(node, "names", []) if isinstance(node, ast.Import)
+        ]
+        modules += (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        )
+        assert not [m for m in modules if m.split(".")[0] in {"models", *METHOD_NAMES}]
 
 
 @pytest.mark.parametrize("path", METHOD_FILES, ids=name)

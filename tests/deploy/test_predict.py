@@ -7,7 +7,8 @@ import torch
 from onnx import numpy_helper
 
 from defectbench.base.errors import ArtifactError, PackError
-from defectbench.base.files import read_json
+from defectbench.base.files import read_json, sha256_file
+from defectbench.base.records import read_record
 from defectbench.data.letterbox import letterbox
 from defectbench.data.pack import write_pack
 from defectbench.deploy.nms import nms
@@ -35,6 +36,11 @@ def test_results_are_those_of_engine_and_nms_in_original_pixels(artifact, tmp_pa
     pack = make_pack(tmp_path / "test@32.safetensors")
     results = predict(artifact, pack, tmp_path / "predictions.json")
     assert read_json(tmp_path / "predictions.json") == results
+    record = read_record(tmp_path / "predictions.record.json", "predictions")
+    assert record["figures"] == {"n_images": 5, "n_detections": len(results)}
+    files = {"model": artifact, "pack": pack, "predictions": tmp_path / "predictions.json"}
+    hashes = {name: sha256_file(file) for name, file in files.items()}
+    assert {name: seen["sha256"] for name, seen in record["inputs"].items()} == hashes
     assert {row["image_id"] for row in results} == set(range(11, 16))
     for row in results:
         x, y, w, h = row["bbox"]

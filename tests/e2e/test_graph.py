@@ -49,7 +49,7 @@ def planned(folder, *options):
     return jobs
 
 
-def test_a_plain_call_makes_anew_what_a_killed_run_left_incomplete(checkout):
+def test_a_plain_call_takes_the_profile_that_makes_incomplete_files_anew(checkout):
     run = snakemake(checkout, "all", "--dry-run")
     assert "profile profiles/default" in run.stdout + run.stderr
     settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())

@@ -7,7 +7,7 @@ from measure_cases import make_truth, random_case
 
 from defectbench.base.errors import MeasurementError
 from defectbench.base.files import atomic_write_json
-from defectbench.base.records import read_record
+from defectbench.base.records import read_record, write_record
 from defectbench.measure.accuracy import evaluate, groups_of
 from defectbench.measure.evaluator import score
 
@@ -48,6 +48,29 @@ def test_record_has_the_evaluators_figures_and_intervals(files, tmp_path):
     assert sum(row["n_boxes"] for row in figures["per_class"].values()) == figures["n_boxes"]
     assert figures["escape"]["overkill_rate"] == 0.05
     assert set(record["inputs"]) == set(paths)
+
+
+def test_a_score_says_which_model_was_scored(files, tmp_path):
+    _, _, paths = files
+    assert evaluate(**paths, out=tmp_path / "accuracy.json")["model_sha256"] is None
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"network")
+    beside = tmp_path / "predictions.record.json"
+    inputs = {"model": model, "predictions": paths["predictions"]}
+    record = write_record(beside, "predictions", {}, inputs)
+    scored = evaluate(**paths, out=tmp_path / "accuracy.json")
+    assert scored["model_sha256"] == record["inputs"]["model"]["sha256"]
+
+
+def test_predictions_that_their_record_does_not_know_are_refused(files, tmp_path):
+    _, _, paths = files
+    other = tmp_path / "other.json"
+    other.write_text("[]")
+    record = tmp_path / "predictions.record.json"
+    write_record(record, "predictions", {}, {"model": other, "predictions": other})
+    with pytest.raises(MeasurementError, match="predict again"):
+        evaluate(**paths, out=tmp_path / "accuracy.json")
+    assert not (tmp_path / "accuracy.json").exists()
 
 
 def test_only_listed_images_are_scored(files, tmp_path):

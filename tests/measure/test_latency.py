@@ -197,6 +197,26 @@ def test_where_the_clock_is_hidden_the_reference_model_shows_throttling():
     assert "slowed by 6.0%" in invalid_because(summarise([slow]), [slow])[0]
 
 
+def test_a_process_whose_reference_was_slower_invalidates_the_row():
+    answers = [answer(10.0, 1.0), answer(10.0, 1.2)]
+    (reason,) = invalid_because(summarise(answers), answers)
+    assert reason == "the reference model was 20.0% slower in one process than in another"
+
+
+@pytest.mark.parametrize(
+    ("clocks", "said"),
+    [([None, None], "none"), ([2600.0, 2600.0], "constant"), ([2600.0, 2590.0], "moving")],
+)
+def test_a_record_says_what_the_machine_tells_of_its_clock(clocks, said):
+    assert summarise([answer(clock_mhz=clocks)] * 2)["clock_evidence"] == said
+
+
+def test_each_figure_has_its_number_of_calls():
+    figures = summarise([answer(), answer()])
+    assert (figures["n_calls"], figures["n_burst_calls"]) == (200, 0)
+    assert figures["n_post_calls_at_score_0001"] == 2
+
+
 def test_drift_of_the_reference_invalidates_a_row():
     slow = answer()
     half = len(slow["stream"]["reference"]) // 2

@@ -120,6 +120,19 @@ def test_the_timed_file_must_be_the_counted_file(filled):
     refuses(filled, folder / "latency" / "onnxruntime.json", "inputs.model.sha256", "0" * 64)
 
 
+def test_the_timed_file_must_be_the_scored_file(filled):
+    folder = filled.folder("beta_net")
+    path = folder / "accuracy.json"
+    record = json.loads(path.read_text())
+    timed = json.loads((folder / "latency" / "onnxruntime.json").read_text())
+    record["model_sha256"] = timed["inputs"]["model"]["sha256"]
+    path.write_text(json.dumps(record))
+    assert find_entries([filled.runs])
+    record["model_sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
+    refuses(filled, folder / "latency" / "onnxruntime.json", "scored file is", "0" * 64)
+
+
 def test_methods_of_one_table_share_one_test_part(filled):
     folder = filled.folder("beta_net")
     path = folder / "accuracy.json"

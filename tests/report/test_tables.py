@@ -1,12 +1,14 @@
 """CSV and Markdown of the comparison."""
 
 import csv
+import json
 import re
 from dataclasses import fields
 
 import pytest
 
 from defectbench.base.errors import ReportError
+from defectbench.base.records import read_record
 from defectbench.report.columns import number, percent
 from defectbench.report.rows import Row
 from defectbench.report.tables import make_tables, read_rows, tabulate
@@ -137,6 +139,19 @@ def test_the_caption_says_hardware_epochs_threads_and_marks(filled):
         "paired bootstrap over groups and seeds, 1,000 resamples",
     ):
         assert words in said
+
+
+def test_the_caption_names_the_device_that_trained(shelf):
+    shelf.method("alpha")
+    path = shelf.folder("alpha") / "train.json"
+    record = read_record(path, "train")
+    cpu = record["hardware"]["cpu"]
+    for device, said in (
+        ("Big GPU", f"epochs, Big GPU and {cpu} with"),
+        (cpu, f"epochs, {cpu} with"),
+    ):
+        path.write_text(json.dumps(record | {"device": device}))
+        assert said in " ".join(make_tables([shelf.runs]).caption)
 
 
 def test_the_caption_is_silent_on_what_is_not_there(shelf):

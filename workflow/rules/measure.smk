@@ -6,14 +6,15 @@ rule predict_test_part:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
         pack=pack_of("test"),
     output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.record.json",
     log:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/predict.log",
     wildcard_constraints:
         method="(?!control_)[a-z0-9_]+",
     threads: claim(1)
     shell:
-        "defectbench predict --model {input.model} --pack {input.pack} --out {output} 2>&1 | tee {log}"
+        "defectbench predict --model {input.model} --pack {input.pack} --out {output.predictions} 2>&1 | tee {log}"
 
 
 rule predict_control:

@@ -112,6 +112,11 @@ def _input(path: Path) -> dict[str, str]:
     return {"path": path.as_posix(), "sha256": sha256_file(path)}
 
 
+def record_beside(path: str | Path) -> Path:
+    """Where the record of a file lies that is no record itself: ``predictions.record.json``."""
+    return Path(path).with_suffix(".record.json")
+
+
 def read_record(path: str | Path, kind: str) -> dict[str, Any]:
     """Read a record and check its schema and kind.
 

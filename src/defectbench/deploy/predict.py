@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json
+from ..base.records import record_beside, write_record
 from ..data.pack import Pack, load_pack
 from .nms import SCORING_THRESHOLD, nms
 from .runtime import Engine, OnnxDetector
@@ -26,6 +28,8 @@ def predict(
     Scores above 0.001, class-aware suppression at IoU 0.6, at most 100 boxes an image: the
     figures that COCO's AP counts. Category ids are positions in the class list.
 
+    Beside them the record ``<name>.record.json`` says by hash which model and pack they were made from.
+
     Args:
         model_path: A detector artifact.
         pack_path: The pack of one part, at the model's size.
@@ -39,11 +43,16 @@ def predict(
         ArtifactError: The file cannot be run, or gives figures that are not finite.
         PackError: Size or classes of pack and model differ.
     """
+    start = time.perf_counter()
     engine = OnnxDetector(model_path, threads)
     pack = load_pack(Path(pack_path), verify=True)
     check_pack_fits(engine, pack, pack_path)
     results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
     atomic_write_json(out_json, results)
+    figures = {"n_images": len(pack), "n_detections": len(results)}
+    inputs = {"model": model_path, "pack": pack_path, "predictions": out_json}
+    seconds = time.perf_counter() - start
+    write_record(record_beside(out_json), "predictions", figures, inputs, seconds)
     return results
 
 

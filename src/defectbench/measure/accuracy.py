@@ -11,8 +11,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ..base.errors import MeasurementError
-from ..base.files import read_json
-from ..base.records import write_record
+from ..base.files import read_json, sha256_file
+from ..base.records import read_record, record_beside, write_record
 from ..data.coco import source_stem
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
@@ -77,7 +77,24 @@ def evaluate(
         "groups": groups,
     }
     seconds = time.perf_counter() - start
-    return write_record(out, "accuracy", figures, inputs, seconds, {"settings": SETTINGS})
+    extra = {"settings": SETTINGS, "model_sha256": model_behind(predictions)}
+    return write_record(out, "accuracy", figures, inputs, seconds, extra)
+
+
+def model_behind(predictions: str | Path) -> str | None:
+    """SHA-256 of the model file that made predictions; None where no record says so, as for controls.
+
+    Raises:
+        MeasurementError: The record beside them is of other predictions.
+    """
+    path = record_beside(predictions)
+    if not path.is_file():
+        return None
+    inputs = read_record(path, "predictions")["inputs"]
+    digest = sha256_file(predictions)
+    if inputs["predictions"]["sha256"] != digest:
+        raise MeasurementError(path, "inputs.predictions.sha256", digest, "predict again")
+    return inputs["model"]["sha256"]
 
 
 def read_results(path: str | Path) -> list[dict[str, Any]]:

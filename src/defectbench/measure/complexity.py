@@ -2,8 +2,9 @@
 
 One multiply-add is one MAC; FLOPs = 2 x MACs. Counted are convolutions and matrix products of the
 deployed graph at its own size and batch 1, without bias, normalisation, activation and resizing.
-Two counters that share nothing must agree: ours multiplies declared output shapes by kernel
-volumes; the second one runs the graph and reads the shapes that really occur.
+Two counters must agree: ours multiplies declared output shapes by kernel volumes; the second one
+runs the graph and reads the shapes that really occur. Both look at the same kinds of nodes: what they
+leave out together, fvcore counts where the torch module is there.
 """
 
 from __future__ import annotations

@@ -128,7 +128,14 @@ def summarise(answers: list[dict[str, Any]]) -> dict[str, Any]:
     if paused:
         figures |= _percentiles("burst_latency_ms", np.concatenate(paused).sum(axis=1))
     counts = {"n_calls": len(total), "n_processes": len(answers), "n_images": answers[0]["images"]}
-    return figures | counts
+    counts |= {"n_burst_calls": sum(map(len, paused)), "n_post_calls_at_score_0001": len(scoring)}
+    return figures | counts | {"clock_evidence": clock_evidence(answers)}
+
+
+def clock_evidence(answers: list[dict[str, Any]]) -> str:
+    """What the machine tells of its clock: ``moving``, ``constant`` (a fixed name plate) or ``none``."""
+    seen = {c for answer in answers for c in answer["evidence"]["clock_mhz"] if c}
+    return "none" if not seen else "moving" if len(seen) > 1 else "constant"
 
 
 def _phases(samples: dict[str, Any]) -> Floats:
@@ -184,7 +191,8 @@ def _blocks(answer: dict[str, Any]) -> list[tuple[Floats, Floats]]:
 def invalid_because(figures: dict[str, Any], answers: list[dict[str, Any]]) -> list[str]:
     """Reasons why a measurement does not count; none if it does.
 
-    Throttling shows in the interleaved reference model, and in the clock where the machine tells it.
+    Throttling shows in the interleaved reference model, within a process and between them, and in the
+    clock where the machine tells it (``clock_evidence`` says whether it does).
     Foreign load is set against the cores that the process may use, not against those of its host.
     """
     reasons = []
@@ -198,6 +206,10 @@ def invalid_because(figures: dict[str, Any], answers: list[dict[str, Any]]) -> l
     drift = max(_drift(_reference(answer)) for answer in answers)
     if drift > MOST_DRIFT:
         reasons.append(f"the reference model slowed by {drift:.1%} within a process")
+    medians = [float(np.median(_reference(answer))) for answer in answers]
+    apart = max(medians) / min(medians) - 1
+    if apart > 2 * MOST_DRIFT:
+        reasons.append(f"the reference model was {apart:.1%} slower in one process than in another")
     clocks = [[c for c in a["evidence"]["clock_mhz"] if c] for a in answers]
     if any(seen and min(seen) < (1 - 2 * MOST_DRIFT) * seen[0] for seen in clocks):
         reasons.append("the processor's clock fell by more than 10 %")

@@ -141,7 +141,11 @@ def _read_cell(folder: Path) -> Cell:
     complexity = read_figures(folder / "complexity.json", "complexity", command)
     timed = latency_path(folder)
     latency = read_figures(timed, "latency", _time_command(folder, train))
-    _check_one_model(timed, complexity, latency)
+    _check_one_model(timed, latency, complexity["inputs"]["model"]["sha256"], "counted")
+    if accuracy.get(
+        "model_sha256"
+    ):  # a framework that writes its predictions itself names no model
+        _check_one_model(timed, latency, accuracy["model_sha256"], "scored")
     own = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
     return Cell(folder, *own)
 
@@ -199,11 +203,11 @@ def _check_scored_file(folder: Path, accuracy: dict[str, Any]) -> None:
         raise ReportError(folder / "accuracy.json", "inputs.predictions.sha256", scored, fix)
 
 
-def _check_one_model(path: Path, complexity: dict[str, Any], latency: dict[str, Any]) -> None:
-    """The timed file must be the counted file."""
-    counted, timed = (record["inputs"]["model"]["sha256"] for record in (complexity, latency))
-    if counted != timed:
-        fix = f"the counted file is {counted}; count and time the same model.onnx"
+def _check_one_model(path: Path, latency: dict[str, Any], other: str, what: str) -> None:
+    """The timed file must be the counted and the scored file."""
+    timed = latency["inputs"]["model"]["sha256"]
+    if other != timed:
+        fix = f"the {what} file is {other}; score, count and time the same model.onnx"
         raise ReportError(path, "inputs.model.sha256", timed, fix)
 
 

@@ -207,7 +207,7 @@ def _hardware(entries: Sequence[Entry]) -> list[str]:
         if cell.latency
     )
     trained = dict.fromkeys(
-        f"{cell.train['figures']['epochs']} epochs, {_machine(cell.train)}, "
+        f"{cell.train['figures']['epochs']} epochs, {_trained_on(cell.train)}, "
         f"{_threads(cell.train['figures'].get('threads'))}"
         for cell in cells
         if cell.train
@@ -227,9 +227,14 @@ def _threads(count: int | None) -> str:
 
 def _machine(record: dict) -> str:
     hardware = record["hardware"]
-    gpu = record["hardware"].get("gpu")
-    cores = f"{hardware['cpu']} with {hardware['cores']} cores"
-    return f"{gpu} and {cores}" if gpu else cores
+    return f"{hardware['cpu']} with {hardware['cores']} cores"
+
+
+def _trained_on(record: dict) -> str:
+    """The machine, and before it the device where that is no processor of its own."""
+    device = record.get("device", record["hardware"]["cpu"])
+    machine = _machine(record)
+    return machine if device == record["hardware"]["cpu"] else f"{device} and {machine}"
 
 
 def _invalid(rows: Sequence[Row]) -> list[str]:

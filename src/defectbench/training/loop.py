@@ -26,7 +26,7 @@ from .augment import augment
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, save_checkpoint, set_aside
 from .ema import Average
-from .optimizer import build_optimizer, learning_rate
+from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
 
@@ -312,6 +312,11 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "seed": run.seed,
         "device": device_name(run.batches.images.device.type),
         "recipe": run.recipe.model_dump(mode="json"),
+        # what a short run made of the recipe
+        "effective": {
+            "warmup_steps": warmup_of(run.recipe.schedule, run.progress.step),
+            "ema": {"decay": run.average.decay, "tau": run.average.tau},
+        },
         "weights_sha256": sha256_file(weights),
     }
     write_record(

@@ -28,6 +28,11 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
     return optim.AdamW(groups, settings.lr, settings.betas, fused=True)
 
 
+def warmup_of(settings: Schedule, steps: int) -> int:
+    """Steps of the warm-up in a run of so many steps: at most a tenth of them."""
+    return min(settings.warmup_steps, steps // 10)
+
+
 def learning_rate(
     settings: Schedule, base: float, step: int, steps_per_epoch: int, epochs: int
 ) -> float:
@@ -36,7 +41,7 @@ def learning_rate(
     The warm-up is at most a tenth of the run, so that short runs are not all warm-up.
     """
     total = steps_per_epoch * epochs
-    warmup = min(settings.warmup_steps, total // 10)
+    warmup = warmup_of(settings, total)
     if step < warmup:
         share = settings.warmup_ratio
         return base * (share + (1 - share) * step / warmup)
