@@ -10,11 +10,14 @@ from defectbench.base.methods import (
     load_recipe,
     method_names,
     override_recipe,
+    predicting_names,
 )
 from defectbench.base.studies import expand_cells, parse_study
 
 STUDY = parse_study(f"study {config['study']}", config)
 METHODS = method_names("models")
+PREDICTING = predicting_names("models")
+EXPORTING = "|".join(name for name in METHODS if name not in PREDICTING)
 CELLS = {
     cell.folder: cell
     for cell in expand_cells(STUDY, METHODS, STUDY.study, heavy_names("models"))
@@ -179,12 +182,18 @@ def study_records():
     """Every record that the report of the study stands on."""
     scored = [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS]
     trained = [folder for folder, cell in CELLS.items() if not cell.is_control]
-    kinds = ("complexity.json", "latency/onnxruntime.json", "train.json")
     return (
         scored
-        + [f"{RUNS}/{folder}/{kind}" for folder in trained for kind in kinds]
+        + [f"{RUNS}/{folder}/{kind}" for folder in trained for kind in records_of(folder)]
         + certificates()
     )
+
+
+def records_of(folder):
+    """What the report reads of a trained cell beside its score."""
+    if CELLS[folder].method in PREDICTING:
+        return ("latency/own.json", "train.json")
+    return ("complexity.json", "latency/onnxruntime.json", "train.json")
 
 
 def study_folders():

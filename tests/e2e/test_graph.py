@@ -97,13 +97,41 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
     assert jobs["evaluate_accuracy"] == len(METHODS) + 1 + CONTROLS
 
 
+FOREIGN = """
+rule predict_by_my_net:
+    output:
+        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
+        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/history.csv",
+        latency=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/latency/own.json",
+    wildcard_constraints:
+        method="my_net",
+    shell:
+        "my-program {output}"
+"""
+
+
+def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkout):
+    old, new = checkout / "models" / "lidd_net", checkout / "models" / "my_net"
+    shutil.copytree(old, new)
+    card = (new / "card.yaml").read_text().replace("lidd_net", "my_net")
+    (new / "card.yaml").write_text(card + "artifact: predictions\n")
+    (new / "method.smk").write_text(FOREIGN)
+    jobs = planned(checkout)
+    assert jobs["predict_by_my_net"] == 1
+    assert jobs["evaluate_accuracy"] == len(METHODS) + 1 + CONTROLS
+    for rule in ("predict_test_part", "count_complexity", "time_latency", "choose_threshold"):
+        assert jobs[rule] == len(METHODS), rule
+
+
 def test_unknown_method_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["methods"] = ["yolov99"]
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
     run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
     assert run.returncode != 0
-    assert "blocks.0.methods: got 'yolov99'; name one of lidd_net" in run.stdout + run.stderr
+    first = method_names(ROOT / "models")[0]
+    assert f"blocks.0.methods: got 'yolov99'; name one of {first}" in run.stdout + run.stderr
 
 
 def test_misspelt_field_is_named(checkout):

@@ -134,6 +134,15 @@ class Shelf:
         assert not more, f"unknown figures {sorted(more)}"
         return folder
 
+    def foreign(self, name, map50=0.5, p50=9.0):
+        """A method that has no model file: predictions, and a latency of its own runner."""
+        folder = self.method(name, map50=map50, p50=p50)
+        for file in ("model.onnx", "complexity.json"):
+            (folder / file).unlink()
+        timed = folder / "latency" / "onnxruntime.json"
+        timed.rename(timed.with_name("own.json"))
+        return folder
+
     def control(self, kind, map50, protocol="clean"):
         """A control's cell."""
         folder = self.folder(f"control_{kind}", protocol)

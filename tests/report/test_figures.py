@@ -138,3 +138,10 @@ def test_no_two_methods_look_the_same(shelf):
         shelf.method(f"method{n:02d}")
     style = looks(find_entries([shelf.runs]))
     assert len({(look.colour, look.marker) for look in style.values()}) == 20
+
+
+def test_a_method_without_counts_is_drawn_where_it_has_a_figure(shelf):
+    shelf.method("alpha")
+    shelf.foreign("gamma", map50=0.55)
+    plot([shelf.runs], shelf.out)
+    assert (shelf.out / "figures" / "pareto_steel_clean.png").is_file()

@@ -154,6 +154,20 @@ def test_the_caption_names_the_device_that_trained(shelf):
         assert said in " ".join(make_tables([shelf.runs]).caption)
 
 
+def test_a_method_without_a_model_file_has_a_row_and_says_so(filled):
+    filled.foreign("gamma", map50=0.55)
+    made = make_tables([filled.runs])
+    (row,) = [row for row in made.rows if row.method == "gamma"]
+    assert (row.params_m, row.macs_g, row.gflops, row.size_mib) == (None, None, None, None)
+    assert (row.map50, row.latency_ms_p50, row.size_px, row.epochs) == (0.55, 9.0, 64, 30)
+    assert row.engine == "own"
+    said = " ".join(made.caption)
+    assert "gamma: its framework writes no file in the suite's signature" in said
+    assert "a runner of the method's own, 1 thread" in said
+    # the others are still told apart by their counts
+    assert "params_m" in next(row for row in made.rows if row.method == "alpha").best
+
+
 def test_the_caption_is_silent_on_what_is_not_there(shelf):
     shelf.method("alpha")
     said = " ".join(make_tables([shelf.runs]).caption)

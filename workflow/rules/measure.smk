@@ -11,7 +11,7 @@ rule predict_test_part:
     log:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/predict.log",
     wildcard_constraints:
-        method="(?!control_)[a-z0-9_]+",
+        method=EXPORTING,
     threads: claim(1)
     shell:
         "defectbench predict --model {input.model} --pack {input.pack} --out {output.predictions} 2>&1 | tee {log}"

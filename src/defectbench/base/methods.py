@@ -84,6 +84,9 @@ class MethodCard(Strict):
         claims: Printed numbers.
         prunable: Whether the compression track can narrow it.
         heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
+        artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
+            cannot write the artifact signature: ``predictions.json`` of the test part and
+            ``latency/own.json``, timed by its own runner.
     """
 
     name: str
@@ -97,6 +100,7 @@ class MethodCard(Strict):
     claims: list[Claim] = []
     prunable: bool = False
     heavy: bool = False
+    artifact: Literal["model", "predictions"] = "model"
 
 
 class Optimizer(Strict):
@@ -214,6 +218,16 @@ def heavy_names(models_dir: str | Path = "models") -> list[str]:
     """
     folder = Path(models_dir)
     return [name for name in method_names(folder) if load_card(folder / name).heavy]
+
+
+def predicting_names(models_dir: str | Path = "models") -> list[str]:
+    """Names of the methods whose card says ``artifact: predictions``, sorted.
+
+    Raises:
+        ConfigError: A card is wrong.
+    """
+    folder = Path(models_dir)
+    return [n for n in method_names(folder) if load_card(folder / n).artifact == "predictions"]
 
 
 def load_card(folder: str | Path) -> MethodCard:

@@ -22,6 +22,7 @@ CONTROL_TITLES = {
     "control_label_jitter": "Label jitter",
     "control_oracle": "Oracle",
 }
+OWN_RUNNER = "own"  # names the latency of a method without a model file
 _SEED = re.compile(r"seed(\d+)")
 _PLACE = ("runs", "dataset", "protocol", "method", "seed")
 
@@ -38,9 +39,10 @@ class Cell:
         seed: Seed of the run.
         accuracy: Record of the accuracy.
         train: Record of the training; None for a control.
-        complexity: Record of the counts; None for a control.
+        complexity: Record of the counts; None for a control, and where no model file was made.
         latency: Record of the latency; None for a control.
-        engine: What the latency was measured with; empty for a control.
+        engine: What the latency was measured with, ``own`` for a runner of the method's framework; empty
+            for a control.
     """
 
     folder: Path
@@ -137,6 +139,11 @@ def _read_cell(folder: Path) -> Cell:
     if cell.is_control:
         return cell
     train = read_figures(folder / "train.json", "train", f"snakemake --cores 8 {folder}/train.json")
+    own = folder / "latency" / f"{OWN_RUNNER}.json"
+    if own.exists():
+        latency = read_record(own, "latency")
+        known = (dataset, protocol, method, number, accuracy, train, None, latency, OWN_RUNNER)
+        return Cell(folder, *known)
     command = f"defectbench count --model {folder}/model.onnx --out {folder}/complexity.json"
     complexity = read_figures(folder / "complexity.json", "complexity", command)
     timed = latency_path(folder)
@@ -146,8 +153,8 @@ def _read_cell(folder: Path) -> Cell:
         "model_sha256"
     ):  # a framework that writes its predictions itself names no model
         _check_one_model(timed, latency, accuracy["model_sha256"], "scored")
-    own = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
-    return Cell(folder, *own)
+    known = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
+    return Cell(folder, *known)
 
 
 def latency_path(folder: Path) -> Path:

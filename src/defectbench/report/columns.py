@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from .collect import Entry
+from .collect import OWN_RUNNER, Entry
 from .pairs import Pair
 from .rows import Row
 
@@ -183,8 +183,7 @@ def caption(rows: Sequence[Row], entries: Sequence[Entry], pairs: Sequence[Pair]
     lines += _hardware(entries)
     if any(row.leak_share > 0 for row in rows):
         lines.append(f"{LEAKED} leaked protocol: test images show surface seen in training.")
-    lines += _invalid(rows)
-    lines += _flags(rows)
+    lines += _invalid(rows) + _uncounted(rows) + _flags(rows)
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
     return lines
@@ -202,7 +201,7 @@ def _hardware(entries: Sequence[Entry]) -> list[str]:
     """Where methods were timed and trained; one sentence a kind of measurement."""
     cells = [cell for entry in entries for cell in entry.cells]
     timed = dict.fromkeys(
-        f"{cell.engine}, {_threads(cell.latency['figures']['threads'])}, {_machine(cell.latency)}"
+        f"{_engine(cell.engine)}, {_threads(cell.latency['figures']['threads'])}, {_machine(cell.latency)}"
         for cell in cells
         if cell.latency
     )
@@ -217,6 +216,10 @@ def _hardware(entries: Sequence[Entry]) -> list[str]:
         what = "Latency: batch 1, end to end (preprocessing, network, NMS)"
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
+
+
+def _engine(name: str) -> str:
+    return "a runner of the method's own" if name == OWN_RUNNER else name
 
 
 def _threads(count: int | None) -> str:
@@ -241,6 +244,12 @@ def _invalid(rows: Sequence[Row]) -> list[str]:
     bad = [row for row in rows if row.latency_valid is False]
     reasons = [f"{r.title} ({r.protocol}): {r.latency_invalid_because}" for r in bad]
     return [f"{INVALID} invalid timing, not to be cited: {' · '.join(reasons)}."] if bad else []
+
+
+def _uncounted(rows: Sequence[Row]) -> list[str]:
+    names = [row.title for row in rows if row.engine == OWN_RUNNER]
+    said = "its framework writes no file in the suite's signature: scored from its own predictions, timed by"
+    return [f"{name}: {said} its own runner, not counted." for name in dict.fromkeys(names)]
 
 
 def _flags(rows: Sequence[Row]) -> list[str]:

@@ -91,10 +91,12 @@ def pareto_figure(section: Section, style: dict[str, Look]) -> Figure:
     figure = Figure(figsize=(7.2, 2.7), layout="constrained")
     axes = figure.subplots(1, len(COSTS), sharey=True)
     for axis, (cost, label) in zip(axes, COSTS, strict=True):
-        _draw_front(axis, section.methods, cost)
-        for row in section.methods:
+        known = [row for row in section.methods if getattr(row, cost) is not None]
+        _draw_front(axis, known, cost)
+        for row in known:
             _draw_point(axis, row, cost, style[row.method])
-        _scale_cost(axis, section.methods, cost)
+        if known:
+            _scale_cost(axis, known, cost)
         axis.set_xlabel(label)
     axes[0].set_ylabel("mAP50, % (95 % interval)")
     _limit_scores(axes[0], section.methods)

@@ -148,7 +148,8 @@ def _costs(cells: Sequence[Cell]) -> dict[str, Any]:
     counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
     timed = [cell.latency["figures"] for cell in cells if cell.latency]
     reasons = [reason for one in timed for reason in one["invalid_because"]]
-    fields = {name: mean(counted, name) for name in COUNTS}
+    # a method without a model file has predictions and its own runner, and nothing that is counted
+    fields: dict[str, Any] = {name: mean(counted, name) for name in COUNTS} if counted else {}
     fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
     return {
         **fields,
@@ -161,7 +162,7 @@ def _costs(cells: Sequence[Cell]) -> dict[str, Any]:
         "latency_threads": timed[0]["threads"],
         "train_s": mean(trained, "train_s"),
         "images_per_s": mean(trained, "images_per_s"),
-        "size_px": counted[0]["size_px"],
+        "size_px": (counted or trained)[0]["size_px"],
         "epochs": trained[0]["epochs"],
     }
 
@@ -202,9 +203,10 @@ def mark_best(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Row]:
         if not leader.flags and _leads(leader, figure, pairs):
             best[leader.method].append(figure)
     for name in COUNTS:
-        smallest, second = sorted(methods, key=lambda row: getattr(row, name))[:2]
-        if getattr(smallest, name) < getattr(second, name):
-            best[smallest.method].append(name)
+        known = [row for row in methods if getattr(row, name) is not None]
+        ranked = sorted(known, key=lambda row: getattr(row, name))
+        if len(ranked) > 1 and getattr(ranked[0], name) < getattr(ranked[1], name):
+            best[ranked[0].method].append(name)
     fastest = _fastest(methods)
     if fastest:
         best[fastest.method] += ["latency_ms_p50", "fps"]
