@@ -5,6 +5,7 @@ import math
 import os
 from shlex import quote
 
+from defectbench.base.cards import load_dataset_card
 from defectbench.base.methods import (
     heavy_names,
     load_recipe,
@@ -159,6 +160,19 @@ def paper_inputs(wildcards):
         if wildcards.protocol == "paper"
         else []
     )
+
+
+def published_lists(wildcards):
+    """The lists that seed 0 of a protocol stands for, where the dataset's card names some."""
+    card = load_dataset_card(f"datasets/{wildcards.dataset}.yaml")
+    if STUDY.split_seed or wildcards.protocol not in card.splits:
+        return []
+    return f"datasets/{card.splits[wildcards.protocol]}"
+
+
+def published_option(wildcards, input):
+    """Published lists as an option of `split`."""
+    return f"--published {input.published}" if input.published else ""
 
 
 def latency_options(wildcards):

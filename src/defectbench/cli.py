@@ -48,7 +48,7 @@ def _group(args: Arguments) -> None:
 def _split(args: Arguments) -> None:
     from .data.split import split
 
-    split(args.dataset, args.protocol, args.seed)
+    split(args.dataset, args.protocol, args.seed, published=args.published)
 
 
 def _augment_offline(args: Arguments) -> None:
@@ -176,6 +176,9 @@ def _add_data_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
             parser.add_argument("--protocol", required=True)
         if name in {"split", "certify", "augment-offline"}:
             parser.add_argument("--seed", type=int, default=0)
+        if name == "split":
+            text = "CSV of file_name,part to take instead of a draw"
+            parser.add_argument("--published", type=Path, help=text)
         if name == "pack":
             parser.add_argument("--part", required=True, choices=("train", "val", "test"))
             parser.add_argument("--size", type=int, required=True, help="pixels")

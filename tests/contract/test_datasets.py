@@ -1,5 +1,6 @@
 """The contract of a dataset card, held for every file in ``datasets/``."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -125,6 +126,17 @@ def test_an_archive_can_be_had_and_checked(card):
     assert card.cite
 
 
+def test_published_lists_hold_each_image_once(card):
+    for file in card.splits.values():
+        with (card.folder / file).open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        names = [row["file_name"] for row in rows]
+        assert len(names) == len(set(names))
+        assert {row["part"] for row in rows} == {"train", "val", "test"}
+        if card.expected:
+            assert len(names) == card.expected.images
+
+
 def test_registered_counts_agree_with_each_other(card):
     if card.expected:
         counts = card.expected
@@ -142,5 +154,5 @@ def test_the_list_of_hashes_covers_each_image_and_label(card):
 
 
 def test_no_image_lies_on_the_shelf():
-    allowed = {".yaml", ".gz", ".md"}
+    allowed = {".yaml", ".gz", ".md", ".csv"}
     assert {path.suffix for path in SHELF.rglob("*") if path.is_file()} <= allowed

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from small_sets import texture, write_dataset
 
 from defectbench.base.errors import SplitError
@@ -40,6 +41,29 @@ def test_shifted_crops_are_found_to_the_pixel(dx, dy):
     assert found[:4] == (0, 1, dx, dy)
     assert found.correlation > 0.95
     assert found.share == pytest.approx((1 - abs(dx) / 200) * (1 - abs(dy) / 200))
+
+
+def coarse_texture(random):
+    """Steel-like texture of a random grain, float [500, 500]: coarse grain makes a low, wide peak."""
+    grain = gaussian_filter(random.standard_normal((500, 500)), random.uniform(0.6, 2.5))
+    clouds = gaussian_filter(random.standard_normal((500, 500)), 20)
+    return 128 + 25 * grain / grain.std() + 400 * clouds
+
+
+def test_crops_of_any_grain_are_found_from_a_fifth_of_the_area_on():
+    random, seen = np.random.default_rng(0), 0
+    while seen < 30:
+        dx, dy = (
+            2 * int(n) + 1 for n in random.integers(-65, 65, 2)
+        )  # odd: between two view pixels
+        if not 0.2 < (200 - abs(dx)) * (200 - abs(dy)) / 200**2 < 0.35:
+            continue
+        seen += 1
+        strip = coarse_texture(random)
+        views = (crop(strip, 150, 150), crop(strip, 150 + dx, 150 + dy))
+        noisy = [view + random.normal(0, 2, view.shape) for view in views]
+        pair = all_pairs([view.clip(0, 255).astype(np.uint8) for view in noisy])
+        assert [found[:4] for found in pair] == [(0, 1, dx, dy)]
 
 
 def test_crops_of_other_brightness_and_noise_are_found():

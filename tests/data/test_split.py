@@ -167,3 +167,41 @@ def test_groups_of_another_set_are_named(tmp_path):
     (folder / "annotations.json").write_text(json.dumps(content))
     with pytest.raises(SplitError, match=r"groups\.csv: file name: got 'new\.png'"):
         split(folder, "clean")
+
+
+def published(tmp_path, rows):
+    path = tmp_path / "lists.csv"
+    path.write_text("file_name,part\n" + "".join(f"{name},{part}\n" for name, part in rows))
+    return path
+
+
+def test_published_lists_are_taken_as_they_stand(tmp_path):
+    folder = series_set(tmp_path)
+    names = [f"s{s}_{k}.png" for s in range(2) for k in range(10)]
+    rows = [(name, PARTS[n % 3]) for n, name in enumerate(names)]
+    parts = split(folder, "random", published=published(tmp_path, rows))
+    assert {name: part for part, own in parts.items() for name in own} == dict(rows)
+    for part in PARTS:
+        assert read_part(folder, "random", part) == sorted(parts[part])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda rows: rows[1:], "s0_0.png"),
+        (lambda rows: [*rows, rows[3]], "s0_3.png"),
+        (lambda rows: [*rows, ("alien.png", "train")], "alien.png"),
+        (lambda rows: [("s0_0.png", "exam"), *rows[1:]], "exam"),
+    ],
+)
+def test_published_lists_that_do_not_fit_are_named(tmp_path, change, named):
+    folder = series_set(tmp_path)
+    rows = [(f"s{s}_{k}.png", PARTS[k % 3]) for s in range(2) for k in range(10)]
+    with pytest.raises(SplitError, match=named):
+        split(folder, "random", published=published(tmp_path, change(rows)))
+    assert not (folder / "random" / "train.txt").exists()
+
+
+def test_published_lists_that_are_missing_are_named(tmp_path):
+    with pytest.raises(SplitError, match=r"lists\.csv"):
+        split(series_set(tmp_path), "random", published=tmp_path / "lists.csv")

@@ -77,6 +77,7 @@ rule split_dataset:
         annotations="results/data/{dataset}/annotations.json",
         groups="results/data/{dataset}/groups.csv",
         paper=paper_inputs,
+        published=published_lists,
     output:
         "results/data/{dataset}/{protocol}/train.txt",
         "results/data/{dataset}/{protocol}/val.txt",
@@ -85,9 +86,10 @@ rule split_dataset:
         "results/logs/{dataset}/{protocol}/split.log",
     params:
         seed=STUDY.split_seed,
+        published=published_option,
     shell:
         "defectbench split --dataset results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--seed {params.seed} 2>&1 | tee {log}"
+        "--seed {params.seed} {params.published} 2>&1 | tee {log}"
 
 
 rule certify_split:

@@ -101,6 +101,8 @@ class DatasetCard(Strict):
         layout: How it is laid out.
         allow_empty: Whether an image may be free of defects.
         expected: Registered counts.
+        splits: Published lists by protocol, ``file_name,part`` lines relative to the card: what seed 0 stands
+            for, so that scores stay comparable when the overlap finder learns to see more.
         licence: As its publisher states it.
         cite: Works to cite.
         folder: Folder of the card; set by the loader.
@@ -117,6 +119,7 @@ class DatasetCard(Strict):
     layout: Layout
     allow_empty: bool = False
     expected: Expected | None = None
+    splits: dict[Literal["clean", "random", "sequential"], str] = {}
     licence: str
     cite: list[str] = []
     folder: Path = Path("datasets")

@@ -1,7 +1,8 @@
 """Which images show the same surface? Shifted crops and turned copies, found from pixels.
 
-What it cannot see: overlaps under a fifth of a side, shifted crops that are turned or mirrored as
-well, and crops at another scale. Every count made from it is therefore a lower bound.
+What it cannot see: overlaps under a fifth of a side and some of those under a fifth of the area,
+shifted crops that are turned or mirrored as well, and crops at another scale. Every count made from
+it is therefore a lower bound.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -19,7 +20,11 @@ Split = dict[str, list[str]]
 
 
 def split(
-    dataset_dir: str | Path, protocol: str, seed: int = 0, ratios: tuple[float, ...] = RATIOS
+    dataset_dir: str | Path,
+    protocol: str,
+    seed: int = 0,
+    ratios: tuple[float, ...] = RATIOS,
+    published: str | Path | None = None,
 ) -> Split:
     """Divide a dataset and write ``<protocol>/{train,val,test}.txt``.
 
@@ -29,18 +34,21 @@ def split(
             class; ``sequential`` cuts each series of names by index.
         seed: Seed of the draws; ``sequential`` draws nothing.
         ratios: Shares of train, val and test, adding up to 1.
+        published: CSV of ``file_name,part``; taken as they stand instead of a draw.
 
     Returns:
         File names by part.
 
     Raises:
-        SplitError: The protocol or a ratio is wrong, a part stays empty, or groups do not cover the
-            images.
+        SplitError: The protocol or a ratio is wrong, a part stays empty, or groups or published lists do
+            not cover the images.
     """
     if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
     coco, _ = protocol_coco(dataset_dir, protocol)
-    if protocol == "clean":
+    if published is not None:
+        parts = read_published(published, coco)
+    elif protocol == "clean":
         parts = split_groups(coco, read_groups(dataset_dir), seed, ratios)
     elif protocol in ("random", "paper"):
         parts = split_images(coco, seed, ratios)
@@ -57,6 +65,28 @@ def split(
         text = "".join(f"{name}\n" for name in sorted(parts[part]))
         atomic_write_text(Path(dataset_dir) / protocol / f"{part}.txt", text)
     return parts
+
+
+def read_published(path: str | Path, coco: Coco) -> Split:
+    """Read lists that were published: each image of the dataset once.
+
+    Raises:
+        SplitError: They are missing, name another part, or do not hold each image once.
+    """
+    if not Path(path).is_file():
+        raise SplitError(path, "file", "nothing", "the card's `splits` name a file beside it")
+    with Path(path).open(newline="") as handle:
+        rows = [(row["file_name"], row["part"]) for row in csv.DictReader(handle)]
+    times = Counter(name for name, _ in rows)
+    odd = sorted(
+        n for n in set(coco.images) | set(times) if (n in coco.images, times[n]) != (True, 1)
+    )
+    odd += [part for _, part in rows if part not in PARTS]
+    if odd:
+        raise SplitError(
+            path, "file name or part", odd[0], "list each image once, in train, val or test"
+        )
+    return {part: [name for name, own in rows if own == part] for part in PARTS}
 
 
 def split_groups(
