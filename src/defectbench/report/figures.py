@@ -144,6 +144,9 @@ def _scale_cost(axis: Axes, rows: Sequence[Row], cost: str) -> None:
     values = [getattr(row, cost) for row in rows]
     if max(values) > LOG_FROM * min(values):
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlim(min(values) / 1.6, max(values) * 1.6)
     else:
         ends = [getattr(row, f"{cost}_high", getattr(row, cost)) for row in rows]
