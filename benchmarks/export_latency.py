@@ -118,7 +118,6 @@ def main():
         atomic_write_json(args.round_out, one_round(args, args.files))
         return
     found = measure(args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_json(args.out, found)
     print(json.dumps(found["figures"], indent=1))
 

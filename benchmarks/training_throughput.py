@@ -285,7 +285,6 @@ def main():
             atomic_write_json(args.arm_out, timers[args.one](args, Path(folder)))
         return
     found = measure(args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_json(args.out, found)
     print(json.dumps(found["figures"], indent=1))
 

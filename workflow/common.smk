@@ -198,7 +198,11 @@ def study_records():
     trained = [folder for folder, cell in CELLS.items() if not cell.is_control]
     return (
         scored
-        + [f"{RUNS}/{folder}/{kind}" for folder in trained for kind in records_of(folder)]
+        + [
+            f"{RUNS}/{folder}/{kind}"
+            for folder in trained
+            for kind in records_of(folder)
+        ]
         + certificates()
     )
 

@@ -147,7 +147,6 @@ def provenance(args: argparse.Namespace, weights_sha256: str) -> dict[str, str |
 def record_training(
     args: argparse.Namespace,
     history: list[dict[str, float]],
-    seconds: float,
     steps: int,
     settings: dict[str, Any],
 ) -> None:
@@ -155,28 +154,31 @@ def record_training(
 
     Args:
         args: The command line.
-        history: A row an epoch: epoch, loss, lr, images_per_s and, where validated, val_map50 and
-            val_map50_95.
-        seconds: Wall time of the training, validations included.
+        history: A row an epoch: epoch, loss, lr, images_per_s, where validated val_map50 and
+            val_map50_95, and seconds, the wall time up to its end, validations included.
         steps: Updates of the weights.
-        settings: What the program says that it was set to.
+        settings: What the program says that it was set to. Paths are left out: where a run lay is no
+            part of how it learnt.
     """
+    seconds = history[-1]["seconds"]
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+    settings = {key: value for key, value in settings.items() if not str(value).startswith("/")}
     text = io.StringIO()
-    names = list(dict.fromkeys(name for row in history for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in history)
+    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     atomic_write_text(args.out / "history.csv", text.getvalue())
-    best = max(history, key=lambda row: row.get("val_map50_95", -1.0))
+    best = max(rows, key=lambda row: row.get("val_map50_95", -1.0))
     figures = {
-        "epochs": len(history),
+        "epochs": len(rows),
         "steps": steps,
         "batch": args.batch,
         "size_px": args.size,
         "train_images": train_images(args),
         "train_s": seconds,
-        "images_per_s": history[-1]["images_per_s"],
-        "final_loss": history[-1]["loss"],
+        "images_per_s": rows[-1]["images_per_s"],
+        "final_loss": rows[-1]["loss"],
         "best_epoch": int(best["epoch"]),
         "val_map50_95": best.get("val_map50_95"),
         "threads": args.threads,

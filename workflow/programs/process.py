@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from defectbench.base.errors import DiskFullError, ProgramError
@@ -60,6 +61,21 @@ def run_process(
         raise failure(log, process.returncode)
     if watch is not None:
         watch.report()
+
+
+def first_whole(checkpoints: Iterable[Path]) -> Path | None:
+    """The first checkpoint that no kill has cut short; None if there is none.
+
+    They are pickles in a ZIP archive: nothing but the checksums of the archive is read here.
+    """
+    for path in checkpoints:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is None:
+                    return path
+        except (OSError, zipfile.BadZipFile):
+            continue
+    return None
 
 
 def failure(log: Path, status: int) -> ProgramError | DiskFullError:

@@ -10,14 +10,13 @@ import argparse
 import json
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from cell import provenance, record_training, run_cell, train_images
-from process import Watch, environment, run_process
+from process import Watch, environment, first_whole, run_process
 
 from defectbench.base.errors import ArtifactError, ConfigError
 from defectbench.base.files import atomic_directory, atomic_write_json, read_json, sha256_file
@@ -167,14 +166,9 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 def sound_checkpoint(run: Path) -> Path | None:
     """The newest whole checkpoint of a killed run; a kill can cut the last one short."""
-    for path in sorted(run.glob("epoch_*.pth"), key=lambda path: -int(path.stem.split("_")[1])):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is None:
-                    return path
-        except (OSError, zipfile.BadZipFile):
-            continue
-    return None
+    return first_whole(
+        sorted(run.glob("epoch_*.pth"), key=lambda path: -int(path.stem.split("_")[1]))
+    )
 
 
 def export(args: argparse.Namespace, work: Path, settings: dict[str, Any]) -> None:
@@ -210,14 +204,12 @@ def compare(model: Path, outputs: Path) -> None:
 def record(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Write history.csv and train.json in the engine's terms."""
     history = read_history(Path(settings["history"]))
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
-    steps = train_images(args) // args.batch * len(rows)
-    # what says where the run lay is no part of how it learnt
-    told = {k: v for k, v in settings.items() if not str(v).startswith("/") and k != "resume"}
+    steps = train_images(args) // args.batch * len(history)
+    told = {k: v for k, v in settings.items() if k != "resume"}
     installed = args.environment.read_text().split()
     versions = [line for line in installed if line.startswith(("mm", "torch"))]
     told |= {"network": args.network, "environment": versions}
-    record_training(args, rows, history[-1]["seconds"], steps, told)
+    record_training(args, history, steps, told)
 
 
 if __name__ == "__main__":

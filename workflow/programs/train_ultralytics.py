@@ -130,13 +130,10 @@ def record(run: Path, args: argparse.Namespace) -> None:
     """Write history.csv and train.json in the engine's terms."""
     images = train_images(args)
     history = read_history(run, images)
-    seconds = history[-1]["seconds"]
     chosen = yaml.safe_load((run / "args.yaml").read_text())
-    # what says where the run lay, or that it was taken up again, is no part of how it learnt
-    chosen = {k: v for k, v in chosen.items() if not str(v).startswith("/")}
+    # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
-    record_training(args, rows, seconds, -(-images // args.batch) * len(rows), chosen)
+    record_training(args, history, -(-images // args.batch) * len(history), chosen)
 
 
 def make(args: argparse.Namespace, work: Path) -> None:

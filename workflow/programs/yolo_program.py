@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import matplotlib
@@ -122,18 +121,10 @@ def set_table_aside(run: Path) -> None:
 def sound_checkpoint(run: Path) -> Path | None:
     """A whole checkpoint to go on from, the last one or else the best; None if there is none.
 
-    The program writes them in place, so a kill can cut one short. They are pickles: nothing but
-    the checksums of their archive is read here.
+    The program writes them in place, so a kill can cut one short.
     """
-    for name in ("last.pt", "best.pt"):
-        path = (run / "weights" / name).resolve()
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is None:
-                    return path
-        except (OSError, zipfile.BadZipFile):
-            continue
-    return None
+    weights = run / "weights"
+    return process.first_whole((weights / name).resolve() for name in ("last.pt", "best.pt"))
 
 
 def is_finished(run: Path, epochs: int) -> bool:
