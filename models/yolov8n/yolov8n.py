@@ -1,8 +1,8 @@
 """YOLOv8n (Jocher et al., 2023) in this engine: C2f backbone, path-aggregation neck, decoupled head, TAL.
 
 Written from the published layout and counts, as the yardstick that shows what the engine itself adds or
-takes. Definition of versions 8.0 to 8.3: SPPF's first convolution has its activation, biases of the box
-branch start at 1, any prior inside a box may learn it.
+takes. Layout and losses are the same in versions 8.0 to 8.4; 8.4 lets a thin box take the priors of one
+with sides of 16 pixels, which is the default here.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ class Backbone(nn.Module):
 # --- build ----------------------------------------------------------------------------------------
 
 
-def build(nc: int, box_loss: str = "ciou") -> TaskAlignedDetector:
+def build(nc: int, box_loss: str = "ciou", least_side: float = 16.0) -> TaskAlignedDetector:
     """Build YOLOv8n.
 
     Args:
         nc: Number of classes.
         box_loss: ``ciou`` or ``focal_eiou``.
+        least_side: A box with shorter sides takes priors as if they were this long, pixels: 16 as in version
+            8.4, 0 as before.
 
     Returns:
         The detector in training form.
@@ -57,4 +59,5 @@ def build(nc: int, box_loss: str = "ciou") -> TaskAlignedDetector:
     """
     backbone = Backbone()
     neck = YoloPAN(backbone.widths, backbone.widths)
-    return TaskAlignedDetector(nc, backbone, neck, DecoupledHead(nc, backbone.widths), box_loss)
+    head = DecoupledHead(nc, backbone.widths)
+    return TaskAlignedDetector(nc, backbone, neck, head, box_loss, least_side=least_side)

@@ -34,15 +34,21 @@ def eiou_and_iou(a, b):
     return iou - apart / (w * w + h * h) - (wider / w) ** 2 - (higher / h) ** 2, iou
 
 
-def inside(point, box):
-    return box[0] < point[0] < box[2] and box[1] < point[1] < box[3]
+def inside(point, box, least_side):
+    held = True
+    for axis in (0, 1):
+        low, high = box[axis], box[axis + 2]
+        if high - low < least_side:
+            low, high = (low + high - least_side) / 2, (low + high + least_side) / 2
+        held = held and low < point[axis] < high
+    return held
 
 
-def plain(scores, boxes, priors, truth, labels, top=10, alpha=0.5, overlap_of=ciou):
+def plain(scores, boxes, priors, truth, labels, top=10, alpha=0.5, overlap_of=ciou, least_side=0.0):
     """{prior: (box, quality)} of one image."""
     overlap, metric, claims = {}, {}, {}
     for j, (g, c) in enumerate(zip(truth, labels, strict=True)):
-        for i in [i for i, p in enumerate(priors) if inside(p, g)]:
+        for i in [i for i, p in enumerate(priors) if inside(p, g, least_side)]:
             overlap[i, j] = max(0.0, overlap_of(boxes[i], g))
             metric[i, j] = scores[i][c] ** alpha * overlap[i, j] ** 6
         own = sorted((i for i, k in metric if k == j), key=lambda i, j=j: -metric[i, j])
@@ -91,8 +97,12 @@ def iou(a, b):
     return eiou_and_iou(a, b)[1]
 
 
-# YOLOv8's settings, and YOLOv6's
-SETTINGS = [({}, {}), ({"top": 13, "alpha": 1.0}, {"overlap_of": (paired_iou, iou)})]
+# YOLOv8's settings, those of its version 8.4, and YOLOv6's
+SETTINGS = [
+    ({}, {}),
+    ({"least_side": 16.0}, {}),
+    ({"top": 13, "alpha": 1.0}, {"overlap_of": (paired_iou, iou)}),
+]
 
 
 @pytest.mark.parametrize(("settings", "measures"), SETTINGS)
@@ -119,6 +129,17 @@ def test_some_random_case_has_a_prior_that_two_boxes_take():
         one = task_aligned(scores, boxes, priors[:, :2], alone)
         shared += int((one.positive & both.positive & (both.index > 0)).sum())
     assert shared > 0
+
+
+def test_a_thin_box_takes_the_priors_around_it():
+    priors = grid_priors(64, 64, (8, 16, 32)).double()
+    truth = torch.tensor([[[9.0, 0.0, 11.0, 64.0]]], dtype=torch.float64)  # between two columns
+    targets = Targets(truth, torch.zeros(1, 1, dtype=torch.long))
+    case = torch.full((1, len(priors), 1), 0.5).double(), truth.expand(1, len(priors), 4)
+    assert not task_aligned(*case, priors[:, :2], targets).positive.any()
+    found = task_aligned(*case, priors[:, :2], targets, least_side=16.0)
+    assert found.positive.sum() == 10
+    assert ((priors[found.positive[0], 0] - 10).abs() < 8).all()
 
 
 def test_no_box_no_positive():

@@ -73,3 +73,9 @@ def test_short_run_ends_on_a_fresh_average():
     average = Average(nn.Linear(1, 1), Ema(decay=0.9998, tau=2000), steps=300)
     assert average.share(0) == pytest.approx(1 / 15 + 14 / 15 * math.exp(-1 / 15))
     assert average.share(299) == pytest.approx(1 / 15, rel=1e-3)
+
+
+def test_short_run_follows_the_formula_where_asked():
+    settings = Ema(decay=0.9999, tau=2000, short_run_share=0.0)
+    average = Average(nn.Linear(1, 1), settings, steps=300)
+    assert average.share(299) == pytest.approx(0.0001 + 0.9999 * math.exp(-300 / 2000))

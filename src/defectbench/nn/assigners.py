@@ -81,10 +81,19 @@ def assign_by_cost(cost: Tensor, iou: Tensor, allowed: Tensor, top: int) -> Assi
     return Assignment(positive, best * positive, quality * positive)
 
 
-def inside_boxes(priors: Tensor, targets: Targets) -> Tensor:
-    """Bool [B, P, M]: priors [P, 2 or 3] strictly inside a box; never inside padding."""
+def inside_boxes(priors: Tensor, targets: Targets, least_side: float = 0.0) -> Tensor:
+    """Bool [B, P, M]: priors [P, 2 or 3] strictly inside a box; never inside padding.
+
+    Args:
+        priors: Points, pixels.
+        targets: Truth of the batch.
+        least_side: Shorter sides of a box are taken as this long, about its centre; pixels.
+    """
     points = priors[:, :2].view(1, -1, 1, 2)
     low, high = targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:]
+    if least_side:
+        centre, half = (low + high) / 2, ((high - low) / 2).clamp(min=least_side / 2)
+        low, high = centre - half, centre + half
     return ((points > low) & (points < high)).all(-1) & targets.valid.unsqueeze(1)
 
 

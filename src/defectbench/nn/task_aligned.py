@@ -1,7 +1,7 @@
 """Task-aligned detectors: a prior in every cell, 16-bin distances, TAL assignment, and three losses.
 
 Source: Feng et al., TOOD, ICCV 2021 (assignment); Li et al., NeurIPS 2020 (distances as distributions);
-constants and sums as in YOLOv8, versions 8.0 to 8.3.
+constants and sums as in YOLOv8, versions 8.0 to 8.4.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def task_aligned(
     alpha: float = 0.5,
     beta: float = 6.0,
     overlap_of: Callable[[Tensor, Tensor], Tensor] = complete_iou,
+    least_side: float = 0.0,
 ) -> Assignment:
     """Assign priors as TAL does, by t = score^alpha * overlap^beta.
 
@@ -50,11 +51,12 @@ def task_aligned(
         alpha: Exponent of the score.
         beta: Exponent of the overlap; where that is negative it counts as 0.
         overlap_of: Overlap of boxes pair by pair, such as ``complete_iou`` or ``paired_iou``.
+        least_side: A box with shorter sides takes priors as if they were this long; pixels.
 
     Returns:
         Assignment of quality t, scaled so that the largest of a box is the box's largest overlap.
     """
-    inside = inside_boxes(priors, targets)
+    inside = inside_boxes(priors, targets, least_side)
     image, prior, row = inside.nonzero(as_tuple=True)  # few of all pairs
     overlap, t = boxes.new_zeros(inside.shape), boxes.new_zeros(inside.shape)
     close = overlap_of(boxes[image, prior], targets.boxes[image, row]).clamp(min=0)
@@ -134,6 +136,7 @@ class TaskAlignedDetector(Detector):
         head: Raw output [B, P, nc + 4 * BINS] of the three maps.
         box_loss: ``ciou`` or ``focal_eiou``.
         gamma: Exponent of the focal weight.
+        least_side: A box with shorter sides takes priors as if they were this long; pixels.
     """
 
     strides = (8, 16, 32)
@@ -146,9 +149,10 @@ class TaskAlignedDetector(Detector):
         head: nn.Module,
         box_loss: str = "ciou",
         gamma: float = 0.5,
+        least_side: float = 0.0,
     ) -> None:
         super().__init__()
-        self.nc, self.gamma = nc, gamma
+        self.nc, self.gamma, self.least_side = nc, gamma, least_side
         self.backbone, self.neck, self.head = backbone, neck, head
         self.box_loss = chosen("box_loss", box_loss, {k: k for k in ("ciou", "focal_eiou")})
         # The distances that bins stand for. They never learn, but published counts hold them.
@@ -162,7 +166,8 @@ class TaskAlignedDetector(Detector):
         raw = self.forward(images).float()
         seen = raw.detach()
         boxes = decode_bins(seen[..., self.nc :], priors, self.ramp)
-        found = task_aligned(seen[..., : self.nc].sigmoid(), boxes, priors[:, :2], targets)
+        scores, points = seen[..., : self.nc].sigmoid(), priors[:, :2]
+        found = task_aligned(scores, boxes, points, targets, least_side=self.least_side)
         parts = task_aligned_losses(raw, self.nc, priors, targets, found, self.box_loss, self.gamma)
         return total_of(parts)
 

@@ -1,7 +1,6 @@
 """Pieces of the YOLOv8 frame: C2f with any bottleneck, SPPF, the path-aggregation neck, the decoupled head.
 
-Layout and counts follow versions 8.0 to 8.3 of the reference: SPPF's first convolution has its activation,
-biases of the box branch start at 1.
+Layout and counts follow versions 8.0 to 8.4 of the reference.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ class Average:
     """The averaged copy of a model.
 
     At update t the new weights get the share (1 - d) + d exp(-(1 + t) / tau), d the decay: a plain copy at
-    first, a long average at last. Runs under 10,000 steps, which the reference never meant, average over
-    a twentieth of their steps; with its decay they would end on a stale average.
+    first, a long average at last (Jocher et al., YOLOv5; the NanoDets alike). In runs of less than 10,000 steps
+    that formula hardly averages; a recipe's ``short_run_share`` gives them a window of that share of their steps.
 
     Args:
         model: The model in training.
@@ -29,8 +29,8 @@ class Average:
     def __init__(self, model: nn.Module, settings: Ema, steps: int) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self.decay, self.tau = settings.decay, settings.tau
-        if steps < LEAST_STEPS:
-            window = max(1.0, steps / 20)
+        if steps < LEAST_STEPS and settings.short_run_share:
+            window = max(1.0, steps * settings.short_run_share)
             self.decay, self.tau = min(self.decay, 1 - 1 / window), min(self.tau, window)
         self._pairs(model)
 
