@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ COSTS = (
 )
 VALIDATION = ("val_map50_95", "val_map50")
 LOG_FROM = 8.0
+LEGEND_CHARACTERS = 26
 _VALIDATION_TITLES = {"val_map50_95": "validation mAP50-95, %", "val_map50": "validation mAP50, %"}
 
 
@@ -195,7 +197,8 @@ def _legend(section: Section, style: dict[str, Look]) -> list[Line2D]:
 
 
 def _handle(label: str, look: Look) -> Line2D:
-    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=label)
+    text = textwrap.fill(label, LEGEND_CHARACTERS)
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=text)
 
 
 def read_history(cell: Cell) -> dict[str, list[tuple[float, float]]]:

@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 
 from .collect import Entry
 
-# Okabe and Ito (2008), without the yellow that vanishes on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito (2008), without the yellow that vanishes on white; then the dark tones of Tol's `muted` (2021).
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    *("#882255", "#117733", "#332288", "#999933", "#AA4499"),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#6b6b6b"
 FAINT = "#d9d9d9"
@@ -58,12 +61,11 @@ class Look:
 def looks(entries: Sequence[Entry]) -> dict[str, Look]:
     """Give each method a colour and a marker, by the order of names; controls have none.
 
-    After seven methods colours repeat with the next marker, so that no two methods look the same.
+    Counts of colours and markers have no common divisor, so that 84 methods look each like no other.
     """
     names = sorted({e.first.method for e in entries if not e.first.is_control})
-    count = len(PALETTE)
     return {
-        name: Look(PALETTE[n % count], MARKERS[(n + n // count) % count])
+        name: Look(PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)])
         for n, name in enumerate(names)
     }
 
