@@ -122,19 +122,22 @@ def method_files(wildcards):
     return [f"{folder}/{wildcards.method}.py", f"{folder}/recipe.yaml"]
 
 
-def teacher_weights(wildcards):
-    """Weights of a cell's teacher; none where its recipe says `kd: none`."""
+def teacher_files(wildcards):
+    """Weights and record of a cell's teacher; none where its recipe says `kd: none`."""
     fields = cell_of(wildcards).budget.recipe or {}
     recipe = override_recipe(load_recipe(f"models/{wildcards.method}"), fields)
     if recipe.options.get("kd") == "none":
         return []
     folder = f"{wildcards.dataset}/{wildcards.protocol}/{wildcards.method}/seed{wildcards.seed}"
-    return f"{RUNS}/{folder}/teacher/weights.safetensors"
+    return [
+        f"{RUNS}/{folder}/teacher/{file}"
+        for file in ("weights.safetensors", "train.json")
+    ]
 
 
 def teacher_option(wildcards, input):
     """The teacher of a cell as an option of `train`."""
-    return f"--teacher {input.teacher}" if input.teacher else ""
+    return f"--teacher {input.teacher[0]}" if input.teacher else ""
 
 
 def mirror_option(wildcards):

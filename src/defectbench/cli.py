@@ -74,16 +74,18 @@ def _train(args: Arguments) -> None:
     from .deploy.run import export_run
     from .measure.validation import make_validator
     from .training.loop import train
+    from .training.randomness import derived_seed
 
     method = load_method(args.method.name, args.method.parent)
     method = replace(method, recipe=changed_recipe(method.recipe, args.set))
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
+    seed = derived_seed(args.seed, 0, "teacher") if args.as_teacher else args.seed
     train(
         args.train,
         method,
         args.out,
-        args.seed,
+        seed,
         validator=validator,
         device=args.device,
         teacher=args.teacher,
@@ -193,7 +195,11 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
     trained.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    trained.add_argument("--teacher", type=Path, help="weights.safetensors to learn from as well")
+    role = trained.add_mutually_exclusive_group()
+    text = "weights.safetensors to learn from as well, its train.json beside it"
+    role.add_argument("--teacher", type=Path, help=text)
+    text = "draw from a seed of its own, derived from --seed, which its student has"
+    role.add_argument("--as-teacher", action="store_true", help=text)
     text = "a field of the recipe, such as optimizer.lr=0.002"
     trained.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     predicted = verb("predict", _predict, "run a model file over a pack")

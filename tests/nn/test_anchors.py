@@ -5,7 +5,7 @@ import statistics
 import pytest
 import torch
 
-from defectbench.nn.anchors import cluster_anchors, mean_best_iou, shape_iou
+from defectbench.nn.anchors import anchor_quality, cluster_anchors, mean_best_iou, shape_iou
 
 
 def random_sides(seed, count=120):
@@ -68,3 +68,18 @@ def test_fewer_boxes_than_anchors(count):
     anchors = cluster_anchors(sides, 6, seed=0)
     assert anchors.shape == (6, 2)
     assert {tuple(a) for a in anchors.tolist()} == {tuple(a) for a in sides.tolist()}
+
+
+def test_quality_by_hand():
+    sides = torch.tensor([[2.0, 2], [4, 2], [10, 10], [4, 4]])
+    anchors = torch.tensor([[2.0, 2], [1, 1], [0.5, 0.5]])
+    # the best have IoU 1, 1/2, 1/25 and exactly 1/4, which is not above the threshold
+    assert anchor_quality(sides, anchors) == {
+        "n_boxes": 4,
+        "anchors_mean_best_iou": round((1 + 0.5 + 0.04 + 0.25) / 4, 4),
+        "anchors_best_possible_recall_iou_25": 0.5,
+    }
+
+
+def test_quality_without_boxes_has_only_their_number():
+    assert anchor_quality(torch.zeros(0, 2), torch.ones(3, 2)) == {"n_boxes": 0}

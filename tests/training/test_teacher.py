@@ -1,15 +1,19 @@
 """A run with a teacher: what it learns from stands in its record, and nothing of it in its weights."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from defectbench import cli
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import read_record
-from defectbench.training.loop import train
+from defectbench.data.pack import load_pack
+from defectbench.training.loop import prepare, train
+from defectbench.training.randomness import derived_seed
 
 from .conftest import TinyDetector, tiny_method
 
@@ -37,10 +41,9 @@ def student(method):
 
 
 @pytest.fixture
-def teacher(tmp_path):
-    torch.manual_seed(9)
-    save_file(Student(2).state_dict(), tmp_path / "teacher.safetensors")
-    return tmp_path / "teacher.safetensors"
+def teacher(tmp_path, student, pack_path):
+    train(pack_path, student, tmp_path / "teacher", seed=9, threads=1)
+    return tmp_path / "teacher" / "weights.safetensors"
 
 
 def test_the_teacher_is_used_recorded_and_not_kept(student, teacher, pack_path, tmp_path):
@@ -60,7 +63,7 @@ def test_a_checkpoint_of_another_teacher_is_set_aside(student, teacher, pack_pat
     train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
     train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
     assert not (folder / "checkpoint.replaced").exists()
-    save_file(Student(2).state_dict(), teacher)
+    train(pack_path, student, teacher.parent, seed=8, threads=1)
     train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
     assert (folder / "checkpoint.replaced").exists()
 
@@ -82,3 +85,76 @@ def test_the_detector_knows_how_long_the_run_is(method, pack_path, tmp_path):
     curious = type(method)(method.card, tiny_method(3).recipe, module, method.folder)
     train(pack_path, curious, tmp_path / "run", seed=1, threads=1)
     assert set(seen) == {(0, 3), (1, 3), (2, 3)}
+
+
+def test_the_cost_of_a_student_holds_its_teachers(student, teacher, pack_path, tmp_path):
+    record = teacher.with_name("train.json")
+    known = read_record(record, "train")
+    known["figures"] |= {"train_s": 1000.0, "epochs": 77}
+    record.write_text(json.dumps(known))
+    train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
+    taught = read_record(tmp_path / "taught" / "train.json", "train")
+    figures = taught["figures"]
+    assert (figures["teacher_train_s"], figures["teacher_epochs"]) == (1000.0, 77)
+    assert figures["train_s"] == pytest.approx(1000.0 + taught["seconds"], abs=0.01)
+    assert figures["images_per_s"] * taught["seconds"] == pytest.approx(
+        figures["steps"] * figures["batch"], rel=0.05
+    )
+    assert taught["inputs"]["teacher_record"]["sha256"] == sha256_file(record)
+    assert "teacher_train_s" not in known["figures"]
+
+
+def test_a_teacher_without_its_record_or_with_anothers_is_refused(
+    student, teacher, pack_path, tmp_path
+):
+    save_file(Student(2).state_dict(), teacher)
+    with pytest.raises(ConfigError, match="train the teacher again"):
+        train(pack_path, student, tmp_path / "run", seed=1, threads=1, teacher=teacher)
+    teacher.with_name("train.json").unlink()
+    with pytest.raises(ConfigError, match=r"train\.json"):
+        train(pack_path, student, tmp_path / "run", seed=1, threads=1, teacher=teacher)
+
+
+def test_a_teacher_of_the_students_seed_is_refused(student, teacher, pack_path, tmp_path):
+    with pytest.raises(ConfigError, match="--as-teacher"):
+        train(pack_path, student, tmp_path / "run", seed=9, threads=1, teacher=teacher)
+
+
+def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
+    seeds = []
+    monkeypatch.setattr("defectbench.training.loop.train", lambda *a, **_: seeds.append(a[3]))
+    monkeypatch.setattr("defectbench.deploy.run.export_run", lambda *_: None)
+    monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda _: None)
+    options = ["train", "--method", "models/sd_gasnet", "--train", "t", "--val", "v", "--out", "o"]
+    for role in ([], ["--as-teacher"], ["--teacher", "w"]):
+        assert cli.main([*options, "--seed", "3", *role]) == 0
+    assert seeds == [3, derived_seed(3, 0, "teacher"), 3]
+
+
+def test_student_and_teacher_start_from_other_weights(student, teacher, pack_path, tmp_path):
+    pack, recipe = load_pack(pack_path), student.recipe
+    starts = [
+        prepare(pack, student, recipe, tmp_path / str(seed), seed, "cpu").model.out.weight
+        for seed in (1, derived_seed(1, 0, "teacher"))
+    ]
+    assert not torch.equal(*starts)
+
+
+class Fitted(TinyDetector):
+    """Takes the mean side of the boxes."""
+
+    def fit_to(self, boxes, seed):
+        self.side = float((boxes[:, 2:] - boxes[:, :2]).mean())
+
+    def facts(self, boxes):
+        return {"n_boxes": len(boxes), "side_px": self.side}
+
+
+def test_what_was_taken_from_the_training_part_is_recorded(method, pack_path, tmp_path):
+    module = SimpleNamespace(build=lambda nc: Fitted(nc))
+    fitted = type(method)(method.card, method.recipe, module, method.folder)
+    train(pack_path, fitted, tmp_path / "fitted", seed=1, threads=1)
+    train(pack_path, method, tmp_path / "plain", seed=1, threads=1)
+    expected = {"n_boxes": 28, "side_px": 8.0}
+    assert read_record(tmp_path / "fitted" / "train.json", "train")["fit"] == expected
+    assert "fit" not in read_record(tmp_path / "plain" / "train.json", "train")

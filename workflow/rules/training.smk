@@ -26,7 +26,7 @@ rule train_detector:
         "--seed {wildcards.seed} {params.budget} {params.recipe} {params.teacher} --out {params.folder} 2>&1 | tee {log}"
 
 
-# Distillation: a cell's teacher, then the cell itself as its student. Both have the cell's budget.
+# Distillation: a cell's teacher, then the cell itself as its student. Both have the cell's budget, each a seed of its own.
 use rule train_detector as train_teacher with:
     output:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/model.onnx",
@@ -35,6 +35,11 @@ use rule train_detector as train_teacher with:
         history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/teacher/history.csv",
     log:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_teacher.log",
+    params:
+        budget=budget_options,
+        recipe=recipe_options,
+        folder=subpath(output.model, parent=True),
+        teacher="--as-teacher",
 
 
 use rule train_detector as train_student with:
@@ -42,7 +47,7 @@ use rule train_detector as train_student with:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
-        teacher=teacher_weights,
+        teacher=teacher_files,
     params:
         budget=budget_options,
         recipe=recipe_options,

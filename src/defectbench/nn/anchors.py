@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 RESTARTS = 10
+RECALL_IOU = 0.25  # least likeness of a box and its best anchor that counts as recalled
 MOST_ROUNDS = 300  # medians need not lessen the sum of 1 - IoU, so a cycle cannot be ruled out
 
 
@@ -27,6 +28,32 @@ def shape_iou(first: Tensor, second: Tensor) -> Tensor:
 def mean_best_iou(sides: Tensor, anchors: Tensor) -> float:
     """Mean over boxes [N, 2] of the IoU with the best of the anchors [K, 2]."""
     return float(shape_iou(sides, anchors).amax(1).mean())
+
+
+def anchor_quality(sides: Tensor, anchors: Tensor) -> dict[str, float]:
+    """How well anchors fit the boxes that they are to learn; shapes alone, laid centre on centre.
+
+    Args:
+        sides: [N, 2] widths and heights of boxes, pixels.
+        anchors: [K, 2], pixels.
+
+    Returns:
+        ``n_boxes``; where there are boxes also ``anchors_mean_best_iou``, the mean over boxes of the IoU with
+        the best anchor, and ``anchors_best_possible_recall_iou_25``, the share of boxes whose best anchor has
+        an IoU above 0.25: what no detector with these anchors, matched at 0.25, can exceed. Both in 0..1.
+
+    Example:
+        >>> anchor_quality(torch.tensor([[2.0, 2.0], [40.0, 40.0]]), torch.tensor([[2.0, 4.0]]))
+        {'n_boxes': 2, 'anchors_mean_best_iou': 0.2525, 'anchors_best_possible_recall_iou_25': 0.5}
+    """
+    if not len(sides):
+        return {"n_boxes": 0}
+    best = shape_iou(sides.double().cpu(), anchors.double().cpu()).amax(1)
+    return {
+        "n_boxes": len(sides),
+        "anchors_mean_best_iou": round(float(best.mean()), 4),
+        "anchors_best_possible_recall_iou_25": round(float((best > RECALL_IOU).double().mean()), 4),
+    }
 
 
 def cluster_anchors(sides: Tensor, count: int, seed: int, restarts: int = RESTARTS) -> Tensor:

@@ -86,6 +86,19 @@ class Detector(nn.Module):
             seed: Seed of any draw.
         """
 
+    def facts(self, boxes: Tensor) -> dict[str, float]:
+        """Figures of what ``fit_to`` took, such as how well the anchors fit; they go into ``train.json``.
+
+        The engine calls this once, after ``fit_to``, and records the answer as ``fit``.
+
+        Args:
+            boxes: What ``fit_to`` saw: float32 [K, 4], pixels.
+
+        Returns:
+            Figures by name with units in their keys; nothing for a method that takes nothing.
+        """
+        return {}
+
     def set_teacher(self, state: Mapping[str, Tensor]) -> None:
         """Take the weights of a teacher; from then on ``loss`` learns from it too.
 

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from .ema import Average
 from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
+from .teacher import TaughtBy, read_teacher
 
 Validator = Callable[[nn.Module], float]
 
@@ -47,7 +48,8 @@ class Run:
     seed: int
     settings: dict[str, Any]
     saved_at: float = 0.0
-    teacher: Path | None = None
+    teacher: TaughtBy | None = None
+    facts: dict[str, float] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -84,10 +86,12 @@ def train(
         validator: Scores the averaged model on the validation part; the best validated weights are kept.
         checkpoint_s: Least seconds between two checkpoints.
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
-        teacher: Weights in training form that the method learns from beside the truth.
+        teacher: Weights in training form that the method learns from beside the truth; ``train.json`` of their
+            run lies beside them.
 
     Raises:
-        ConfigError: A GPU is asked for and there is none, or the method cannot learn from the teacher.
+        ConfigError: A GPU is asked for and there is none, the method cannot learn from the teacher, or the
+            teacher lacks its record or has the run's own seed.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -137,12 +141,15 @@ def prepare(
     if recipe.optimizer is None or method.module is None:
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
+    taught_by = read_teacher(teacher, seed) if teacher is not None else None
     batches = PackBatches(pack, recipe.batch, seed, device)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
     model = method.module.build(len(pack.classes), **recipe.options)
     model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
-    model.fit_to(pack.boxes[pack.labels >= 0], derived_seed(seed, 0, "fit"))
+    boxes = pack.boxes[pack.labels >= 0]
+    model.fit_to(boxes, derived_seed(seed, 0, "fit"))
+    facts = model.facts(boxes)
     model = model.to(device).to(memory_format=torch.channels_last).train()
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)
@@ -153,15 +160,15 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
-    if teacher is not None:
-        settings["teacher_sha256"] = sha256_file(teacher)
-        model.set_teacher(load_file(teacher))
+    if taught_by is not None:
+        settings["teacher_sha256"] = taught_by.sha256
+        model.set_teacher(load_file(taught_by.weights))
     if set_aside(folder / "checkpoint", settings):
         report_set_aside(folder)
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
-    run.teacher = Path(teacher) if teacher is not None else None
+    run.teacher, run.facts = taught_by, facts
     return run
 
 
@@ -292,13 +299,14 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
     writer.writeheader()
     writer.writerows({k: round(v, 6) for k, v in row.items()} for row in history)
     atomic_write_text(run.folder / "history.csv", text.getvalue())
+    teacher = run.teacher
     figures = {
         "epochs": run.recipe.epochs,
         "steps": run.progress.step,
         "batch": run.recipe.batch,
         "size_px": int(run.batches.images.shape[-1]),
         "train_images": run.batches.count,
-        "train_s": round(run.progress.seconds, 2),
+        "train_s": round(run.progress.seconds + (teacher.train_s if teacher else 0.0), 2),
         "images_per_s": round(
             run.progress.step * run.recipe.batch / max(run.progress.seconds, 1e-9), 2
         ),
@@ -307,6 +315,10 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "val_map50_95": run.progress.best.get("val_map50_95"),
         "threads": torch.get_num_threads(),
     }
+    inputs = {"pack": train_pack}
+    if teacher is not None:  # what the cell costs holds what its teacher cost
+        figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
+        inputs |= {"teacher": teacher.weights, "teacher_record": teacher.record}
     extra = {
         "method": method.card.name,
         "seed": run.seed,
@@ -317,13 +329,15 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
             "warmup_steps": warmup_of(run.recipe.schedule, run.progress.step),
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
         },
+        # of what was taken from the training part, such as anchors
+        **({"fit": run.facts} if run.facts else {}),
         "weights_sha256": sha256_file(weights),
     }
     write_record(
         run.folder / "train.json",
         "train",
         figures,
-        {"pack": train_pack, **({"teacher": run.teacher} if run.teacher else {})},
+        inputs,
         run.progress.seconds,
         extra,
     )
