@@ -27,68 +27,17 @@ from defectbench.nn.necks import bilinear_like
 from defectbench.nn.rep import RepConv
 from defectbench.nn.task_aligned import task_aligned
 from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, conv_silu
+from defectbench.nn.yolov6 import MBLA, BiC, conv_relu
 
 WIDTH = 64  # of all levels inside the neck
 BINS = 17  # of a side's distance: 0 to 16 strides
 
-# --- blocks ---------------------------------------------------------------------------------------
-
-
-def conv_relu(c_in: int, c_out: int, kernel: int = 1, stride: int = 1) -> ConvBlock:
-    """Convolution, batch norm and ReLU."""
-    return ConvBlock(c_in, c_out, kernel, stride, act="relu", eps=BN_EPS, momentum=BN_MOMENTUM)
+# --- blocks: those of YOLOv6's neck are in defectbench.nn.yolov6 ----------------------------------
 
 
 def conv_norm(c_in: int, c_out: int) -> ConvBlock:
     """1x1 and batch norm."""
     return ConvBlock(c_in, c_out, act="none", eps=BN_EPS, momentum=BN_MOMENTUM)
-
-
-class ScaledResidual(nn.Module):
-    """Three 3x3 in a row plus alpha x, alpha a learnt number that starts at 1."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(*(conv_silu(channels, channels, 3) for _ in range(3)))
-        self.alpha = nn.Parameter(torch.ones(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) + self.alpha * x
-
-
-class MBLA(nn.Module):
-    """Multi-branch auxiliary fusion: three branches with 0, 1 and 2 blocks, all that they pass is joined."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        half = c_out // 2
-        self.first = conv_silu(c_in, 3 * half)
-        self.branches = nn.ModuleList(
-            nn.ModuleList(ScaledResidual(half) for _ in range(depth)) for depth in range(3)
-        )
-        self.last = conv_silu(6 * half, c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps = []
-        for branch, part in zip(self.branches, self.first(x).chunk(3, 1), strict=True):
-            maps.append(part)
-            for block in branch:  # type: ignore[attr-defined]
-                maps.append(block(maps[-1]))
-        return self.last(torch.cat(maps, 1))
-
-
-class BiC(nn.Module):
-    """Bidirectional concatenation: the level above made larger, this level, the level below made smaller."""
-
-    def __init__(self, middle: int, low: int, width: int = WIDTH) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(width, width, 2, 2)
-        self.middle = conv_relu(middle, width)
-        self.low = nn.Sequential(conv_relu(low, width), conv_relu(width, width, 3, 2))
-        self.last = conv_relu(3 * width, width)
-
-    def forward(self, top: Tensor, middle: Tensor, low: Tensor) -> Tensor:
-        return self.last(torch.cat((self.up(top), self.middle(middle), self.low(low)), 1))
 
 
 # --- backbone: LiteTransformer of defectbench.nn.lvt ----------------------------------------------
@@ -121,17 +70,19 @@ class FIGA(nn.Module):
     """Alignment, enhancement, and one map for each of the two levels that are fused from the top down.
 
     Args:
+        mfa: Whether all four levels are aligned and joined; else the map at a sixteenth stands alone.
         enhance: ``fgpem``, ``rep`` (re-parameterised 3x3, as the repository has it) or ``none``.
     """
 
-    def __init__(self, enhance: str) -> None:
+    def __init__(self, mfa: bool, enhance: str) -> None:
         super().__init__()
+        self.mfa = mfa
         inside = chosen("enhance", enhance, ENHANCE)(2 * WIDTH)
-        narrow = conv_silu(C2 + C3 + C4 + C5, 2 * WIDTH)
+        narrow = conv_silu(C2 + C3 + C4 + C5 if mfa else C4, 2 * WIDTH)
         self.layers = nn.Sequential(narrow, inside, conv_silu(2 * WIDTH, 2 * WIDTH))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return self.layers(align(maps)).chunk(2, 1)
+        return self.layers(align(maps) if self.mfa else maps[2]).chunk(2, 1)
 
 
 class Injection(nn.Module):
@@ -174,6 +125,7 @@ class AESFPN(nn.Module):
 
     Args:
         figa: Whether what all levels gather is injected.
+        mfa: See ``FIGA``.
         enhance: See ``FIGA``.
         cs: Whether levels are synchronised with the backbone's.
         shared_inject: Whether both levels share one injection, as in the repository; its batch norms then
@@ -182,16 +134,16 @@ class AESFPN(nn.Module):
 
     widths = (WIDTH, 2 * WIDTH, 4 * WIDTH)
 
-    def __init__(self, figa: bool, enhance: str, cs: bool, shared_inject: bool) -> None:
+    def __init__(self, figa: bool, mfa: bool, enhance: str, cs: bool, shared_inject: bool) -> None:
         super().__init__()
         self.top = conv_relu(C5, WIDTH)
-        self.fuse = nn.ModuleList((BiC(C4, C3), BiC(C3, C2)))
+        self.fuse = nn.ModuleList((BiC(C4, C3, WIDTH), BiC(C3, C2, WIDTH)))
         self.middle = nn.Sequential(MBLA(WIDTH, WIDTH), conv_relu(WIDTH, WIDTH))
         self.outs = nn.ModuleList(
             (MBLA(WIDTH, WIDTH), MBLA(2 * WIDTH, 2 * WIDTH), MBLA(3 * WIDTH, 4 * WIDTH))
         )
         self.down = nn.ModuleList(conv_relu(c, c, 3, 2) for c in self.widths[:2])
-        self.gather = FIGA(enhance) if figa else None
+        self.gather = FIGA(mfa, enhance) if figa else None
         first = Injection()
         injections = (first, first if shared_inject else Injection())
         self.inject = nn.ModuleList(injections) if figa else None
@@ -372,6 +324,7 @@ def build(
     nc: int,
     kd: str = "ekl",
     figa: bool = True,
+    mfa: bool = True,
     enhance: str = "fgpem",
     cs: bool = True,
     shared_inject: bool = False,
@@ -382,7 +335,9 @@ def build(
     Args:
         nc: Number of classes.
         kd: Loss of the distillation: ``none``, ``kl`` (the repository's) or ``ekl`` (enhanced).
-        figa: Whether FIGA gathers all levels for the pyramid.
+        figa: Whether FIGA gathers all levels for the pyramid; ``mfa``, ``enhance`` and ``shared_inject`` are
+            parts of it.
+        mfa: Whether FIGA sees all levels, aligned, or only that at a sixteenth.
         enhance: Inside of FIGA: ``fgpem``, ``rep`` or ``none``.
         cs: Whether CS synchronises the pyramid with the backbone.
         shared_inject: Whether both levels share one injection.
@@ -395,4 +350,4 @@ def build(
         ConfigError: An option has no such value.
     """
     body = LiteTransformer(chosen("backbone", backbone, DEPTHS))
-    return SDGasNet(nc, body, AESFPN(figa, enhance, cs, shared_inject), kd)
+    return SDGasNet(nc, body, AESFPN(figa, mfa, enhance, cs, shared_inject), kd)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.nn.anchor_matching import match_cells, shape_ratio
-from defectbench.nn.anchors import cluster_anchors
+from defectbench.nn.anchors import anchor_quality, cluster_anchors
 from defectbench.nn.blocks import ConvBlock, channel_shuffle
 from defectbench.nn.boxes import complete_iou
 from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
@@ -165,6 +165,14 @@ class YOLOFastestV2(Detector):
             sides = boxes[:, 2:] - boxes[:, :2]
             found = cluster_anchors(sides, self.anchors.shape[:2].numel(), seed)
             self.anchors.copy_(found.view_as(self.anchors))
+
+    def facts(self, boxes: Tensor) -> dict[str, float]:
+        figures = anchor_quality(boxes[:, 2:] - boxes[:, :2], self.anchors.flatten(0, 1))
+        if len(boxes):  # other boxes have sides unlike all anchors: none learns them
+            targets = Targets(boxes.unsqueeze(0), torch.zeros(1, len(boxes), dtype=torch.long))
+            learnt = (shape_ratio(targets, self.anchors) < LARGEST_RATIO).flatten(2).any(-1)
+            figures["boxes_learnt_share"] = round(float(learnt.double().mean()), 4)
+        return figures
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.neck(self.backbone(images)[1:]))

@@ -1,5 +1,6 @@
 """SD-GASNet: counts of all parts, its switches, its losses against plain code, and its teacher."""
 
+import inspect
 import math
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from defectbench.base.errors import ConfigError
-from defectbench.base.methods import load_method
+from defectbench.base.methods import load_method, override_recipe
 from defectbench.nn.assigners import Assignment
 from defectbench.nn.detector import Targets, grid_priors
 from defectbench.nn.heads import boxes_of_sides
 
-MODULE = load_method("sd_gasnet", Path(__file__).parents[2] / "models").module
+METHOD = load_method("sd_gasnet", Path(__file__).parents[2] / "models")
+MODULE = METHOD.module
 assert MODULE is not None
 
 
@@ -43,6 +45,7 @@ def test_parameters_of_each_part():
         ({"figa": False, "cs": False}, 2_573_068),
         ({"figa": False}, 2_573_068 + 43_824),
         ({"cs": False}, 2_573_068 + 244_129 + 25_344),
+        ({"mfa": False}, 2_573_068 + 43_824 + 25_344 + 20_736 + 157_601 + 16_640),
         ({"enhance": "rep"}, 2_573_068 + 43_824 + 25_344 + 580_352),
         ({"enhance": "none"}, 2_573_068 + 43_824 + 25_344 + 69_888 + 16_640),
         ({"shared_inject": True}, 2_573_068 + 43_824 + 244_129 + 12_672),
@@ -50,6 +53,46 @@ def test_parameters_of_each_part():
 )
 def test_parameters_of_the_neck_by_switches(options, neck):
     assert size_of(MODULE.build(6, **options).neck) == neck
+
+
+SWITCHES = [  # field of the recipe, value, parameters deployed
+    ("kd", "kl", 7_716_765),
+    ("kd", "none", 7_716_765),
+    ("figa", False, 7_447_292),
+    ("mfa", False, 7_667_613),
+    ("enhance", "none", 7_559_164),
+    ("enhance", "rep", 8_052_988),
+    ("shared_inject", True, 7_704_093),
+    ("cs", False, 7_672_941),
+    ("backbone", "lvt_ds", 7_955_327),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "parameters"), SWITCHES)
+def test_each_switch_alone_is_an_option_of_the_recipe(option, value, parameters):
+    recipe = override_recipe(METHOD.recipe, {f"options.{option}": value})
+    model = MODULE.build(6, **recipe.options).train()
+    assert size_of(model) - (size_of(model.bins) if model.bins else 0) == parameters
+    assert (model.bins is None) == (value == "none" and option == "kd")
+    losses = model.loss(torch.rand(2, 3, 64, 64), truth(), 0)
+    losses["loss"].backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_the_recipe_names_every_switch_at_the_default_of_build():
+    parameters = inspect.signature(MODULE.build).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name != "nc"}
+    assert METHOD.recipe.options == defaults
+    assert {name for name, *_ in SWITCHES} == set(defaults)
+
+
+@pytest.mark.parametrize(
+    ("figa", "cs", "millions"),
+    [(False, False, 7.4035), (True, False, 7.6729), (False, True, 7.4473), (True, True, 7.7168)],
+)
+def test_parameters_of_the_pyramid_with_and_without_its_parts(figa, cs, millions):
+    model = MODULE.build(6, kd="none", figa=figa, cs=cs)
+    assert round(size_of(model) / 1e6, 4) == millions
 
 
 def test_larger_backbone_and_plain_training():
@@ -104,6 +147,7 @@ def test_output_of_images_that_are_no_squares(height, width):
     "options",
     [
         {"figa": False, "cs": False},
+        {"mfa": False},
         {"enhance": "rep", "shared_inject": True},
         {"enhance": "none"},
         {"kd": "none"},

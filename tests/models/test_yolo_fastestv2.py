@@ -190,6 +190,20 @@ def test_anchors_are_clustered_and_sorted_onto_the_levels():
     assert torch.equal(model.deploy().detector.anchors, model.anchors)
 
 
+def test_facts_of_the_anchors_by_hand():
+    model = MODULE.build(2)
+    model.anchors.copy_(torch.full((2, 3, 2), 10.0))
+    # sides 1, 1.9 and 2.1 times an anchor's: only those under twice as long are learnt
+    boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 24, 15], [0, 0, 10, 21]])
+    assert model.facts(boxes) == {
+        "n_boxes": 3,
+        "anchors_mean_best_iou": round((1 + 1 / 1.9 + 1 / 2.1) / 3, 4),
+        "anchors_best_possible_recall_iou_25": 1.0,
+        "boxes_learnt_share": 0.6667,
+    }
+    assert model.facts(boxes[:0]) == {"n_boxes": 0}
+
+
 def test_anchors_stay_without_a_box():
     model = MODULE.build(6)
     model.fit_to(torch.zeros(0, 4), seed=0)
