@@ -5,7 +5,15 @@ import torch
 
 from defectbench.base.methods import Augmentation
 from defectbench.data.pack import load_pack
-from defectbench.training.augment import Draws, augment, warp_boxes, warp_images, warp_matrix
+from defectbench.training.augment import (
+    Draws,
+    augment,
+    enough_left,
+    sample,
+    warp_boxes,
+    warp_grid,
+    warp_matrix,
+)
 from defectbench.training.batches import Batch, PackBatches
 from defectbench.training.randomness import derived_seed
 
@@ -62,7 +70,7 @@ def test_rotated_box_is_the_hull_of_its_corners():
         20,
         20,
     ]
-    moved = warp_images(square().images.float() / 255, matrix)
+    moved = sample(square().images.float() / 255, warp_grid(matrix, 32))
     assert hull(moved[0]) == [14, 8, 20, 20]
 
 
@@ -72,6 +80,40 @@ def test_box_that_leaves_the_canvas_becomes_padding():
     assert labels.tolist() == [[-1, -1]]
     assert boxes.abs().sum() == 0
     assert images.shape == (1, 3, 32, 32)
+
+
+def test_what_a_warp_uncovers_is_filled():
+    images, _, _ = augment(square(), Augmentation(scale=(0.5, 0.5), fill=0.447), 0, 0)
+    assert images[0, :, :7].flatten().tolist() == pytest.approx([114 / 255] * (3 * 7 * 32))
+    assert images[0, :, 10:13, 9:23].abs().max() < 1e-6  # the dark of the image itself
+
+
+@pytest.mark.parametrize(
+    ("box", "left"),
+    [
+        ((2, 2, 4.1, 4.1), True),
+        ((2, 2, 4, 8), False),  # not more than 2 px wide
+        ((30, 10, 32, 40), False),
+        ((0, 10, 3, 31), True),
+        ((-27, 10, 3, 31), False),  # a tenth of it is in the picture
+        ((-26, 10, 3, 31), True),
+        ((1, 0, 3.1, 250), False),  # more than a hundred times as high as wide
+    ],
+)
+@pytest.mark.parametrize("zoom", [1.0, 0.5])
+def test_boxes_of_which_too_little_is_left_are_dropped(box, left, zoom):
+    settings = Augmentation(min_side_px=2.0, min_visible=0.1)
+    matrix = torch.tensor([[[zoom, 0.0, 0.0], [0.0, -zoom, 0.0]]])
+    after = torch.tensor([[box]]).clamp(0)
+    before = torch.tensor([[box]]) / zoom  # so that the warp brings it to its place
+    assert enough_left(before, after, matrix, settings).tolist() == [[left]]
+    assert enough_left(before, after, matrix, Augmentation()).tolist() == [[True]]
+
+
+def test_the_filter_works_without_a_warp():
+    batch = square(32, (8, 12, 10, 18))
+    assert augment(batch, Augmentation(min_side_px=2.0), 0, 0)[2].tolist() == [[-1, -1]]
+    assert augment(batch, Augmentation(min_side_px=1.9), 0, 0)[2].tolist() == [[1, -1]]
 
 
 def test_values_stay_in_range():
@@ -99,16 +141,19 @@ def test_still_settings_need_no_warp():
     assert warp_matrix(Augmentation(brightness=0.2), draws, 32) is None
 
 
-def test_mosaic_keeps_boxes_inside_their_tiles(pack_path):
+@pytest.mark.parametrize("form", ["whole", "windows"])
+def test_mosaic_keeps_boxes_inside_the_picture(pack_path, form):
     batches = PackBatches(load_pack(pack_path), 4, 0)
     batch = batches.take(batches.order(0), 0)
-    images, boxes, labels = augment(batch, Augmentation(mosaic=1.0), 0, 0, batches)
+    images, boxes, labels = augment(
+        batch, Augmentation(mosaic=1.0, mosaic_form=form), 0, 0, batches
+    )
     assert images.shape == batch.images.shape
     assert boxes.shape[1] == 4 * batch.boxes.shape[1]
     alive = labels >= 0
     assert alive.any()
     sides = (boxes[..., 2:] - boxes[..., :2])[alive]
-    assert sides.min() >= 2
+    assert sides.min() >= (2 if form == "windows" else 0)
     assert boxes[alive].min() >= 0
     assert boxes[alive].max() <= 32
 

@@ -155,7 +155,12 @@ class Augmentation(Strict):
         probability: Probability of each colour change.
         noise_std: Standard deviation of Gaussian noise, of 1.
         mosaic: Probability of a mosaic of four images.
+        mosaic_form: ``whole``: four images on a canvas of twice the side, of which the warp shows a part (YOLOv5,
+            YOLOv8, YOLOX); ``windows``: one window of each of four images, together of the size of one (YOLOv4).
         close_epochs: Last epochs without mosaic.
+        fill: Grey of what a warp or a mosaic uncovers, of 1; the nearest of 256 levels is taken.
+        min_side_px: A box is dropped unless both of its sides exceed this after the warp, pixels.
+        min_visible: A box is dropped unless more than this share of its zoomed area is in the picture.
     """
 
     scale: Span = (1.0, 1.0)
@@ -170,7 +175,11 @@ class Augmentation(Strict):
     probability: float = 0.5
     noise_std: float = 0.0
     mosaic: float = 0.0
+    mosaic_form: Literal["whole", "windows"] = "whole"
     close_epochs: int = 0
+    fill: float = Field(default=0.0, ge=0, le=1)
+    min_side_px: float = 0.0
+    min_visible: float = 0.0
 
 
 class Recipe(Strict):

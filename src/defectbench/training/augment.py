@@ -10,7 +10,10 @@ from torch import Tensor
 
 from ..base.methods import Augmentation
 from .batches import Batch, PackBatches
+from .mosaic import Tiles, canvas_grid, compose_whole, compose_windows
 from .randomness import generator
+
+MAX_ASPECT = 100
 
 
 class Draws:
@@ -43,21 +46,47 @@ def augment(
 
     Returns:
         Images float32 [B, 3, S, S] in 0..1, boxes [B, M, 4] clipped to the canvas, labels [B, M] with -1 for
-        padding and for boxes that left the canvas.
+        padding and for boxes of which too little is left (:func:`enough_left`). With mosaics, M is four times
+        the batch's.
     """
     draws = Draws(seed, step, len(batch.images), batch.images.device)
-    images = batch.images.float().mul_(1 / 255)
-    boxes, labels = batch.boxes, batch.labels
-    if settings.mosaic and source is not None:
-        images, boxes, labels = _mosaic(images, boxes, labels, settings, draws, source)
-    size = images.shape[-1]
+    size, fill = batch.images.shape[-1], round(255 * settings.fill)
+    images, boxes, labels, tiles = batch.images, batch.boxes, batch.labels, None
     matrix = warp_matrix(settings, draws, size)
+    if settings.mosaic and source is not None:
+        tiles = _draw_tiles(batch, settings, draws, source)
+        if settings.mosaic_form == "windows":
+            images, boxes, labels = compose_windows(tiles)
+        else:
+            images, boxes, labels = compose_whole(tiles, fill)
+            if matrix is None:  # the output is still the middle of the canvas
+                matrix = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
+    images, moved = images.float().mul_(1 / 255), boxes
     if matrix is not None:
-        images = warp_images(images, matrix)
-        boxes = warp_boxes(boxes, matrix, size)
+        grid = warp_grid(matrix, size)
+        if tiles is not None and settings.mosaic_form == "whole":
+            grid = canvas_grid(grid, tiles)
+        images = sample(images.sub_(fill / 255), grid).add_(fill / 255)
+        moved = warp_boxes(boxes, matrix, size)
     images = _colour(images, settings, draws)
-    alive = ((boxes[..., 2:] - boxes[..., :2]) > 0).all(-1) & (labels >= 0)
-    return images, boxes * alive.unsqueeze(-1), labels.masked_fill(~alive, -1)
+    alive = enough_left(boxes, moved, matrix, settings) & (labels >= 0)
+    return images, moved * alive.unsqueeze(-1), labels.masked_fill(~alive, -1)
+
+
+def _draw_tiles(batch: Batch, settings: Augmentation, draws: Draws, source: PackBatches) -> Tiles:
+    """Three more images for each of a batch, and where the four meet: within the middle half of the canvas."""
+    size, canvas = batch.images.shape[-1], 2 if settings.mosaic_form == "whole" else 1
+    rows = draws.uniform("mosaic rows", 0, source.count, 3).long().clamp_(max=source.count - 1)
+    others = source.rows(rows.T.reshape(-1))
+    shape = (3, len(batch.images))
+    centre = draws.uniform("mosaic centre", 0.25 * canvas * size, 0.75 * canvas * size, 2)
+    return Tiles(
+        (batch.images, *others.images.unflatten(0, shape)),
+        torch.cat((batch.boxes.unsqueeze(0), others.boxes.unflatten(0, shape))),
+        torch.cat((batch.labels.unsqueeze(0), others.labels.unflatten(0, shape))),
+        centre.round(),
+        draws.chance("mosaic?", settings.mosaic),
+    )
 
 
 def warp_matrix(settings: Augmentation, draws: Draws, size: int) -> Tensor | None:
@@ -82,20 +111,25 @@ def warp_matrix(settings: Augmentation, draws: Draws, size: int) -> Tensor | Non
     return torch.cat((linear, offset.unsqueeze(-1)), 2)
 
 
-def warp_images(images: Tensor, matrix: Tensor) -> Tensor:
-    """Move image content by a forward affine; what comes in from outside is black.
+def warp_grid(matrix: Tensor, size: int) -> Tensor:
+    """Where the pixels of a warped image come from, [B, S, S, 2], -1..1 across the image.
 
     Args:
-        images: [B, C, S, S].
-        matrix: [B, 2, 3] in pixels, with pixel corners at integers.
+        matrix: Forward affine [B, 2, 3] in pixels, with pixel corners at integers.
+        size: Side S, pixels.
     """
-    size = images.shape[-1]
     linear = torch.linalg.inv(matrix[:, :, :2])
-    # grid_sample runs from -1 to 1 over the same square that pixels span from 0 to S
+    # a grid runs from -1 to 1 over the same square that pixels span from 0 to S
     centre = torch.full((2,), size / 2, device=matrix.device)
     offset = (linear @ (centre - matrix[:, :, 2]).unsqueeze(-1)).squeeze(-1) - centre
-    theta = torch.cat((linear, (offset * (2 / size)).unsqueeze(-1)), 2)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    ramp = (torch.arange(size, device=matrix.device) * 2 + 1) / size - 1
+    columns = ramp[:, None] * linear[:, None, :, 0]
+    rows = ramp[:, None] * linear[:, None, :, 1] + (offset * (2 / size)).unsqueeze(1)
+    return columns.unsqueeze(1) + rows.unsqueeze(2)
+
+
+def sample(images: Tensor, grid: Tensor) -> Tensor:
+    """Values [B, C, S, S] of images [B, C, H, W] at a grid [B, S, S, 2]; zero outside of them."""
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -105,6 +139,32 @@ def warp_boxes(boxes: Tensor, matrix: Tensor, size: int) -> Tensor:
     corners = torch.stack((x0, y0, x1, y0, x0, y1, x1, y1), -1).unflatten(-1, (4, 2))
     moved = corners @ matrix[:, None, :, :2].transpose(-1, -2) + matrix[:, None, None, :, 2]
     return torch.cat((moved.amin(-2), moved.amax(-2)), -1).clamp_(0, size)
+
+
+def enough_left(
+    before: Tensor, after: Tensor, matrix: Tensor | None, settings: Augmentation
+) -> Tensor:
+    """Which boxes a warp leaves large enough to be learnt, bool [B, M].
+
+    Sides must exceed ``min_side_px`` and the area must exceed ``min_visible`` of what the zoom makes of the area
+    before; with either of them set, a side must also be shorter than 100 times the other (YOLOv5, YOLOv8).
+
+    Args:
+        before: [B, M, 4] pixels, clipped to the canvas.
+        after: [B, M, 4] pixels, clipped to the output.
+        matrix: The warp [B, 2, 3]; None where there was none.
+        settings: With the limits.
+    """
+    sides = after[..., 2:] - after[..., :2]
+    enough = (sides > settings.min_side_px).all(-1)
+    if settings.min_visible:
+        area = (before[..., 2:] - before[..., :2]).prod(-1)
+        if matrix is not None:
+            area = area * torch.linalg.det(matrix[:, :, :2]).abs().unsqueeze(1)
+        enough &= sides.prod(-1) > settings.min_visible * area
+    if settings.min_side_px or settings.min_visible:
+        enough &= sides.amax(-1) < MAX_ASPECT * sides.amin(-1)
+    return enough
 
 
 def _colour(images: Tensor, settings: Augmentation, draws: Draws) -> Tensor:
@@ -126,57 +186,3 @@ def _colour(images: Tensor, settings: Augmentation, draws: Draws) -> Tensor:
         made = torch.randn(images.shape, generator=generator(draws.seed, draws.step, "noise"))
         images = images + made.to(images.device) * settings.noise_std
     return images.clamp_(0, 1)
-
-
-def _mosaic(
-    images: Tensor,
-    boxes: Tensor,
-    labels: Tensor,
-    settings: Augmentation,
-    draws: Draws,
-    source: PackBatches,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Some images become four tiles about a random centre, each tile a window of a whole image."""
-    count, size = len(images), images.shape[-1]
-    others = draws.uniform("mosaic rows", 0, source.count, 3).long().clamp_(max=source.count - 1)
-    extra = source.rows(others.T.reshape(-1))
-    tiles = torch.cat((images.unsqueeze(0), (extra.images.float() / 255).unflatten(0, (3, count))))
-    tile_boxes = torch.cat((boxes.unsqueeze(0), extra.boxes.unflatten(0, (3, count))))
-    tile_labels = torch.cat((labels.unsqueeze(0), extra.labels.unflatten(0, (3, count))))
-    centre = draws.uniform("mosaic centre", 0.25 * size, 0.75 * size, 2).round()
-    ramp = torch.arange(size, device=images.device)
-    right = (ramp >= centre[:, :1])[:, None, None, :]
-    low = (ramp >= centre[:, 1:])[:, None, :, None]
-    picture = torch.zeros_like(images)
-    all_boxes, all_labels = [], []
-    for tile in range(4):
-        is_right, is_low = tile % 2 == 1, tile >= 2
-        mask = (right if is_right else ~right) & (low if is_low else ~low)
-        picture = torch.where(mask, tiles[tile], picture)
-        window = _window(centre, size, is_right, is_low)
-        clipped = torch.cat(
-            (
-                torch.maximum(tile_boxes[tile][..., :2], window[:, None, :2]),
-                torch.minimum(tile_boxes[tile][..., 2:], window[:, None, 2:]),
-            ),
-            -1,
-        )
-        inside = ((clipped[..., 2:] - clipped[..., :2]) >= 2).all(-1) & (tile_labels[tile] >= 0)
-        all_boxes.append(clipped * inside.unsqueeze(-1))
-        all_labels.append(tile_labels[tile].masked_fill(~inside, -1))
-    made_boxes, made_labels = torch.cat(all_boxes, 1), torch.cat(all_labels, 1)
-    pad = made_labels.shape[1] - labels.shape[1]
-    chosen = draws.chance("mosaic?", settings.mosaic)
-    images = torch.where(chosen[:, None, None, None], picture, images)
-    boxes = torch.where(chosen[:, None, None], made_boxes, F.pad(boxes, (0, 0, 0, pad)))
-    labels = torch.where(chosen[:, None], made_labels, F.pad(labels, (0, pad), value=-1))
-    return images, boxes, labels
-
-
-def _window(centre: Tensor, size: int, is_right: bool, is_low: bool) -> Tensor:
-    """The tile's window [B, 4] on the canvas."""
-    x, y = centre[:, :1], centre[:, 1:]
-    zero, full = torch.zeros_like(x), torch.full_like(x, size)
-    columns = (x, full) if is_right else (zero, x)
-    rows = (y, full) if is_low else (zero, y)
-    return torch.cat((columns[0], rows[0], columns[1], rows[1]), 1)
