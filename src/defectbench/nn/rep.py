@@ -106,32 +106,41 @@ class RepDepthwise(nn.Module):
 class RepConv(nn.Module):
     """RepVGG's block (Ding et al., CVPR 2021): ReLU of 3x3 + BN, 1x1 + BN and BN of the input, added up.
 
+    The input's own branch is there where it has the shape of the output.
+
     Args:
-        channels: Channels in and out.
+        c_in: Channels in.
+        c_out: Channels out; as many as in where nothing is said.
+        stride: Of both convolutions.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, c_in: int, c_out: int | None = None, stride: int = 1) -> None:
         super().__init__()
+        c_out = c_in if c_out is None else c_out
         self.square = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+            nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out)
         )
         self.point = nn.Sequential(
-            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+            nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
         )
-        self.identity = nn.BatchNorm2d(channels)
+        self.identity = nn.BatchNorm2d(c_in) if c_in == c_out and stride == 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu_(self.square(x) + self.point(x) + self.identity(x))
+        out = self.square(x) + self.point(x)
+        return F.relu_(out if self.identity is None else out + self.identity(x))
 
     @torch.no_grad()
     def folded(self) -> nn.Module:
         """One 3x3 with bias, then ReLU."""
         conv = fold_conv_bn(*self.square)  # type: ignore[arg-type]
         point = fold_conv_bn(*self.point)  # type: ignore[arg-type]
-        scale, shift = bn_scale_shift(self.identity)
-        centre = conv.weight[:, :, 1, 1]  # a 1x1 kernel is the centre of a 3x3
-        centre += point.weight[:, :, 0, 0] + scale.diag()
         assert conv.bias is not None
         assert point.bias is not None
-        conv.bias += point.bias + shift
+        centre = conv.weight[:, :, 1, 1]  # a 1x1 kernel is the centre of a 3x3
+        centre += point.weight[:, :, 0, 0]
+        conv.bias += point.bias
+        if self.identity is not None:
+            scale, shift = bn_scale_shift(self.identity)
+            centre += scale.diag()
+            conv.bias += shift
         return nn.Sequential(conv, nn.ReLU(inplace=True))

@@ -1,0 +1,57 @@
+"""Small classifiers that tests share, and what a pruned one must compute."""
+
+import torch
+from torch import nn
+
+from defectbench.nn.classifiers import build_classifier, scaled_widths
+
+PRUNABLE = ["vgg16", "resnet50", "mobilenet_v2", "repvgg_a0_plain"]
+
+
+def sketch(name, nc, widths=None):
+    """A network without memory: shapes only."""
+    with torch.device("meta"):
+        return build_classifier(name, nc, widths)
+
+
+def lively(name, nc=6, factor=0.125, seed=0):
+    """A narrow network in eval mode, no bias 0, no batch norm at its start."""
+    torch.manual_seed(seed)
+    network = build_classifier(name, nc, scaled_widths(name, factor))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                for tensor in (module.bias, module.running_mean):
+                    tensor.normal_(0, 0.3)
+                for tensor in (module.weight, module.running_var):
+                    tensor.uniform_(0.5, 1.5)
+            elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                module.bias.normal_(0, 0.3)
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.normal_()
+    return network.eval()
+
+
+def masked_forward(network, kept, images):
+    """Logits of the whole network with the dropped channels zeroed at every tap."""
+
+    def zeroing(indices):
+        def hook(_module, _inputs, output):
+            mask = torch.zeros(output.shape[1], dtype=output.dtype)
+            mask[indices] = 1
+            return output * mask.view(1, -1, *[1] * (output.dim() - 2))
+
+        return hook
+
+    handles = [
+        network.get_submodule(tap).register_forward_hook(zeroing(kept[channels.name]))
+        for channels in network.channel_sets
+        for tap in channels.taps
+    ]
+    try:
+        with torch.no_grad():
+            return network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
