@@ -1,0 +1,3 @@
+use rule train_detector as train_yolov4_thin with:
+    wildcard_constraints:
+        method="yolov4_thin",
