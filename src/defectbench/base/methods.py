@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -182,6 +182,19 @@ class Augmentation(Strict):
     min_visible: float = 0.0
 
 
+class Sparsity(Strict):
+    """An L1 pull on the scales of batch norms (Liu et al., ICCV 2017), before channels are pruned.
+
+    Attributes:
+        strength: Weight of the sum of magnitudes; ``auto`` takes it from the budget of steps.
+        mode: ``subgradient`` adds it to the gradient (SGD); ``proximal`` shrinks after the step (any optimiser)
+            and makes exact zeros.
+    """
+
+    strength: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    mode: Literal["subgradient", "proximal"] = "subgradient"
+
+
 class Recipe(Strict):
     """How a method learns (``recipe.yaml``).
 
@@ -196,6 +209,7 @@ class Recipe(Strict):
         augmentation: Random changes.
         validate_every: Epochs between validations; the best validated average is kept.
         precision: ``float32``, or ``bfloat16`` for convolutions under autocast.
+        sparsity: Pull on the scales of batch norms, if any.
         options: Arguments of the method's ``build``.
     """
 
@@ -209,6 +223,7 @@ class Recipe(Strict):
     augmentation: Augmentation = Augmentation()
     validate_every: int = 10
     precision: Literal["float32", "bfloat16"] = "float32"
+    sparsity: Sparsity | None = None
     options: dict[str, Any] = {}
 
 

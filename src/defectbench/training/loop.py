@@ -29,6 +29,7 @@ from .ema import Average
 from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
+from .sparsity import Sparse
 from .teacher import TaughtBy, read_teacher
 
 Validator = Callable[[nn.Module], float]
@@ -49,6 +50,7 @@ class Run:
     settings: dict[str, Any]
     saved_at: float = 0.0
     teacher: TaughtBy | None = None
+    sparse: Sparse | None = None
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -169,6 +171,8 @@ def prepare(
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
     run.teacher, run.facts = taught_by, facts
+    if recipe.sparsity is not None:
+        run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run
 
 
@@ -240,7 +244,11 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     limit = recipe.grad_clip or float("inf")
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
     _check_finite(run, {"gradient norm": float(norm)}, taken.image_ids)
+    if run.sparse is not None:
+        run.sparse.before_step()
     run.optimizer.step()
+    if run.sparse is not None:
+        run.sparse.after_step(rate)
     run.average.update(step)
     return values
 
@@ -265,6 +273,8 @@ def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Valida
     row["lr"] = run.optimizer.param_groups[0]["lr"]
     done = run.progress.step * run.recipe.batch
     row["images_per_s"] = done / max(run.progress.seconds, 1e-9)
+    if run.sparse is not None:
+        row["faded_scales_share"] = run.sparse.faded_share()
     due = (epoch + 1) % run.recipe.validate_every == 0 or epoch + 1 == run.recipe.epochs
     if validator is not None and due:
         row["val_map50_95"] = validator(run.average.model)
@@ -328,6 +338,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "effective": {
             "warmup_steps": warmup_of(run.recipe.schedule, run.progress.step),
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
+            **({"sparsity_strength": run.sparse.strength} if run.sparse else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),
