@@ -136,6 +136,18 @@ def test_repvgg_merges_its_branches():
         torch.testing.assert_close(plain.double()(images), network(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_what_is_deployed_gives_probabilities_of_the_trained_network(name):
+    network, images = lively(name, factor=0.0625), torch.rand(2, 3, 32, 32)
+    deployed = network.train().deploy()
+    assert network.training
+    assert not deployed.training
+    assert not [m for m in deployed.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        found, expected = deployed(images), network.eval()(images).softmax(1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_other_networks_are_pruned_as_they_are():
     network = sketch("vgg16", 6)
     assert network.pruning_form() is network

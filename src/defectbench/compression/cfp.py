@@ -51,9 +51,9 @@ class FilterScores:
     def add(self, maps: Tensor) -> None:
         """Look at maps [B, n, H, W] of a batch, float32, after the layer's activation."""
         rounded = maps.detach().float().round(decimals=DECIMALS)
-        self._ranks.append(torch.linalg.matrix_rank(rounded))
+        self._ranks.append(torch.linalg.matrix_rank(rounded).cpu())
         norms = torch.linalg.matrix_norm(maps.detach().double())
-        self._energies.append(norms / maps.shape[-2])
+        self._energies.append(norms.cpu() / maps.shape[-2])
 
     def scores(self) -> Scores:
         """The scores over all images so far.

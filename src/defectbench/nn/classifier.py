@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
 from ..base.errors import CompressionError
+from .fold import fold_conv_bn
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,16 @@ class Classifier(nn.Module):
     def pruning_form(self) -> Classifier:
         """The network that is scored and pruned; another one where training has branches to merge."""
         return self
+
+    def deploy(self) -> nn.Module:
+        """A copy in eval mode without branches and norms of convolutions: images to probabilities [B, nc]."""
+        bare = copy.deepcopy(self.pruning_form())
+        for first, second in pairwise([wire.module for wire in bare.wires]):
+            conv, norm = bare.get_submodule(first), bare.get_submodule(second)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                bare.set_submodule(first, fold_conv_bn(conv, norm))
+                bare.set_submodule(second, nn.Identity())
+        return nn.Sequential(bare, nn.Softmax(1)).eval()
 
 
 def known(names: Iterable[str], table: Iterable[str], field: str) -> None:
