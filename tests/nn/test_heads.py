@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from defectbench.nn.assigners import Assignment
-from defectbench.nn.boxes import generalised_iou
 from defectbench.nn.detector import Targets, grid_priors
 from defectbench.nn.heads import decode_bins, nanodet_losses
 
@@ -25,6 +24,15 @@ def case(seed, share=0.4, batch=2):
     index = torch.randint(0, 4, (batch, len(PRIORS)), generator=made) * positive
     quality = torch.rand(batch, len(PRIORS), generator=made).double() * positive
     return raw, targets, Assignment(positive, index, quality)
+
+
+def giou_of(a, b):
+    """Generalised IoU of two boxes of four numbers."""
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    overlap = max(w, 0.0) * max(h, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    return overlap / union - (hull - union) / hull
 
 
 def class_term(z, q, name):
@@ -46,18 +54,30 @@ def plain(raw, boxes, targets, found, name, least):
             classes += class_term(float(raw[b, i, c]), q, name)
         if not hit:
             continue
-        truth, (x, y, s) = targets.boxes[b, row], PRIORS[i].tolist()
+        truth, (x, y, s) = targets.boxes[b, row].tolist(), PRIORS[i].tolist()
         w = max(1 / (1 + math.exp(-float(z))) for z in raw[b, i, :NC])
         weights += w
-        giou += w * (1 - float(generalised_iou(boxes[b, i], truth)))
+        giou += w * (1 - giou_of(boxes[b, i].tolist(), truth))
         sides = (x - truth[0], y - truth[1], truth[2] - x, truth[3] - y)
         for side, bins in zip(sides, raw[b, i, NC:].view(4, 8), strict=True):
-            t = min(max(float(side) / s, 0.0), 6.9)
-            log_p = bins.log_softmax(0).tolist()
-            dfl -= w * (log_p[int(t)] * (1 - t % 1) + log_p[int(t) + 1] * (t % 1))
+            t = min(max(side / s, 0.0), 6.9)
+            powers = [math.exp(z) for z in bins.tolist()]
+            at_low, at_high = (math.log(powers[int(t) + n] / sum(powers)) for n in (0, 1))
+            dfl -= w * (at_low * (1 - t % 1) + at_high * (t % 1))
     total = max(weights, least)
     positives = max(int(found.positive.sum()), 1)
     return classes / positives, 2 * giou / total, 0.25 * dfl / (4 * total)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_of_bins_agree_with_plain_means(seed):
+    raw, _, _ = case(seed)
+    found = decode_bins(raw[..., NC:], PRIORS.double())
+    for rows, boxes in zip(raw[..., NC:].tolist(), found.tolist(), strict=True):
+        for row, (x, y, s), box in zip(rows, PRIORS.tolist(), boxes, strict=True):
+            powers = [[math.exp(z) for z in row[8 * side : 8 * side + 8]] for side in range(4)]
+            d = [s * sum(k * p for k, p in enumerate(side)) / sum(side) for side in powers]
+            assert box == pytest.approx((x - d[0], y - d[1], x + d[2], y + d[3]), rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "least"), [("qfl", 1.0), ("vfl", 1.0), ("qfl", 1e-7)])

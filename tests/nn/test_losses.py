@@ -1,17 +1,11 @@
-"""Losses and overlaps: exact values by hand, and plain code on random cases."""
+"""Losses per logit and per side: exact values by hand, and plain code on random cases."""
 
 import math
 
 import pytest
 import torch
 
-from defectbench.nn.boxes import (
-    complete_iou,
-    efficient_iou,
-    generalised_iou,
-    paired_iou,
-    pairwise_iou,
-)
+from defectbench.nn.boxes import efficient_iou
 from defectbench.nn.losses import (
     distribution_focal,
     focal_efficient_iou,
@@ -22,32 +16,6 @@ from defectbench.nn.losses import (
 
 def box(*values):
     return torch.tensor([values], dtype=torch.float64)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (box(0, 0, 2, 2), box(1, 1, 3, 3), 1 / 7),
-        (box(0, 0, 4, 2), box(0, 0, 2, 2), 1 / 2),
-        (box(0, 0, 1, 1), box(2, 2, 3, 3), 0.0),
-        (box(0, 0, 5, 5), box(0, 0, 5, 5), 1.0),
-    ],
-)
-def test_iou_by_hand(first, second, expected):
-    assert pairwise_iou(first, second).item() == pytest.approx(expected, abs=1e-12)
-    assert paired_iou(first, second).item() == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (box(0, 0, 2, 2), box(1, 1, 3, 3), 1 / 7 - 2 / 9),
-        (box(0, 0, 1, 1), box(2, 0, 3, 1), -1 / 3),
-        (box(0, 0, 5, 5), box(0, 0, 5, 5), 1.0),
-    ],
-)
-def test_giou_by_hand(first, second, expected):
-    assert generalised_iou(first, second).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_quality_focal_by_hand():
@@ -71,51 +39,19 @@ def test_quality_focal_on_random_cases(seed):
         assert found == pytest.approx(cross * (target - p) ** 2, rel=1e-9)
 
 
-@pytest.mark.parametrize("distance", [0.0, 0.3, 2.0, 5.75, 6.9])
-def test_distribution_focal_on_random_logits(distance):
-    logits = torch.randn(8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    low = int(distance)
-    p = logits.softmax(0)
-    expected = -(1 - (distance - low)) * p[low].log() - (distance - low) * p[low + 1].log()
-    found = distribution_focal(logits, torch.tensor(distance, dtype=torch.float64))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
-
-
-def test_identical_boxes_cost_nothing():
-    same = torch.rand(7, 2).repeat(1, 2) + torch.tensor([0.0, 0, 1, 1])
-    assert torch.allclose(generalised_iou(same, same), torch.ones(7))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        (box(0, 0, 2, 2), box(1, 1, 3, 3), 1 / 7 - 1 / 9),
-        (box(0, 0, 5, 5), box(0, 0, 5, 5), 1.0),
-        (box(0, 0, 1, 1), box(2, 0, 3, 1), -4 / 10),
-    ],
-)
-def test_ciou_by_hand(first, second, expected):
-    assert complete_iou(first, second).item() == pytest.approx(expected, abs=1e-9)
-
-
 @pytest.mark.parametrize("seed", range(5))
-def test_ciou_on_random_cases(seed):
+def test_distribution_focal_on_random_cases(seed):
     made = torch.Generator().manual_seed(seed)
-    low = torch.rand(2, 20, 2, generator=made, dtype=torch.float64) * 8
-    sides = torch.rand(2, 20, 2, generator=made, dtype=torch.float64) * 6 + 0.1
-    a, b = torch.cat((low, low + sides), -1)
-    found = complete_iou(a, b)
-    for n, ((ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1)) in enumerate(
-        zip(a.tolist(), b.tolist(), strict=True)
-    ):
-        overlap = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
-        iou = overlap / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - overlap)
-        apart = ((ax0 + ax1 - bx0 - bx1) / 2) ** 2 + ((ay0 + ay1 - by0 - by1) / 2) ** 2
-        hull = (max(ax1, bx1) - min(ax0, bx0)) ** 2 + (max(ay1, by1) - min(ay0, by0)) ** 2
-        angle = math.atan((ax1 - ax0) / (ay1 - ay0)) - math.atan((bx1 - bx0) / (by1 - by0))
-        v = 4 / math.pi**2 * angle**2
-        expected = iou - apart / hull - v * v / max(1 - iou + v, 1e-7)
-        assert found[n].item() == pytest.approx(expected, abs=1e-9)
+    logits = torch.randn(40, 8, generator=made, dtype=torch.float64) * 3
+    distance = torch.rand(40, generator=made, dtype=torch.float64) * 6.9
+    distance[:8] = torch.arange(8).clamp(max=6)  # whole bins too
+    found = distribution_focal(logits, distance)
+    assert torch.equal(distribution_focal(logits.T, distance, dim=0), found)
+    for z, d, value in zip(logits.tolist(), distance.tolist(), found.tolist(), strict=True):
+        total, low = sum(math.exp(v) for v in z), int(d)
+        log_p = [math.log(math.exp(v) / total) for v in z]
+        expected = -(low + 1 - d) * log_p[low] - (d - low) * log_p[low + 1]
+        assert value == pytest.approx(expected, rel=1e-9)
 
 
 def test_varifocal_by_hand():
@@ -159,3 +95,22 @@ def test_focal_weight_has_no_gradient_even_without_overlap():
     assert found is not None
     assert other.grad is not None
     assert torch.allclose(found, other.grad)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_focal_eiou_on_random_cases(seed, gamma):
+    made = torch.Generator().manual_seed(seed)
+    low = torch.rand(2, 40, 2, generator=made, dtype=torch.float64) * 6
+    sides = torch.rand(2, 40, 2, generator=made, dtype=torch.float64) * 6 + 0.1
+    first, second = torch.cat((low, low + sides), -1)
+    found = focal_efficient_iou(first, second, gamma)
+    for a, b, value in zip(first.tolist(), second.tolist(), found.tolist(), strict=True):
+        w, h = (max(a[n + 2], b[n + 2]) - min(a[n], b[n]) for n in (0, 1))
+        x, y = (max(0.0, min(a[n + 2], b[n + 2]) - max(a[n], b[n])) for n in (0, 1))
+        areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+        iou = x * y / (sum(areas) - x * y)
+        apart = sum((a[n] + a[n + 2] - b[n] - b[n + 2]) ** 2 / 4 for n in (0, 1))
+        wider, higher = ((a[n + 2] - a[n] - b[n + 2] + b[n]) for n in (0, 1))
+        lost = 1 - iou + apart / (w * w + h * h) + (wider / w) ** 2 + (higher / h) ** 2
+        assert value == pytest.approx(iou**gamma * lost, rel=1e-9, abs=1e-12)

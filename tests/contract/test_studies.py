@@ -1,0 +1,69 @@
+"""Every method is trained on the embedded set by one of two studies, and their report's check holds it to a floor."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from defectbench.base.methods import heavy_names, method_names
+from defectbench.base.studies import expand_cells, load_study
+
+ROOT = Path(__file__).parents[2]
+ALL, HEAVY = method_names(ROOT / "models"), heavy_names(ROOT / "models")
+LIGHT = sorted(set(ALL) - set(HEAVY))
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """The program that asserts what a study's report says."""
+    monkeypatch.chdir(ROOT)
+    spec = importlib.util.spec_from_file_location("check_report", ROOT / ".ci" / "check_report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells_of(study):
+    """Cells of the methods of a study file in config/, by method."""
+    path = ROOT / "config" / study
+    cells = expand_cells(load_study(path), ALL, path, HEAVY)
+    return {cell.method: cell for cell in cells if not cell.is_control}
+
+
+@pytest.mark.parametrize(("study", "methods"), [("demo.yaml", LIGHT), ("demo-heavy.yaml", HEAVY)])
+def test_each_method_learns_the_embedded_set_within_a_stated_budget(study, methods):
+    cells = cells_of(study)
+    assert sorted(cells) == methods
+    for cell in cells.values():
+        assert (cell.dataset, cell.protocol) == ("demo-steel", "clean")
+        assert cell.budget.epochs
+        assert cell.budget.batch
+        assert cell.budget.size == 128
+
+
+def test_the_heavy_budget_is_the_larger_one():
+    light, heavy = (cells_of(study).values() for study in ("demo.yaml", "demo-heavy.yaml"))
+    usual = sorted(cell.budget.epochs for cell in light)[len(light) // 2]
+    assert all(cell.budget.epochs >= usual for cell in heavy)
+
+
+def row(**changes):
+    """A row of a comparison table that holds."""
+    figures = {"map50": 0.5, "map50_95": 0.3, "map50_low": 0.4, "map50_high": 0.6, "train_s": 60}
+    figures |= {"macs_g": 1, "gflops": 2, "fps": 100, "params_m": 1, "size_mib": 4}
+    figures |= {"latency_ms_p50": 10, "latency_ms_p90": 11, "latency_ms_p99": 12}
+    return {name: str(value) for name, value in (figures | changes).items()}
+
+
+def test_the_report_of_each_study_is_checked_for_all_its_methods(check):
+    assert check.methods_of("config/demo.yaml") == LIGHT
+    assert check.methods_of("config/demo-heavy.yaml") == HEAVY
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_method_under_the_floor_is_named(check, name):
+    check.check_method(row(method=name))
+    with pytest.raises(AssertionError, match=f"{name}: map50 0.49"):
+        check.check_method(row(method=name, map50=0.49))
