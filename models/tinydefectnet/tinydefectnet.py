@@ -7,8 +7,9 @@ form of E-C2f is inferred, so results are of this re-implementation and not of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from defectbench.nn.blocks import DepthwiseConv2d, chosen, outputs_of
 from defectbench.nn.heads import join_levels
+from defectbench.nn.plan import Plan, narrow
 from defectbench.nn.task_aligned import TaskAlignedDetector
 from defectbench.nn.yolo import (
     BINS,
@@ -233,6 +235,7 @@ def build(
     head: str = "lscd",
     box_loss: str = "focal_eiou",
     gamma: float = 0.5,
+    plan: Mapping[str, Any] | None = None,
 ) -> TaskAlignedDetector:
     """Build TinyDefectNet.
 
@@ -243,12 +246,14 @@ def build(
         head: ``lscd`` or ``decoupled`` (YOLOv8's, a control).
         box_loss: ``focal_eiou`` or ``ciou``.
         gamma: Exponent of the focal weight (*reconstructed*: 0.5).
+        plan: Of a pruned network, as its ``plan.json`` says.
 
     Returns:
         The detector in training form.
 
     Raises:
         ConfigError: An option has no such value.
+        CompressionError: The plan does not fit.
 
     Example:
         >>> model = build(6, form="plain")
@@ -258,4 +263,5 @@ def build(
     backbone = StarNet()
     neck = enhanced_pan(backbone.widths, form)
     heads = {"lscd": lambda: LSCD(nc, WIDTHS), "decoupled": lambda: DecoupledHead(nc, WIDTHS)}
-    return TaskAlignedDetector(nc, backbone, neck, chosen("head", head, heads)(), box_loss, gamma)
+    whole = TaskAlignedDetector(nc, backbone, neck, chosen("head", head, heads)(), box_loss, gamma)
+    return whole if plan is None else narrow(whole, Plan(**plan))

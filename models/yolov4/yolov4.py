@@ -10,24 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from defectbench.nn.csp_darknet import Plan
+from defectbench.nn.plan import Plan
 from defectbench.nn.yolov4 import YOLOv4
 
 
-def build(nc: int, width: float = 1.0, plan: Mapping[str, Any] | None = None) -> YOLOv4:
+def build(
+    nc: int, width: float = 1.0, plan: Mapping[str, Any] | None = None, kd: str = "none"
+) -> YOLOv4:
     """Build YOLOv4.
 
     Args:
         nc: Number of classes.
         width: Factor of all widths.
-        plan: ``widths`` (channels out by convolution) and ``units`` (kept residual units by stage), as a
-            pruned network's ``plan.json`` says.
+        plan: Of a pruned network, as its ``plan.json`` says: channels out by convolution, kept residual units
+            by stage.
+        kd: Loss of a distillation: ``none``, ``chen2017`` (that of the public tools) or ``bernoulli`` (ours).
 
     Returns:
         The detector in training form.
+
+    Raises:
+        ConfigError: There is no such loss.
+        CompressionError: The plan does not fit.
 
     Example:
         >>> sum(p.numel() for p in build(80).parameters())
         64363101
     """
-    return YOLOv4(nc, Plan(width, **(plan or {})))
+    asked = Plan(width, **(plan or {}))
+    model = YOLOv4(nc, asked, kd)
+    asked.check(model)
+    return model

@@ -7,9 +7,13 @@ with sides of 16 pixels, which is the default here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from defectbench.nn.blocks import outputs_of
+from defectbench.nn.plan import Plan, narrow
 from defectbench.nn.task_aligned import TaskAlignedDetector
 from defectbench.nn.yolo import SPPF, C2f, DecoupledHead, YoloPAN, conv_silu, residual_convs
 
@@ -42,7 +46,12 @@ class Backbone(nn.Module):
 # --- build ----------------------------------------------------------------------------------------
 
 
-def build(nc: int, box_loss: str = "ciou", least_side: float = 16.0) -> TaskAlignedDetector:
+def build(
+    nc: int,
+    box_loss: str = "ciou",
+    least_side: float = 16.0,
+    plan: Mapping[str, Any] | None = None,
+) -> TaskAlignedDetector:
     """Build YOLOv8n.
 
     Args:
@@ -50,14 +59,17 @@ def build(nc: int, box_loss: str = "ciou", least_side: float = 16.0) -> TaskAlig
         box_loss: ``ciou`` or ``focal_eiou``.
         least_side: A box with shorter sides takes priors as if they were this long, pixels: 16 as in version
             8.4, 0 as before.
+        plan: Of a pruned network, as its ``plan.json`` says.
 
     Returns:
         The detector in training form.
 
     Raises:
         ConfigError: There is no such box loss.
+        CompressionError: The plan does not fit.
     """
     backbone = Backbone()
     neck = YoloPAN(backbone.widths, backbone.widths)
     head = DecoupledHead(nc, backbone.widths)
-    return TaskAlignedDetector(nc, backbone, neck, head, box_loss, least_side=least_side)
+    whole = TaskAlignedDetector(nc, backbone, neck, head, box_loss, least_side=least_side)
+    return whole if plan is None else narrow(whole, Plan(**plan))

@@ -87,8 +87,17 @@ def test_anchors_come_from_the_training_part_and_travel_with_the_weights():
 
 def test_a_network_is_built_from_its_plan():
     plan = {
-        "widths": {"stage2.main": 5, "stage2.units.1.reduce": 3, "out4.2": 7, "head5.0": 9},
-        "units": {"stage1": [], "stage2": [1], "stage4": [0, 7]},
+        "widths": {
+            "backbone.stages.1.main.0": 5,
+            "backbone.stages.1.units.1.reduce.0": 3,
+            "neck.out4.2.0": 7,
+            "head.towers.2.0.0": 9,
+        },
+        "units": {
+            "backbone.stages.0": [],
+            "backbone.stages.1": [1],
+            "backbone.stages.3": [0, 7],
+        },
     }
     model = YOLOv4(6, Plan(0.1, **plan)).eval()
     stage = model.backbone.stages[1]

@@ -1,39 +1,17 @@
-"""CSPDarknet53 with widths and residual units by a plan: the backbone of YOLOv4, whole, thin or pruned."""
+"""CSPDarknet53 with widths and residual units by a plan: the backbone of YOLOv4, whole, thin or pruned.
+
+Names in a plan are those of the modules of the whole detector.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .blocks import ConvBlock, outputs_of
-
-
-class Plan:
-    """Widths by convolution name and kept residual units by stage; what is not named is the paper's.
-
-    Args:
-        width: Factor of the paper's widths.
-        widths: Channels out of single convolutions.
-        units: Indices of the residual units that a stage keeps.
-    """
-
-    def __init__(
-        self,
-        width: float = 1.0,
-        widths: Mapping[str, int] | None = None,
-        units: Mapping[str, Sequence[int]] | None = None,
-    ) -> None:
-        self.width, self.widths, self.units = width, widths or {}, units or {}
-
-    def channels(self, name: str, paper: int) -> int:
-        """Channels out of a convolution."""
-        return self.widths.get(name, max(1, round(paper * self.width)))
-
-    def kept(self, stage: str, count: int) -> list[int]:
-        """Units that a stage keeps."""
-        return list(self.units.get(stage, range(count)))
+from .plan import Plan
 
 
 class Convs(nn.Sequential):
@@ -69,7 +47,7 @@ class Stage(nn.Module):
 
     def __init__(self, plan: Plan, number: int, c_in: int, width: int, count: int) -> None:
         super().__init__()
-        name, half = f"stage{number}", width if number == 1 else width // 2
+        name, half = f"backbone.stages.{number - 1}", width if number == 1 else width // 2
 
         def conv(part: str, c_in: int, paper: int, kernel: int = 1, stride: int = 1) -> ConvBlock:
             return ConvBlock(
@@ -101,7 +79,7 @@ class CSPDarknet53(nn.Module):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        c_in = plan.channels("stem", 32)
+        c_in = plan.channels("backbone.stem", 32)
         self.stem = ConvBlock(3, c_in, 3, act="mish")
         stages = []
         for number, (width, count) in enumerate(

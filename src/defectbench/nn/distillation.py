@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,8 @@ class Teacher:
     it.
 
     Args:
-        student: Detector with ``predictions(images)``; the teacher is its copy, on its device.
+        student: Detector with ``predictions(images)``, the student or a network of the teacher's own widths; the
+            teacher is its copy, on its device.
         state: The teacher's weights.
 
     Raises:
@@ -55,8 +57,8 @@ class Teacher:
             ) from error
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Predictions:
-        """Predictions for images [B, 3, H, W]."""
+    def __call__(self, images: Tensor) -> Any:
+        """What ``predictions`` gives for images [B, 3, H, W]."""
         return self.detector.predictions(images)  # type: ignore[operator]
 
     def __deepcopy__(self, memo: dict[int, object]) -> Teacher:

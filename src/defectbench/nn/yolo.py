@@ -48,6 +48,9 @@ def residual_convs(channels: int) -> Residual:
 class C2f(nn.Module):
     """Cross-stage block: split in two halves, a chain of bottlenecks on one, all outputs joined.
 
+    Attributes:
+        halves: Channels of the split's parts; the chain works on the second. Equal unless pruned.
+
     Args:
         c_in: Channels in.
         c_out: Channels out; bottlenecks have half of them.
@@ -64,12 +67,13 @@ class C2f(nn.Module):
     ) -> None:
         super().__init__()
         half = c_out // 2
+        self.halves = [half, half]
         self.first = conv_silu(c_in, 2 * half)
         self.chain = nn.ModuleList(bottleneck(half) for _ in range(depth))
         self.last = conv_silu((2 + depth) * half, c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.first(x).chunk(2, 1))
+        parts = list(self.first(x).split(self.halves, 1))
         for block in self.chain:
             parts.append(block(parts[-1]))
         return self.last(torch.cat(parts, 1))

@@ -6,7 +6,8 @@ factor and a pruned one from its plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,13 @@ from torch import Tensor, nn
 
 from .anchor_matching import match_cells
 from .anchors import anchor_quality, cluster_anchors, shape_iou
-from .blocks import ConvBlock
+from .blocks import ConvBlock, chosen
 from .boxes import complete_iou, pairwise_iou
-from .csp_darknet import Convs, CSPDarknet53, Plan
+from .csp_darknet import Convs, CSPDarknet53
 from .detector import Detector, Targets, clip_boxes, grid_priors, total_of
+from .distillation import Teacher
+from .plan import Plan
+from .yolov4_distillation import Seen, teaching_losses
 
 ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 192, 243, 459, 401)  # COCO
 PER_LEVEL = 3
@@ -41,24 +45,24 @@ class PAN(nn.Module):
     def __init__(self, plan: Plan, widths: Sequence[int]) -> None:
         super().__init__()
         c3, c4, c5 = widths
-        self.before = Convs(plan, "spp.before", c5, (512, 1024, 512))
-        self.after = Convs(plan, "spp.after", 4 * self.before.c_out, (512, 1024, 512))
-        self.up4 = Convs(plan, "up4", self.after.c_out, (256,))
-        self.lateral4 = Convs(plan, "lateral4", c4, (256,))
+        self.before = Convs(plan, "neck.before", c5, (512, 1024, 512))
+        self.after = Convs(plan, "neck.after", 4 * self.before.c_out, (512, 1024, 512))
+        self.up4 = Convs(plan, "neck.up4", self.after.c_out, (256,))
+        self.lateral4 = Convs(plan, "neck.lateral4", c4, (256,))
         self.top4 = Convs(
-            plan, "top4", self.lateral4.c_out + self.up4.c_out, (256, 512, 256, 512, 256)
+            plan, "neck.top4", self.lateral4.c_out + self.up4.c_out, (256, 512, 256, 512, 256)
         )
-        self.up3 = Convs(plan, "up3", self.top4.c_out, (128,))
-        self.lateral3 = Convs(plan, "lateral3", c3, (128,))
+        self.up3 = Convs(plan, "neck.up3", self.top4.c_out, (128,))
+        self.lateral3 = Convs(plan, "neck.lateral3", c3, (128,))
         self.out3 = Convs(
-            plan, "out3", self.lateral3.c_out + self.up3.c_out, (128, 256, 128, 256, 128)
+            plan, "neck.out3", self.lateral3.c_out + self.up3.c_out, (128, 256, 128, 256, 128)
         )
-        c4 = plan.channels("down4", 256)
+        c4 = plan.channels("neck.down4", 256)
         self.down4 = ConvBlock(self.out3.c_out, c4, 3, 2)
-        self.out4 = Convs(plan, "out4", c4 + self.top4.c_out, (256, 512, 256, 512, 256))
-        c5 = plan.channels("down5", 512)
+        self.out4 = Convs(plan, "neck.out4", c4 + self.top4.c_out, (256, 512, 256, 512, 256))
+        c5 = plan.channels("neck.down5", 512)
         self.down5 = ConvBlock(self.out4.c_out, c5, 3, 2)
-        self.out5 = Convs(plan, "out5", c5 + self.after.c_out, (512, 1024, 512, 1024, 512))
+        self.out5 = Convs(plan, "neck.out5", c5 + self.after.c_out, (512, 1024, 512, 1024, 512))
         self.pool = SPP()
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -82,7 +86,7 @@ class Head(nn.Module):
         self.size = 5 + nc
         papers = (256, 512, 1024)
         self.towers = nn.ModuleList(
-            Convs(plan, f"head{n + 3}", c, (paper,), first=3)
+            Convs(plan, f"head.towers.{n}", c, (paper,), first=3)
             for n, (c, paper) in enumerate(zip(widths, papers, strict=True))
         )
         outs = (tower.c_out for tower in self.towers)
@@ -107,15 +111,18 @@ class YOLOv4(Detector):
     Args:
         nc: Number of classes.
         plan: Widths and residual units.
+        kd: What it learns from a teacher, see ``teaching_losses``: ``none``, ``chen2017`` or ``bernoulli``.
     """
 
     strides = (8, 16, 32)
     offset = 0.0
     anchors: Tensor
 
-    def __init__(self, nc: int, plan: Plan) -> None:
+    def __init__(self, nc: int, plan: Plan, kd: str = "none") -> None:
         super().__init__()
         self.nc = nc
+        self.kd = chosen("kd", kd, {k: k for k in ("none", "chen2017", "bernoulli")})
+        self.teacher: Teacher | None = None
         self.backbone = CSPDarknet53(plan)
         self.neck = PAN(plan, self.backbone.widths)
         widths = [self.neck.out3.c_out, self.neck.out4.c_out, self.neck.out5.c_out]
@@ -124,6 +131,18 @@ class YOLOv4(Detector):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.neck(self.backbone(images)))
+
+    def predictions(self, images: Tensor) -> Tensor:
+        """What a student learns from: the raw output [B, P, 5 + nc]."""
+        return self(images).float()
+
+    def set_teacher(self, state: Mapping[str, Tensor]) -> None:
+        """Take a teacher of any widths; its anchors are taken too, so that outputs compare cell by cell."""
+        if self.kd == "none":
+            super().set_teacher(state)
+        whole = YOLOv4(self.nc, plan_of(state)).to(self.anchors.device)
+        self.teacher = Teacher(whole.to(memory_format=torch.channels_last), state)  # type: ignore[call-overload]
+        self.anchors.copy_(state["anchors"])
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:
         """Cluster the anchors from training boxes [N, 4], pixels; the smallest three go to stride 8."""
@@ -176,7 +195,16 @@ class YOLOv4(Detector):
         named = cross_entropy(own[:, 5:], F.one_hot(labels, self.nc).float(), reduction="sum")
         apart = (1 - complete_iou(boxes[image, prior], truth)).sum()
         parts = {"ciou": BOX_WEIGHT * apart, "objectness": found, "classes": named}
-        return total_of({name: value / len(images) for name, value in parts.items()})
+        parts = {name: value / len(images) for name, value in parts.items()}
+        if self.teacher is not None:
+            taught = self.teacher(images)
+            stride = self._cells(height, width)[1][prior]
+            student, teacher = (
+                Seen(x[..., 4:], self.boxes(x, height, width)[image, prior] / stride)
+                for x in (raw, taught)
+            )
+            parts |= teaching_losses(self.kd, student, teacher, truth / stride)
+        return total_of(parts)
 
     def match(self, targets: Targets, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """Pairs of a prior and a box: anchors of like shape, and the likest, in the cell of the centre.
@@ -193,3 +221,17 @@ class YOLOv4(Detector):
         image = torch.cat([level.image for level in levels])
         prior = torch.cat([level.cell * PER_LEVEL + level.anchor for level in levels])
         return image, prior, torch.cat([level.box for level in levels])
+
+
+def plan_of(state: Mapping[str, Tensor]) -> Plan:
+    """Widths and residual units of a state dict of any YOLOv4."""
+    widths = {
+        name.removesuffix(".weight"): len(value)
+        for name, value in state.items()
+        if name.endswith(".weight") and value.ndim == 4
+    }
+    kept: dict[str, set[int]] = {f"backbone.stages.{n}": set() for n in range(5)}
+    for name in state:
+        if found := re.match(r"(backbone\.stages\.[0-4])\.units\.(\d+)\.", name):
+            kept[found[1]].add(int(found[2]))
+    return Plan(widths=widths, units={stage: sorted(units) for stage, units in kept.items()})
