@@ -1,0 +1,171 @@
+"""Pruning a detector: channels first, then residual units, then the statistics of what is left.
+
+The stages of Chen et al., Electronics 2024, 13(2), 253, between their sparse training and their distillation. A network
+is left with a plan; plan and state dict rebuild it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import torch_pruning as tp
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..base.errors import CompressionError
+from ..base.files import atomic_write_text
+from ..base.methods import Strict
+from ..nn.plan import Plan
+from .channels import ChannelGraph, Masks, stored_mib
+from .constants import absorb_constants, recalibrate
+from .slimming import classic_masks, masks_to_size
+from .units import drop_units, units_to_drop
+
+
+class Pruning(Strict):
+    """How much goes and by which rule.
+
+    Attributes:
+        rule: ``size`` ranks channels by their group's largest scale and meets ``target_mib``; ``classic`` takes a
+            quantile of single scales. Percents of the two do not compare; sizes do.
+        target_mib: For ``size``: MiB of parameters and statistics in float32, after units are dropped.
+        percent: For ``classic``: share of single scales at the threshold.
+        layer_keep: Least share of a layer that stays.
+        round_to: Widths are raised to multiples of this.
+        drop_units: Residual units that go.
+        absorb: Whether consumers take the constants of dead channels before the cut.
+    """
+
+    rule: Literal["size", "classic"] = "size"
+    target_mib: float = Field(default=4.19, gt=0)
+    percent: float = Field(default=0.85, ge=0, le=1)
+    layer_keep: float = Field(default=0.01, ge=0, le=1)
+    round_to: int = Field(default=1, ge=1)
+    drop_units: int = Field(default=0, ge=0)
+    absorb: bool = True
+
+
+def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dict[str, Any]:
+    """Cut a network in place and measure its statistics anew; its optimiser and its average must be made anew.
+
+    Args:
+        model: Detector after sparse training, best its average.
+        settings: How much goes.
+        batches: Batches [B, 3, H, W] of training images on the network's device, some 200; the first one also shows
+            the constants of dead channels.
+
+    Returns:
+        Figures with units: sizes and channels before and after, units dropped, batches seen.
+
+    Raises:
+        CompressionError: A setting makes no sense for this network, no cut is that small, or there is no batch.
+
+    Example:
+        >>> from defectbench.nn.yolov4 import YOLOv4
+        >>> model = YOLOv4(6, Plan(0.05))
+        >>> figures = prune(model, Pruning(target_mib=0.3, drop_units=4), [torch.rand(2, 3, 64, 64)])
+        >>> figures["size_mib"] <= 0.3
+        True
+    """
+    iterator = iter(batches)
+    first = next(iterator, None)
+    if first is None:
+        raise CompressionError("pruning", "batches", 0, "give at least one batch of images")
+    before = {"size_mib_before": stored_mib(model), "params_before": _params(model)}
+    graph = ChannelGraph(model)
+    masks = choose_channels(graph, settings)
+    kept = {
+        "channels_before": sum(len(keep) for keep in masks.values()),
+        "channels": sum(int(keep.sum()) for keep in masks.values()),
+        "groups": len(graph.groups),
+    }
+    left = absorb_constants(graph, masks, first) if settings.absorb else []
+    gone = units_to_drop(graph, masks, settings.drop_units)
+    cut_channels(graph, masks)
+    drop_units(model, gone)
+    seen = recalibrate(model, chain([first], iterator))
+    after = {"size_mib": stored_mib(model), "params": _params(model)}
+    extra = {"units_dropped": gone, "constants_left": left, "batches_seen": seen}
+    return {**before, **after, **kept, **extra}
+
+
+def choose_channels(graph: ChannelGraph, settings: Pruning) -> Masks:
+    """Channels that stay by a setting's rule.
+
+    Raises:
+        CompressionError: No cut is as small as was asked for, or the network lacks the units to drop.
+    """
+    if settings.rule == "classic":
+        return classic_masks(graph, settings.percent, settings.layer_keep, settings.round_to)
+    return masks_to_size(
+        graph,
+        settings.target_mib,
+        settings.layer_keep,
+        settings.round_to,
+        settings.drop_units,
+    )
+
+
+def cut_channels(graph: ChannelGraph, masks: Masks) -> None:
+    """Remove channels from a network for good; the graph is of no use afterwards.
+
+    Args:
+        graph: Of the network.
+        masks: What stays.
+
+    Raises:
+        CompressionError: A mask leaves nothing, or is of no group.
+    """
+    lost = graph.lost(masks)
+    for name, module in graph.modules.items():
+        halves, gone = getattr(module, "halves", None), lost.get((f"{name}.first.0", False))
+        if halves is not None and gone is not None:  # a split's parts shrink with its convolution
+            of_first = int((gone < halves[0]).sum())
+            module.halves = [halves[0] - of_first, halves[1] - len(gone) + of_first]  # type: ignore[assignment]
+    for (name, takes), gone in lost.items():
+        if len(gone):
+            _cut(graph.modules[name], takes, gone.tolist())
+
+
+def _cut(module: nn.Module, takes: bool, gone: list[int]) -> None:
+    """Remove channels from one module."""
+    if isinstance(module, nn.BatchNorm2d):
+        tp.prune_batchnorm_out_channels(module, gone)
+    elif not isinstance(module, nn.Conv2d):
+        fix = "cut convolutions and batch norms only"
+        raise CompressionError("masks", "module", type(module).__name__, fix)
+    elif takes:
+        tp.prune_conv_in_channels(module, gone)
+    elif module.groups > 1:
+        tp.prune_depthwise_conv_out_channels(module, gone)
+    else:
+        tp.prune_conv_out_channels(module, gone)
+
+
+def _params(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def write_plan(model: nn.Module, path: str | Path) -> None:
+    """Write the plan of a network as it stands: ``widths``, ``units``, ``splits`` by names of modules."""
+    atomic_write_text(Path(path), json.dumps(Plan.of(model).to_dict(), indent=1) + "\n")
+
+
+def read_plan(path: str | Path) -> dict[str, Any]:
+    """Read a plan, for ``build(nc, plan=...)`` or as the recipe's ``options.plan``.
+
+    Raises:
+        CompressionError: The file is missing or is no plan.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        return Plan(**content).to_dict()
+    except FileNotFoundError as error:
+        raise CompressionError(path, "file", "nothing", "prune the network first") from error
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        fix = "give a plan.json with widths, units and splits"
+        raise CompressionError(path, "content", str(error), fix) from error
