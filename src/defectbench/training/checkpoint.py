@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
-from ..base.errors import CheckpointError
+from ..base.errors import CheckpointError, ConfigError
 from ..base.files import atomic_path
 from ..data.pack import checksum
 from .ema import Average
@@ -111,6 +111,22 @@ def load_checkpoint(
     average.model.load_state_dict(_under(tensors, "average"))
     _load_optimizer(optimizer, _under(tensors, "optimizer"))
     return Progress(**json.loads(metadata["progress"]))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load weights in training form, buffers included.
+
+    Raises:
+        ConfigError: The file is missing, damaged or of another network.
+    """
+    try:
+        model.load_state_dict(load_file(path))
+    except (FileNotFoundError, SafetensorError) as error:
+        raise ConfigError(path, "start", str(error), "train what the run starts from") from error
+    except RuntimeError as error:
+        fix = "give weights of the same network, options, plan and number of classes"
+        seen = str(error).splitlines()[-1].strip()
+        raise ConfigError(path, "start", seen, fix) from error
 
 
 def _under(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from ..nn.detector import Targets
 from .allocator import keep_freed_memory
 from .augment import augment
 from .batches import PackBatches
-from .checkpoint import Progress, load_checkpoint, save_checkpoint, set_aside
+from .checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, set_aside
 from .ema import Average
 from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
@@ -51,6 +51,7 @@ class Run:
     saved_at: float = 0.0
     teacher: TaughtBy | None = None
     sparse: Sparse | None = None
+    start: str | Path | None = None
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -71,6 +72,7 @@ def train(
     checkpoint_s: float = 30.0,
     device: str = "cpu",
     teacher: str | Path | None = None,
+    start: str | Path | None = None,
 ) -> None:
     """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
 
@@ -90,10 +92,11 @@ def train(
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
         teacher: Weights in training form that the method learns from beside the truth; ``train.json`` of their
             run lies beside them.
+        start: Weights in training form to start from, with what they took from their training part.
 
     Raises:
-        ConfigError: A GPU is asked for and there is none, the method cannot learn from the teacher, or the
-            teacher lacks its record or has the run's own seed.
+        ConfigError: A GPU is asked for and there is none, the method cannot learn from the teacher, the
+            teacher lacks its record or has the run's own seed, or the start is of another network.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -110,7 +113,7 @@ def train(
     )
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, recipe, folder, seed, where, teacher)
+        run = prepare(pack, method, recipe, folder, seed, where, teacher, start)
         run.saved_at = time.monotonic()
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
@@ -138,6 +141,7 @@ def prepare(
     seed: int,
     device: str,
     teacher: str | Path | None = None,
+    start: str | Path | None = None,
 ) -> Run:
     """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
     if recipe.optimizer is None or method.module is None:
@@ -150,7 +154,10 @@ def prepare(
     model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
     boxes = pack.boxes[pack.labels >= 0]
-    model.fit_to(boxes, derived_seed(seed, 0, "fit"))
+    if start is None:
+        model.fit_to(boxes, derived_seed(seed, 0, "fit"))
+    else:
+        load_weights(model, Path(start))
     facts = model.facts(boxes)
     model = model.to(device).to(memory_format=torch.channels_last).train()
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
@@ -162,6 +169,8 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
+    if start is not None:
+        settings["start_sha256"] = sha256_file(Path(start))
     if taught_by is not None:
         settings["teacher_sha256"] = taught_by.sha256
         model.set_teacher(load_file(taught_by.weights))
@@ -170,7 +179,7 @@ def prepare(
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
-    run.teacher, run.facts = taught_by, facts
+    run.teacher, run.facts, run.start = taught_by, facts, start
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run
@@ -325,7 +334,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "val_map50_95": run.progress.best.get("val_map50_95"),
         "threads": torch.get_num_threads(),
     }
-    inputs = {"pack": train_pack}
+    inputs = {"pack": train_pack} | ({"start": Path(run.start)} if run.start else {})
     if teacher is not None:  # what the cell costs holds what its teacher cost
         figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
         inputs |= {"teacher": teacher.weights, "teacher_record": teacher.record}
