@@ -1,41 +1,50 @@
-"""Collaborative filter pruning from end to end on a small network: score, select, cut, recover, save."""
+"""Base, sparse, prune, fine-tune with the base as teacher: what each stage leaves is what the next one takes."""
 
-import copy
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
-from tests.counting import size_of
-from tests.networks import lively
+from safetensors.torch import load_file, save_file
+from tests.training.conftest import write_tiny_pack
 
-from defectbench.compression.fusion import Teachers, fused_loss, share_of_r
-from defectbench.compression.plan import load_pruned, plan_of, save_pruned
-from defectbench.compression.rates import sets_pruned, solve
-from defectbench.compression.sampling import balanced_subset, class_balanced_order
-from defectbench.compression.scoring import score_channels
-from defectbench.compression.selection import select_cfp
-from defectbench.compression.surgery import prune
+from defectbench.base.methods import load_method, override_recipe
+from defectbench.compression.pruning import Pruning, prune, read_plan, write_plan
+from defectbench.nn.plan import Plan
+from defectbench.training.loop import train
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
-def test_a_small_network_is_pruned_and_learns_from_its_teachers(tmp_path):
+@pytest.fixture
+def method():
     torch.set_num_threads(1)
-    made = torch.Generator().manual_seed(0)
-    images, labels = torch.rand(24, 3, 32, 32, generator=made), torch.arange(24) % 3
-    r, c = lively("vgg16", 3, seed=1), lively("vgg16", 3, seed=2)
-    rates = solve(r, ".7*5,.85*8", 8.0).rates
-    rows = balanced_subset(labels, 12, seed=0)
-    kept = select_cfp(r, score_channels(r, images[rows].split(4), sets_pruned(r, rates)), rates)
-    student, teachers = prune(r, kept).train(), Teachers(r, c)
-    assert size_of(r) / size_of(student) > 7.9
-    optimizer, losses = torch.optim.Adam(student.parameters(), 5e-3), []
-    for epoch in range(6):
-        batch = images[class_balanced_order(labels, 0, epoch)]
-        loss = fused_loss(student(batch), teachers(batch), share_of_r(epoch, 6, "half"))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0]
-    save_pruned(tmp_path / "small.safetensors", student, plan_of(r, kept, criterion="cfp"))
-    back, plan = load_pruned(tmp_path / "small.safetensors")
-    assert plan.kept == kept
-    with torch.no_grad():
-        assert torch.equal(back(images), copy.deepcopy(student).eval()(images))
+    found = load_method("yolov4", MODELS)
+    small = {"epochs": 1, "batch": 4, "size": 32, "options": {"width": 0.05}}
+    return replace(found, recipe=override_recipe(found.recipe, small))
+
+
+def with_recipe(method, **fields):
+    return replace(method, recipe=override_recipe(method.recipe, fields))
+
+
+def test_the_stages_fit_together(method, tmp_path):
+    pack = write_tiny_pack(tmp_path / "train@32.safetensors")
+    base, sparse, tuned = (tmp_path / name for name in ("base", "sparse", "tuned"))
+    train(pack, method, base, seed=1, threads=1)
+    weights = "weights.safetensors"
+    pulled = with_recipe(method, sparsity={"strength": "auto"})
+    train(pack, pulled, sparse, seed=2, threads=1, start=base / weights)
+    model = method.module.build(2, width=0.05)
+    model.load_state_dict(load_file(sparse / weights))
+    prune(model, Pruning(target_mib=0.4, drop_units=4), [torch.rand(2, 3, 64, 64)])
+    write_plan(model, tmp_path / "plan.json")
+    save_file(model.state_dict(), tmp_path / weights)
+    options = {"plan": read_plan(tmp_path / "plan.json"), "kd": "chen2017"}
+    taught = with_recipe(method, options=options)
+    train(pack, taught, tuned, 3, threads=1, teacher=base / weights, start=tmp_path / weights)
+    again = taught.module.build(2, **options)
+    again.load_state_dict(load_file(tuned / weights))
+    assert Plan.of(again).to_dict() == options["plan"]
+    assert torch.equal(again.anchors, load_file(base / weights)["anchors"])
+    assert "kd_cls" in (tuned / "history.csv").read_text()
