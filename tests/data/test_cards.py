@@ -6,7 +6,7 @@ import pytest
 import yaml
 from steel_like import card
 
-from defectbench.base.cards import load_dataset_card
+from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.errors import ConfigError
 
 CONTENT = {
@@ -52,11 +52,50 @@ EXPECTED = {"images": 1, "boxes_labelled": 1, "boxes": 1}
         ({"source": {"kind": "rumour"}}, "source.kind"),
         ({"source": {"kind": "archive", "unpacked_mib": 0}}, "source.unpacked_mib"),
         ({"expected": {**EXPECTED, "boxes_per_class": {"scale": 1, "pit": 0}}}, "file"),
+        ({"layout": {"images": ["img"]}}, "layout"),
+        ({"layout": {"images": ["img"], "labels": ["xml"], "format": "names"}}, "layout"),
+        ({"layout": {"images": ["img"], "format": "folders"}}, "file"),
+        ({"task": "classification"}, "file"),
+        ({"source": {"kind": "package"}}, "source"),
+        ({"source": {"kind": "archive", "package": "steel"}}, "source"),
     ],
 )
 def test_wrong_field_is_named(tmp_path, changes, field):
     with pytest.raises(ConfigError, match=rf"my-steel\.yaml: {field}"):
         load_dataset_card(write(tmp_path, CONTENT | changes))
+
+
+CLASSED = {"task": "classification", "layout": {"images": ["img"], "format": "folders"}}
+IN_CLASSES = {"images": 3, "images_per_class": {"pit": 1, "scale": 2}}
+
+
+def test_card_for_classification(tmp_path):
+    loaded = load_dataset_card(write(tmp_path, {**CONTENT, **CLASSED, "expected": IN_CLASSES}))
+    assert (loaded.task, loaded.layout.format) == ("classification", "folders")
+    assert loaded.layout.labels == []
+    assert loaded.expected
+    assert loaded.expected.images == 3
+    write(tmp_path, {**CONTENT, "name": "other"}, "other")
+    tasks = {"my-steel": "classification", "other": "detection"}
+    assert dataset_tasks(["my-steel", "other"], tmp_path) == tasks
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allow_empty": True},
+        {"expected": {**EXPECTED, "boxes_per_class": {"pit": 1, "scale": 0}}},
+        {"expected": {"images": 3, "images_per_class": {"scale": 2, "pit": 1}}},
+    ],
+)
+def test_field_that_does_not_fit_classification_is_refused(tmp_path, changes):
+    with pytest.raises(ConfigError, match=r"my-steel\.yaml: file"):
+        load_dataset_card(write(tmp_path, {**CONTENT, **CLASSED, **changes}))
+
+
+def test_counts_of_images_do_not_fit_detection(tmp_path):
+    with pytest.raises(ConfigError, match="expected counts boxes for detection"):
+        load_dataset_card(write(tmp_path, {**CONTENT, "expected": IN_CLASSES}))
 
 
 @pytest.mark.parametrize("lost", ["title", "licence", "source", "layout", "classes"])

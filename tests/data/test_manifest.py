@@ -31,6 +31,13 @@ def test_files_are_known_by_name_in_any_folder(tmp_path):
     assert verify(manifest, raw) == {"verified_files": 2, "unlisted_files": 1}
 
 
+def test_only_files_that_are_wanted_are_asked_for(tmp_path):
+    manifest = write_list(tmp_path / "list.gz", {**FILES, "LICENSE": b"three"})
+    raw = write_files(tmp_path / "raw", {"a b.jpg": b"one"})
+    found = verify(manifest, raw, lambda path: path.parts[0] == "IMAGES")
+    assert found == {"verified_files": 1, "unlisted_files": 0}
+
+
 def test_names_that_occur_twice_are_known_by_name_and_folder(tmp_path):
     files = {"crease/a.jpg": b"one", "oil/a.jpg": b"two"}
     manifest = write_list(tmp_path / "list.gz", files)

@@ -77,6 +77,24 @@ def test_metadata_carries_the_certificate(packed):
     assert metadata["certificate_sha256"] == sha256_file(certificate)
 
 
+def test_a_pack_of_another_task_is_refused(folder):
+    content = json.loads((folder / "annotations.json").read_text())
+    (folder / "annotations.json").write_text(
+        json.dumps({"info": {"task": "classification"}, **content})
+    )
+    out = folder / "random" / "val@64.safetensors"
+    pack(folder, "random", "val", 64, out)
+    with pytest.raises(PackError, match=r"task: got 'classification'; this step is for detection"):
+        load_pack(out)
+    assert load_pack(out, task="classification").metadata["task"] == "classification"
+
+
+def test_a_pack_of_detection_says_so(packed):
+    assert load_pack(packed).metadata["task"] == "detection"
+    with pytest.raises(PackError, match="task: got 'detection'; this step is for classification"):
+        load_pack(packed, task="classification")
+
+
 def test_pixels_are_rgb_and_unchanged_at_native_size(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     image = tmp_path / "image.png"

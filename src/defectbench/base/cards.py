@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -9,6 +10,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ConfigError
+
+Task = Literal["detection", "classification"]
+# Formats of the labels by task.
+FORMATS = {"detection": ("voc",), "classification": ("folders", "names", "lists")}
 
 
 class Strict(BaseModel):
@@ -21,24 +26,33 @@ class Source(Strict):
     """Where a dataset comes from.
 
     Attributes:
-        kind: ``archive`` (fetched) or ``synthetic`` (made here).
+        kind: ``archive`` (fetched), ``package`` (installed with pip) or ``synthetic`` (made here).
         home: Page of the publisher.
         urls: Addresses of the archive, tried in order after a mirror.
         sha256: Hash of the archive, where one byte-identical archive circulates.
-        manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip.
+        package: Name under which Python imports the package that carries the set.
+        manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip. Only the files
+            that the layout holds are asked for.
         place_here: What a user without a working address can do.
         unpacked_mib: Most that an archive may hold, MiB; more is taken for an attack.
         seed: Seed of a synthetic set.
     """
 
-    kind: Literal["archive", "synthetic"]
+    kind: Literal["archive", "package", "synthetic"]
     home: str = ""
     urls: list[str] = []
     sha256: str | None = None
+    package: str | None = None
     manifest: str | None = None
     place_here: str = ""
     unpacked_mib: int = Field(default=16 * 1024, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _a_package_has_a_name(self) -> Source:
+        if (self.kind == "package") != (self.package is not None):
+            raise ValueError("`kind: package` and the package's import name belong together")
+        return self
 
 
 class Layout(Strict):
@@ -46,13 +60,21 @@ class Layout(Strict):
 
     Attributes:
         images: Names of folders that hold images, at any depth, in upper or lower case.
-        labels: The same for labels.
-        format: Format of the labels.
+        labels: The same for labels; none where the images themselves tell their class.
+        format: Format of the labels. ``voc``: boxes. One class an image: ``folders``, the folder that an
+            image lies in; ``names``, its stem up to the last underscore; ``lists``, text files whose lines
+            begin with a file name and a class.
     """
 
     images: list[str] = Field(min_length=1)
-    labels: list[str] = Field(min_length=1)
-    format: Literal["voc"] = "voc"
+    labels: list[str] = []
+    format: Literal["voc", "folders", "names", "lists"] = "voc"
+
+    @model_validator(mode="after")
+    def _labels_where_there_are_files(self) -> Layout:
+        if bool(self.labels) != (self.format in ("voc", "lists")):
+            raise ValueError("`labels` are named for voc and lists, and for no other format")
+        return self
 
     def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
         """What a file of the raw data is by its folders, the innermost first; None: neither.
@@ -86,13 +108,25 @@ class Expected(Strict):
     boxes_per_class: dict[str, int]
 
 
+class ExpectedClasses(Strict):
+    """The same for classification.
+
+    Attributes:
+        images: Images.
+        images_per_class: The same by class.
+    """
+
+    images: int
+    images_per_class: dict[str, int]
+
+
 class DatasetCard(Strict):
     """What a dataset is.
 
     Attributes:
         name: Name in studies and paths; the file's stem.
         title: Name in tables.
-        task: What is to be solved.
+        task: What is to be solved: find defects, or tell the one class of an image.
         surface: What is inspected.
         classes: Canonical class names; their order is the category id.
         aliases: Other spellings of a class.
@@ -103,6 +137,7 @@ class DatasetCard(Strict):
         expected: Registered counts.
         splits: Published lists by protocol, ``file_name,part`` lines relative to the card: what seed 0 stands
             for, so that scores stay comparable when the overlap finder learns to see more.
+        train_lists: Published choices from the training part of a split, by name: ``file_name,class`` lines.
         licence: As its publisher states it.
         cite: Works to cite.
         folder: Folder of the card; set by the loader.
@@ -110,7 +145,7 @@ class DatasetCard(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
-    task: Literal["detection"] = "detection"
+    task: Task = "detection"
     surface: str
     classes: list[str] = Field(min_length=1)
     aliases: dict[str, str] = {}
@@ -118,8 +153,9 @@ class DatasetCard(Strict):
     source: Source
     layout: Layout
     allow_empty: bool = False
-    expected: Expected | None = None
+    expected: Expected | ExpectedClasses | None = None
     splits: dict[Literal["clean", "random", "sequential"], str] = {}
+    train_lists: dict[str, str] = {}
     licence: str
     cite: list[str] = []
     folder: Path = Path("datasets")
@@ -129,8 +165,26 @@ class DatasetCard(Strict):
         lost = [alias for alias, name in self.aliases.items() if name not in self.classes]
         if lost or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"each class once and each alias to a class; wrong: {lost}")
-        if self.expected and list(self.expected.boxes_per_class) != self.classes:
-            raise ValueError("expected.boxes_per_class names the classes in their order")
+        return self
+
+    @model_validator(mode="after")
+    def _fields_fit_the_task(self) -> DatasetCard:
+        if self.layout.format not in FORMATS[self.task]:
+            raise ValueError(f"layout.format of {self.task} is one of {FORMATS[self.task]}")
+        if self.task == "classification" and self.allow_empty:
+            raise ValueError("allow_empty is for detection: a class of its own is free of defects")
+        if isinstance(self.expected, Expected) != (self.task == "detection") and self.expected:
+            raise ValueError("expected counts boxes for detection, images for classification")
+        return self
+
+    @model_validator(mode="after")
+    def _expected_names_the_classes(self) -> DatasetCard:
+        if isinstance(self.expected, Expected):
+            named = list(self.expected.boxes_per_class)
+        else:
+            named = list(self.expected.images_per_class) if self.expected else self.classes
+        if named != self.classes:
+            raise ValueError("expected counts name the classes in their order")
         return self
 
     def class_id(self, name: str) -> int | None:
@@ -160,3 +214,12 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
     if card.name != file.stem:
         raise ConfigError(path, "name", card.name, f"write the file's stem, {file.stem}")
     return card
+
+
+def dataset_tasks(names: Iterable[str], folder: str | Path = "datasets") -> dict[str, str]:
+    """Task by dataset.
+
+    Raises:
+        ConfigError: A card is missing or wrong.
+    """
+    return {name: load_dataset_card(Path(folder) / f"{name}.yaml").task for name in names}

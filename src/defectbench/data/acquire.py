@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import shutil
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePath
 from typing import Any
 
 from ..base.cards import DatasetCard
@@ -65,7 +67,7 @@ def _is_there(card: DatasetCard, out: Path) -> bool:
         return False
     try:
         read_record(out / "source.json", "source")
-        verify(card.folder / card.source.manifest, out / "raw")
+        verify(card.folder / card.source.manifest, out / "raw", _registered(card))
     except (ConfigError, HashMismatchError) as error:
         _tell(card, f"made again ({error})")
         return False
@@ -86,6 +88,8 @@ def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> di
     first = str(mirror) if mirror else None
     if first and not _is_address(first):
         return _from_disk(card, out / "raw", Path(first).expanduser().resolve())
+    if card.source.package and not first:
+        return _from_disk(card, out / "raw", _package_folder(card, card.source.package))
     faults: list[Exception] = []
     for address in [*([first] if first else []), *card.source.urls]:
         _tell(card, f"fetching {address}")
@@ -125,6 +129,14 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
     raise ConfigError(local, "mirror", "nothing", "name an archive or a folder that exists")
 
 
+def _package_folder(card: DatasetCard, package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        fix = card.source.place_here or "install the package that carries the set"
+        raise ConfigError(card.name, "package", package, f"it is not installed; {fix}")
+    return Path(found.submodule_search_locations[0])
+
+
 def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
     digest = sha256_file(archive)
     if card.source.sha256 and digest != card.source.sha256:
@@ -148,9 +160,14 @@ def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
 def _verified(card: DatasetCard, source: Path, part: Path) -> dict[str, int]:
     found = {card.layout.holds(p.relative_to(part)) for p in part.rglob("*") if p.is_file()}
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
-        if kind not in found:
+        if names and kind not in found:
             fix = "name the archive or folder that holds the set"
             raise ArchiveError(source, f"{kind} in a folder {' or '.join(names)}", "no file", fix)
     if card.source.manifest is None:
         return {}
-    return verify(card.folder / card.source.manifest, part)
+    return verify(card.folder / card.source.manifest, part, _registered(card))
+
+
+def _registered(card: DatasetCard) -> Callable[[PurePath], bool]:
+    """Whether a card asks for a file of its list; sets of two tasks share one list."""
+    return lambda path: card.layout.holds(path) is not None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import SplitError
 from ..base.files import atomic_directory, atomic_write_text
-from .coco import read_coco
+from .coco import coco_content, read_coco
 from .pack import read_rgb
 
 COPIES = 5
@@ -61,11 +61,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
                     (part / file).write_bytes(_png(variant))
                 images.append({**entry, "id": len(images) + 1, "file_name": file})
                 annotations += _annotations(len(images), labels, moved, len(annotations))
-    content = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": i, "name": name} for i, name in enumerate(coco.classes)],
-    }
+    content = coco_content(images, annotations, coco.classes, coco.task)
     atomic_write_text(folder / "paper" / "annotations.json", json.dumps(content) + "\n")
 
 

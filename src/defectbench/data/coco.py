@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..base.errors import ConversionError, SplitError
 from ..base.files import read_json
 
 Grey = NDArray[np.uint8]
+Corners = tuple[float, float, float, float]
 PARTS = ("train", "val", "test")
 
 
@@ -26,11 +28,13 @@ class Coco:
         images: COCO image entries by file name, in order.
         boxes: COCO annotations by image id.
         classes: Class names by category id.
+        task: ``detection``, or ``classification``: one box an image, which is the whole image.
     """
 
     images: dict[str, dict[str, Any]]
     boxes: dict[int, list[dict[str, Any]]]
     classes: list[str]
+    task: str = "detection"
 
     def dominant_class(self, file_name: str) -> int:
         """Most frequent class of an image (the lower id on a tie); -1 for a defect-free one."""
@@ -46,7 +50,33 @@ def read_coco(path: str | Path) -> Coco:
         boxes[annotation["image_id"]].append(annotation)
     images = {image["file_name"]: image for image in content["images"]}
     classes = [c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])]
-    return Coco(images, boxes, classes)
+    return Coco(images, boxes, classes, content.get("info", {}).get("task", "detection"))
+
+
+def coco_content(
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    classes: Sequence[str],
+    task: str = "detection",
+) -> dict[str, Any]:
+    """The content of an ``annotations.json``; it names its task where that is not detection."""
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    return content if task == "detection" else {"info": {"task": task}, **content}
+
+
+def annotation(number: int, image_id: int, class_id: int, corners: Corners) -> dict[str, Any]:
+    """A COCO annotation of a box, given by its corners x0, y0, x1, y1 in pixels."""
+    x0, y0, x1, y1 = corners
+    width, height = x1 - x0, y1 - y0
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": class_id,
+        "bbox": [x0, y0, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+    }
 
 
 def protocol_coco(dataset_dir: str | Path, protocol: str) -> tuple[Coco, Path]:

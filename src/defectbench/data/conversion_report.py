@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..base.files import sha256_file
 from .pairing import Decoded, Pair
 from .voc import VocLabel
 
 COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
+
+
+def identical_files(files: Mapping[str, Path]) -> list[list[str]]:
+    """Names of images that are the same bytes, where there are several."""
+    by_hash: dict[str, list[str]] = defaultdict(list)
+    for name, path in files.items():
+        by_hash[sha256_file(path)].append(name)
+    return [names for names in by_hash.values() if len(names) > 1]
 
 
 @dataclass
@@ -104,3 +113,50 @@ class ConversionReport:
             hinted.get(box["image_id"], box["category_id"]) != box["category_id"]
             for box in coco["annotations"]
         )
+
+
+@dataclass
+class ClassificationReport:
+    """Every change that a conversion for classification made, by kind.
+
+    Attributes:
+        classes: Class names in order.
+        source: How the raw data tell the class of an image, the layout's format.
+        dropped: Images whose class the card drops.
+        renamed: How often an alias was met.
+        renamed_files: New name by path, where several class folders hold a name.
+        identical: Images that are the same bytes.
+        ignored: Files that are neither images nor labels.
+    """
+
+    classes: Sequence[str]
+    source: str
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    renamed: dict[str, int] = field(default_factory=dict)
+    renamed_files: dict[str, str] = field(default_factory=dict)
+    identical: list[list[str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    def counts(self, coco: dict[str, Any]) -> dict[str, Any]:
+        """Images, and images by class."""
+        found = Counter(self.classes[box["category_id"]] for box in coco["annotations"])
+        per_class = {name: found[name] for name in self.classes}
+        return {"images": len(coco["images"]), "images_per_class": per_class}
+
+    def as_json(self, dataset: str, coco: dict[str, Any]) -> dict[str, Any]:
+        """The content of ``conversion.json``."""
+        names = {image["id"]: image["file_name"] for image in coco["images"]}
+        kinds = {names[box["image_id"]]: box["category_id"] for box in coco["annotations"]}
+        torn = [same for same in self.identical if len({kinds[name] for name in same}) > 1]
+        return {
+            "dataset": dataset,
+            "task": "classification",
+            **self.counts(coco),
+            "class_told_by": self.source,
+            "images_dropped": self.dropped,
+            "names_mapped": self.renamed,
+            "files_renamed": self.renamed_files,
+            "identical_images": self.identical,
+            "identical_images_of_several_classes": torn,
+            "files_ignored": self.ignored,
+        }

@@ -1,27 +1,27 @@
-"""From raw images and labels to COCO annotations; every repair and drop is listed."""
+"""From raw images and their labels or classes to COCO annotations; every repair and drop is listed."""
 
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
-from ..base.files import atomic_directory, atomic_write_json, exclusive_lock, sha256_file
-from .conversion_report import ConversionReport
+from ..base.files import atomic_directory, atomic_write_json, exclusive_lock
+from .classified import read_classes
+from .coco import Corners, annotation, coco_content
+from .conversion_report import ConversionReport, identical_files
 from .pairing import Decoded, Pair, decode, pair_by_stem
 from .voc import LabelledBox, VocLabel, read_voc
-
-Corners = tuple[float, float, float, float]
 
 
 def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None:
     """Make ``images/``, ``annotations.json`` and ``conversion.json``.
 
     Images are copied byte for byte. Labels are paired by file stem, the class of a box is the one
-    in the label, sizes come from the decoded image. Nothing is written before all is checked.
+    in the label, sizes come from the decoded image. In a set for classification each image gets one
+    box, the whole image, of its class. Nothing is written before all is checked.
 
     Args:
         card: The dataset.
@@ -39,17 +39,27 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
     """
     raw, out = Path(raw_dir), Path(out_dir)
     with exclusive_lock(out / ".convert.lock"):
-        pairs, ignored = pair_by_stem(raw, card)
-        report = ConversionReport(card.classes)
-        report.ignored += ignored
-        coco = _read_pairs(card, pairs, report)
-        report.identical += _identical(pairs)
+        read = read_classes if card.task == "classification" else _read_boxes
+        coco, files, report = read(card, raw)
         _check_counts(card, raw, report.counts(coco))
         with atomic_directory(out / "images") as part:
-            for pair in pairs:
-                shutil.copyfile(pair.image, part / pair.image.name)
+            for name, path in files.items():
+                shutil.copyfile(path, part / name)
         atomic_write_json(out / "annotations.json", coco)
         atomic_write_json(out / "conversion.json", report.as_json(card.name, coco))
+
+
+def _read_boxes(
+    card: DatasetCard, raw: Path
+) -> tuple[dict[str, Any], dict[str, Path], ConversionReport]:
+    """Annotations of a set for detection, its images by name, and what was changed."""
+    pairs, ignored = pair_by_stem(raw, card)
+    report = ConversionReport(card.classes)
+    report.ignored += ignored
+    coco = _read_pairs(card, pairs, report)
+    files = {pair.image.name: pair.image for pair in pairs}
+    report.identical += identical_files(files)
+    return coco, files, report
 
 
 def _read_pairs(card: DatasetCard, pairs: list[Pair], report: ConversionReport) -> dict[str, Any]:
@@ -61,9 +71,8 @@ def _read_pairs(card: DatasetCard, pairs: list[Pair], report: ConversionReport) 
         size = {"width": decoded.width, "height": decoded.height}
         images.append({"id": image_id, "file_name": pair.image.name, **size})
         for class_id, corners in _clean(card, pair, label, decoded, report):
-            annotations.append(_annotation(len(annotations) + 1, image_id, class_id, corners))
-    categories = [{"id": number, "name": name} for number, name in enumerate(card.classes)]
-    return {"images": images, "annotations": annotations, "categories": categories}
+            annotations.append(annotation(len(annotations) + 1, image_id, class_id, corners))
+    return coco_content(images, annotations, card.classes)
 
 
 def _clean(
@@ -107,27 +116,6 @@ def _clip(label: Path, box: LabelledBox, size: Decoded, report: ConversionReport
     if inside != box.corners:
         report.clipped.append({"label": label.name, "from": list(box.corners), "to": list(inside)})
     return inside
-
-
-def _annotation(number: int, image_id: int, class_id: int, corners: Corners) -> dict[str, Any]:
-    x0, y0, x1, y1 = corners
-    width, height = x1 - x0, y1 - y0
-    return {
-        "id": number,
-        "image_id": image_id,
-        "category_id": class_id,
-        "bbox": [x0, y0, width, height],
-        "area": width * height,
-        "iscrowd": 0,
-    }
-
-
-def _identical(pairs: list[Pair]) -> list[list[str]]:
-    """File names of images that are the same bytes."""
-    by_hash: dict[str, list[str]] = defaultdict(list)
-    for pair in pairs:
-        by_hash[sha256_file(pair.image)].append(pair.image.name)
-    return [names for names in by_hash.values() if len(names) > 1]
 
 
 def _check_counts(card: DatasetCard, raw: Path, counts: dict[str, Any]) -> None:

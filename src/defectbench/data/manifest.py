@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ..base.errors import ConfigError, HashMismatchError
@@ -33,7 +34,9 @@ def read_manifest(path: Path) -> dict[str, str]:
     return found
 
 
-def verify(manifest: Path, raw: Path) -> dict[str, int]:
+def verify(
+    manifest: Path, raw: Path, wanted: Callable[[PurePosixPath], bool] | None = None
+) -> dict[str, int]:
     """Check every registered file.
 
     Copies of a set lie in different folders, so a file is known by its name alone, or by its name
@@ -42,6 +45,7 @@ def verify(manifest: Path, raw: Path) -> dict[str, int]:
     Args:
         manifest: The list.
         raw: Folder of the files.
+        wanted: Says of a registered path whether it is asked for. Default: each is.
 
     Returns:
         ``verified_files`` and ``unlisted_files``.
@@ -50,7 +54,12 @@ def verify(manifest: Path, raw: Path) -> dict[str, int]:
         HashMismatchError: A file is missing or its bytes differ.
         ConfigError: The list is damaged.
     """
-    expected = read_manifest(manifest)
+    listed = read_manifest(manifest)
+    expected = {
+        path: digest
+        for path, digest in listed.items()
+        if wanted is None or wanted(PurePosixPath(path))
+    }
     names = {PurePosixPath(path).name for path in expected}
     depth = 1 if len(names) == len(expected) else 2
     present: dict[tuple[str, ...], list[Path]] = {}

@@ -40,7 +40,7 @@ class Pack:
         pad: float32 [N, 2], x and y.
         original_size: int64 [N, 2], width and height.
         classes: Class names by label.
-        metadata: Strings: dataset, protocol, part, size, sha256, certificate_sha256, shared_pixels.
+        metadata: Strings: dataset, protocol, part, size, task, sha256, certificate_sha256, shared_pixels.
         path: The file.
     """
 
@@ -108,6 +108,7 @@ def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str 
         "protocol": protocol,
         "part": part,
         "size": str(size),
+        "task": coco.task,
         "classes": json.dumps(coco.classes),
         "shared_pixels": str(shared),
         "certificate_sha256": sha256_file(certificate),
@@ -193,15 +194,17 @@ def checksum(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_pack(path: str | Path, verify: bool = True) -> Pack:
+def load_pack(path: str | Path, verify: bool = True, task: str = "detection") -> Pack:
     """Read a pack.
 
     Args:
         path: The file.
         verify: Whether the checksum is computed and compared.
+        task: What the caller solves. Boxes of classification are whole images, nothing to be found.
 
     Raises:
-        PackError: It is missing, no pack, or its bytes are not those that were written.
+        PackError: It is missing, no pack, of another task, or its bytes are not those that were
+            written.
     """
     file = Path(path)
     try:
@@ -213,6 +216,11 @@ def load_pack(path: str | Path, verify: bool = True) -> Pack:
     missing = [key for key in METADATA if key not in metadata]
     if missing:
         raise PackError(file, "metadata", metadata, f"{missing[0]} is missing; pack the part again")
+    found = metadata.get("task", "detection")
+    if found != task:
+        raise PackError(
+            file, "task", found, f"this step is for {task}; give a dataset of that task"
+        )
     if verify and checksum(tensors) != metadata["sha256"]:
         raise PackError(file, "sha256", metadata["sha256"], "it was changed; pack the part again")
     return Pack(**tensors, classes=json.loads(metadata["classes"]), metadata=metadata, path=file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-LABEL_SUFFIXES = {"voc": {".xml"}}
+LABEL_SUFFIXES = {"voc": {".xml"}, "lists": {".txt", ".csv"}}
 _ORIENTATION = 0x0112  # EXIF tag
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
@@ -49,8 +50,21 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
     Raises:
         ConversionError: One side lacks the other, a stem occurs twice or there is no file.
     """
-    found: dict[str, dict[str, Path]] = {"images": {}, "labels": {}}
-    suffixes = {"images": IMAGE_SUFFIXES, "labels": LABEL_SUFFIXES[card.layout.format]}
+    files, ignored = raw_files(raw, card)
+    images, labels = by_stem(files["images"]), by_stem(files["labels"])
+    _check_all_paired(images, labels)
+    return [Pair(images[stem], labels[stem]) for stem in sorted(images, key=natural)], ignored
+
+
+def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list[str]]:
+    """The files of a set, as ``images`` and ``labels``, and those in its folders that are neither.
+
+    Raises:
+        ConversionError: There is no file of a kind that the layout names.
+    """
+    found: dict[str, list[Path]] = {"images": [], "labels": []}
+    labels = LABEL_SUFFIXES.get(card.layout.format, set())
+    suffixes = {"images": IMAGE_SUFFIXES, "labels": labels}
     ignored: list[str] = []
     for path in sorted(path for path in raw.rglob("*") if path.is_file()):
         inside = path.relative_to(raw)
@@ -60,14 +74,24 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
         if path.suffix.lower() not in suffixes[kind] or path.name.startswith("."):
             ignored.append(inside.as_posix())
         else:
-            _add(found[kind], path)
+            found[kind].append(path)
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
-        if not found[kind]:
+        if names and not found[kind]:
             fix = f"{card.name} needs {kind} in a folder {' or '.join(names)}"
             raise ConversionError(raw, kind, "no file", fix)
-    images, labels = found["images"], found["labels"]
-    _check_all_paired(images, labels)
-    return [Pair(images[stem], labels[stem]) for stem in sorted(images, key=_natural)], ignored
+    return found, ignored
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by lower-cased stem.
+
+    Raises:
+        ConversionError: A stem occurs twice, or a name holds an unprintable character.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        _add(found, path)
+    return found
 
 
 def _add(found: dict[str, Path], path: Path) -> None:
@@ -90,7 +114,8 @@ def _check_all_paired(images: dict[str, Path], labels: dict[str, Path]) -> None:
         raise ConversionError(path, other, "nothing", fix)
 
 
-def _natural(stem: str) -> list[tuple[bool, int, str]]:
+def natural(stem: str) -> list[tuple[bool, int, str]]:
+    """Key of natural order: ``pit_2`` comes before ``pit_10``."""
     parts = re.findall(r"[0-9]+|[^0-9]+", stem)
     return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
 

@@ -1,0 +1,149 @@
+"""Sets for classification: the one class of each image, told by its folder, its name or a list."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.cards import DatasetCard
+from ..base.errors import ConversionError
+from .coco import annotation, coco_content
+from .conversion_report import ClassificationReport, identical_files
+from .pairing import by_stem, decode, natural, raw_files
+
+
+@dataclass(frozen=True)
+class ClassedImage:
+    """An image and the name of its class, as the raw data spell it, and the file that tells it."""
+
+    path: Path
+    name: str
+    told_by: Path
+
+
+def read_classes(
+    card: DatasetCard, raw: Path
+) -> tuple[dict[str, Any], dict[str, Path], ClassificationReport]:
+    """Read a set whose truth is one class an image.
+
+    Args:
+        card: Its layout says what tells the class.
+        raw: Raw data.
+
+    Returns:
+        Annotations, each image with one box that is the whole image; the images by the name that
+        they get; and what was changed.
+
+    Raises:
+        ConversionError: An image has no class, an unknown one or two, cannot be decoded, or a list
+            names an image that is not there.
+    """
+    found, ignored = raw_files(raw, card)
+    report = ClassificationReport(card.classes, card.layout.format)
+    report.ignored += ignored
+    classed = _TELLERS[card.layout.format](found)
+    kept = [
+        (image, class_id)
+        for image in classed
+        if (class_id := _class_id(card, image, report)) is not None
+    ]
+    names = _file_names(raw, [image for image, _ in kept], report)
+    order = sorted(zip(names, kept, strict=True), key=lambda item: natural(item[0].lower()))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (name, (image, class_id)) in enumerate(order, 1):
+        decoded = decode(image.path)
+        width, height = decoded.width, decoded.height
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+        annotations.append(annotation(number, number, class_id, (0.0, 0.0, width, height)))
+    files = {name: image.path for name, (image, _) in order}
+    report.identical += identical_files(files)
+    return coco_content(images, annotations, card.classes, card.task), files, report
+
+
+def _class_id(card: DatasetCard, image: ClassedImage, report: ClassificationReport) -> int | None:
+    """Category id of an image; None where the card drops its class."""
+    if image.name in card.drop:
+        report.dropped.append({"image": image.path.name, "name": image.name})
+        return None
+    number = card.class_id(image.name)
+    if number is None:
+        fix = f"write one of {', '.join(card.classes)}, or add an alias to the card"
+        raise ConversionError(image.told_by, "class", image.name, fix)
+    if image.name in card.aliases:
+        report.renamed[image.name] = report.renamed.get(image.name, 0) + 1
+    return number
+
+
+def _by_folder(found: dict[str, list[Path]]) -> list[ClassedImage]:
+    return [ClassedImage(path, path.parent.name, path) for path in found["images"]]
+
+
+def _by_name(found: dict[str, list[Path]]) -> list[ClassedImage]:
+    images = []
+    for path in by_stem(found["images"]).values():
+        name, _, _ = path.stem.rpartition("_")
+        if not name:
+            fix = "the class stands before the last underscore of a name; rename it, such as pit_1"
+            raise ConversionError(path, "class", "nothing", fix)
+        images.append(ClassedImage(path, name, path))
+    return images
+
+
+def _by_list(found: dict[str, list[Path]]) -> list[ClassedImage]:
+    images = by_stem(found["images"])
+    told: dict[str, ClassedImage] = {}
+    for path in found["labels"]:
+        for number, name, class_name in _entries(path):
+            stem = Path(name).stem.lower()
+            if stem not in images:
+                fix = "it is not among the images; get the whole set"
+                raise ConversionError(path, f"line {number}", name, fix)
+            if stem in told:
+                fix = f"{told[stem].told_by.name} has it already; list each image once"
+                raise ConversionError(path, f"line {number}", name, fix)
+            told[stem] = ClassedImage(images[stem], class_name, path)
+    lone = sorted(images.keys() - told.keys())
+    if lone:
+        fix = f"list it with its class ({len(lone)} images are in no list)"
+        raise ConversionError(images[lone[0]], "class", "nothing", fix)
+    return list(told.values())
+
+
+def _entries(path: Path) -> list[tuple[int, str, str]]:
+    """Line number, file name and class of each line; columns are parted by blanks or commas."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConversionError(path, "content", str(error), "give a list in UTF-8") from error
+    entries = []
+    for number, line in enumerate(lines, 1):
+        columns = [column for column in re.split(r"[,\s]+", line) if column]
+        if len(columns) == 1:
+            fix = "write the file name, then its class"
+            raise ConversionError(path, f"line {number}", line, fix)
+        if columns:
+            entries.append((number, columns[0], columns[1]))
+    return entries
+
+
+_TELLERS = {"folders": _by_folder, "names": _by_name, "lists": _by_list}
+
+
+def _file_names(raw: Path, images: list[ClassedImage], report: ClassificationReport) -> list[str]:
+    """A name for each image; where several folders hold a stem, the folder's name goes before it."""
+    times = Counter(image.path.stem.lower() for image in images)
+    names = []
+    for image in images:
+        path = image.path
+        if times[path.stem.lower()] > 1:
+            name = f"{path.parent.name}-{path.name}"
+            report.renamed_files[path.relative_to(raw).as_posix()] = name
+            names.append(name)
+        else:
+            names.append(path.name)
+    by_stem(Path(name) for name in names)
+    return names
