@@ -5,11 +5,12 @@ import math
 import os
 from shlex import quote
 
-from defectbench.base.cards import load_dataset_card
+from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.methods import (
     heavy_names,
     load_recipe,
     method_names,
+    method_tasks,
     override_recipe,
     predicting_names,
 )
@@ -19,9 +20,11 @@ STUDY = parse_study(f"study {config['study']}", config)
 METHODS = method_names("models")
 PREDICTING = predicting_names("models")
 EXPORTING = "|".join(name for name in METHODS if name not in PREDICTING)
+DATASETS = {name for block in STUDY.blocks for name in block.datasets}
+TASKS = {**method_tasks("models"), **dataset_tasks(DATASETS)}
 CELLS = {
     cell.folder: cell
-    for cell in expand_cells(STUDY, METHODS, STUDY.study, heavy_names("models"))
+    for cell in expand_cells(STUDY, METHODS, STUDY.study, heavy_names("models"), TASKS)
 }
 RUNS = "results/runs"
 REPORT = [

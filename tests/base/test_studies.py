@@ -88,6 +88,36 @@ def test_wrong_field_is_named(block, field):
     assert caught.value.field == field
 
 
+TASKS = {"alpha": "detection", "beta": "classification", "cls": "classification"}
+
+
+def test_methods_meet_datasets_of_their_task_only():
+    cells = expand_cells(study(datasets=["d", "cls"]), METHODS, tasks=TASKS)
+    assert [cell.folder for cell in cells] == ["d/clean/alpha/seed0", "cls/clean/beta/seed0"]
+
+
+@pytest.mark.parametrize(
+    ("block", "methods", "message"),
+    [
+        (
+            {"datasets": ["d", "cls"], "methods": ["alpha"]},
+            METHODS,
+            "test: blocks.0: methods: got 'alpha'; cls is for classification",
+        ),
+        ({"methods": ["beta"]}, METHODS, "methods: got 'beta'; d is for detection"),
+        ({"datasets": ["cls"]}, ["alpha"], "methods: got 'all'; cls is for classification"),
+        (
+            {"datasets": ["cls"], "controls": ["oracle"]},
+            METHODS,
+            "controls: got .*'oracle'.*; cls is for classification",
+        ),
+    ],
+)
+def test_methods_and_controls_of_another_task_are_refused(block, methods, message):
+    with pytest.raises(ConfigError, match=message):
+        expand_cells(study(**block), methods, "test", tasks=TASKS)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_studies_load(path):
     assert load_study(path).study == path.stem

@@ -262,6 +262,16 @@ def predicting_names(models_dir: str | Path = "models") -> list[str]:
     return [n for n in method_names(folder) if load_card(folder / n).artifact == "predictions"]
 
 
+def method_tasks(models_dir: str | Path = "models") -> dict[str, str]:
+    """Task by method.
+
+    Raises:
+        ConfigError: A card is wrong.
+    """
+    folder = Path(models_dir)
+    return {name: load_card(folder / name).task for name in method_names(folder)}
+
+
 def load_card(folder: str | Path) -> MethodCard:
     """Read ``card.yaml`` of a method's folder.
 

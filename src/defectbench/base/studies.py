@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,17 +166,23 @@ def expand_cells(
     methods: list[str],
     source: str | Path = "study",
     heavy: Collection[str] = (),
+    tasks: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """List the cells of a study, each once; a later block wins over an earlier one.
+
+    A method meets only datasets of its task: ``methods: all`` means those that fit, and a method
+    that is named must fit.
 
     Args:
         study: The study.
         methods: Names of all methods at hand.
         source: The study's file, named in errors.
         heavy: Those of them that ``all`` leaves out unless a block says ``heavy: true``.
+        tasks: Task of each method and dataset whose task is not detection, by name.
 
     Raises:
-        ConfigError: A block names a method that has no folder.
+        ConfigError: A block names a method that has no folder or solves another task, or leaves a
+            dataset without any method.
     """
     cells: dict[str, Cell] = {}
     for number, block in enumerate(study.blocks):
@@ -186,15 +192,33 @@ def expand_cells(
             if method not in methods:
                 fix = f"name one of {', '.join(methods)}"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
-        for cell in _block_cells(block, list(named)):
-            cells[cell.folder] = cell
+        for dataset in block.datasets:
+            where = f"{source}: blocks.{number}"
+            fitting = _fitting(block, dataset, list(named), tasks or {}, where)
+            for cell in _block_cells(block, dataset, fitting):
+                cells[cell.folder] = cell
     return list(cells.values())
 
 
-def _block_cells(block: Block, methods: list[str]) -> list[Cell]:
+def _fitting(
+    block: Block, dataset: str, methods: list[str], tasks: Mapping[str, str], where: str
+) -> list[str]:
+    """Those methods that solve a dataset's task; a named one that does not is an error."""
+    task = tasks.get(dataset, "detection")
+    fitting = [name for name in methods if tasks.get(name, "detection") == task]
+    odd = [name for name in methods if name not in fitting] if block.methods != "all" else []
+    if odd or (methods and not fitting):
+        fix = f"{dataset} is for {task}; name a method that solves it"
+        raise ConfigError(where, "methods", odd[0] if odd else block.methods, fix)
+    if block.controls and task != "detection":
+        fix = f"{dataset} is for {task} and controls are for detection; leave them out"
+        raise ConfigError(where, "controls", block.controls, fix)
+    return fitting
+
+
+def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
     return [
-        Cell(dataset=d, protocol=p, method=m, seed=s, budget=_budget(block, m))
-        for d in block.datasets
+        Cell(dataset=dataset, protocol=p, method=m, seed=s, budget=_budget(block, m))
         for p in block.protocols
         for m in [*methods, *(f"control_{kind}" for kind in block.controls)]
         for s in (block.seeds if not m.startswith("control_") else [0])
