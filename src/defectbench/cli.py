@@ -51,6 +51,22 @@ def _split(args: Arguments) -> None:
     split(args.dataset, args.protocol, args.seed, published=args.published)
 
 
+def _draw_lists(args: Arguments) -> None:
+    from .base.cards import load_dataset_card
+    from .base.errors import ConfigError
+    from .data.published import draw_lists, write_rows
+
+    card = load_dataset_card(args.card)
+    if args.thin and len(args.thin) != len(card.classes):
+        fix = f"give one number a class, {len(card.classes)} of them"
+        raise ConfigError(args.card, "--thin", args.thin, fix)
+    counts = dict(zip(card.classes, args.thin or [], strict=False))
+    rows, thin = draw_lists(card, counts, args.seed)
+    write_rows(args.out, ("file_name", "part"), rows)
+    if args.thin_out:
+        write_rows(args.thin_out, ("file_name", "class"), thin)
+
+
 def _augment_offline(args: Arguments) -> None:
     from .data.augment import augment_offline
 
@@ -157,6 +173,14 @@ def _add_data_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     got.add_argument("--card", type=Path, required=True)
     got.add_argument("--out", type=Path, required=True)
     got.add_argument("--mirror", help="local archive or folder, or an address; tried first")
+    text = "draw lists to publish for a set for classification, with a thin training list"
+    drawn = verb("draw-lists", _draw_lists, text)
+    drawn.add_argument("--card", type=Path, required=True)
+    drawn.add_argument("--seed", type=int, default=0)
+    drawn.add_argument("--out", type=Path, required=True, help="CSV of file_name,part")
+    text = "training images of each class, in the card's order"
+    drawn.add_argument("--thin", type=int, nargs="+", help=text)
+    drawn.add_argument("--thin-out", type=Path, help="CSV of file_name,class")
     converted = verb("convert", _convert, "turn raw labels into COCO annotations")
     for option in ("--card", "--raw", "--out"):
         converted.add_argument(option, type=Path, required=True)

@@ -3,17 +3,19 @@
 import csv
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from defectbench.base.cards import load_dataset_card
+from defectbench.base.cards import Expected, load_dataset_card
 from defectbench.base.errors import ConversionError
 from defectbench.data.acquire import acquire
 from defectbench.data.convert import convert
 from defectbench.data.manifest import read_manifest
+from defectbench.data.published import draw_lists
 
 SHELF = Path(__file__).parents[2] / "datasets"
 CARDS = sorted(SHELF.glob("*.yaml"))
@@ -25,14 +27,18 @@ def card(request):
     return load_dataset_card(request.param)
 
 
+def write_picture(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (SIDE, SIDE), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
 def write_voc(folder, card, stem, names):
     """A small image and its label in the card's layout; one box a name, none equal."""
     image = folder / card.layout.images[0] / f"{stem}.png"
     label = folder / card.layout.labels[0] / f"{stem}.xml"
-    for path in (image, label):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(len(names)).integers(0, 255, (SIDE, SIDE), np.uint8)
-    Image.fromarray(pixels).save(image)
+    label.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(image, len(names))
     objects = "".join(
         f"<object><name>{name}</name><bndbox><xmin>1</xmin><ymin>1</ymin>"
         f"<xmax>{k}</xmax><ymax>{SIDE}</ymax></bndbox></object>"
@@ -41,12 +47,38 @@ def write_voc(folder, card, stem, names):
     label.write_text(f"<annotation>{objects}</annotation>")
 
 
-WRITERS = {"voc": write_voc}
+def write_in_folder(folder, card, stem, names):
+    """A picture in the folder of its class; right among the images where it has none."""
+    write_picture(folder / card.layout.images[0] / "/".join([*names, f"{stem}.png"]), len(names))
+
+
+def write_by_name(folder, card, stem, names):
+    """A picture whose name begins with its class."""
+    name = f"{names[0]}_{stem}.png" if names else f"{stem}.png"
+    write_picture(folder / card.layout.images[0] / name, len(names))
+
+
+def write_listed(folder, card, stem, names):
+    """A picture and its line in a list of the set."""
+    write_picture(folder / card.layout.images[0] / f"{stem}.png", len(names))
+    table = folder / card.layout.labels[0] / "labels.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a") as handle:
+        handle.writelines(f"images/{stem}.png  {name}  mono\n" for name in names)
+
+
+WRITERS = {
+    "voc": write_voc,
+    "folders": write_in_folder,
+    "names": write_by_name,
+    "lists": write_listed,
+}
 
 
 def without_counts(card):
     """The card for a small folder: the registered counts and hashes are those of the real set."""
-    source = card.source.model_copy(update={"manifest": None, "sha256": None, "kind": "archive"})
+    own = {"manifest": None, "sha256": None, "kind": "archive", "package": None}
+    source = card.source.model_copy(update=own)
     return card.model_copy(update={"expected": None, "source": source})
 
 
@@ -56,7 +88,8 @@ def small(card, tmp_path):
     names = [*card.classes, *card.aliases]
     for name in names:
         WRITERS[card.layout.format](tmp_path / "home", card, f"pic-{names.index(name)}", [name])
-    WRITERS[card.layout.format](tmp_path / "home", card, "several", names)
+    if card.task == "detection":
+        WRITERS[card.layout.format](tmp_path / "home", card, "several", names)
     return tmp_path / "home"
 
 
@@ -71,18 +104,19 @@ def test_a_set_in_its_layout_goes_from_folder_to_annotations(card, small, tmp_pa
     assert [category["name"] for category in coco["categories"]] == card.classes
     assert [category["id"] for category in coco["categories"]] == list(range(len(card.classes)))
     names = [*card.classes, *card.aliases]
-    assert len(coco["images"]) == len(names) + 1
-    assert len(coco["annotations"]) == 2 * len(names)
-    files = {image["file_name"]: image["id"] for image in coco["images"]}
+    several = int(card.task == "detection")
+    assert len(coco["images"]) == len(names) + several
+    assert len(coco["annotations"]) == (1 + several) * len(names)
+    files = {image["file_name"].split("_")[-1]: image["id"] for image in coco["images"]}
     for number, name in enumerate(names):
         found = [a for a in coco["annotations"] if a["image_id"] == files[f"pic-{number}.png"]]
         assert [a["category_id"] for a in found] == [card.class_id(name)]
-        assert found[0]["bbox"] == [0, 0, 2, SIDE]
+        assert found[0]["bbox"] == [0, 0, 2 if several else SIDE, SIDE]
 
 
 def test_an_unknown_name_is_refused(card, small, tmp_path):
-    WRITERS[card.layout.format](small, card, "pic-0", ["no class of any set"])
-    with pytest.raises(ConversionError, match="no class of any set"):
+    WRITERS[card.layout.format](small, card, "unknown", ["no-class-of-any-set"])
+    with pytest.raises(ConversionError, match="no-class-of-any-set"):
         make(card, small, tmp_path / "out")
 
 
@@ -98,11 +132,18 @@ def test_an_image_without_a_defect_is_taken_or_refused_as_the_card_says(card, sm
 
 
 def test_dropped_names_are_listed(card, small, tmp_path):
+    kept = [card.classes[0]] if card.task == "detection" else []
     for name in card.drop:
-        WRITERS[card.layout.format](small, card, f"drop-{name}", [name, card.classes[0]])
+        WRITERS[card.layout.format](small, card, f"drop-{name}", [name, *kept])
     make(card, small, tmp_path / "out")
     report = json.loads((tmp_path / "out" / "conversion.json").read_text())
-    assert sorted(entry["name"] for entry in report["labels_dropped"]) == sorted(card.drop)
+    dropped = report["labels_dropped" if card.task == "detection" else "images_dropped"]
+    assert sorted(entry["name"] for entry in dropped) == sorted(card.drop)
+
+
+def test_annotations_name_a_task_that_is_not_detection(card, small, tmp_path):
+    coco = make(card, small, tmp_path / "out")
+    assert coco.get("info", {"task": "detection"}) == {"task": card.task}
 
 
 def test_names_are_safe_in_paths_lists_and_tables(card):
@@ -117,7 +158,9 @@ def test_an_archive_can_be_had_and_checked(card):
         assert not card.source.urls
         return
     assert card.source.place_here
-    if not card.source.urls:  # a set of one's own, given as a mirror
+    if card.source.kind == "package":
+        assert card.source.manifest
+    if not card.source.urls:  # a package, or a set of one's own, given as a mirror
         return
     assert card.source.home.startswith("http")
     assert all(url.startswith("https://") for url in card.source.urls)
@@ -140,6 +183,9 @@ def test_published_lists_hold_each_image_once(card):
 def test_registered_counts_agree_with_each_other(card):
     if card.expected:
         counts = card.expected
+        if not isinstance(counts, Expected):
+            assert counts.images == sum(counts.images_per_class.values())
+            return
         assert counts.boxes == sum(counts.boxes_per_class.values())
         assert counts.boxes <= counts.boxes_labelled - counts.duplicates
 
@@ -150,7 +196,23 @@ def test_the_list_of_hashes_covers_each_image_and_label(card):
         assert not [path for path in paths if Path(path).is_absolute() or ".." in path]
         kinds = [card.layout.holds(Path(path)) for path in paths]
         assert kinds.count("images") >= card.expected.images
-        assert kinds.count("labels") >= card.expected.images
+        needed = {"voc": card.expected.images, "lists": 1}.get(card.layout.format, 0)
+        assert kinds.count("labels") >= needed
+
+
+def read_rows(path):
+    with path.open(newline="") as handle:
+        return [tuple(row) for row in csv.reader(handle)][1:]
+
+
+def test_thin_training_lists_begin_the_training_part_of_each_class(card):
+    for file in card.train_lists.values():
+        thin = read_rows(card.folder / file)
+        counts = Counter(name for _, name in thin)
+        assert set(counts) == set(card.classes)
+        drawn, again = draw_lists(card, counts)
+        assert again == thin
+        assert drawn == read_rows(card.folder / card.splits["random"])
 
 
 def test_no_image_lies_on_the_shelf():
