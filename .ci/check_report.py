@@ -7,7 +7,7 @@ import csv
 import sys
 from pathlib import Path
 
-from defectbench.base.methods import heavy_names, load_card, method_names
+from defectbench.base.methods import heavy_names, load_card, method_names, method_tasks
 from defectbench.base.studies import expand_cells, load_study
 
 FLOOR_MAP50 = 0.5
@@ -16,7 +16,7 @@ CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "contr
 
 def methods_of(study):
     """Names of the methods that a study file trains, sorted."""
-    cells = expand_cells(load_study(study), method_names(), study, heavy_names())
+    cells = expand_cells(load_study(study), method_names(), study, heavy_names(), method_tasks())
     return sorted({cell.method for cell in cells if not cell.is_control})
 
 

@@ -114,16 +114,16 @@ def test_images_keep_their_bytes_and_a_second_run_gives_the_same(tmp_path):
     assert files_of(out) == before
 
 
-def test_a_name_in_two_class_folders_gets_the_folder_before_it(tmp_path):
-    raw = write_set(tmp_path / "raw", "folders", ("1", "crazing", 0), ("1", "inclusion", 1))
+def test_a_name_in_two_class_folders_gets_the_class_before_it(tmp_path):
+    raw = write_set(tmp_path / "raw", "folders", ("1", "rolled_in_scale", 0), ("1", "inclusion", 1))
     write_image(raw / "IMAGES" / "inclusion" / "2.png", 2)
     convert(class_card("folders"), raw, tmp_path / "out")
     files = [image["file_name"] for image in read(tmp_path / "out")["images"]]
-    assert files == ["crazing-1.png", "inclusion-1.png", "2.png"]
+    assert files == ["inclusion-1.png", "rolled-in_scale-1.png", "2.png"]
     assert files_of(tmp_path / "out" / "images").keys() == set(files)
     assert read(tmp_path / "out", "conversion.json")["files_renamed"] == {
-        "IMAGES/crazing/1.png": "crazing-1.png",
         "IMAGES/inclusion/1.png": "inclusion-1.png",
+        "IMAGES/rolled_in_scale/1.png": "rolled-in_scale-1.png",
     }
 
 

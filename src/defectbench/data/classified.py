@@ -50,7 +50,7 @@ def read_classes(
         for image in classed
         if (class_id := _class_id(card, image, report)) is not None
     ]
-    names = _file_names(raw, [image for image, _ in kept], report)
+    names = _file_names(raw, kept, report)
     order = sorted(zip(names, kept, strict=True), key=lambda item: natural(item[0].lower()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -133,14 +133,16 @@ def _entries(path: Path) -> list[tuple[int, str, str]]:
 _TELLERS = {"folders": _by_folder, "names": _by_name, "lists": _by_list}
 
 
-def _file_names(raw: Path, images: list[ClassedImage], report: ClassificationReport) -> list[str]:
-    """A name for each image; where several folders hold a stem, the folder's name goes before it."""
-    times = Counter(image.path.stem.lower() for image in images)
+def _file_names(
+    raw: Path, images: list[tuple[ClassedImage, int]], report: ClassificationReport
+) -> list[str]:
+    """A name for each image; where several folders hold a stem, the class goes before it."""
+    times = Counter(image.path.stem.lower() for image, _ in images)
     names = []
-    for image in images:
+    for image, class_id in images:
         path = image.path
         if times[path.stem.lower()] > 1:
-            name = f"{path.parent.name}-{path.name}"
+            name = f"{report.classes[class_id]}-{path.name}"
             report.renamed_files[path.relative_to(raw).as_posix()] = name
             names.append(name)
         else:
