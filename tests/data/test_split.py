@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -100,6 +101,13 @@ def test_sequential_follows_the_index_not_the_spelling(tmp_path):
 def test_sequential_sorts_numbers_as_numbers(tmp_path):
     folder = series_set(tmp_path, series=1, length=20)
     assert sorted(split(folder, "sequential")["test"]) == [f"s0_{k}.png" for k in range(16, 20)]
+
+
+def test_sequential_cuts_numbers_that_run_through_all_classes_by_class():
+    coco = coco_of([k // 20 for k in range(60)])
+    assert {coco.dominant_class(name) for name in split_series(coco)["test"]} == {2}
+    parts = split_series(replace(coco, task="classification"))
+    assert parts["test"] == [f"img_{k:03}.png" for s in (0, 20, 40) for k in range(s + 16, s + 20)]
 
 
 def test_sequential_without_series_cuts_classes_by_name():

@@ -135,13 +135,15 @@ def split_series(coco: Coco, ratios: tuple[float, ...] = RATIOS) -> Split:
 
     With NEU-DET's names this is the common split by file index, 241 to 300 of each class for test,
     with 211 to 240 taken from its training part for val. Where names form no series of at least ten
-    images, the images of a class are cut in the order of their names.
+    images, and in sets for classification, whose names may number all classes through, the images of
+    a class are cut in the order of their names.
     """
     entries: dict[str | int, list[tuple[str, int, str]]] = defaultdict(list)
     for name in coco.images:
         prefix, index = series(name)
         entries[prefix].append((prefix, index, name))
-    if min(len(members) for members in entries.values()) < LEAST_SERIES:
+    shortest = min(len(members) for members in entries.values())
+    if coco.task == "classification" or shortest < LEAST_SERIES:
         listed = [entry for members in entries.values() for entry in members]
         entries.clear()
         for entry in listed:
