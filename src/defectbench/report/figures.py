@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import textwrap
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,6 +27,7 @@ COSTS = (
 VALIDATION = ("val_map50_95", "val_map50")
 LOG_FROM = 8.0
 LEGEND_CHARACTERS = 26
+LEGEND_COLUMNS = 5
 _VALIDATION_TITLES = {"val_map50_95": "validation mAP50-95, %", "val_map50": "validation mAP50, %"}
 
 
@@ -90,7 +91,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 
 def pareto_figure(section: Section, style: dict[str, Look]) -> Figure:
     """mAP50 against latency, parameters and MACs, with intervals and the front."""
-    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+    handles = _legend(section, style)
+    height = 2.3 + 0.16 * math.ceil(len(handles) / LEGEND_COLUMNS)
+    figure = Figure(figsize=(7.2, height), layout="constrained")
     axes = figure.subplots(1, len(COSTS), sharey=True)
     for axis, (cost, label) in zip(axes, COSTS, strict=True):
         known = [row for row in section.methods if getattr(row, cost) is not None]
@@ -105,7 +108,7 @@ def pareto_figure(section: Section, style: dict[str, Look]) -> Figure:
     _draw_controls(axes[-1], axes, section.controls)
     title = f"{section.dataset}, {section.protocol}: {section.leak}"
     figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
-    figure.legend(handles=_legend(section, style), loc="outside lower center", ncols=5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=LEGEND_COLUMNS)
     return figure
 
 
@@ -197,8 +200,8 @@ def _legend(section: Section, style: dict[str, Look]) -> list[Line2D]:
 
 
 def _handle(label: str, look: Look) -> Line2D:
-    text = textwrap.fill(label, LEGEND_CHARACTERS)
-    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=text)
+    short = label if len(label) <= LEGEND_CHARACTERS else label.partition(" (")[0]
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=short)
 
 
 def read_history(cell: Cell) -> dict[str, list[tuple[float, float]]]:
