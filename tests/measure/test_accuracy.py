@@ -5,7 +5,7 @@ import csv
 import pytest
 from measure_cases import make_truth, random_case
 
-from defectbench.base.errors import MeasurementError
+from defectbench.base.errors import ConfigError, MeasurementError
 from defectbench.base.files import atomic_write_json
 from defectbench.base.records import read_record, write_record
 from defectbench.measure.accuracy import evaluate, groups_of
@@ -112,3 +112,10 @@ def test_no_detection_is_a_result(files, tmp_path):
     figures = evaluate(**paths, out=tmp_path / "accuracy.json")["figures"]
     assert (figures["map50"], figures["map50_low"], figures["map50_high"]) == (0, 0, 0)
     assert figures["escape"]["escape_rate_images"] == 1.0
+
+
+def test_truth_of_another_task_is_refused(files, tmp_path):
+    truth, _, paths = files
+    atomic_write_json(paths["annotations"], {"info": {"task": "classification"}, **truth})
+    with pytest.raises(ConfigError, match="task: got 'classification'"):
+        evaluate(**paths, out=tmp_path / "accuracy.json")

@@ -135,3 +135,10 @@ def test_wrong_kind_and_foreign_lists_are_named(tmp_path):
     (folder / "clean" / "test.txt").write_text("ghost.png\n")
     with pytest.raises(MeasurementError, match="ghost"):
         control("oracle", folder, "clean", tmp_path / "p.json")
+
+
+def test_a_dataset_of_another_task_is_refused(tmp_path):
+    truth = {"info": {"task": "classification"}, **make_truth([[(0, [0, 0, 40, 40])], []])}
+    folder = dataset(tmp_path, truth, [1], [2])
+    with pytest.raises(ConfigError, match=r"annotations\.json: task: got 'classification'"):
+        control("oracle", folder, "clean", tmp_path / "p.json")

@@ -14,7 +14,7 @@ import onnxruntime
 import psutil
 import pytest
 
-from defectbench.base.errors import DiskFullError, ProgramError
+from defectbench.base.errors import ConfigError, DiskFullError, ProgramError
 from defectbench.base.methods import load_card
 from defectbench.base.records import read_record
 from defectbench.deploy.artifact import load_model, validate_artifact
@@ -155,6 +155,14 @@ def test_a_finished_run_is_not_trained_again(cell, dataset):
     again = run(dataset, out, network=network_of(cell))
     assert again.returncode == 0, again.stderr
     assert "epoch" not in again.stdout
+
+
+def test_a_dataset_of_another_task_is_refused(programs, dataset, tmp_path):
+    content = json.loads((dataset / "annotations.json").read_text())
+    other = json.dumps({"info": {"task": "classification"}, **content})
+    (tmp_path / "annotations.json").write_text(other)
+    with pytest.raises(ConfigError, match="task: got 'classification'; this method detects"):
+        programs("train_ultralytics").write_dataset(tmp_path, "clean", tmp_path / "out")
 
 
 def test_leak_is_refused(dataset, certify, tmp_path):

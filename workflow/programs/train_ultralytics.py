@@ -23,7 +23,7 @@ from yolo_program import (
     sound_checkpoint,
 )
 
-from defectbench.base.errors import ConversionError
+from defectbench.base.errors import ConfigError, ConversionError
 from defectbench.base.files import atomic_directory
 from defectbench.data.coco import protocol_coco, read_part
 from defectbench.deploy.adapt import adapt_centre_form, weights_digest
@@ -36,8 +36,15 @@ def write_dataset(dataset_dir: Path, protocol: str, out: Path) -> Path:
 
     Returns:
         The dataset's YAML file.
+
+    Raises:
+        ConfigError: The dataset is for another task.
+        ConversionError: An image is missing.
     """
     coco, images = protocol_coco(dataset_dir, protocol)
+    if coco.task != "detection":
+        fix = "this method detects; give a detection dataset"
+        raise ConfigError(dataset_dir, "task", coco.task, fix)
     with atomic_directory(out) as part:
         for name in ("train", "val"):
             (part / "images" / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import ConversionError, SplitError
+from ..base.errors import ConfigError, ConversionError, SplitError
 from ..base.files import read_json
 
 Grey = NDArray[np.uint8]
@@ -50,7 +50,24 @@ def read_coco(path: str | Path) -> Coco:
         boxes[annotation["image_id"]].append(annotation)
     images = {image["file_name"]: image for image in content["images"]}
     classes = [c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])]
-    return Coco(images, boxes, classes, content.get("info", {}).get("task", "detection"))
+    return Coco(images, boxes, classes, task_of(content))
+
+
+def task_of(content: dict[str, Any]) -> str:
+    """Task of the content of an ``annotations.json``: detection unless it names another."""
+    return str(content.get("info", {}).get("task", "detection"))
+
+
+def read_detection(path: str | Path) -> dict[str, Any]:
+    """Content of an ``annotations.json`` whose boxes are to be found.
+
+    Raises:
+        ConfigError: It is a dataset of another task; its boxes are whole images.
+    """
+    content = read_json(path)
+    if task_of(content) != "detection":
+        raise ConfigError(path, "task", task_of(content), "this step needs a detection dataset")
+    return content
 
 
 def coco_content(

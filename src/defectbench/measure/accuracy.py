@@ -13,7 +13,7 @@ from typing import Any
 from ..base.errors import MeasurementError
 from ..base.files import read_json, sha256_file
 from ..base.records import read_record, record_beside, write_record
-from ..data.coco import source_stem
+from ..data.coco import read_detection, source_stem
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
@@ -53,9 +53,10 @@ def evaluate(
 
     Raises:
         MeasurementError: The files do not belong together.
+        ConfigError: The annotations are for another task.
     """
     start = time.perf_counter()
-    truth = restrict(read_json(annotations), _lines(images), images)
+    truth = restrict(read_detection(annotations), _lines(images), images)
     results = read_results(predictions)
     check_results(results, truth, predictions)
     members = groups_of(truth, groups)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import MeasurementError
-from ..base.files import read_json
-from ..data.coco import read_part
+from ..data.coco import read_detection, read_part
 from ..data.overlap import read_overlaps
 from .agreement import Labels, Overlap, labels_by_image
 
@@ -40,10 +39,11 @@ def read_parts(dataset_dir: Path, protocol: str, seed: int) -> Parts:
 
     Raises:
         SplitError: A list is missing.
+        ConfigError: The dataset is for another task.
         MeasurementError: A list names an image without annotations.
     """
     home = dataset_dir / protocol if protocol == "paper" else dataset_dir
-    truth = read_json(home / "annotations.json")
+    truth = read_detection(home / "annotations.json")
     ids = {image["file_name"]: image["id"] for image in truth["images"]}
     return Parts(
         labels=labels_by_image(truth),
