@@ -37,7 +37,7 @@ class TinyDetector(Detector):
         return {"loss": box, "box": box}
 
 
-def tiny_method(epochs=4, **recipe):
+def tiny_method(epochs=4, network=TinyDetector, **recipe):
     settings = {
         "epochs": epochs,
         "batch": 4,
@@ -49,7 +49,7 @@ def tiny_method(epochs=4, **recipe):
         **recipe,
     }
     card = load_card("models/lidd_net")
-    module = SimpleNamespace(build=lambda nc: TinyDetector(nc))
+    module = SimpleNamespace(build=lambda nc: network(nc))
     return Method(card, Recipe(**settings), module, Path("models/lidd_net").resolve())
 
 

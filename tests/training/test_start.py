@@ -1,7 +1,5 @@
 """A run that starts from the weights of another one."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,7 +10,7 @@ from defectbench.base.records import read_record
 from defectbench.data.pack import load_pack
 from defectbench.training.loop import prepare, train
 
-from .conftest import TinyDetector
+from .conftest import TinyDetector, tiny_method
 
 
 class Fitted(TinyDetector):
@@ -30,9 +28,8 @@ class Fitted(TinyDetector):
 
 
 @pytest.fixture
-def fitted(method):
-    module = SimpleNamespace(build=lambda nc: Fitted(nc))
-    return type(method)(method.card, method.recipe, module, method.folder)
+def fitted(method):  # which moves to the project's root
+    return tiny_method(network=Fitted)
 
 
 @pytest.fixture
