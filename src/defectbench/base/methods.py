@@ -242,23 +242,14 @@ def method_names(models_dir: str | Path = "models") -> list[str]:
     return sorted(path.parent.name for path in Path(models_dir).glob("*/card.yaml"))
 
 
-def method_cards(models_dir: str | Path = "models") -> dict[str, MethodCard]:
-    """Cards by method, sorted by name.
-
-    Raises:
-        ConfigError: A card is wrong.
-    """
-    folder = Path(models_dir)
-    return {name: load_card(folder / name) for name in method_names(folder)}
-
-
 def heavy_names(models_dir: str | Path = "models") -> list[str]:
     """Names of the methods whose card says ``heavy: true``, sorted.
 
     Raises:
         ConfigError: A card is wrong.
     """
-    return [name for name, card in method_cards(models_dir).items() if card.heavy]
+    folder = Path(models_dir)
+    return [name for name in method_names(folder) if load_card(folder / name).heavy]
 
 
 def predicting_names(models_dir: str | Path = "models") -> list[str]:
@@ -267,8 +258,8 @@ def predicting_names(models_dir: str | Path = "models") -> list[str]:
     Raises:
         ConfigError: A card is wrong.
     """
-    cards = method_cards(models_dir)
-    return [name for name, card in cards.items() if card.artifact == "predictions"]
+    folder = Path(models_dir)
+    return [n for n in method_names(folder) if load_card(folder / n).artifact == "predictions"]
 
 
 def method_tasks(models_dir: str | Path = "models") -> dict[str, str]:
@@ -277,7 +268,8 @@ def method_tasks(models_dir: str | Path = "models") -> dict[str, str]:
     Raises:
         ConfigError: A card is wrong.
     """
-    return {name: card.task for name, card in method_cards(models_dir).items()}
+    folder = Path(models_dir)
+    return {name: load_card(folder / name).task for name in method_names(folder)}
 
 
 def load_card(folder: str | Path) -> MethodCard:
