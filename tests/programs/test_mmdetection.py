@@ -82,11 +82,11 @@ def test_what_is_missing_says_so_when_it_is_called():
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "constant"])
 @pytest.mark.parametrize("per", ["epoch", "step"])
-@pytest.mark.parametrize("warmup", [0, 3, 500])
+@pytest.mark.parametrize(
+    "warmup", [{}, {"warmup_steps": 3}, {"warmup_steps": 500}, {"warmup_epochs": 0.5}]
+)
 def test_rates_are_those_of_the_engine(kind, per, warmup):
-    schedule = Schedule(
-        warmup_steps=warmup, warmup_ratio=0.1, kind=kind, min_lr_ratio=0.05, per=per
-    )
+    schedule = Schedule(warmup_ratio=0.1, kind=kind, min_lr_ratio=0.05, per=per, **warmup)
     for step in range(60):
         mine = inside("history").rate(schedule.model_dump(), 0.02, step, 6, 10)
         assert mine == learning_rate(schedule, 0.02, step, 6, 10)

@@ -158,9 +158,13 @@ def test_mosaic_keeps_boxes_inside_the_picture(pack_path, form):
     assert boxes[alive].max() <= 32
 
 
-def test_every_epoch_serves_each_image_at_most_once(pack_path):
-    batches = PackBatches(load_pack(pack_path), 4, 0)
-    assert batches.steps_per_epoch == 3
-    orders = [batches.order(epoch) for epoch in range(3)]
-    assert all(sorted(order.tolist()) == list(range(14)) for order in orders)
+@pytest.mark.parametrize(("batch", "sizes"), [(4, [3, 4, 3, 4]), (5, [4, 5, 5]), (14, [14])])
+def test_every_epoch_serves_each_image_once_in_batches_of_about_one_size(pack_path, batch, sizes):
+    pack = load_pack(pack_path)
+    batches = PackBatches(pack, batch, 0)
+    orders = [batches.order(epoch) for epoch in range(2)]
     assert orders[0].tolist() != orders[1].tolist()
+    for order in orders:
+        served = [batches.take(order, place).image_ids for place in range(batches.steps_per_epoch)]
+        assert [len(ids) for ids in served] == sizes
+        assert sorted(torch.cat(served).tolist()) == sorted(pack.image_ids.tolist())

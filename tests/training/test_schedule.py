@@ -34,6 +34,16 @@ def test_short_run_is_not_all_warm_up():
     assert learning_rate(schedule, 1.0, 10, 10, 10) == 1.0
 
 
+def test_warm_up_in_epochs_is_that_of_as_many_steps():
+    in_epochs = Schedule(warmup_epochs=1.5, kind="constant")
+    in_steps = Schedule(warmup_steps=12, kind="constant")
+    rates = [
+        [learning_rate(s, 1.0, step, 8, 20) for step in range(40)] for s in (in_epochs, in_steps)
+    ]
+    assert rates[0] == rates[1]
+    assert rates[0][6] == pytest.approx(0.5, abs=1e-3)
+
+
 def test_average_starts_as_a_copy_and_counts_buffers():
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
     average = Average(model, Ema(decay=0.9998, tau=2000), steps=10**6)

@@ -115,9 +115,10 @@ class Optimizer(Strict):
 
 
 class Schedule(Strict):
-    """Learning rate: linear warm-up over steps (at most a tenth of the run), then ``kind``."""
+    """Learning rate: linear warm-up over steps or epochs (at most a tenth of the run), then ``kind``."""
 
-    warmup_steps: int = 0
+    warmup_steps: int = Field(default=0, ge=0)
+    warmup_epochs: float = Field(default=0, ge=0)  # where warmup_steps is 0
     warmup_ratio: float = 1e-4
     kind: Literal["cosine", "linear", "constant"] = "cosine"
     min_lr_ratio: float = 0.0

@@ -34,7 +34,7 @@ class PackBatches:
 
     Args:
         pack: The training part.
-        batch: Images a step; the last incomplete batch of an epoch is dropped.
+        batch: Most images a step; an epoch shows every image once, in as few batches of as equal size as can be.
         seed: Seed of the run.
         device: Where the tensors live.
 
@@ -51,8 +51,8 @@ class PackBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in one epoch."""
-        return self.count // self.batch
+        """Batches in one epoch."""
+        return -(-self.count // self.batch)
 
     def order(self, epoch: int) -> Tensor:
         """Permutation of the part for one epoch."""
@@ -60,8 +60,9 @@ class PackBatches:
 
     def take(self, order: Tensor, position: int) -> Batch:
         """Batch number ``position`` of an epoch."""
-        rows = order[position * self.batch : (position + 1) * self.batch].to(self.images.device)
-        return self.rows(rows)
+        steps = self.steps_per_epoch
+        first, end = (self.count * place // steps for place in (position, position + 1))
+        return self.rows(order[first:end].to(self.images.device))
 
     def rows(self, rows: Tensor) -> Batch:
         """Any rows of the part as a batch."""

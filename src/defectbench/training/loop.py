@@ -59,6 +59,12 @@ class Run:
         """Steps of the whole run."""
         return self.recipe.epochs * self.batches.steps_per_epoch
 
+    @property
+    def images_per_s(self) -> float:
+        """Training images a second so far."""
+        passes = self.progress.step / self.batches.steps_per_epoch
+        return passes * self.batches.count / max(self.progress.seconds, 1e-9)
+
 
 def train(
     train_pack: str | Path,
@@ -280,8 +286,7 @@ def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Valida
     per_epoch = run.batches.steps_per_epoch
     row = {"epoch": epoch + 1, **{name: value / per_epoch for name, value in sums.items()}}
     row["lr"] = run.optimizer.param_groups[0]["lr"]
-    done = run.progress.step * run.recipe.batch
-    row["images_per_s"] = done / max(run.progress.seconds, 1e-9)
+    row["images_per_s"] = run.images_per_s
     if run.sparse is not None:
         row["faded_scales_share"] = run.sparse.faded_share()
     due = (epoch + 1) % run.recipe.validate_every == 0 or epoch + 1 == run.recipe.epochs
@@ -326,9 +331,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "size_px": int(run.batches.images.shape[-1]),
         "train_images": run.batches.count,
         "train_s": round(run.progress.seconds + (teacher.train_s if teacher else 0.0), 2),
-        "images_per_s": round(
-            run.progress.step * run.recipe.batch / max(run.progress.seconds, 1e-9), 2
-        ),
+        "images_per_s": round(run.images_per_s, 2),
         "final_loss": history[-1]["loss"],
         "best_epoch": run.progress.best.get("epoch", run.recipe.epochs),
         "val_map50_95": run.progress.best.get("val_map50_95"),
@@ -345,7 +348,9 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "recipe": run.recipe.model_dump(mode="json"),
         # what a short run made of the recipe
         "effective": {
-            "warmup_steps": warmup_of(run.recipe.schedule, run.progress.step),
+            "warmup_steps": warmup_of(
+                run.recipe.schedule, run.batches.steps_per_epoch, run.recipe.epochs
+            ),
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **({"sparsity_strength": run.sparse.strength} if run.sparse else {}),
         },

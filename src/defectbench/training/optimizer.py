@@ -28,9 +28,10 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
     return optim.AdamW(groups, settings.lr, settings.betas, fused=True)
 
 
-def warmup_of(settings: Schedule, steps: int) -> int:
-    """Steps of the warm-up in a run of so many steps: at most a tenth of them."""
-    return min(settings.warmup_steps, steps // 10)
+def warmup_of(settings: Schedule, steps_per_epoch: int, epochs: int) -> int:
+    """Steps of the warm-up: at most a tenth of the run's."""
+    steps = settings.warmup_steps or round(settings.warmup_epochs * steps_per_epoch)
+    return min(steps, steps_per_epoch * epochs // 10)
 
 
 def learning_rate(
@@ -41,7 +42,7 @@ def learning_rate(
     The warm-up is at most a tenth of the run, so that short runs are not all warm-up.
     """
     total = steps_per_epoch * epochs
-    warmup = warmup_of(settings, total)
+    warmup = warmup_of(settings, steps_per_epoch, epochs)
     if step < warmup:
         share = settings.warmup_ratio
         return base * (share + (1 - share) * step / warmup)

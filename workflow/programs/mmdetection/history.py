@@ -11,7 +11,8 @@ from typing import Any
 def rate(schedule: dict[str, Any], base: float, step: int, per_epoch: int, epochs: int) -> float:
     """Learning rate of a step, as the engine defines a recipe's schedule."""
     total = per_epoch * epochs
-    warmup = min(schedule["warmup_steps"], total // 10)
+    steps = schedule["warmup_steps"] or round(schedule["warmup_epochs"] * per_epoch)
+    warmup = min(steps, total // 10)
     if step < warmup:
         low = schedule["warmup_ratio"]
         return base * (low + (1 - low) * step / warmup)
