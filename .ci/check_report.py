@@ -7,7 +7,8 @@ import csv
 import sys
 from pathlib import Path
 
-from defectbench.base.methods import heavy_names, load_card, method_names, method_tasks
+from defectbench.base.catalogue import load_catalogue
+from defectbench.base.methods import load_card
 from defectbench.base.studies import expand_cells, load_study
 
 FLOOR_MAP50 = 0.5
@@ -16,7 +17,10 @@ CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "contr
 
 def methods_of(study):
     """Names of the methods that a study file trains, sorted."""
-    cells = expand_cells(load_study(study), method_names(), study, heavy_names(), method_tasks())
+    known = load_catalogue()
+    cells = expand_cells(
+        load_study(study), known.names, study, known.heavy, known.tasks, known.prunable
+    )
     return sorted({cell.method for cell in cells if not cell.is_control})
 
 

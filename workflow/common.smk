@@ -6,25 +6,28 @@ import os
 from shlex import quote
 
 from defectbench.base.cards import dataset_tasks, load_dataset_card
-from defectbench.base.methods import (
-    heavy_names,
-    load_recipe,
-    method_names,
-    method_tasks,
-    override_recipe,
-    predicting_names,
-)
+from defectbench.base.catalogue import load_catalogue
+from defectbench.base.compressions import base_method
+from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.studies import expand_cells, parse_study
 
 STUDY = parse_study(f"study {config['study']}", config)
-METHODS = method_names("models")
-PREDICTING = predicting_names("models")
+CATALOGUE = load_catalogue("models")
+METHODS = CATALOGUE.names
+PREDICTING = CATALOGUE.predicting
 EXPORTING = "|".join(name for name in METHODS if name not in PREDICTING)
 DATASETS = {name for block in STUDY.blocks for name in block.datasets}
-TASKS = {**method_tasks("models"), **dataset_tasks(DATASETS)}
+TASKS = {**CATALOGUE.tasks, **dataset_tasks(DATASETS)}
 CELLS = {
     cell.folder: cell
-    for cell in expand_cells(STUDY, METHODS, STUDY.study, heavy_names("models"), TASKS)
+    for cell in expand_cells(
+        STUDY,
+        METHODS,
+        STUDY.study,
+        CATALOGUE.heavy,
+        TASKS,
+        CATALOGUE.prunable,
+    )
 }
 RUNS = "results/runs"
 REPORT = [
@@ -42,7 +45,7 @@ wildcard_constraints:
     protocol="clean|random|sequential|paper",
     part="train|val|test",
     size=r"\d+",
-    method=r"[a-z0-9_]+",
+    method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
     control="memoriser|class_prior|oracle|label_jitter",
 
@@ -72,7 +75,7 @@ def budget(wildcards, field):
     return (
         own
         if own is not None
-        else getattr(load_recipe(f"models/{wildcards.method}"), field)
+        else getattr(load_recipe(f"models/{base_method(wildcards.method)}"), field)
     )
 
 

@@ -129,3 +129,52 @@ def test_missing_and_broken_files_are_named(tmp_path):
     (tmp_path / "bad.yaml").write_text("study: [")
     with pytest.raises(ConfigError, match="mend the YAML"):
         load_study(tmp_path / "bad.yaml")
+
+
+SLIM = {"method": "alpha", "how": "slimming", "target_mib": 1.5}
+
+
+def compressed(*entries, **block):
+    return expand_cells(study(compress=list(entries), **block), METHODS, prunable=["alpha"])
+
+
+def test_a_compressed_method_is_a_cell_beside_its_base():
+    cells = compressed(SLIM, methods=["beta"], seeds=[0, 1], budgets={"alpha": {"epochs": 7}})
+    found = {(cell.method, cell.seed): cell for cell in cells}
+    names = ("beta", "alpha", "alpha+slim1.5mib")
+    assert list(found) == [(name, seed) for name in names for seed in (0, 1)]
+    smaller = found["alpha+slim1.5mib", 1]
+    assert smaller.folder == "d/clean/alpha+slim1.5mib/seed1"
+    assert smaller.budget.epochs == 7
+    assert smaller.compression.target_mib == 1.5
+    assert found["alpha", 1].compression is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "field"),
+    [
+        ([{**SLIM, "method": "beta"}], "compress.0.method"),
+        ([SLIM, {**SLIM, "kd": "bernoulli"}], "compress.1.name"),
+    ],
+)
+def test_compressions_that_make_no_sense_are_named(entries, field):
+    with pytest.raises(ConfigError, match=field):
+        compressed(*entries)
+
+
+def test_compressed_names_do_not_clash_once_named():
+    cells = compressed(SLIM, {**SLIM, "kd": "bernoulli", "name": "taught"}, methods=[])
+    assert [cell.method for cell in cells] == ["alpha", "alpha+slim1.5mib", "alpha+taught"]
+
+
+def test_controls_of_cfp_are_named_after_what_they_choose_by():
+    entries = [
+        {"method": "alpha", "how": "cfp", "rates": "v39", "choose": choice}
+        for choice in ("cfp", "random", "thin")
+    ]
+    cells = compressed(*entries, methods=["alpha"])
+    assert [cell.method for cell in cells[1:]] == [
+        "alpha+cfpv39",
+        "alpha+randomv39",
+        "alpha+thinv39",
+    ]

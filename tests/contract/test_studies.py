@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from defectbench.base.methods import heavy_names, method_names
+from defectbench.base.catalogue import load_catalogue
 from defectbench.base.studies import expand_cells, load_study
 
 ROOT = Path(__file__).parents[2]
-ALL, HEAVY = method_names(ROOT / "models"), heavy_names(ROOT / "models")
+CATALOGUE = load_catalogue(ROOT / "models")
+ALL, HEAVY = CATALOGUE.names, CATALOGUE.heavy
 LIGHT = sorted(set(ALL) - set(HEAVY))
 
 

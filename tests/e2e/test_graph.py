@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from defectbench.base.methods import heavy_names, method_names
+from defectbench.base.catalogue import load_catalogue
 
 ROOT = Path(__file__).parents[2]
-HEAVY = heavy_names(ROOT / "models")
-METHODS = [name for name in method_names(ROOT / "models") if name not in HEAVY]
+CATALOGUE = load_catalogue(ROOT / "models")
+HEAVY = CATALOGUE.heavy
+METHODS = [name for name in CATALOGUE.names if name not in HEAVY]
 CONTROLS = 4
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 
@@ -130,7 +131,7 @@ def test_unknown_method_is_named(checkout):
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
     run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
     assert run.returncode != 0
-    first = method_names(ROOT / "models")[0]
+    first = CATALOGUE.names[0]
     assert f"blocks.0.methods: got 'yolov99'; name one of {first}" in run.stdout + run.stderr
 
 

@@ -192,10 +192,10 @@ def test_checkpoint_of_other_settings_is_set_aside(pack_path, tmp_path, method, 
     assert "checkpoint.replaced/" in capsys.readouterr().out
     assert (run / "checkpoint.replaced" / "last.safetensors").is_file()
     record = read_record(run / "train.json", "train")
-    assert record["figures"]["steps"] == 9 * 3
+    assert record["figures"]["steps"] == 9 * 4
     # what so short a run makes of its recipe: a tenth of the steps, a twentieth of them
-    assert record["effective"]["warmup_steps"] <= 2
-    assert record["effective"]["ema"]["tau"] == pytest.approx(27 / 20)
+    assert record["effective"]["warmup_steps"] <= 3
+    assert record["effective"]["ema"]["tau"] == pytest.approx(36 / 20)
 
 
 def test_damaged_checkpoint_is_refused(pack_path, tmp_path, method):

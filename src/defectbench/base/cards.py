@@ -7,19 +7,14 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from .errors import ConfigError
+from .strict import Strict
 
 Task = Literal["detection", "classification"]
 # Formats of the labels by task.
 FORMATS = {"detection": ("voc",), "classification": ("folders", "names", "lists")}
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses fields that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Strict):
@@ -40,7 +35,7 @@ class Source(Strict):
 
     kind: Literal["archive", "package", "synthetic"]
     home: str = ""
-    urls: list[str] = []
+    urls: list[str] = Field(default=[])
     sha256: str | None = None
     package: str | None = None
     manifest: str | None = None
@@ -67,7 +62,7 @@ class Layout(Strict):
     """
 
     images: list[str] = Field(min_length=1)
-    labels: list[str] = []
+    labels: list[str] = Field(default=[])
     format: Literal["voc", "folders", "names", "lists"] = "voc"
 
     @model_validator(mode="after")
@@ -148,16 +143,16 @@ class DatasetCard(Strict):
     task: Task = "detection"
     surface: str
     classes: list[str] = Field(min_length=1)
-    aliases: dict[str, str] = {}
-    drop: list[str] = []
+    aliases: dict[str, str] = Field(default={})
+    drop: list[str] = Field(default=[])
     source: Source
     layout: Layout
     allow_empty: bool = False
     expected: Expected | ExpectedClasses | None = None
-    splits: dict[Literal["clean", "random", "sequential"], str] = {}
-    train_lists: dict[str, str] = {}
+    splits: dict[Literal["clean", "random", "sequential"], str] = Field(default={})
+    train_lists: dict[str, str] = Field(default={})
     licence: str
-    cite: list[str] = []
+    cite: list[str] = Field(default=[])
     folder: Path = Path("datasets")
 
     @model_validator(mode="after")

@@ -11,17 +11,12 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from .errors import ConfigError
+from .strict import Strict
 
 Span = tuple[float, float]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses fields that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Claim(Strict):
@@ -65,8 +60,8 @@ class Golden(Strict):
     nc: int = 6
     params: int
     params_training: int | None = None
-    macs_m: dict[int, float] = {}
-    thop_m: dict[int, float] = {}
+    macs_m: dict[int, float] = Field(default={})
+    thop_m: dict[int, float] = Field(default={})
 
 
 class MethodCard(Strict):
@@ -95,9 +90,9 @@ class MethodCard(Strict):
     task: Literal["detection"] = "detection"
     paper: str
     licence: str
-    reconstructed: list[str] = []
+    reconstructed: list[str] = Field(default=[])
     golden: Golden
-    claims: list[Claim] = []
+    claims: list[Claim] = Field(default=[])
     prunable: bool = False
     heavy: bool = False
     artifact: Literal["model", "predictions"] = "model"
@@ -225,7 +220,7 @@ class Recipe(Strict):
     validate_every: int = 10
     precision: Literal["float32", "bfloat16"] = "float32"
     sparsity: Sparsity | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -241,36 +236,6 @@ class Method:
 def method_names(models_dir: str | Path = "models") -> list[str]:
     """Names of all methods, sorted: the folders that hold a card."""
     return sorted(path.parent.name for path in Path(models_dir).glob("*/card.yaml"))
-
-
-def heavy_names(models_dir: str | Path = "models") -> list[str]:
-    """Names of the methods whose card says ``heavy: true``, sorted.
-
-    Raises:
-        ConfigError: A card is wrong.
-    """
-    folder = Path(models_dir)
-    return [name for name in method_names(folder) if load_card(folder / name).heavy]
-
-
-def predicting_names(models_dir: str | Path = "models") -> list[str]:
-    """Names of the methods whose card says ``artifact: predictions``, sorted.
-
-    Raises:
-        ConfigError: A card is wrong.
-    """
-    folder = Path(models_dir)
-    return [n for n in method_names(folder) if load_card(folder / n).artifact == "predictions"]
-
-
-def method_tasks(models_dir: str | Path = "models") -> dict[str, str]:
-    """Task by method.
-
-    Raises:
-        ConfigError: A card is wrong.
-    """
-    folder = Path(models_dir)
-    return {name: load_card(folder / name).task for name in method_names(folder)}
 
 
 def load_card(folder: str | Path) -> MethodCard:

@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from .compressions import Compression, base_method, compressed_name
 from .errors import ConfigError
+from .strict import Strict
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
-
-
-class Strict(BaseModel):
-    """A model that refuses fields that it does not know."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Budget(Strict):
@@ -53,16 +49,18 @@ class Block(Strict):
         controls: Programs that learn nothing and mark floor and ceiling of the scores.
         budget: The budget of every method of the block.
         budgets: The budget of single methods; it wins over ``budget``.
+        compress: Methods made smaller; each adds a row of its own, and that of its base where the block lacks it.
     """
 
     datasets: list[str] = Field(min_length=1)
-    protocols: list[Protocol] = ["clean"]
+    protocols: list[Protocol] = Field(default=["clean"])
     methods: list[str] | Literal["all"] = "all"
     heavy: bool = False
     seeds: list[int] = Field(default=[0], min_length=1)
-    controls: list[Control] = []
+    controls: list[Control] = Field(default=[])
     budget: Budget = Budget()
-    budgets: dict[str, Budget] = {}
+    budgets: dict[str, Budget] = Field(default={})
+    compress: list[Compression] = Field(default=[])
 
 
 class LatencySettings(Strict):
@@ -99,7 +97,7 @@ class Study(Strict):
 
     study: str
     blocks: list[Block] = Field(min_length=1)
-    mirrors: dict[str, str] = {}
+    mirrors: dict[str, str] = Field(default={})
     split_seed: int = 0
     latency: LatencySettings = LatencySettings()
 
@@ -139,9 +137,10 @@ class Cell(Strict):
     Attributes:
         dataset: Name of the dataset.
         protocol: How its parts are made.
-        method: Name of the method, or ``control_<kind>``.
+        method: Name of the method, ``<method>+<name>`` of a compressed one, or ``control_<kind>``.
         seed: Seed of the run.
         budget: Size, epochs, batch and threads as far as the study sets them.
+        compression: How the method is made smaller; None for a method as it is.
     """
 
     dataset: str
@@ -149,6 +148,7 @@ class Cell(Strict):
     method: str
     seed: int
     budget: Budget
+    compression: Compression | None = None
 
     @property
     def folder(self) -> str:
@@ -167,6 +167,7 @@ def expand_cells(
     source: str | Path = "study",
     heavy: Collection[str] = (),
     tasks: Mapping[str, str] | None = None,
+    prunable: Collection[str] = (),
 ) -> list[Cell]:
     """List the cells of a study, each once; a later block wins over an earlier one.
 
@@ -179,10 +180,11 @@ def expand_cells(
         source: The study's file, named in errors.
         heavy: Those of them that ``all`` leaves out unless a block says ``heavy: true``.
         tasks: Task of each method and dataset whose task is not detection, by name.
+        prunable: Those methods that ``compress`` may name.
 
     Raises:
-        ConfigError: A block names a method that has no folder or solves another task, or leaves a
-            dataset without any method.
+        ConfigError: A block names a method that has no folder or solves another task, compresses one that
+            cannot be pruned, gives two compressed ones the same name, or leaves a dataset without any method.
     """
     cells: dict[str, Cell] = {}
     for number, block in enumerate(study.blocks):
@@ -192,12 +194,27 @@ def expand_cells(
             if method not in methods:
                 fix = f"name one of {', '.join(methods)}"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
+        _check_compressions(block, prunable, f"{source}: blocks.{number}")
+        named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
             for cell in _block_cells(block, dataset, fitting):
                 cells[cell.folder] = cell
     return list(cells.values())
+
+
+def _check_compressions(block: Block, prunable: Collection[str], where: str) -> None:
+    """Every compressed method can be pruned and has a name of its own."""
+    names: set[str] = set()
+    for number, one in enumerate(block.compress):
+        if one.method not in prunable:
+            fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
+            raise ConfigError(where, f"compress.{number}.method", one.method, fix)
+        if compressed_name(one) in names:
+            fix = "two are called so; give each a name"
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(one), fix)
+        names.add(compressed_name(one))
 
 
 def _fitting(
@@ -217,14 +234,23 @@ def _fitting(
 
 
 def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
+    smaller = {compressed_name(one): one for one in block.compress if one.method in methods}
+    controls = [f"control_{kind}" for kind in block.controls]
     return [
-        Cell(dataset=dataset, protocol=p, method=m, seed=s, budget=_budget(block, m))
+        Cell(
+            dataset=dataset,
+            protocol=p,
+            method=m,
+            seed=s,
+            budget=_budget(block, m),
+            compression=smaller.get(m),
+        )
         for p in block.protocols
-        for m in [*methods, *(f"control_{kind}" for kind in block.controls)]
-        for s in (block.seeds if not m.startswith("control_") else [0])
+        for m in [*methods, *smaller, *controls]
+        for s in (block.seeds if m not in controls else [0])
     ]
 
 
 def _budget(block: Block, method: str) -> Budget:
-    own = block.budgets.get(method, Budget()).model_dump(exclude_none=True)
+    own = block.budgets.get(base_method(method), Budget()).model_dump(exclude_none=True)
     return Budget(**{**block.budget.model_dump(exclude_none=True), **own})

@@ -1,0 +1,54 @@
+"""What methods there are and what their cards say of them, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .methods import MethodCard, load_card, method_names
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The cards of all methods.
+
+    Attributes:
+        cards: By name, sorted.
+    """
+
+    cards: dict[str, MethodCard]
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        return list(self.cards)
+
+    @property
+    def heavy(self) -> list[str]:
+        """Those that ``methods: all`` of a study leaves out unless the study says ``heavy: true``."""
+        return [name for name, card in self.cards.items() if card.heavy]
+
+    @property
+    def predicting(self) -> list[str]:
+        """Those that make predictions instead of a model file."""
+        return [name for name, card in self.cards.items() if card.artifact == "predictions"]
+
+    @property
+    def prunable(self) -> list[str]:
+        """Those that a study may compress."""
+        return [name for name, card in self.cards.items() if card.prunable]
+
+    @property
+    def tasks(self) -> dict[str, str]:
+        """What each solves."""
+        return {name: card.task for name, card in self.cards.items()}
+
+
+def load_catalogue(models_dir: str | Path = "models") -> Catalogue:
+    """Read all cards.
+
+    Raises:
+        ConfigError: A card is wrong.
+    """
+    folder = Path(models_dir)
+    return Catalogue({name: load_card(folder / name) for name in method_names(folder)})

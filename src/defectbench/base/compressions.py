@@ -1,0 +1,140 @@
+"""Compressed methods of a study: what is made smaller, how, and what the smaller one is called."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from .strict import Strict
+
+JOINT = "+"  # between a method and the name of its compression: yolov4+slim4.19mib
+NAME = r"^[a-z0-9][a-z0-9_.]*$"
+
+
+class Stage(Strict):
+    """How one further training of a pipeline differs from its method's recipe and budget.
+
+    Attributes:
+        epochs: Passes over the training part; those of the base by default.
+        recipe: Single fields of the recipe, by dotted name.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    recipe: dict[str, Any] = Field(default={})
+
+
+class Slimming(Strict):
+    """Base, sparse training, channel and unit pruning, recovery with the base as teacher.
+
+    Chen et al., Electronics 2024, 13(2), 253, after Liu et al., ICCV 2017.
+
+    Attributes:
+        method: What is compressed; its card says ``prunable: true``.
+        how: ``slimming``.
+        name: Its name behind the method's; made of the target by default.
+        target_mib: Parameters and statistics in float32 that are left, MiB.
+        rule: ``size`` ranks groups of channels, ``classic`` takes a quantile of single scales.
+        percent: For ``classic``: share of single scales at the threshold.
+        layer_keep: Least share of a layer that stays.
+        round_to: Widths are raised to multiples of this.
+        drop_units: Residual units that go.
+        absorb: Whether consumers take the constants of dead channels before the cut.
+        kd: How the base teaches the pruned network, where the method's build knows the option.
+        sparse: The sparse training.
+        recovery: The training after the cut.
+    """
+
+    method: str
+    how: Literal["slimming"]
+    name: str | None = Field(default=None, pattern=NAME)
+    target_mib: float = Field(default=4.19, gt=0)
+    rule: Literal["size", "classic"] = "size"
+    percent: float = Field(default=0.85, ge=0, le=1)
+    layer_keep: float = Field(default=0.01, ge=0, le=1)
+    round_to: int = Field(default=1, ge=1)
+    drop_units: int = Field(default=0, ge=0)
+    absorb: bool = True
+    kd: Literal["none", "chen2017", "bernoulli"] = "none"
+    sparse: Stage = Stage(recipe={"sparsity": {"strength": "auto"}})
+    recovery: Stage = Stage()
+
+    @property
+    def default_name(self) -> str:
+        """Name where the study gives none."""
+        return f"slim{self.target_mib:g}mib"
+
+
+class CFP(Strict):
+    """Two teachers, scores, narrow network, fine-tuning with fused knowledge; or a control at the same widths.
+
+    Wang et al., IEEE Transactions on Industrial Informatics, 2023.
+
+    Attributes:
+        method: What is compressed; a classifier whose card says ``prunable: true``.
+        how: ``cfp``.
+        name: Its name behind the method's; made of ratio and choice by default.
+        rates: Named rates of the method, published or derived, such as ``v39``; a list in words such as ``.4*5,.5*7``;
+            or a rate by name of a set of channels.
+        ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
+        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; or ``thin``: these
+            widths from scratch, trained on labels for the epochs of base and fine-tuning together.
+        images: Training images that are scored, balanced over the classes.
+        scale: Larger makes more clusters.
+        most_clusters: Upper bound of a layer's clusters.
+        min_per_cluster: Filters that each cluster keeps at any rate; 0 is what was published.
+        inherit: What the narrow network takes from the wide one; ``conv_only`` is what the released code does.
+        teachers: Sliding from the instance-balanced to the class-balanced one, or one of them alone, half of
+            each, or none: labels.
+        fine_tuning: The training after the cut.
+    """
+
+    method: str
+    how: Literal["cfp"]
+    name: str | None = Field(default=None, pattern=NAME)
+    rates: str | dict[str, float]
+    ratio: float | None = Field(default=None, gt=1)
+    choose: Literal["cfp", "rank", "l1", "random", "thin"] = "cfp"
+    images: int = Field(default=640, ge=2)
+    scale: float = Field(default=2.0, gt=0)
+    most_clusters: int = Field(default=4, ge=1)
+    min_per_cluster: int = Field(default=0, ge=0)
+    inherit: Literal["full", "conv_only"] = "full"
+    teachers: Literal["r_to_c", "r", "c", "half", "none"] = "r_to_c"
+    fine_tuning: Stage = Stage()
+
+    @property
+    def default_name(self) -> str:
+        """Name where the study gives none."""
+        size = (
+            f"{self.ratio:g}x"
+            if self.ratio
+            else self.rates
+            if isinstance(self.rates, str)
+            else "own"
+        )
+        plain = "".join(c for c in size.lower() if c.isalnum() or c in "._")
+        return f"{self.choose}{plain}"
+
+
+Compression = Annotated[Slimming | CFP, Field(discriminator="how")]
+
+
+def compressed_name(compression: Slimming | CFP) -> str:
+    """Name of the compressed method, which is that of its cells' folder.
+
+    Example:
+        >>> compressed_name(Slimming(method="yolov4", how="slimming"))
+        'yolov4+slim4.19mib'
+    """
+    return f"{compression.method}{JOINT}{compression.name or compression.default_name}"
+
+
+def base_method(name: str) -> str:
+    """The method behind a name, compressed or not.
+
+    Example:
+        >>> base_method("yolov4+slim4.19mib"), base_method("yolov4")
+        ('yolov4', 'yolov4')
+    """
+    return name.partition(JOINT)[0]
