@@ -175,6 +175,17 @@ def test_onnx_equals_torch_at_batch_1_and_3(method, tmp_path):
         np.testing.assert_allclose(found[1], expected[1].numpy(), atol=1e-4)
 
 
+def test_loss_in_bfloat16_is_that_in_float32_nearly(method):
+    torch.manual_seed(0)
+    model = method.module.build(6, **method.recipe.options).train()
+    images = torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        whole = float(model.loss(images, truth(), 0)["loss"])
+        with torch.autocast("cpu", torch.bfloat16):
+            half = float(model.loss(images, truth(), 0)["loss"])
+    assert half == pytest.approx(whole, rel=0.1)
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_empty_truth_gives_a_finite_loss_and_gradient(method, rows):
     model = method.module.build(6, **method.recipe.options).train()

@@ -61,7 +61,8 @@ class AssignGuide(Guide):
         raw = []
         for level, maps in enumerate(zip(neck, self.neck(features), strict=True)):
             x = torch.cat(maps, 1)
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.narrow):
+            narrow = self.narrow or torch.is_autocast_enabled(x.device.type)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=narrow):
                 classes, boxes = self.classes(self.class_tower(x)), self.boxes(self.box_tower(x))
             boxes = boxes.float() * self.scales[level]
             raw.append(torch.cat((classes.float(), boxes), 1).flatten(2))
