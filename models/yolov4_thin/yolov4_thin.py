@@ -7,22 +7,36 @@ pruning leaves of YOLOv4, but never large before. Pieces as in ``models/yolov4``
 
 from __future__ import annotations
 
-from defectbench.nn.csp_darknet import Plan
+from collections.abc import Mapping
+from typing import Any
+
+from defectbench.nn.plan import Plan
 from defectbench.nn.yolov4 import YOLOv4
 
 
-def build(nc: int, width: float = 0.13) -> YOLOv4:
+def build(
+    nc: int, width: float = 0.13, plan: Mapping[str, Any] | None = None, kd: str = "none"
+) -> YOLOv4:
     """Build thin YOLOv4.
 
     Args:
         nc: Number of classes.
         width: Factor of all widths; each is rounded to whole channels.
+        plan: Of a pruned network, as its ``plan.json`` says.
+        kd: Loss of a distillation: ``none``, ``chen2017`` or ``bernoulli``; see ``models/yolov4``.
 
     Returns:
         The detector in training form.
+
+    Raises:
+        ConfigError: There is no such loss.
+        CompressionError: The plan does not fit.
 
     Example:
         >>> sum(p.numel() for p in build(6).parameters())
         1100632
     """
-    return YOLOv4(nc, Plan(width))
+    asked = Plan(width, **(plan or {}))
+    model = YOLOv4(nc, asked, kd)
+    asked.check(model)
+    return model

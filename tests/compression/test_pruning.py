@@ -29,6 +29,7 @@ from defectbench.nn.yolov4 import YOLOv4
 MODELS = Path(__file__).parents[2] / "models"
 NETWORKS = {
     "yolov4": ("yolov4", {"width": 0.13}, 0.5),
+    "yolov4_thin": ("yolov4_thin", {"width": 0.1}, 0.5),
     "yolov8n": ("yolov8n", {}, 2.0),
     "tinydefectnet": ("tinydefectnet", {}, 2.0),
     "tinydefectnet-star": ("tinydefectnet", {"form": "star"}, 2.0),
