@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from .augmentation import Augmentation, Span
+from .cards import Task
 from .errors import ConfigError
 from .strict import Strict
-
-Span = tuple[float, float]
 
 
 class Claim(Strict):
@@ -78,6 +78,8 @@ class MethodCard(Strict):
         golden: Counts that a test holds.
         claims: Printed numbers.
         prunable: Whether the compression track can narrow it.
+        rates: Rates of pruning by name, for collaborative filter pruning: a list in words such as ``.4*5,.5*7``, or
+            a rate by name or role of a set of channels.
         heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
         artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
             cannot write the artifact signature: ``predictions.json`` of the test part and
@@ -87,21 +89,25 @@ class MethodCard(Strict):
     name: str
     title: str
     family: Literal["engine", "program"]
-    task: Literal["detection"] = "detection"
+    task: Task = "detection"
     paper: str
     licence: str
     reconstructed: list[str] = Field(default=[])
     golden: Golden
     claims: list[Claim] = Field(default=[])
     prunable: bool = False
+    rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
     artifact: Literal["model", "predictions"] = "model"
 
 
 class Optimizer(Strict):
-    """Optimiser settings; weight decay goes to everything unless norms and biases are spared."""
+    """Optimiser settings; weight decay goes to everything unless norms and biases are spared.
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    ``adamw`` decays weights beside the step; ``adam`` adds the decay to the gradient (L2), as ``sgd`` does.
+    """
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = 0.9
@@ -124,7 +130,7 @@ class Ema(Strict):
     """Average of weights and buffers: share of the new is (1-d) + d exp(-(1+t)/tau), d the decay.
 
     Attributes:
-        decay: Decay that a long run tends to.
+        decay: Decay that a long run tends to; at 0 the newest weights are the average.
         tau: Updates in which it is approached.
         short_run_share: In a run of less than 10,000 updates, the share of them that the average spans at
             its end; 0 leaves the formula as it stands, which there hardly averages (3.6 updates after 2,580).
@@ -133,49 +139,6 @@ class Ema(Strict):
     decay: float = 0.9998
     tau: float = 2000.0
     short_run_share: float = Field(default=0.05, ge=0, le=1)
-
-
-class Augmentation(Strict):
-    """Random changes of a training batch; spans are drawn uniformly.
-
-    Attributes:
-        scale: Zoom about the centre.
-        stretch: Extra zoom of x and of y, independently.
-        translate: Largest shift of the centre, share of the side.
-        rotate_deg: Largest rotation, degrees.
-        flip_lr: Probability of a left-right flip.
-        flip_ud: Probability of an up-down flip.
-        brightness: Largest added brightness, of 1.
-        contrast: Factor.
-        saturation: Factor.
-        probability: Probability of each colour change.
-        noise_std: Standard deviation of Gaussian noise, of 1.
-        mosaic: Probability of a mosaic of four images.
-        mosaic_form: ``whole``: four images on a canvas of twice the side, of which the warp shows a part (YOLOv5,
-            YOLOv8, YOLOX); ``windows``: one window of each of four images, together of the size of one (YOLOv4).
-        close_epochs: Last epochs without mosaic.
-        fill: Grey of what a warp or a mosaic uncovers, of 1; the nearest of 256 levels is taken.
-        min_side_px: A box is dropped unless both of its sides exceed this after the warp, pixels.
-        min_visible: A box is dropped unless more than this share of its zoomed area is in the picture.
-    """
-
-    scale: Span = (1.0, 1.0)
-    stretch: Span = (1.0, 1.0)
-    translate: float = 0.0
-    rotate_deg: float = 0.0
-    flip_lr: float = 0.0
-    flip_ud: float = 0.0
-    brightness: float = 0.0
-    contrast: Span = (1.0, 1.0)
-    saturation: Span = (1.0, 1.0)
-    probability: float = 0.5
-    noise_std: float = 0.0
-    mosaic: float = 0.0
-    mosaic_form: Literal["whole", "windows"] = "whole"
-    close_epochs: int = 0
-    fill: float = Field(default=0.0, ge=0, le=1)
-    min_side_px: float = 0.0
-    min_visible: float = 0.0
 
 
 class Sparsity(Strict):
@@ -196,7 +159,7 @@ class Recipe(Strict):
 
     Attributes:
         epochs: Passes over the training part.
-        batch: Images a step; the last incomplete batch is dropped.
+        batch: Images a step.
         size: Side of the input, pixels.
         optimizer: Optimiser.
         schedule: Learning rate.
@@ -206,6 +169,8 @@ class Recipe(Strict):
         validate_every: Epochs between validations; the best validated average is kept.
         precision: ``float32``, or ``bfloat16`` for convolutions under autocast.
         sparsity: Pull on the scales of batch norms, if any.
+        order: How an epoch draws its images: each once, ``shuffled``; or with replacement, each class as often,
+            ``class_balanced`` (classification).
         options: Arguments of the method's ``build``.
     """
 
@@ -220,6 +185,7 @@ class Recipe(Strict):
     validate_every: int = 10
     precision: Literal["float32", "bfloat16"] = "float32"
     sparsity: Sparsity | None = None
+    order: Literal["shuffled", "class_balanced"] = "shuffled"
     options: dict[str, Any] = Field(default={})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from .blocks import chosen
 from .classifier import Classifier
@@ -40,3 +41,28 @@ def scaled_widths(name: str, factor: float) -> dict[str, int]:
     """
     full = chosen("classifier", name, CLASSIFIERS).full_widths
     return {key: max(1, round(factor * width)) for key, width in full.items()}
+
+
+def build_planned(
+    name: str, nc: int, width: float = 1.0, plan: Mapping[str, Any] | None = None
+) -> Classifier:
+    """What ``build`` of a classifier's folder in ``models/`` does.
+
+    Args:
+        name: Key of ``CLASSIFIERS``.
+        nc: Number of classes.
+        width: Factor of every width.
+        plan: Of a pruned network: ``network``, a key of ``CLASSIFIERS``, and ``widths`` by set; it wins over
+            ``width``.
+
+    Raises:
+        ConfigError: There is no network of that name.
+        CompressionError: The widths do not fit the network.
+
+    Example:
+        >>> build_planned("vgg16", 6, plan={"network": "vgg16", "widths": {"conv1": 38}}).widths["conv1"]
+        38
+    """
+    if plan is not None:
+        return build_classifier(plan["network"], nc, plan["widths"])
+    return build_classifier(name, nc, None if width == 1.0 else scaled_widths(name, width))

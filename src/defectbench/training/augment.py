@@ -52,7 +52,7 @@ def augment(
     draws = Draws(seed, step, len(batch.images), batch.images.device)
     size, fill = batch.images.shape[-1], round(255 * settings.fill)
     images, boxes, labels, tiles = batch.images, batch.boxes, batch.labels, None
-    matrix = warp_matrix(settings, draws, size)
+    matrix = warp_matrix(settings, draws, size, batch.scale)
     if settings.mosaic and source is not None:
         tiles = _draw_tiles(batch, settings, draws, source)
         if settings.mosaic_form == "windows":
@@ -89,19 +89,37 @@ def _draw_tiles(batch: Batch, settings: Augmentation, draws: Draws, source: Pack
     )
 
 
-def warp_matrix(settings: Augmentation, draws: Draws, size: int) -> Tensor | None:
-    """Forward affine [B, 2, 3] in pixels about the centre; None where nothing is to be warped."""
+def warp_matrix(
+    settings: Augmentation, draws: Draws, size: int, native: Tensor | None = None
+) -> Tensor | None:
+    """Forward affine [B, 2, 3] in pixels about the centre; None where nothing is to be warped.
+
+    Args:
+        settings: What may happen.
+        draws: Of the step.
+        size: Side of the images, pixels.
+        native: [B], pixels of an image an original pixel: what ``native_crop`` undoes; None stands for 1.
+    """
+    crops = settings.native_crop > 0 and native is not None
     still = settings.scale == settings.stretch == (1.0, 1.0) and not (
-        settings.translate or settings.rotate_deg or settings.flip_lr or settings.flip_ud
+        settings.translate or settings.rotate_deg or settings.flip_lr or settings.flip_ud or crops
     )
     if still:
         return None
     zoom = draws.uniform("scale", *settings.scale) * draws.uniform("stretch", *settings.stretch, 2)
+    if settings.native_crop and native is not None:
+        seen = draws.chance("native crop", settings.native_crop)
+        zoom = zoom / torch.where(seen, native, 1.0).unsqueeze(1)
     angle = draws.uniform("rotate", -settings.rotate_deg, settings.rotate_deg)[:, 0] * (
         math.pi / 180
     )
-    flip_x = 1 - 2 * draws.chance("flip_lr", settings.flip_lr).float()
-    flip_y = 1 - 2 * draws.chance("flip_ud", settings.flip_ud).float()
+    flips_x, flips_y = (
+        draws.chance(name, getattr(settings, name)) for name in ("flip_lr", "flip_ud")
+    )
+    if settings.flips == "one":
+        across = draws.chance("flip across?", 0.5)
+        flips_x, flips_y = flips_x & across, flips_y & ~across
+    flip_x, flip_y = 1 - 2 * flips_x.float(), 1 - 2 * flips_y.float()
     shift = draws.uniform("translate", -settings.translate, settings.translate, 2) * size
     cos, sin = angle.cos(), angle.sin()
     sx, sy = zoom[:, 0] * flip_x, zoom[:, 1] * flip_y

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..base.errors import PackError
 from ..data.pack import Pack
 from .randomness import generator
+from .sampling import class_balanced_order
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Batch:
         boxes: float32 [B, M, 4], pixels.
         labels: int64 [B, M]; -1 pads.
         image_ids: int64 [B].
+        scale: float32 [B], pixels of the pack an original pixel; None stands for 1.
     """
 
     images: Tensor
     boxes: Tensor
     labels: Tensor
     image_ids: Tensor
+    scale: Tensor | None = None
 
 
 class PackBatches:
@@ -37,17 +40,21 @@ class PackBatches:
         batch: Most images a step; an epoch shows every image once, in as few batches of as equal size as can be.
         seed: Seed of the run.
         device: Where the tensors live.
+        balanced: Whether an epoch draws with replacement, each class as often, by the label of an image's first box.
 
     Raises:
         PackError: The part has fewer images than one batch.
     """
 
-    def __init__(self, pack: Pack, batch: int, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self, pack: Pack, batch: int, seed: int, device: str = "cpu", balanced: bool = False
+    ) -> None:
         if len(pack) < batch:
             raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")
-        self.batch, self.seed, self.count = batch, seed, len(pack)
+        self.batch, self.seed, self.count, self.balanced = batch, seed, len(pack), balanced
         self.images, self.boxes = pack.images.to(device), pack.boxes.to(device)
         self.labels, self.image_ids = pack.labels.to(device), pack.image_ids.to(device)
+        self.scale = pack.scale.to(device)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -55,7 +62,9 @@ class PackBatches:
         return -(-self.count // self.batch)
 
     def order(self, epoch: int) -> Tensor:
-        """Permutation of the part for one epoch."""
+        """Rows of the part in the order of one epoch: a permutation, or draws that balance classes."""
+        if self.balanced:
+            return class_balanced_order(self.labels[:, 0], self.seed, epoch)
         return torch.randperm(self.count, generator=generator(self.seed, epoch, "order"))
 
     def take(self, order: Tensor, position: int) -> Batch:
@@ -66,4 +75,10 @@ class PackBatches:
 
     def rows(self, rows: Tensor) -> Batch:
         """Any rows of the part as a batch."""
-        return Batch(self.images[rows], self.boxes[rows], self.labels[rows], self.image_ids[rows])
+        return Batch(
+            self.images[rows],
+            self.boxes[rows],
+            self.labels[rows],
+            self.image_ids[rows],
+            self.scale[rows],
+        )

@@ -33,6 +33,7 @@ from .sparsity import Sparse
 from .teacher import TaughtBy, read_teacher
 
 Validator = Callable[[nn.Module], float]
+SCORES = {"detection": "val_map50_95", "classification": "val_accuracy"}  # of a validator, by task
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Run:
     sparse: Sparse | None = None
     start: str | Path | None = None
     facts: dict[str, float] = field(default_factory=dict)
+    score: str = SCORES["detection"]
 
     @property
     def steps(self) -> int:
@@ -112,7 +114,7 @@ def train(
     torch.set_num_threads(threads or torch.get_num_threads())
     where = resolve_device(device)
     fix_arithmetic(where)
-    pack = load_pack(train_pack)
+    pack = load_pack(train_pack, task=method.card.task)
     refuse_leak(pack)
     recipe = method.recipe.model_copy(
         update={k: v for k, v in (("epochs", epochs), ("batch", batch)) if v is not None}
@@ -154,7 +156,8 @@ def prepare(
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
     taught_by = read_teacher(teacher, seed) if teacher is not None else None
-    batches = PackBatches(pack, recipe.batch, seed, device)
+    balanced = recipe.order == "class_balanced"
+    batches = PackBatches(pack, recipe.batch, seed, device, balanced)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
     model = method.module.build(len(pack.classes), **recipe.options)
     model.epochs = recipe.epochs
@@ -186,6 +189,7 @@ def prepare(
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
     run.teacher, run.facts, run.start = taught_by, facts, start
+    run.score = SCORES[method.card.task]
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run
@@ -291,9 +295,9 @@ def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Valida
         row["faded_scales_share"] = run.sparse.faded_share()
     due = (epoch + 1) % run.recipe.validate_every == 0 or epoch + 1 == run.recipe.epochs
     if validator is not None and due:
-        row["val_map50_95"] = validator(run.average.model)
-        if row["val_map50_95"] >= run.progress.best.get("val_map50_95", -1.0):
-            run.progress.best = {"epoch": epoch + 1, "val_map50_95": row["val_map50_95"]}
+        score = row[run.score] = validator(run.average.model)
+        if score >= run.progress.best.get(run.score, -1.0):
+            run.progress.best = {"epoch": epoch + 1, run.score: score}
             save_weights(run, run.folder / "checkpoint" / "best.safetensors")
     run.progress.history.append(row)
     report_epoch(row, run.recipe.epochs, run.progress.seconds, run.folder)
@@ -334,7 +338,8 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "images_per_s": round(run.images_per_s, 2),
         "final_loss": history[-1]["loss"],
         "best_epoch": run.progress.best.get("epoch", run.recipe.epochs),
-        "val_map50_95": run.progress.best.get("val_map50_95"),
+        run.score: run.progress.best.get(run.score),
+        f"{run.score}_last": history[-1].get(run.score),
         "threads": torch.get_num_threads(),
     }
     inputs = {"pack": train_pack} | ({"start": Path(run.start)} if run.start else {})

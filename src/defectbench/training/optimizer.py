@@ -11,7 +11,7 @@ from ..base.methods import Optimizer, Schedule
 
 
 def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
-    """AdamW or SGD over all that learns; norms and biases are spared decay where the recipe says so."""
+    """AdamW, Adam or SGD over all that learns; norms and biases are spared decay where the recipe says so."""
     decayed, spared = [], []
     for parameter in model.parameters():
         if not parameter.requires_grad:
@@ -25,7 +25,8 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
     groups: list[dict[str, Any]] = [group for group in groups if group["params"]]
     if settings.name == "sgd":
         return optim.SGD(groups, settings.lr, settings.momentum, nesterov=True)
-    return optim.AdamW(groups, settings.lr, settings.betas, fused=True)
+    kind = optim.Adam if settings.name == "adam" else optim.AdamW
+    return kind(groups, settings.lr, settings.betas, fused=True)
 
 
 def warmup_of(settings: Schedule, steps_per_epoch: int, epochs: int) -> int:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+SCORES = {"val_map50_95": "val mAP50-95", "val_accuracy": "val accuracy"}
+
 
 def eta(seconds: float) -> str:
     """Minutes and seconds.
@@ -39,10 +41,10 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
     """
     epoch = int(row["epoch"])
     cell = cell_name(folder)
-    score = f"  val mAP50-95 {row['val_map50_95']:.3f}" if "val_map50_95" in row else ""
+    scores = (f"  {title} {row[name]:.3f}" for name, title in SCORES.items() if name in row)
     left = eta(seconds / epoch * (epochs - epoch))
     speed = f"{row['images_per_s']:.1f} images/s"
-    line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {speed}  ETA {left}{score}"
+    line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {speed}  ETA {left}{''.join(scores)}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from defectbench.base.errors import CompressionError
-from defectbench.compression.sampling import balanced_subset, class_balanced_order
+from defectbench.training.sampling import balanced_subset, class_balanced_order
 
 LABELS = torch.tensor([0] * 90 + [1] * 9 + [2])
 

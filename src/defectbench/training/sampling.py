@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import CompressionError
-from ..training.randomness import generator
+from .randomness import generator
 
 
 def class_balanced_order(labels: Tensor, seed: int, epoch: int) -> Tensor:
