@@ -3,11 +3,12 @@
 import json
 import math
 import os
+import re
 from shlex import quote
 
 from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.catalogue import load_catalogue
-from defectbench.base.compressions import base_method
+from defectbench.base.compressions import base_method, slimming_options
 from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.studies import expand_cells, parse_study
 
@@ -15,7 +16,9 @@ STUDY = parse_study(f"study {config['study']}", config)
 CATALOGUE = load_catalogue("models")
 METHODS = CATALOGUE.names
 PREDICTING = CATALOGUE.predicting
-EXPORTING = "|".join(name for name in METHODS if name not in PREDICTING)
+EXPORTING = "|".join(
+    rf"{name}(\+[a-z0-9_.]+)?" for name in METHODS if name not in PREDICTING
+)
 DATASETS = {name for block in STUDY.blocks for name in block.datasets}
 TASKS = {**CATALOGUE.tasks, **dataset_tasks(DATASETS)}
 CELLS = {
@@ -29,6 +32,16 @@ CELLS = {
         CATALOGUE.prunable,
     )
 }
+SLIMMED = "|".join(
+    sorted(
+        {
+            re.escape(cell.method)
+            for cell in CELLS.values()
+            if cell.compression is not None and cell.compression.how == "slimming"
+        }
+    )
+    or ["no_method_of_its_own"]
+)
 RUNS = "results/runs"
 REPORT = [
     "results/report/comparison.csv",
@@ -47,6 +60,7 @@ wildcard_constraints:
     size=r"\d+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
+    stage="(sparse/|pruned/)?",
     control="memoriser|class_prior|oracle|label_jitter",
 
 
@@ -94,18 +108,20 @@ def training_cores(wildcards):
     return claim(training_threads(wildcards))
 
 
-def budget_options(wildcards):
-    """A cell's budget as options of the training programs."""
-    options = " ".join(
-        f"--{field} {budget(wildcards, field)}" for field in ("epochs", "batch")
-    )
+def budget_options(wildcards, epochs=None):
+    """A cell's budget as options of the training programs; a stage may have epochs of its own."""
+    figures = {
+        "epochs": epochs or budget(wildcards, "epochs"),
+        "batch": budget(wildcards, "batch"),
+    }
+    options = " ".join(f"--{field} {value}" for field, value in figures.items())
     device = cell_of(wildcards).budget.device or "auto"
     return f"{options} --threads {training_threads(wildcards)} --device {device}"
 
 
-def recipe_options(wildcards):
-    """The study's changes to a cell's recipe as options of `train`."""
-    fields = cell_of(wildcards).budget.recipe or {}
+def recipe_options(wildcards, changes=None):
+    """The study's changes to a cell's recipe as options of `train`; a stage may have more of its own."""
+    fields = {**(cell_of(wildcards).budget.recipe or {}), **(changes or {})}
     return " ".join(
         f"--set {quote(f'{name}={json.dumps(value)}')}"
         for name, value in fields.items()
@@ -122,10 +138,15 @@ def pack_of(part):
     return path
 
 
+def method_folder(wildcards):
+    """Folder of a cell's method, which is that of its base where it is compressed."""
+    return f"models/{base_method(wildcards.method)}"
+
+
 def method_files(wildcards):
     """What a cell depends on of its method: its own file and its recipe."""
-    folder = f"models/{wildcards.method}"
-    return [f"{folder}/{wildcards.method}.py", f"{folder}/recipe.yaml"]
+    folder = method_folder(wildcards)
+    return [f"{folder}/{base_method(wildcards.method)}.py", f"{folder}/recipe.yaml"]
 
 
 def teacher_files(wildcards):
@@ -144,6 +165,68 @@ def teacher_files(wildcards):
 def teacher_option(wildcards, input):
     """The teacher of a cell as an option of `train`."""
     return f"--teacher {input.teacher[0]}" if input.teacher else ""
+
+
+def base_file(name):
+    """Input function: a file of the cell that a compressed one is made of."""
+
+    def path(wildcards):
+        base = base_method(wildcards.method)
+        return f"{RUNS}/{wildcards.dataset}/{wildcards.protocol}/{base}/seed{wildcards.seed}/{name}"
+
+    return path
+
+
+def base_weights(wildcards):
+    """Weights of a compressed cell's base and the record of their training."""
+    return [
+        base_file(name)(wildcards) for name in ("weights.safetensors", "train.json")
+    ]
+
+
+def stage_budget(stage):
+    """Params function: the budget of one stage of a compressed cell as options of `train`."""
+
+    def options(wildcards):
+        epochs = getattr(cell_of(wildcards).compression, stage).epochs
+        return budget_options(wildcards, epochs)
+
+    return options
+
+
+def stage_recipe(stage):
+    """Params function: the recipe of one stage of a compressed cell as options of `train`."""
+
+    def options(wildcards):
+        return recipe_options(
+            wildcards, cell_of(wildcards).compression.recipe_of(stage)
+        )
+
+    return options
+
+
+def sparse_options(wildcards, input):
+    """What the sparse training takes from its base."""
+    return f"--as sparse --start {input.start[0]}"
+
+
+def pruning_options(wildcards):
+    """How a compressed cell is cut, as options of `prune`."""
+    device = cell_of(wildcards).budget.device or "auto"
+    own = slimming_options(cell_of(wildcards).compression)
+    size = f"--batch {budget(wildcards, 'batch')}"
+    return f"{own} {size} --threads {training_threads(wildcards)} --device {device}"
+
+
+def recovery_teacher(wildcards):
+    """The base as the teacher of a compressed cell; none where the study says `kd: none`."""
+    kd = cell_of(wildcards).compression.kd
+    return [] if kd == "none" else base_weights(wildcards)
+
+
+def recovery_options(wildcards, input):
+    """What the recovery takes from the stages before it."""
+    return f"--as recovery --start {input.start} --plan {input.plan} {teacher_option(wildcards, input)}"
 
 
 def mirror_option(wildcards):
@@ -220,7 +303,12 @@ def records_of(folder):
     """What the report reads of a trained cell beside its score."""
     if CELLS[folder].method in PREDICTING:
         return ("latency/own.json", "train.json")
-    return ("complexity.json", "latency/onnxruntime.json", "train.json")
+    own = ("complexity.json", "latency/onnxruntime.json", "train.json")
+    if CELLS[folder].compression is None or CELLS[folder].compression.how != "slimming":
+        return own
+    sparse = [f"sparse/{name}.json" for name in ("accuracy", "complexity", "train")]
+    pruned = [f"pruned/{name}.json" for name in ("accuracy", "complexity", "prune")]
+    return (*own, *sparse, *pruned, "beside_base.json")
 
 
 def study_folders():

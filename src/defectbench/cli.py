@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .base.errors import DefectBenchError
+from .cli_slimming import add_slimming_verbs
 
 Arguments = argparse.Namespace
+ROLES = ("teacher", "sparse", "recovery")
 
 
 def _acquire(args: Arguments) -> None:
@@ -93,10 +95,16 @@ def _train(args: Arguments) -> None:
     from .training.randomness import derived_seed
 
     method = load_method(args.method.name, args.method.parent)
-    method = replace(method, recipe=changed_recipe(method.recipe, args.set))
+    recipe = changed_recipe(method.recipe, args.set)
+    if args.plan is not None:
+        from .compression.pruning import read_plan
+
+        options = {**recipe.options, "plan": read_plan(args.plan)}
+        recipe = recipe.model_copy(update={"options": options})
+    method = replace(method, recipe=recipe)
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
     validator = make_validator(args.val)
-    seed = derived_seed(args.seed, 0, "teacher") if args.as_teacher else args.seed
+    seed = derived_seed(args.seed, 0, args.role) if args.role else args.seed
     train(
         args.train,
         method,
@@ -105,6 +113,7 @@ def _train(args: Arguments) -> None:
         validator=validator,
         device=args.device,
         teacher=args.teacher,
+        start=args.start,
         **budget,
     )
     export_run(args.out, method)
@@ -219,11 +228,16 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--epochs", "--batch", "--threads"):
         trained.add_argument(option, type=int)
     trained.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    role = trained.add_mutually_exclusive_group()
     text = "weights.safetensors to learn from as well, its train.json beside it"
-    role.add_argument("--teacher", type=Path, help=text)
-    text = "draw from a seed of its own, derived from --seed, which its student has"
-    role.add_argument("--as-teacher", action="store_true", help=text)
+    trained.add_argument("--teacher", type=Path, help=text)
+    text = "weights.safetensors to start from, the record of what made it beside it"
+    trained.add_argument("--start", type=Path, help=text)
+    text = "plan.json of a pruned network, whose widths the network then has"
+    trained.add_argument("--plan", type=Path, help=text)
+    text = (
+        "draw from a seed of its own, derived from --seed and this; for a run that serves another"
+    )
+    trained.add_argument("--as", dest="role", choices=ROLES, help=text)
     text = "a field of the recipe, such as optimizer.lr=0.002"
     trained.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     predicted = verb("predict", _predict, "run a model file over a pack")
@@ -283,6 +297,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_data_verbs(verb)
     _add_cell_verbs(verb)
+    add_slimming_verbs(verb)
     _add_report_verbs(verb)
     return parser
 

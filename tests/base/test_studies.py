@@ -154,7 +154,7 @@ def test_a_compressed_method_is_a_cell_beside_its_base():
     ("entries", "field"),
     [
         ([{**SLIM, "method": "beta"}], "compress.0.method"),
-        ([SLIM, {**SLIM, "kd": "bernoulli"}], "compress.1.name"),
+        ([SLIM, {**SLIM, "drop_units": 2}], "compress.1.name"),
     ],
 )
 def test_compressions_that_make_no_sense_are_named(entries, field):

@@ -1,5 +1,6 @@
-"""Base, sparse, prune, fine-tune with the base as teacher: what each stage leaves is what the next one takes."""
+"""Base, sparse, prune, recover with the base as teacher: what each stage leaves is what the next one takes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +9,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.training.conftest import write_tiny_pack
 
+from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
-from defectbench.compression.pruning import Pruning, prune, read_plan, write_plan
+from defectbench.base.records import read_record
+from defectbench.compression.pruning import Pruning, read_plan
+from defectbench.compression.run import prune_run
 from defectbench.nn.plan import Plan
 from defectbench.training.loop import train
 
 MODELS = Path(__file__).parents[2] / "models"
+WEIGHTS = "weights.safetensors"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def method():
     torch.set_num_threads(1)
     found = load_method("yolov4", MODELS)
@@ -28,23 +33,92 @@ def with_recipe(method, **fields):
     return replace(method, recipe=override_recipe(method.recipe, fields))
 
 
-def test_the_stages_fit_together(method, tmp_path):
-    pack = write_tiny_pack(tmp_path / "train@32.safetensors")
-    base, sparse, tuned = (tmp_path / name for name in ("base", "sparse", "tuned"))
-    train(pack, method, base, seed=1, threads=1)
-    weights = "weights.safetensors"
+@pytest.fixture(scope="module")
+def stages(method, tmp_path_factory):
+    """Folders of a base, its sparse training and the cut, and the pack that they saw."""
+    root = tmp_path_factory.mktemp("chain")
+    pack = write_tiny_pack(root / "train@32.safetensors")
+    train(pack, method, root / "base", seed=1, threads=1)
     pulled = with_recipe(method, sparsity={"strength": "auto"})
-    train(pack, pulled, sparse, seed=2, threads=1, start=base / weights)
-    model = method.module.build(2, width=0.05)
-    model.load_state_dict(load_file(sparse / weights))
-    prune(model, Pruning(target_mib=0.4, drop_units=4), [torch.rand(2, 3, 64, 64)])
-    write_plan(model, tmp_path / "plan.json")
-    save_file(model.state_dict(), tmp_path / weights)
-    options = {"plan": read_plan(tmp_path / "plan.json"), "kd": "chen2017"}
+    train(pack, pulled, root / "sparse", seed=2, threads=1, start=root / "base" / WEIGHTS)
+    settings = Pruning(target_mib=0.4, drop_units=4)
+    prune_run(root / "sparse" / WEIGHTS, pack, method, root / "pruned", settings, 3, batches=2, batch=4)
+    return root, pack
+
+
+def test_the_record_of_a_cut_tells_what_went(stages, method):
+    root, _ = stages
+    record = read_record(root / "pruned" / "prune.json", "prune")
+    figures, plan = record["figures"], read_plan(root / "pruned" / "plan.json")
+    assert figures["size_mib"] <= 0.4 < figures["size_mib_before"]
+    assert len(figures["units_dropped"]) == 4
+    assert len(record["unit_scores"]) == 23
+    whole = method.module.build(2, width=0.05)
+    norms = [m for m in whole.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert sum(record["scale_histogram"]["count"]) == sum(norm.num_features for norm in norms)
+    widths = record["widths"]
+    assert {name: after for name, (_, after) in widths.items() if after} == plan["widths"]
+    dropped = {name for name, (_, after) in widths.items() if not after}
+    assert dropped == {f"{u}.{p}.0" for u in figures["units_dropped"] for p in ("reduce", "expand")}
+    assert all(1 <= after <= before for before, after in widths.values() if after)
+    assert record["recipe"]["options"] == {"width": 0.05, "plan": plan}
+
+
+def test_the_recovered_network_has_the_plan_the_anchors_and_a_teacher(stages, method, tmp_path):
+    root, pack = stages
+    options = {"plan": read_plan(root / "pruned" / "plan.json"), "kd": "chen2017"}
     taught = with_recipe(method, options=options)
-    train(pack, taught, tuned, 3, threads=1, teacher=base / weights, start=tmp_path / weights)
+    base = root / "base" / WEIGHTS
+    train(pack, taught, tmp_path, 4, threads=1, teacher=base, start=root / "pruned" / WEIGHTS)
     again = taught.module.build(2, **options)
-    again.load_state_dict(load_file(tuned / weights))
+    again.load_state_dict(load_file(tmp_path / WEIGHTS))
     assert Plan.of(again).to_dict() == options["plan"]
-    assert torch.equal(again.anchors, load_file(base / weights)["anchors"])
-    assert "kd_cls" in (tuned / "history.csv").read_text()
+    assert torch.equal(again.anchors, load_file(base)["anchors"])
+    assert "kd_cls" in (tmp_path / "history.csv").read_text()
+    own, first, sparse = (
+        read_record(folder / "train.json", "train")
+        for folder in (tmp_path, root / "base", root / "sparse")
+    )
+    # the base is paid for once, though the run starts from it and learns from it
+    seconds = [r["seconds"] for r in (own, first, sparse)]
+    assert own["figures"]["train_s"] == pytest.approx(sum(seconds), abs=0.02)
+    assert (own["figures"]["epochs"], own["figures"]["start_epochs"]) == (1, 2)
+    assert own["figures"]["stored_mib"] <= 0.4
+    assert own["lineage"][:2] == [first["weights_sha256"], sparse["weights_sha256"]]
+
+
+def test_a_plan_of_another_network_is_a_named_error(stages, method, tmp_path):
+    root, pack = stages
+    plan = json.loads((root / "pruned" / "plan.json").read_text())
+    plan["widths"] = {name.replace("backbone", "trunk"): w for name, w in plan["widths"].items()}
+    start = root / "pruned" / WEIGHTS
+    with pytest.raises(CompressionError, match=r"plan: widths\.trunk"):
+        train(pack, with_recipe(method, options={"plan": plan}), tmp_path, 4, 1, start=start)
+    with pytest.raises(ConfigError, match="same network"):
+        train(pack, method, tmp_path, 4, threads=1, start=start)
+
+
+def test_weights_of_another_method_or_without_their_record_are_refused(stages, method, tmp_path):
+    root, pack = stages
+    other = load_method("yolov8n", MODELS)
+    with pytest.raises(ConfigError, match="weights are of yolov4"):
+        prune_run(root / "sparse" / WEIGHTS, pack, other, tmp_path, Pruning(), 0, batch=4)
+    save_file(load_file(root / "sparse" / WEIGHTS), tmp_path / WEIGHTS)
+    with pytest.raises(ConfigError, match=r"train\.json or prune\.json"):
+        prune_run(tmp_path / WEIGHTS, pack, method, tmp_path / "out", Pruning(), 0)
+
+
+def test_an_option_that_no_build_knows_is_a_named_error(stages, method, tmp_path):
+    _, pack = stages
+    with pytest.raises(ConfigError, match=r"options: .*'teach'.*build of yolov4 takes"):
+        train(pack, with_recipe(method, **{"options.teach": 1}), tmp_path, 1, threads=1)
+
+
+def test_a_sparse_run_keeps_what_it_ends_with(stages, method, tmp_path):
+    _, pack = stages
+    scores = iter([0.9, 0.1])
+    changes = {"sparsity": {"strength": "auto"}, "epochs": 2, "validate_every": 1}
+    pulled = with_recipe(method, **changes)
+    train(pack, pulled, tmp_path, 1, threads=1, validator=lambda _: next(scores))
+    figures = read_record(tmp_path / "train.json", "train")["figures"]
+    assert (figures["best_epoch"], figures["val_map50_95"]) == (2, 0.1)

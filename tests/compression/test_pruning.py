@@ -11,7 +11,7 @@ from torch import nn
 
 from defectbench.base.errors import CompressionError
 from defectbench.base.methods import load_card, load_method, method_names
-from defectbench.compression.channels import ChannelGraph, stored_mib
+from defectbench.compression.channels import ChannelGraph
 from defectbench.compression.constants import absorb_constants, recalibrate
 from defectbench.compression.pruning import (
     Pruning,
@@ -24,6 +24,7 @@ from defectbench.compression.pruning import (
 from defectbench.compression.slimming import masks_to_size
 from defectbench.compression.units import drop_units, unit_scores, units_to_drop
 from defectbench.nn.plan import Plan
+from defectbench.nn.size import stored_mib
 from defectbench.nn.yolov4 import YOLOv4
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from defectbench.base.errors import CompressionError
-from defectbench.compression.channels import ChannelGraph, stored_mib
+from defectbench.compression.channels import ChannelGraph
 from defectbench.compression.slimming import (
     classic_masks,
     magnitudes,
@@ -13,6 +13,7 @@ from defectbench.compression.slimming import (
     scale_histogram,
     threshold,
 )
+from defectbench.nn.size import stored_mib
 
 FIRST, SECOND = [0.9, 0.1, -0.2, 0.05], [0.01, -0.8, 0.02, 0.03]
 

@@ -92,7 +92,15 @@ def test_scales_that_are_not_deployed_are_left_alone():
 )
 def test_what_would_undo_the_pull_is_refused(optimizer, match):
     with pytest.raises(ConfigError, match=match):
-        Sparse(nn.Sequential(norm_of([1.0])), Sparsity(), optimizer, 10)
+        Sparse(nn.Sequential(norm_of([1.0])), Sparsity(mode="subgradient"), optimizer, 10)
+
+
+def test_the_form_fits_the_optimiser_unless_the_recipe_says_one():
+    adamw = Optimizer(lr=0.1, decay_norm_and_bias=False)
+    modes = [
+        Sparse(nn.Sequential(norm_of([1.0])), Sparsity(), one, 10).mode for one in (SGD, adamw)
+    ]
+    assert modes == ["subgradient", "proximal"]
 
 
 @pytest.mark.parametrize("strength", [0, -1, "much"])

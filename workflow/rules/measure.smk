@@ -3,13 +3,13 @@
 
 rule predict_test_part:
     input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}model.onnx",
         pack=pack_of("test"),
     output:
-        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.record.json",
+        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.json",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.record.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/predict.log",
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}predict.log",
     wildcard_constraints:
         method=EXPORTING,
     threads: claim(1)
@@ -37,11 +37,11 @@ rule evaluate_accuracy:
         annotations=annotations_of,
         test="results/data/{dataset}/{protocol}/test.txt",
         groups="results/data/{dataset}/groups.csv",
-        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
+        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.json",
     output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/accuracy.json",
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}accuracy.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/evaluate.log",
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}evaluate.log",
     shell:
         "defectbench evaluate --annotations {input.annotations} --images {input.test} --groups {input.groups} "
         "--predictions {input.predictions} --out {output} 2>&1 | tee {log}"
@@ -49,11 +49,11 @@ rule evaluate_accuracy:
 
 rule count_complexity:
     input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}model.onnx",
     output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/complexity.json",
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}complexity.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/count.log",
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}count.log",
     shell:
         "defectbench count --model {input.model} --out {output} 2>&1 | tee {log}"
 

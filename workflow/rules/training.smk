@@ -17,13 +17,14 @@ rule train_detector:
         method="no_method_of_its_own",
     threads: training_cores
     params:
+        method=method_folder,
         budget=budget_options,
         recipe=recipe_options,
         folder=subpath(output.model, parent=True),
-        teacher="",
+        from_others="",
     shell:
-        "defectbench train --method models/{wildcards.method} --train {input.train} --val {input.val} "
-        "--seed {wildcards.seed} {params.budget} {params.recipe} {params.teacher} --out {params.folder} 2>&1 | tee {log}"
+        "defectbench train --method {params.method} --train {input.train} --val {input.val} "
+        "--seed {wildcards.seed} {params.budget} {params.recipe} {params.from_others} --out {params.folder} 2>&1 | tee {log}"
 
 
 # Distillation: a cell's teacher, then the cell itself as its student. Both have the cell's budget, each a seed of its own.
@@ -36,10 +37,11 @@ use rule train_detector as train_teacher with:
     log:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_teacher.log",
     params:
+        method=method_folder,
         budget=budget_options,
         recipe=recipe_options,
         folder=subpath(output.model, parent=True),
-        teacher="--as-teacher",
+        from_others="--as teacher",
 
 
 use rule train_detector as train_student with:
@@ -49,7 +51,8 @@ use rule train_detector as train_student with:
         method=method_files,
         teacher=teacher_files,
     params:
+        method=method_folder,
         budget=budget_options,
         recipe=recipe_options,
         folder=subpath(output.model, parent=True),
-        teacher=teacher_option,
+        from_others=teacher_option,

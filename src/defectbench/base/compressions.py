@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -40,6 +41,7 @@ class Slimming(Strict):
         round_to: Widths are raised to multiples of this.
         drop_units: Residual units that go.
         absorb: Whether consumers take the constants of dead channels before the cut.
+        batches: Batches of training images that the statistics of what is left are measured on.
         kd: How the base teaches the pruned network, where the method's build knows the option.
         sparse: The sparse training.
         recovery: The training after the cut.
@@ -55,6 +57,7 @@ class Slimming(Strict):
     round_to: int = Field(default=1, ge=1)
     drop_units: int = Field(default=0, ge=0)
     absorb: bool = True
+    batches: int = Field(default=200, ge=1)
     kd: Literal["none", "chen2017", "bernoulli"] = "none"
     sparse: Stage = Stage(recipe={"sparsity": {"strength": "auto"}})
     recovery: Stage = Stage()
@@ -62,7 +65,16 @@ class Slimming(Strict):
     @property
     def default_name(self) -> str:
         """Name where the study gives none."""
-        return f"slim{self.target_mib:g}mib"
+        size = (
+            f"{self.target_mib:g}mib" if self.rule == "size" else f"{100 * self.percent:g}percent"
+        )
+        return f"slim{size}" if self.kd == "none" else f"slim{size}_{self.kd}"
+
+    def recipe_of(self, stage: str) -> dict[str, Any]:
+        """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""
+        if stage == "sparse":
+            return self.sparse.recipe
+        return {**({"options.kd": self.kd} if self.kd != "none" else {}), **self.recovery.recipe}
 
 
 class CFP(Strict):
@@ -117,6 +129,19 @@ class CFP(Strict):
         return f"{self.choose}{plain}"
 
 
+def slimming_options(one: Slimming) -> str:
+    """How much goes and by which rule, as options of ``defectbench prune``.
+
+    Example:
+        >>> slimming_options(Slimming(method="yolov4", how="slimming", drop_units=12))
+        '--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12 --batches 200'
+    """
+    aim = f"--target-mib {one.target_mib}" if one.rule == "size" else f"--percent {one.percent}"
+    fields = ("layer_keep", "round_to", "drop_units", "batches")
+    rest = " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in fields)
+    return f"--rule {one.rule} {aim} {rest}{'' if one.absorb else ' --no-absorb'}"
+
+
 Compression = Annotated[Slimming | CFP, Field(discriminator="how")]
 
 
@@ -128,6 +153,24 @@ def compressed_name(compression: Slimming | CFP) -> str:
         'yolov4+slim4.19mib'
     """
     return f"{compression.method}{JOINT}{compression.name or compression.default_name}"
+
+
+def compressed_title(title: str, name: str) -> str:
+    """Name in tables of a compressed method, from that of its base and its own name.
+
+    Example:
+        >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
+        'YOLOv4, slimmed to 4.19 MiB, chen2017'
+        >>> compressed_title("YOLOv4", "yolov4+mine")
+        'YOLOv4, mine'
+    """
+    own = name.partition(JOINT)[2]
+    known = re.fullmatch(r"slim([\d.]+)(mib|percent)(?:_(.+))?", own)
+    if known is None:
+        return f"{title}, {own}"
+    size, unit, more = known.groups()
+    how = f"slimmed to {size} MiB" if unit == "mib" else f"slimmed by {size} % of its scales"
+    return ", ".join([title, how, *([more] if more else [])])
 
 
 def base_method(name: str) -> str:

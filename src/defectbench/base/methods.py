@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -147,11 +148,11 @@ class Sparsity(Strict):
     Attributes:
         strength: Weight of the sum of magnitudes; ``auto`` takes it from the budget of steps.
         mode: ``subgradient`` adds it to the gradient (SGD); ``proximal`` shrinks after the step (any optimiser)
-            and makes exact zeros.
+            and makes exact zeros; ``auto`` is the first under SGD and the second elsewhere.
     """
 
     strength: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    mode: Literal["subgradient", "proximal"] = "subgradient"
+    mode: Literal["auto", "subgradient", "proximal"] = "auto"
 
 
 class Recipe(Strict):
@@ -269,6 +270,8 @@ def override_recipe(
     for name, value in fields.items():
         *path, last = name.split(".")
         place: Any = content
+        if path == ["options"]:  # which of them there are, the method's build says
+            content["options"].setdefault(last, None)
         for key in path:
             place = place.get(key) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place:
@@ -297,6 +300,28 @@ def load_method(name: str, models_dir: str | Path = "models") -> Method:
     card = load_card(folder)
     module = _load_module(folder) if card.family == "engine" else None
     return Method(card, load_recipe(folder), module, folder)
+
+
+def build_network(method: Method, nc: int, options: Mapping[str, Any]) -> Any:
+    """The network of a method of the engine.
+
+    Args:
+        method: The method.
+        nc: Number of classes.
+        options: Arguments of its ``build``.
+
+    Raises:
+        ConfigError: It is a program of its own, or its ``build`` knows no such option.
+    """
+    if method.module is None:
+        fix = "it is a program of its own: run the rule in its method.smk"
+        raise ConfigError(method.folder, "family", method.card.family, fix)
+    try:
+        inspect.signature(method.module.build).bind(nc, **options)
+    except TypeError as error:
+        fix = f"build of {method.card.name} takes {inspect.signature(method.module.build)}"
+        raise ConfigError(method.folder, "options", str(error), fix) from error
+    return method.module.build(nc, **options)
 
 
 def _load_module(folder: Path) -> ModuleType:

@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch_pruning import ops
 
 from ..base.errors import CompressionError
+from ..nn.size import MIB
 
 Masks = Mapping[str, Tensor]  # of each group's root: bool [C], which channels stay
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class ChannelGraph:
         return {place: torch.cat(cuts).unique() for place, cuts in lost.items()}
 
     def stored_mib(self, masks: Masks, without: Collection[str] = ()) -> float:
-        """Size after a cut, see ``stored_mib``, without making it.
+        """Size after a cut, see ``nn.size.stored_mib``, without making it.
 
         Args:
             masks: What stays.
@@ -150,15 +150,6 @@ class ChannelGraph:
                 if isinstance(module, nn.BatchNorm2d):
                     total += 2 * (module.num_features - out)
         return 4 * total / MIB
-
-
-def stored_mib(model: nn.Module) -> float:
-    """MiB of what is stored of a network in float32: parameters, means and variances of batch norms.
-
-    The definition behind the published 244 M and 4.19 M of Chen et al., Electronics 2024.
-    """
-    norms = sum(m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d))
-    return 4 * (sum(p.numel() for p in model.parameters()) + 2 * norms) / MIB
 
 
 class _SplitsAsSlices(TorchFunctionMode):

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import torch_pruning as tp
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,10 +21,11 @@ from ..base.errors import CompressionError
 from ..base.files import atomic_write_text
 from ..base.methods import Strict
 from ..nn.plan import Plan
-from .channels import ChannelGraph, Masks, stored_mib
+from ..nn.size import stored_mib
+from .channels import ChannelGraph, Masks
 from .constants import absorb_constants, recalibrate
 from .slimming import classic_masks, masks_to_size
-from .units import drop_units, units_to_drop
+from .units import drop_units, scores_after, units_to_drop
 
 
 class Pruning(Strict):
@@ -59,7 +61,8 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
             the constants of dead channels.
 
     Returns:
-        Figures with units: sizes and channels before and after, units dropped, batches seen.
+        Figures with units: sizes and channels before and after, the largest score that went and the smallest that
+        stayed, scores of residual units and which of them were dropped, batches seen.
 
     Raises:
         CompressionError: A setting makes no sense for this network, no cut is that small, or there is no batch.
@@ -82,6 +85,8 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
         "channels_before": sum(len(keep) for keep in masks.values()),
         "channels": sum(int(keep.sum()) for keep in masks.values()),
         "groups": len(graph.groups),
+        **_borders(graph, masks),
+        "unit_scores": scores_after(graph, masks),
     }
     left = absorb_constants(graph, masks, first) if settings.absorb else []
     gone = units_to_drop(graph, masks, settings.drop_units)
@@ -91,6 +96,17 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
     after = {"size_mib": stored_mib(model), "params": _params(model)}
     extra = {"units_dropped": gone, "constants_left": left, "batches_seen": seen}
     return {**before, **after, **kept, **extra}
+
+
+def _borders(graph: ChannelGraph, masks: Masks) -> dict[str, float | None]:
+    """Largest score of a channel that goes and smallest of one that stays; a layer's least share may cross them."""
+    scores = torch.cat([graph.scores(group) for group in graph.groups])
+    stays = torch.cat([masks[group.root] for group in graph.groups])
+    gone, kept = scores[~stays], scores[stays]
+    return {
+        "largest_score_cut": float(gone.max()) if len(gone) else None,
+        "smallest_score_kept": float(kept.min()),
+    }
 
 
 def choose_channels(graph: ChannelGraph, settings: Pruning) -> Masks:

@@ -22,12 +22,8 @@ def unit_scores(model: nn.Module) -> dict[str, float]:
     }
 
 
-def units_to_drop(graph: ChannelGraph, masks: Masks, count: int) -> list[str]:
-    """Names of the ``count`` units that would score lowest after a cut, of equal ones the first; nothing is cut.
-
-    Raises:
-        CompressionError: The network has fewer units.
-    """
+def scores_after(graph: ChannelGraph, masks: Masks) -> dict[str, float]:
+    """What ``unit_scores`` would be after a cut; nothing is cut."""
     lost, scores = graph.lost(masks), {}
     for name, unit in graph.modules.items():
         if isinstance(unit, Unit):
@@ -36,6 +32,16 @@ def units_to_drop(graph: ChannelGraph, masks: Masks, count: int) -> list[str]:
             if gone is not None:
                 scale[gone] = float("nan")
             scores[name] = float(scale.nanmean())
+    return scores
+
+
+def units_to_drop(graph: ChannelGraph, masks: Masks, count: int) -> list[str]:
+    """Names of the ``count`` units that would score lowest after a cut, of equal ones the first; nothing is cut.
+
+    Raises:
+        CompressionError: The network has fewer units.
+    """
+    scores = scores_after(graph, masks)
     if not 0 <= count <= len(scores):
         fix = f"the network has {len(scores)} residual units"
         raise CompressionError("pruning", "drop_units", count, fix)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from ..base.errors import ArtifactError
 from ..base.files import sha256_file
-from ..base.methods import Method
+from ..base.methods import Method, build_network
 from ..base.records import read_record
 from ..data.pack import load_pack
 from .artifact import ArtifactInfo
@@ -16,28 +16,29 @@ from .counts import torch_counts
 from .export import export_onnx
 
 
-def export_run(run_dir: str | Path, method: Method) -> ArtifactInfo:
+def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> ArtifactInfo:
     """Export the trained weights of a cell: ``weights.safetensors`` to ``model.onnx``.
 
-    Provenance comes from ``train.json``; fvcore's count and the number of parameters of the torch
+    Provenance comes from the record of what made the weights; fvcore's count and the number of parameters of the torch
     module go into the metadata, so that the count of the file can be checked against them.
 
     Args:
         run_dir: The cell's folder.
         method: The method that was trained there.
+        kind: What made the weights and wrote the record beside them: ``train`` or ``prune``.
 
     Returns:
         What the file says of itself.
 
     Raises:
-        ArtifactError: The weights are not those of ``train.json``, or their export fails.
+        ArtifactError: The weights are not those of the record, or their export fails.
     """
     folder = Path(run_dir)
-    record, weights = read_record(folder / "train.json", "train"), folder / "weights.safetensors"
+    record, weights = read_record(folder / f"{kind}.json", kind), folder / "weights.safetensors"
     digest = sha256_file(weights)
     if digest != record["weights_sha256"]:
         raise ArtifactError(
-            weights, "sha256", digest, "train again; train.json is of other weights"
+            weights, "sha256", digest, f"make both again; {kind}.json is of other weights"
         )
     pack = load_pack(record["inputs"]["pack"]["path"], verify=False)
     if method.module is None:
@@ -45,7 +46,7 @@ def export_run(run_dir: str | Path, method: Method) -> ArtifactInfo:
             folder, "method", method.card.name, "its own program makes its model.onnx"
         )
     size = int(record["figures"]["size_px"])
-    detector = method.module.build(len(pack.classes), **record["recipe"]["options"])
+    detector = build_network(method, len(pack.classes), record["recipe"]["options"])
     detector.load_state_dict(load_file(weights))
     deployed = detector.deploy()
     provenance = {

@@ -82,7 +82,7 @@ def time_latency(
         write_reference(reference)
         request = {"model": str(model_path), "pack": str(pack_path), "reference": str(reference)}
         request |= asked
-        answers = [_run_worker(request, Path(folder)) for _ in range(settings.processes)]
+        answers = [run_worker(request, Path(folder)) for _ in range(settings.processes)]
         asked["reference_sha256"] = sha256_file(reference)
     figures = summarise(answers)
     reasons = invalid_because(figures, answers)
@@ -92,12 +92,24 @@ def time_latency(
     return write_record(out, "latency", figures, inputs, time.perf_counter() - start, extra)
 
 
-def _run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run_worker(
+    request: dict[str, Any], folder: Path, worker: str = "defectbench.measure.latency_worker"
+) -> dict[str, Any]:
+    """Let a fresh process do what a request asks.
+
+    Args:
+        request: Model, pack, threads and what the worker asks for.
+        folder: Where request and answer lie.
+        worker: The module that the process runs.
+
+    Raises:
+        ProgramError: It failed.
+    """
     asked, answer = folder / "request.json", folder / "answer.json"
     asked.write_text(json.dumps(request))
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "defectbench.measure.latency_worker", str(asked), str(answer)]
+    command = [sys.executable, "-m", worker, str(asked), str(answer)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
@@ -117,11 +129,11 @@ def summarise(answers: list[dict[str, Any]]) -> dict[str, Any]:
     draws, ratios = resample(answers)
     for p, column in zip(PERCENTILES, draws.T, strict=True):
         name = f"latency_ms_p{p}"
-        figures[f"{name}_low"], figures[f"{name}_high"] = _interval(column)
+        figures[f"{name}_low"], figures[f"{name}_high"] = interval_ends(column)
     figures["fps"] = 1000 / figures["latency_ms_p50"]
     figures["reference_ms_p50"] = float(np.median(reference))
     figures["ratio_to_reference"] = figures["latency_ms_p50"] / figures["reference_ms_p50"]
-    figures["ratio_to_reference_low"], figures["ratio_to_reference_high"] = _interval(ratios)
+    figures["ratio_to_reference_low"], figures["ratio_to_reference_high"] = interval_ends(ratios)
     scoring = np.concatenate([answer["post_at_scoring_threshold"] for answer in answers]) / 1e6
     figures["post_ms_p50_at_score_0001"] = float(np.median(scoring))
     paused = [_phases(answer["burst"]) for answer in answers if answer["burst"]["phases"]]
@@ -151,7 +163,8 @@ def _percentiles(name: str, values: Floats) -> dict[str, float]:
     return {f"{name}_p{p}": float(v) for p, v in zip(PERCENTILES, found, strict=True)}
 
 
-def _interval(draws: Floats) -> tuple[float, float]:
+def interval_ends(draws: Floats) -> tuple[float, float]:
+    """Ends of the 95 % interval of resampled figures."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)
 
@@ -200,9 +213,7 @@ def invalid_because(figures: dict[str, Any], answers: list[dict[str, Any]]) -> l
     share = width / figures["latency_ms_p50"]
     if share > WIDEST_INTERVAL:
         reasons.append(f"interval is {share:.1%} of p50, over {WIDEST_INTERVAL:.0%}")
-    loads = [a["evidence"]["foreign_cores_busy"] / a["evidence"]["usable_cores"] for a in answers]
-    if max(loads) > MOST_FOREIGN_LOAD:
-        reasons.append(f"other programs used {max(loads):.0%} of the processor")
+    reasons += foreign_load(answers)
     drift = max(_drift(_reference(answer)) for answer in answers)
     if drift > MOST_DRIFT:
         reasons.append(f"the reference model slowed by {drift:.1%} within a process")
@@ -214,6 +225,14 @@ def invalid_because(figures: dict[str, Any], answers: list[dict[str, Any]]) -> l
     if any(seen and min(seen) < (1 - 2 * MOST_DRIFT) * seen[0] for seen in clocks):
         reasons.append("the processor's clock fell by more than 10 %")
     return reasons
+
+
+def foreign_load(answers: list[dict[str, Any]]) -> list[str]:
+    """The reason that other programs give against a measurement, if they do."""
+    loads = [a["evidence"]["foreign_cores_busy"] / a["evidence"]["usable_cores"] for a in answers]
+    if max(loads) <= MOST_FOREIGN_LOAD:
+        return []
+    return [f"other programs used {max(loads):.0%} of the processor"]
 
 
 def _drift(reference: Floats) -> float:

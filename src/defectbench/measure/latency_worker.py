@@ -96,14 +96,15 @@ class Clockwork:
     """The engine, the reference model and the images of one process.
 
     Args:
-        request: Model, pack, reference, engine, threads, threshold, calls, seconds, warmup, block.
+        request: Model, pack, reference (if it is timed), engine, threads, threshold, calls, seconds, warmup, block.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
         self.engine = load_engine(request["engine"], request["model"], request["threads"])
         self.images = read_images(request["pack"], request["images"])
-        self.reference = make_session(Path(request["reference"]), request["threads"])
+        if "reference" in request:
+            self.reference = make_session(Path(request["reference"]), request["threads"])
         self.reference_input = np.full((1, 3, SIDE, SIDE), 0.5, np.float32)
         self.turn = 0
 
@@ -126,7 +127,7 @@ class Clockwork:
             timed_call(self.engine, self.next_image(), self.request["threshold"])
         self.time_reference(Samples(), 0)
 
-    def stream(self, clocks: list[float | None]) -> Samples:
+    def stream(self, watch: Watch) -> Samples:
         """Back-to-back calls in blocks, each closed by the reference model."""
         samples, request = Samples(), self.request
         end = time.perf_counter() + request["seconds"]
@@ -138,7 +139,7 @@ class Clockwork:
             samples.block.append(block)
             if (count + 1) % request["block"] == 0:
                 self.time_reference(samples, block)
-                clocks.append(clock_mhz())
+                watch.look()
         if samples.block[-1] not in samples.reference_block:
             self.time_reference(samples, samples.block[-1])
         return samples
@@ -177,33 +178,50 @@ def machine_seconds() -> tuple[float, float]:
     return sum(times) - guest - idle, own.user + own.system
 
 
+class Watch:
+    """What else the machine does while calls are counted; it watches from when it is made."""
+
+    def __init__(self) -> None:
+        self.clocks: list[float | None] = [clock_mhz()]
+        self.load, self.start = os.getloadavg()[0], time.perf_counter()
+        self.busy, self.own = machine_seconds()
+
+    def look(self) -> None:
+        """Note the processor's clock."""
+        self.clocks.append(clock_mhz())
+
+    def evidence(self) -> dict[str, Any]:
+        """Load of this process and of others since the start, cores; the clock, MHz."""
+        wall = time.perf_counter() - self.start
+        busy, own = machine_seconds()
+        foreign = max(0.0, (busy - self.busy) - (own - self.own)) / wall
+        return {
+            "wall_s": wall,
+            "foreign_cores_busy": foreign,
+            "usable_cores": len(psutil.Process().cpu_affinity()),
+            "own_cores_busy": (own - self.own) / wall,
+            "load_average_before": self.load,
+            "load_average_after": os.getloadavg()[0],
+            "clock_mhz": self.clocks,
+        }
+
+
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Do what a request asks and return samples and evidence."""
     cv2.setNumThreads(request["threads"])
     work = Clockwork(request)
     work.warm_up()
-    clocks: list[float | None] = [clock_mhz()]
-    load, (busy, own), start = os.getloadavg()[0], machine_seconds(), time.perf_counter()
+    watch = Watch()
     gc.disable()
-    stream = work.stream(clocks)
+    stream = work.stream(watch)
     gc.enable()
-    wall = time.perf_counter() - start
-    busy_after, own_after = machine_seconds()
-    foreign = max(0.0, (busy_after - busy) - (own_after - own)) / wall
+    evidence = watch.evidence()
     return {
         "stream": vars(stream),
         "burst": vars(work.burst()),
         "post_at_scoring_threshold": work.post_at_scoring_threshold(),
         "images": len(work.images),
-        "evidence": {
-            "wall_s": wall,
-            "foreign_cores_busy": foreign,
-            "usable_cores": len(psutil.Process().cpu_affinity()),
-            "own_cores_busy": (own_after - own) / wall,
-            "load_average_before": load,
-            "load_average_after": os.getloadavg()[0],
-            "clock_mhz": clocks,
-        },
+        "evidence": evidence,
     }
 
 

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.errors import ConfigError, LeakageError, TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
-from ..base.methods import Method, Recipe
+from ..base.methods import Method, Recipe, build_network
 from ..base.records import write_record
 from ..data.pack import Pack, load_pack
 from ..nn.detector import Targets
+from ..nn.size import stored_mib
 from .allocator import keep_freed_memory
 from .augment import augment
 from .batches import PackBatches
@@ -30,6 +31,7 @@ from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
 from .sparsity import Sparse
+from .start import StartedFrom, costs_before, read_start
 from .teacher import TaughtBy, read_teacher
 
 Validator = Callable[[nn.Module], float]
@@ -52,7 +54,7 @@ class Run:
     saved_at: float = 0.0
     teacher: TaughtBy | None = None
     sparse: Sparse | None = None
-    start: str | Path | None = None
+    start: StartedFrom | None = None
     facts: dict[str, float] = field(default_factory=dict)
     score: str = SCORES["detection"]
 
@@ -100,11 +102,13 @@ def train(
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
         teacher: Weights in training form that the method learns from beside the truth; ``train.json`` of their
             run lies beside them.
-        start: Weights in training form to start from, with what they took from their training part.
+        start: Weights in training form to start from, with what they took from their training part; the record
+            of what made them lies beside them. What they cost counts into the run's ``train_s``.
 
     Raises:
         ConfigError: A GPU is asked for and there is none, the method cannot learn from the teacher, the
-            teacher lacks its record or has the run's own seed, or the start is of another network.
+            teacher lacks its record or has the run's own seed, or the start lacks its record or is of another
+            network.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -159,7 +163,7 @@ def prepare(
     balanced = recipe.order == "class_balanced"
     batches = PackBatches(pack, recipe.batch, seed, device, balanced)
     torch.manual_seed(derived_seed(seed, 0, "weights"))
-    model = method.module.build(len(pack.classes), **recipe.options)
+    model: Any = build_network(method, len(pack.classes), recipe.options)
     model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
     boxes = pack.boxes[pack.labels >= 0]
@@ -167,6 +171,7 @@ def prepare(
         model.fit_to(boxes, derived_seed(seed, 0, "fit"))
     else:
         load_weights(model, Path(start))
+    started = read_start(start) if start is not None else None
     facts = model.facts(boxes)
     model = model.to(device).to(memory_format=torch.channels_last).train()
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
@@ -178,8 +183,8 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
-    if start is not None:
-        settings["start_sha256"] = sha256_file(Path(start))
+    if started is not None:
+        settings["start_sha256"] = started.lineage[-1]
     if taught_by is not None:
         settings["teacher_sha256"] = taught_by.sha256
         model.set_teacher(load_file(taught_by.weights))
@@ -188,7 +193,7 @@ def prepare(
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
     run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
-    run.teacher, run.facts, run.start = taught_by, facts, start
+    run.teacher, run.facts, run.start = taught_by, facts, started
     run.score = SCORES[method.card.task]
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
@@ -296,7 +301,8 @@ def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Valida
     due = (epoch + 1) % run.recipe.validate_every == 0 or epoch + 1 == run.recipe.epochs
     if validator is not None and due:
         score = row[run.score] = validator(run.average.model)
-        if score >= run.progress.best.get(run.score, -1.0):
+        # scales fade to the last step, so that a sparse run keeps what it ends with
+        if run.sparse or score >= run.progress.best.get(run.score, -1.0):
             run.progress.best = {"epoch": epoch + 1, run.score: score}
             save_weights(run, run.folder / "checkpoint" / "best.safetensors")
     run.progress.history.append(row)
@@ -327,25 +333,28 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
     writer.writeheader()
     writer.writerows({k: round(v, 6) for k, v in row.items()} for row in history)
     atomic_write_text(run.folder / "history.csv", text.getvalue())
-    teacher = run.teacher
     figures = {
         "epochs": run.recipe.epochs,
         "steps": run.progress.step,
         "batch": run.recipe.batch,
         "size_px": int(run.batches.images.shape[-1]),
         "train_images": run.batches.count,
-        "train_s": round(run.progress.seconds + (teacher.train_s if teacher else 0.0), 2),
+        "train_s": round(run.progress.seconds, 2),
         "images_per_s": round(run.images_per_s, 2),
         "final_loss": history[-1]["loss"],
         "best_epoch": run.progress.best.get("epoch", run.recipe.epochs),
         run.score: run.progress.best.get(run.score),
         f"{run.score}_last": history[-1].get(run.score),
         "threads": torch.get_num_threads(),
+        "stored_mib": stored_mib(run.model),
     }
-    inputs = {"pack": train_pack} | ({"start": Path(run.start)} if run.start else {})
-    if teacher is not None:  # what the cell costs holds what its teacher cost
-        figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
-        inputs |= {"teacher": teacher.weights, "teacher_record": teacher.record}
+    before, behind = costs_before(run.start, run.teacher)
+    figures |= before | {"train_s": round(figures["train_s"] + behind, 2)}
+    inputs = {"pack": train_pack}
+    if run.start is not None:
+        inputs |= {"start": run.start.weights, "start_record": run.start.record}
+    if run.teacher is not None:
+        inputs |= {"teacher": run.teacher.weights, "teacher_record": run.teacher.record}
     extra = {
         "method": method.card.name,
         "seed": run.seed,
@@ -358,10 +367,12 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
             ),
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **({"sparsity_strength": run.sparse.strength} if run.sparse else {}),
+            **({"sparsity_mode": run.sparse.mode} if run.sparse else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),
         "weights_sha256": sha256_file(weights),
+        **({"lineage": run.start.lineage} if run.start else {}),
     }
     write_record(
         run.folder / "train.json",

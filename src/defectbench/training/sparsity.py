@@ -32,16 +32,17 @@ class Sparse:
     def __init__(
         self, model: nn.Module, settings: Sparsity, optimizer: Optimizer, steps: int
     ) -> None:
-        if settings.mode == "subgradient" and optimizer.name != "sgd":
+        by_default = "subgradient" if optimizer.name == "sgd" else "proximal"
+        self.mode = by_default if settings.mode == "auto" else settings.mode
+        if self.mode == "subgradient" and optimizer.name != "sgd":
             fix = "AdamW normalises the sub-gradient away: use sgd, or the mode proximal"
             raise ConfigError("recipe", "sparsity.mode", settings.mode, fix)
         if optimizer.decay_norm_and_bias and optimizer.weight_decay:
             fix = "set optimizer.decay_norm_and_bias=false: the scales have a pull of their own"
             raise ConfigError("recipe", "optimizer.decay_norm_and_bias", True, fix)
         self.scales = [scale for scale in scales_of(model) if scale.requires_grad]
-        self.mode = settings.mode
         self.strength = (
-            automatic_strength(optimizer, settings.mode, steps)
+            automatic_strength(optimizer, self.mode, steps)
             if settings.strength == "auto"
             else settings.strength
         )

@@ -1,0 +1,132 @@
+"""The rule behind ``prune``: weights after sparse training to a plan, smaller weights and a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.errors import ConfigError
+from ..base.files import atomic_path, sha256_file
+from ..base.methods import Method, build_network
+from ..base.records import write_record
+from ..data.pack import Pack, load_pack
+from ..nn.plan import Plan
+from ..training.batches import PackBatches
+from ..training.loop import refuse_leak
+from ..training.start import StartedFrom, read_start
+from .pruning import Pruning, prune, write_plan
+from .slimming import EDGES, scale_histogram
+
+BATCHES = 200
+
+
+def prune_run(
+    weights: str | Path,
+    train_pack: str | Path,
+    method: Method,
+    out_dir: str | Path,
+    settings: Pruning,
+    seed: int,
+    batches: int = BATCHES,
+    batch: int = 16,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Prune a trained network; writes ``plan.json``, ``weights.safetensors`` and ``prune.json``.
+
+    Args:
+        weights: ``weights.safetensors`` of a sparse training, its ``train.json`` beside it.
+        train_pack: Pack of the training part, whose images show the statistics of what is left, as they are.
+        method: The method that the weights are of.
+        out_dir: Folder to write to.
+        settings: How much goes and by which rule.
+        seed: Seed of the order of the images.
+        batches: Batches that the statistics are measured on.
+        batch: Images in each.
+        threads: Processor threads.
+        device: ``cpu``, ``cuda`` or ``auto``.
+
+    Returns:
+        The record: figures of ``prune``, histogram of scales, widths of every convolution before and after.
+
+    Raises:
+        ConfigError: The weights lack their record, or are no weights of the method.
+        LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
+        CompressionError: The settings do not fit the network.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(threads or torch.get_num_threads())
+    where = resolve_device(device)
+    fix_arithmetic(where)
+    pack, start, folder = load_pack(train_pack), read_start(weights), Path(out_dir)
+    refuse_leak(pack)
+    model = _trained(start, method, len(pack.classes)).to(where)
+    histogram, before = scale_histogram(model), Plan.of(model)
+    figures = prune(model, settings, _batches(pack, batch, batches, seed, where))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_plan(model, folder / "plan.json")
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_path(folder / "weights.safetensors") as part:
+        save_file(state, part)
+    plan, options = Plan.of(model), start.content["recipe"]["options"]
+    scores = figures.pop("unit_scores")
+    extra = {
+        "method": method.card.name,
+        "seed": seed,
+        "device": device_name(where),
+        "settings": settings.model_dump(),
+        "recipe": {"options": {**options, "plan": plan.to_dict()}},
+        "widths": widths_beside(before, plan),
+        "scale_histogram": {"from": EDGES, "count": histogram},
+        "unit_scores": scores,
+        "weights_sha256": sha256_file(folder / "weights.safetensors"),
+        "lineage": start.lineage,
+    }
+    size = int(pack.images.shape[-1])
+    costs = {"size_px": size, "train_s": start.train_s, "epochs": start.epochs}
+    inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
+    inputs |= {"plan": folder / "plan.json"}
+    seconds = time.perf_counter() - began
+    return write_record(folder / "prune.json", "prune", figures | costs, inputs, seconds, extra)
+
+
+def widths_beside(before: Plan, after: Plan) -> dict[str, list[int]]:
+    """Channels out before and after, by convolution; 0 after where its unit was dropped.
+
+    Example:
+        >>> widths_beside(Plan(widths={"a": 8, "b": 4}), Plan(widths={"a": 3}))
+        {'a': [8, 3], 'b': [4, 0]}
+    """
+    return {name: [width, after.widths.get(name, 0)] for name, width in before.widths.items()}
+
+
+def _trained(start: StartedFrom, method: Method, nc: int) -> nn.Module:
+    """The network that the weights are of, in eval mode."""
+    named = start.content.get("method")
+    if named != method.card.name:
+        fix = f"its weights are of {named}; prune them as that method"
+        raise ConfigError(start.record, "method", method.card.name, fix)
+    model = build_network(method, nc, start.content["recipe"]["options"])
+    try:
+        model.load_state_dict(load_file(start.weights))
+    except RuntimeError as error:
+        fix = "give weights of this method, its options and the number of classes of the pack"
+        seen = str(error).splitlines()[-1].strip()
+        raise ConfigError(start.weights, "weights", seen, fix) from error
+    return model.eval().to(memory_format=torch.channels_last)
+
+
+def _batches(pack: Pack, batch: int, count: int, seed: int, device: str) -> Iterator[Tensor]:
+    """Training images as they are, in the order that a training would show them."""
+    source = PackBatches(pack, batch, seed, device)
+    for number in range(count):
+        epoch, position = divmod(number, source.steps_per_epoch)
+        images = source.take(source.order(epoch), position).images.float() / 255
+        yield images.contiguous(memory_format=torch.channels_last)

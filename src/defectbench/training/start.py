@@ -1,0 +1,80 @@
+"""What a run that starts from weights must know of them: which file, and what they cost so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import ConfigError
+from ..base.files import sha256_file
+from ..base.records import read_record
+from .teacher import TaughtBy
+
+KINDS = ("train", "prune")  # records that name the weights beside them
+
+
+@dataclass(frozen=True)
+class StartedFrom:
+    """Weights, the record of the step that made them, and all that they come from.
+
+    Attributes:
+        weights: A ``weights.safetensors``.
+        record: ``train.json`` or ``prune.json`` beside it.
+        content: That record.
+        train_s: Seconds of training behind the weights, of all runs that they come from.
+        epochs: Epochs behind them, of the same runs.
+        lineage: SHA-256 of the weights and of those that they come from, the oldest first.
+    """
+
+    weights: Path
+    record: Path
+    content: dict[str, Any]
+    train_s: float
+    epochs: int
+    lineage: tuple[str, ...]
+
+
+def read_start(weights: str | Path) -> StartedFrom:
+    """Read the record beside weights that a run starts from.
+
+    Raises:
+        ConfigError: There is no record, or it is of other weights.
+    """
+    path = Path(weights)
+    found = [kind for kind in KINDS if path.with_name(f"{kind}.json").is_file()]
+    if not found:
+        fix = "start from weights with train.json or prune.json beside them; they tell the cost"
+        raise ConfigError(path, "record", "nothing", fix)
+    place = path.with_name(f"{found[0]}.json")
+    content, digest = read_record(place, found[0]), sha256_file(path)
+    if content["weights_sha256"] != digest:
+        fix = f"the weights beside it are {digest}; make both again"
+        raise ConfigError(place, "weights_sha256", content["weights_sha256"], fix)
+    figures, before = content["figures"], content.get("lineage", [])
+    epochs = figures["epochs"] + figures.get("start_epochs", 0)
+    return StartedFrom(path, place, content, figures["train_s"], epochs, (*before, digest))
+
+
+def costs_before(
+    start: StartedFrom | None, teacher: TaughtBy | None
+) -> tuple[dict[str, float], float]:
+    """What a run costs beside its own training.
+
+    Args:
+        start: What it starts from.
+        teacher: What it learns from.
+
+    Returns:
+        Figures of its record, and the seconds that its ``train_s`` holds beside its own: a teacher that the run
+        itself comes from is paid for once.
+    """
+    figures: dict[str, float] = {}
+    seconds = 0.0
+    if start is not None:
+        figures |= {"start_train_s": start.train_s, "start_epochs": start.epochs}
+        seconds += start.train_s
+    if teacher is not None:
+        figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
+        seconds += 0.0 if start and teacher.sha256 in start.lineage else teacher.train_s
+    return figures, seconds

@@ -1,0 +1,91 @@
+# Network slimming: a method's cell, its sparse training, the cut, and the recovery, which is the compressed cell itself.
+# The stages before it lie in its sub-folders; the rules in measure.smk score and count them too.
+
+
+use rule train_detector as train_sparse with:
+    input:
+        train=pack_of("train"),
+        val=pack_of("val"),
+        method=method_files,
+        start=base_weights,
+    output:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/model.onnx",
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/weights.safetensors",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/train.json",
+        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/history.csv",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_sparse.log",
+    wildcard_constraints:
+        method=SLIMMED,
+    params:
+        method=method_folder,
+        budget=stage_budget("sparse"),
+        recipe=stage_recipe("sparse"),
+        folder=subpath(output.model, parent=True),
+        from_others=sparse_options,
+
+
+rule prune_channels:
+    input:
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/weights.safetensors",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/train.json",
+        train=pack_of("train"),
+        method=method_files,
+    output:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/model.onnx",
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/weights.safetensors",
+        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/plan.json",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/prune.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/prune.log",
+    wildcard_constraints:
+        method=SLIMMED,
+    threads: training_cores
+    params:
+        method=method_folder,
+        pruning=pruning_options,
+        folder=subpath(output.model, parent=True),
+    shell:
+        "defectbench prune --method {params.method} --weights {input.weights} --train {input.train} "
+        "--seed {wildcards.seed} {params.pruning} --out {params.folder} 2>&1 | tee {log}"
+
+
+use rule train_detector as train_slimmed with:
+    input:
+        train=pack_of("train"),
+        val=pack_of("val"),
+        method=method_files,
+        start=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/weights.safetensors",
+        start_record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/prune.json",
+        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/plan.json",
+        teacher=recovery_teacher,
+    wildcard_constraints:
+        method=SLIMMED,
+    params:
+        method=method_folder,
+        budget=stage_budget("recovery"),
+        recipe=stage_recipe("recovery"),
+        folder=subpath(output.model, parent=True),
+        from_others=recovery_options,
+
+
+rule time_beside_base:
+    input:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        point=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
+        base=base_file("model.onnx"),
+        base_point=base_file("operating_point.json"),
+        pack=pack_of("test"),
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/beside_base.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/time_beside.log",
+    wildcard_constraints:
+        method=SLIMMED,
+    threads: all_cores
+    params:
+        protocol=latency_options,
+    shell:
+        "defectbench time-beside --model {input.model} --base {input.base} --pack {input.pack} "
+        "--operating-point {input.point} --base-operating-point {input.base_point} "
+        "{params.protocol} --out {output} 2>&1 | tee {log}"
