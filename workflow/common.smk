@@ -267,6 +267,19 @@ def published_option(wildcards, input):
     return f"--published {input.published}" if input.published else ""
 
 
+def operating_point(wildcards):
+    """The record of a detector's threshold; a classifier has none."""
+    if TASKS[wildcards.dataset] == "classification":
+        return []
+    folder = f"{wildcards.dataset}/{wildcards.protocol}/{wildcards.method}/seed{wildcards.seed}"
+    return f"{RUNS}/{folder}/operating_point.json"
+
+
+def operating_point_option(wildcards, input):
+    """A detector's threshold as an option of `time`."""
+    return f"--operating-point {input.point}" if input.point else ""
+
+
 def latency_options(wildcards):
     """The study's latency protocol as options of `time`."""
     settings = STUDY.latency.model_dump()

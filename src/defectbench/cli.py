@@ -103,7 +103,7 @@ def _train(args: Arguments) -> None:
         recipe = recipe.model_copy(update={"options": options})
     method = replace(method, recipe=recipe)
     budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
-    validator = make_validator(args.val)
+    validator = make_validator(args.val, task=method.card.task)
     seed = derived_seed(args.seed, 0, args.role) if args.role else args.seed
     train(
         args.train,
@@ -132,15 +132,25 @@ def _predict(args: Arguments) -> None:
 
 
 def _control(args: Arguments) -> None:
+    from .data.coco import protocol_coco
+    from .measure.class_controls import control_classes
     from .measure.controls import control
 
-    control(args.kind, args.dataset, args.protocol, args.out, args.seed)
+    if protocol_coco(args.dataset, args.protocol)[0].task == "classification":
+        control_classes(args.kind, args.dataset, args.protocol, args.out)
+    else:
+        control(args.kind, args.dataset, args.protocol, args.out, args.seed)
 
 
 def _evaluate(args: Arguments) -> None:
+    from .base.files import read_json
+    from .data.coco import task_of
     from .measure.accuracy import evaluate
+    from .measure.classification import evaluate_classes
 
-    evaluate(args.annotations, args.predictions, args.images, args.groups, args.out)
+    task = task_of(read_json(args.annotations))
+    score = evaluate_classes if task == "classification" else evaluate
+    score(args.annotations, args.predictions, args.images, args.groups, args.out)
 
 
 def _count(args: Arguments) -> None:

@@ -8,7 +8,10 @@ import torch
 from defectbench.base.methods import load_card, load_method, method_names
 
 MODELS = Path(__file__).parents[2] / "models"
-ENGINE = [name for name in method_names(MODELS) if load_card(MODELS / name).family == "engine"]
+CARDS = {name: load_card(MODELS / name) for name in method_names(MODELS)}
+ENGINE = [name for name, card in CARDS.items() if card.family == "engine"]
+DETECTORS = [name for name in ENGINE if CARDS[name].task == "detection"]
+CLASSIFIERS = [name for name in ENGINE if CARDS[name].task == "classification"]
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +20,11 @@ def one_thread():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="module", params=ENGINE)
+@pytest.fixture(scope="module", params=DETECTORS)
 def method(request):
+    return load_method(request.param, MODELS)
+
+
+@pytest.fixture(scope="module", params=CLASSIFIERS)
+def classifier(request):
     return load_method(request.param, MODELS)

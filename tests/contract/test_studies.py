@@ -10,7 +10,8 @@ from defectbench.base.studies import expand_cells, load_study
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue(ROOT / "models")
-ALL, HEAVY = CATALOGUE.names, CATALOGUE.heavy
+HEAVY = CATALOGUE.heavy
+ALL = [name for name in CATALOGUE.names if CATALOGUE.tasks[name] == "detection"]
 LIGHT = sorted(set(ALL) - set(HEAVY))
 
 

@@ -25,7 +25,7 @@ class TinyDetector(TinyDeployed):
 
 
 METHOD = SimpleNamespace(
-    card=SimpleNamespace(name="tiny"), module=SimpleNamespace(build=TinyDetector)
+    card=SimpleNamespace(name="tiny", task="detection"), module=SimpleNamespace(build=TinyDetector)
 )
 
 
@@ -84,6 +84,6 @@ def test_weights_of_another_run_are_refused(cell):
 
 
 def test_a_program_exports_for_itself(cell):
-    program = SimpleNamespace(card=SimpleNamespace(name="yolo"), module=None)
+    program = SimpleNamespace(card=SimpleNamespace(name="yolo", task="detection"), module=None)
     with pytest.raises(ArtifactError, match="its own program"):
         export_run(cell, program)

@@ -13,7 +13,9 @@ from defectbench.base.catalogue import load_catalogue
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue(ROOT / "models")
 HEAVY = CATALOGUE.heavy
-METHODS = [name for name in CATALOGUE.names if name not in HEAVY]
+METHODS = [
+    name for name in CATALOGUE.names if name not in HEAVY and CATALOGUE.tasks[name] == "detection"
+]
 CONTROLS = 4
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 

@@ -72,7 +72,7 @@ rule choose_threshold:
 
 rule time_latency:
     input:
-        point=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
+        point=operating_point,
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
         pack=pack_of("test"),
     output:
@@ -82,5 +82,6 @@ rule time_latency:
     threads: all_cores
     params:
         protocol=latency_options,
+        point=operating_point_option,
     shell:
-        "defectbench time --model {input.model} --pack {input.pack} --operating-point {input.point} {params.protocol} --out {output} 2>&1 | tee {log}"
+        "defectbench time --model {input.model} --pack {input.pack} {params.point} {params.protocol} --out {output} 2>&1 | tee {log}"

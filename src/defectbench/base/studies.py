@@ -15,13 +15,15 @@ from .strict import Strict
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
+CLASS_CONTROLS = ("memoriser", "class_prior")
+SIDE_MULTIPLES = {"detection": 32, "classification": 8}
 
 
 class Budget(Strict):
     """How long and at which size one method trains. What is left out comes from its recipe.
 
     Attributes:
-        size: Side of the square network input, pixels; a multiple of 32.
+        size: Side of the square network input, pixels; a multiple of 32 for detection, of 8 for classification.
         epochs: Passes over the training part.
         batch: Images a step.
         threads: Processor threads of the training job.
@@ -29,7 +31,7 @@ class Budget(Strict):
         recipe: Single fields of the recipe, by dotted name, that short runs need otherwise.
     """
 
-    size: int | None = Field(default=None, ge=32, multiple_of=32)
+    size: int | None = Field(default=None, ge=32, multiple_of=8)
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
@@ -227,9 +229,16 @@ def _fitting(
     if odd or (methods and not fitting):
         fix = f"{dataset} is for {task}; name a method that solves it"
         raise ConfigError(where, "methods", odd[0] if odd else block.methods, fix)
-    if block.controls and task != "detection":
-        fix = f"{dataset} is for {task} and controls are for detection; leave them out"
-        raise ConfigError(where, "controls", block.controls, fix)
+    lost = [] if task == "detection" else sorted(set(block.controls) - set(CLASS_CONTROLS))
+    if lost:
+        fix = f"{dataset} is for {task}, which has {' and '.join(CLASS_CONTROLS)}"
+        raise ConfigError(where, "controls", lost[0], fix)
+    own = [block.budgets[name] for name in fitting if name in block.budgets]
+    sizes = [one.size for one in (block.budget, *own) if one.size]
+    odd_sizes = [size for size in sizes if size % SIDE_MULTIPLES[task]]
+    if odd_sizes:
+        fix = f"the side of an input for {task} is a multiple of {SIDE_MULTIPLES[task]}"
+        raise ConfigError(where, "budget.size", odd_sizes[0], fix)
     return fitting
 
 

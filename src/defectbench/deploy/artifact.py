@@ -1,7 +1,8 @@
-"""The artifact: a model file with one signature, whichever framework it comes from.
+"""The artifact: a model file with one signature a task, whichever framework it comes from.
 
-Input ``images`` float32 [N,3,S,S], RGB in 0..1, N dynamic. Outputs ``boxes`` float32 [N,P,4]
-(x0,y0,x1,y1 in input pixels) and ``scores`` float32 [N,P,C] (probabilities). No suppression inside.
+Input ``images`` float32 [N,3,S,S], RGB in 0..1, N dynamic. Outputs of a detector: ``boxes`` float32 [N,P,4]
+(x0,y0,x1,y1 in input pixels) and ``scores`` float32 [N,P,C] (probabilities), no suppression inside. Output
+of a classifier: ``probabilities`` float32 [N,C].
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ..base.errors import ArtifactError
+from .names import OUTPUTS, task_of_outputs
 
 LEAST_OPSET = 17
 PROVENANCE = ("method", "dataset", "protocol", "seed", "weights_sha256", "defectbench")
-_SHAPES = {"images": 4, "boxes": 3, "scores": 3}
+_SHAPES = {"images": 4, "boxes": 3, "scores": 3, "probabilities": 2}
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class ArtifactInfo:
         size: Side of the square input, pixels.
         metadata: All metadata of the file, as text.
         points: Boxes an image (P), where the graph fixes it.
+        task: ``detection`` or ``classification``, told by the outputs.
     """
 
     classes: list[str]
     size: int
     metadata: dict[str, str] = field(default_factory=dict)
     points: int | None = None
+    task: str = "detection"
 
 
 def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -114,9 +118,11 @@ def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) ->
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     _check_names(path, "inputs", inputs, ["images"])
-    _check_names(path, "outputs", list(model.graph.output), ["boxes", "scores"])
+    task = task_of_outputs([value.name for value in model.graph.output])
+    _check_names(path, "outputs", list(model.graph.output), list(OUTPUTS[task]))
     dims = {v.name: _checked_dims(path, v) for v in [*inputs, *model.graph.output]}
-    info = _read_info(path, read_metadata(model), dims["boxes"][1])
+    points = dims["boxes"][1] if task == "detection" else None
+    info = _read_info(path, read_metadata(model), points, task)
     _check_dims(path, dims, info)
     return info
 
@@ -143,7 +149,9 @@ def _checked_dims(path: str | Path, value: onnx.ValueInfoProto) -> list[int | No
     return dims
 
 
-def _read_info(path: str | Path, metadata: dict[str, str], points: int | None) -> ArtifactInfo:
+def _read_info(
+    path: str | Path, metadata: dict[str, str], points: int | None, task: str
+) -> ArtifactInfo:
     for name in ("names", "size", *PROVENANCE):
         if not metadata.get(name):
             fix = f"write {name!r} into the metadata; deploy.export does"
@@ -155,7 +163,7 @@ def _read_info(path: str | Path, metadata: dict[str, str], points: int | None) -
         raise ArtifactError(path, "metadata", str(error), fix) from error
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ArtifactError(path, "metadata names", classes, "write a JSON list of class names")
-    return ArtifactInfo(classes, size, metadata, points)
+    return ArtifactInfo(classes, size, metadata, points, task)
 
 
 def _check_dims(path: str | Path, dims: dict[str, list[int | None]], info: ArtifactInfo) -> None:
@@ -166,8 +174,9 @@ def _check_dims(path: str | Path, dims: dict[str, list[int | None]], info: Artif
         ("boxes", 2, 4),
         ("scores", 1, info.points),
         ("scores", 2, len(info.classes)),
+        ("probabilities", 1, len(info.classes)),
     )
-    for name, axis, wanted in expected:
+    for name, axis, wanted in (one for one in expected if one[0] in dims):
         seen = dims[name][axis]
         if seen is not None and wanted is not None and seen != wanted:
             fix = f"the signature and the metadata ask for {wanted}"

@@ -23,7 +23,8 @@ from .artifact import (
     strip_origin,
     validate_artifact,
 )
-from .runtime import OnnxDetector
+from .names import OUTPUTS
+from .runtime import open_artifact
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -35,19 +36,21 @@ def export_onnx(
     path: str | Path,
     classes: list[str],
     metadata: Mapping[str, str | int],
+    task: str = "detection",
 ) -> ArtifactInfo:
-    """Write a deployed module as a detector artifact.
+    """Write a deployed module as an artifact.
 
     The file is checked before it takes its name: by the ONNX checker, against the artifact
     signature, and by equality with the module at batch 1 and 3. Equal weights give equal bytes.
 
     Args:
-        module: What ``Detector.deploy()`` returns: images [N,3,S,S] in 0..1 to boxes [N,P,4]
-            in input pixels and scores [N,P,C].
+        module: What ``deploy()`` of a detector or a classifier returns: images [N,3,S,S] in 0..1 to boxes
+            [N,P,4] in input pixels and scores [N,P,C], or to probabilities [N,C].
         size: Side of the square input S, pixels.
         path: The file to make, usually ``model.onnx``.
         classes: Class names in the order of the score columns.
         metadata: Provenance: method, dataset, protocol, seed, weights_sha256; all is kept.
+        task: What the module solves.
 
     Returns:
         What the file says of itself.
@@ -58,7 +61,7 @@ def export_onnx(
     """
     module = module.cpu().float().eval()
     with atomic_path(path) as part:
-        model = _traced(module, size, part, Path(path))
+        model = _traced(module, size, part, Path(path), task)
         strip_origin(model)
         set_metadata(model, make_metadata(classes, size, metadata))
         onnx.checker.check_model(model, full_check=True)
@@ -68,7 +71,7 @@ def export_onnx(
     return info
 
 
-def _traced(module: nn.Module, size: int, part: Path, path: Path) -> onnx.ModelProto:
+def _traced(module: nn.Module, size: int, part: Path, path: Path, task: str) -> onnx.ModelProto:
     batch = torch.export.Dim("N", min=1, max=4096)
     images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with _quiet():
@@ -78,7 +81,7 @@ def _traced(module: nn.Module, size: int, part: Path, path: Path) -> onnx.ModelP
                 (images,),
                 dynamo=True,
                 input_names=["images"],
-                output_names=["boxes", "scores"],
+                output_names=list(OUTPUTS[task]),
                 dynamic_shapes=({0: batch},),
                 opset_version=OPSET,
                 external_data=False,
@@ -126,14 +129,16 @@ def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
     Raises:
         ArtifactError: The difference exceeds 1e-4, or a shape differs.
     """
-    engine = OnnxDetector(part)
+    engine = open_artifact(part)
     random = np.random.default_rng(0)
     worst = 0.0
     for batch in (1, 3):
         images = random.random((batch, 3, size, size), dtype=np.float32)
         with torch.inference_mode():
-            expected = [out.numpy() for out in module(torch.from_numpy(images))]
-        for name, want, got in zip(("boxes", "scores"), expected, engine(images), strict=True):
+            outputs = module(torch.from_numpy(images))
+        expected = outputs if isinstance(outputs, tuple) else (outputs,)
+        for name, out, got in zip(engine.outputs, expected, engine.run(images), strict=True):
+            want = out.numpy()
             if want.shape != got.shape:
                 fix = f"torch gives {list(want.shape)} at batch {batch}"
                 raise ArtifactError(path, f"{name} shape", list(got.shape), fix)

@@ -1,9 +1,9 @@
-"""Predict: run a model file over a pack, write COCO results in original pixels."""
+"""Predict: run a model file over a pack, write COCO results in original pixels, or probabilities of classes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..base.files import atomic_write_json
 from ..base.records import record_beside, write_record
 from ..data.pack import Pack, load_pack
 from .nms import SCORING_THRESHOLD, nms
-from .runtime import Engine, OnnxDetector
+from .runtime import Engine, Images, OnnxClassifier, open_artifact
 
 BATCH = 16
 
@@ -23,17 +23,19 @@ BATCH = 16
 def predict(
     model_path: str | Path, pack_path: str | Path, out_json: str | Path, threads: int = 1
 ) -> list[dict[str, Any]]:
-    """Detect on every image of a pack and write the results.
+    """Run a model on every image of a pack and write the results.
 
-    Scores above 0.001, class-aware suppression at IoU 0.6, at most 100 boxes an image: the
-    figures that COCO's AP counts. Category ids are positions in the class list.
+    A classifier's are the probabilities of all classes by image. A detector's: scores above 0.001, class-aware
+    suppression at IoU 0.6, at most 100 boxes an image: the figures that COCO's AP counts. Category ids are
+    positions in the class list.
 
     Beside them the record ``<name>.record.json`` says by hash which model and pack they were made from.
 
     Args:
-        model_path: A detector artifact.
+        model_path: An artifact.
         pack_path: The pack of one part, at the model's size.
-        out_json: The file to make: a COCO result list, boxes x y w h in original pixels.
+        out_json: The file to make: a COCO result list, boxes x y w h in original pixels; or a list of
+            ``image_id`` and ``probabilities`` in the order of the classes.
         threads: Threads of the engine.
 
     Returns:
@@ -44,19 +46,23 @@ def predict(
         PackError: Size or classes of pack and model differ.
     """
     start = time.perf_counter()
-    engine = OnnxDetector(model_path, threads)
-    pack = load_pack(Path(pack_path), verify=True)
+    engine = open_artifact(model_path, threads)
+    pack = load_pack(Path(pack_path), verify=True, task=engine.task)
     check_pack_fits(engine, pack, pack_path)
-    results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+    figures = {"n_images": len(pack)}
+    if isinstance(engine, OnnxClassifier):
+        results = list(classify_pack(engine, pack, model_path))
+    else:
+        results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+        figures["n_detections"] = len(results)
     atomic_write_json(out_json, results)
-    figures = {"n_images": len(pack), "n_detections": len(results)}
     inputs = {"model": model_path, "pack": pack_path, "predictions": out_json}
     seconds = time.perf_counter() - start
     write_record(record_beside(out_json), "predictions", figures, inputs, seconds)
     return results
 
 
-def check_pack_fits(engine: Engine, pack: Pack, pack_path: str | Path) -> None:
+def check_pack_fits(engine: Engine | OnnxClassifier, pack: Pack, pack_path: str | Path) -> None:
     """Check that a pack has the model's size and classes.
 
     Raises:
@@ -92,6 +98,24 @@ def predict_pack(
             kept, kept_scores, labels = nms(boxes[row], scores[row], score_threshold)
             kept = to_original(kept, float(scales[n]), pads[n], originals[n])
             yield coco_results(int(ids[n]), kept, kept_scores, labels)
+
+
+def classify_pack(
+    engine: Callable[[Images], Images], pack: Pack, source: str | Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the probabilities of one image after the other.
+
+    Raises:
+        ArtifactError: The model gives figures that are not finite; names the image.
+    """
+    images, ids = pack.images.numpy(), pack.image_ids.tolist()
+    for start in range(0, len(images), BATCH):
+        found = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
+        for image_id, row in zip(ids[start : start + BATCH], found, strict=True):
+            if not np.isfinite(row).all():
+                fix = "train again; the weights have diverged"
+                raise ArtifactError(source, f"output for image {image_id}", "not finite", fix)
+            yield {"image_id": image_id, "probabilities": [round(float(p), 6) for p in row]}
 
 
 def to_original(

@@ -40,7 +40,7 @@ def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> Arti
         raise ArtifactError(
             weights, "sha256", digest, f"make both again; {kind}.json is of other weights"
         )
-    pack = load_pack(record["inputs"]["pack"]["path"], verify=False)
+    pack = load_pack(record["inputs"]["pack"]["path"], False, method.card.task)
     if method.module is None:
         raise ArtifactError(
             folder, "method", method.card.name, "its own program makes its model.onnx"
@@ -57,4 +57,6 @@ def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> Arti
         "weights_sha256": digest,
         **torch_counts(deployed, size),
     }
-    return export_onnx(deployed, size, folder / "model.onnx", pack.classes, provenance)
+    return export_onnx(
+        deployed, size, folder / "model.onnx", pack.classes, provenance, method.card.task
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, ConfigError
 from ..data.letterbox import letterbox
+from .names import OUTPUTS, task_of_outputs
 
 Images = NDArray[np.float32]
 
@@ -36,44 +37,90 @@ class Engine(Protocol):
         ...
 
 
-class OnnxDetector:
+class OnnxArtifact:
     """An artifact run by onnxruntime on the processor.
 
     Args:
         path: The model file.
         threads: Threads within one operator.
+        session: The file's session, where it is open already.
+
+    Attributes:
+        task: What the file solves.
+        outputs: Names of its outputs.
 
     Raises:
-        ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's metadata.
+        ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's outputs or metadata.
+    """
+
+    name = "onnxruntime"
+    task: ClassVar[str]
+
+    def __init__(
+        self, path: str | Path, threads: int = 1, session: ort.InferenceSession | None = None
+    ) -> None:
+        self.path, self.outputs = Path(path), OUTPUTS[self.task]
+        self.session = session or make_session(self.path, threads)
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        names = [out.name for out in self.session.get_outputs()]
+        if names != list(self.outputs) or not {"names", "size"} <= set(self.metadata):
+            fix = "export it with deploy.export, or adapt it to the artifact signature"
+            raise ArtifactError(path, "outputs and metadata", [names, list(self.metadata)], fix)
+        self.classes: list[str] = json.loads(self.metadata["names"])
+        self.size = int(self.metadata["size"])
+
+    def run(self, images: Images) -> list[Images]:
+        """Run images [N,3,S,S] in 0..1; return the outputs in their order."""
+        return [np.asarray(out) for out in self.session.run(self.outputs, {"images": images})]
+
+
+class OnnxDetector(OnnxArtifact):
+    """A detector's file.
 
     Example:
         >>> detector = OnnxDetector("model.onnx")  # doctest: +SKIP
         >>> boxes, scores = detector(np.zeros((1, 3, 192, 192), np.float32))  # doctest: +SKIP
     """
 
-    name = "onnxruntime"
-
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self.path = Path(path)
-        self.session = make_session(self.path, threads)
-        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-        names = [out.name for out in self.session.get_outputs()]
-        if names != ["boxes", "scores"] or not {"names", "size"} <= set(self.metadata):
-            fix = "export it with deploy.export, or adapt it to the artifact signature"
-            raise ArtifactError(path, "outputs and metadata", [names, list(self.metadata)], fix)
-        self.classes: list[str] = json.loads(self.metadata["names"])
-        self.size = int(self.metadata["size"])
+    task = "detection"
 
     def __call__(self, images: Images) -> tuple[Images, Images]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
-        boxes, scores = self.session.run(["boxes", "scores"], {"images": images})
-        return np.asarray(boxes), np.asarray(scores)
+        boxes, scores = self.run(images)
+        return boxes, scores
 
 
-ENGINES = {OnnxDetector.name: OnnxDetector}
+class OnnxClassifier(OnnxArtifact):
+    """A classifier's file.
+
+    Example:
+        >>> classifier = OnnxClassifier("model.onnx")  # doctest: +SKIP
+        >>> probabilities = classifier(np.zeros((1, 3, 128, 128), np.float32))  # doctest: +SKIP
+    """
+
+    task = "classification"
+
+    def __call__(self, images: Images) -> Images:
+        """Run images [N,3,S,S] in 0..1; return probabilities [N,C]."""
+        return self.run(images)[0]
 
 
-def load_engine(name: str, path: str | Path, threads: int) -> Engine:
+def open_artifact(path: str | Path, threads: int = 1) -> OnnxDetector | OnnxClassifier:
+    """An artifact as what its outputs say that it is.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's outputs or metadata.
+    """
+    session = make_session(Path(path), threads)
+    task = task_of_outputs([out.name for out in session.get_outputs()])
+    kind = OnnxClassifier if task == OnnxClassifier.task else OnnxDetector
+    return kind(path, threads, session)
+
+
+ENGINES = {OnnxArtifact.name: open_artifact}
+
+
+def load_engine(name: str, path: str | Path, threads: int) -> OnnxDetector | OnnxClassifier:
     """Load an artifact into the engine of that name.
 
     Raises:

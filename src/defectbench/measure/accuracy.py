@@ -56,7 +56,7 @@ def evaluate(
         ConfigError: The annotations are for another task.
     """
     start = time.perf_counter()
-    truth = restrict(read_detection(annotations), _lines(images), images)
+    truth = restrict(read_detection(annotations), listed_images(images), images)
     results = read_results(predictions)
     check_results(results, truth, predictions)
     members = groups_of(truth, groups)
@@ -116,7 +116,12 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
     return results
 
 
-def _lines(path: str | Path) -> list[str]:
+def listed_images(path: str | Path) -> list[str]:
+    """File names of a part's list.
+
+    Raises:
+        MeasurementError: It is missing.
+    """
     try:
         lines = Path(path).read_text().split("\n")
     except FileNotFoundError as error:

@@ -273,7 +273,7 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
     """Count a deployed file and write the complexity record.
 
     Args:
-        model_path: A detector artifact.
+        model_path: An artifact.
         out: The record to make: ``params_m``, ``macs_g``, ``gflops`` (2 x MACs), ``macs_conv_g``,
             ``macs_matmul_g``, all at ``size_px``; ``size_mib``, ``peak_rss_mib``.
 

@@ -49,7 +49,7 @@ def time_latency(
     """Time a model file on images of a pack and write the latency record.
 
     Args:
-        model_path: A detector artifact: the file that accuracy was scored on.
+        model_path: An artifact: the file that accuracy was scored on.
         pack_path: The pack of the test part, for its images.
         out: The record to make.
         settings: Processes, warm-up, calls, seconds and threads.
@@ -135,7 +135,8 @@ def summarise(answers: list[dict[str, Any]]) -> dict[str, Any]:
     figures["ratio_to_reference"] = figures["latency_ms_p50"] / figures["reference_ms_p50"]
     figures["ratio_to_reference_low"], figures["ratio_to_reference_high"] = interval_ends(ratios)
     scoring = np.concatenate([answer["post_at_scoring_threshold"] for answer in answers]) / 1e6
-    figures["post_ms_p50_at_score_0001"] = float(np.median(scoring))
+    if len(scoring):  # a classifier suppresses nothing
+        figures["post_ms_p50_at_score_0001"] = float(np.median(scoring))
     paused = [_phases(answer["burst"]) for answer in answers if answer["burst"]["phases"]]
     if paused:
         figures |= _percentiles("burst_latency_ms", np.concatenate(paused).sum(axis=1))

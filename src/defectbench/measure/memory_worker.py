@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..deploy.runtime import OnnxDetector
+from ..deploy.runtime import open_artifact
 
 
 def peak_mib() -> float:
@@ -32,8 +32,8 @@ def peak_mib() -> float:
 def main(path: str, threads: int) -> None:
     """Load, run and print."""
     before = peak_mib()
-    detector = OnnxDetector(path, threads)
-    detector(np.zeros((1, 3, detector.size, detector.size), np.float32))
+    artifact = open_artifact(path, threads)
+    artifact.run(np.zeros((1, 3, artifact.size, artifact.size), np.float32))
     sys.stdout.write(json.dumps([before, peak_mib()]))
 
 

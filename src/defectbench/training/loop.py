@@ -258,6 +258,9 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     )
     for group in run.optimizer.param_groups:
         group["lr"] = rate
+    torch.manual_seed(
+        derived_seed(run.seed, step, "forward")
+    )  # of draws in a network, as dropout's
     bf16 = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         losses = run.model.loss(images, Targets(boxes, labels), epoch)  # type: ignore[operator]

@@ -1,0 +1,3 @@
+use rule train_detector as train_mobilenetv2 with:
+    wildcard_constraints:
+        method="mobilenetv2",

@@ -1,0 +1,200 @@
+"""Scores of a classifier: one record from predictions, truth and groups.
+
+Everything follows from the confusion matrix, which is linear in how often an image counts: a resample of groups is a
+product of two matrices.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import ConfigError, MeasurementError
+from ..base.files import read_json
+from ..base.records import write_record
+from ..data.coco import task_of
+from .accuracy import groups_of, listed_images, model_behind
+from .bootstrap import group_weights
+from .evaluator import restrict
+from .statistics import CONFIDENCE, RESAMPLES, corrected_interval
+
+FIGURES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
+SETTINGS = {
+    "definition": "the class with the highest probability; the first of equals",
+    "balanced_accuracy": "mean recall of the classes that the test part shows; macro_recall is the same",
+    "macro": "plain mean over these classes; the precision of a class that is never said is 0",
+    "interval": "BCa bootstrap over groups",
+    "confidence": CONFIDENCE,
+    "resamples": RESAMPLES,
+}
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def evaluate_classes(
+    annotations: str | Path,
+    predictions: str | Path,
+    images: str | Path,
+    groups: str | Path,
+    out: str | Path,
+) -> dict[str, Any]:
+    """Score class probabilities on the listed images and write the accuracy record.
+
+    Args:
+        annotations: Annotations of a dataset for classification.
+        predictions: List of ``image_id`` and ``probabilities``.
+        images: The list of the part: one file name a line.
+        groups: ``groups.csv`` of the dataset.
+        out: The record to make.
+
+    Returns:
+        The record. Each of ``FIGURES`` comes with ``_low`` and ``_high``, the ends of the 95 % interval over
+        ``n_groups`` groups; ``confusion`` counts images by true class (rows) and said class (columns).
+
+    Raises:
+        MeasurementError: The files do not belong together.
+        ConfigError: The annotations are for another task.
+    """
+    start = time.perf_counter()
+    content = read_json(annotations)
+    if task_of(content) != "classification":
+        fix = "this step needs a dataset for classification"
+        raise ConfigError(annotations, "task", task_of(content), fix)
+    truth = restrict(content, listed_images(images), images)
+    names = [c["name"] for c in sorted(truth["categories"], key=lambda c: c["id"])]
+    said = said_classes(predictions, truth, len(names))
+    members = groups_of(truth, groups)
+    true = true_classes(truth)
+    matrix = confusion(true, said, len(names), np.ones((1, len(true))))[0]
+    figures = {
+        **_with_intervals(true, said, len(names), members),
+        "n_images": len(true),
+        "n_groups": len(set(members)),
+        "per_class": per_class(matrix, names),
+        "confusion": matrix.astype(int).tolist(),
+    }
+    inputs = {
+        "annotations": annotations,
+        "predictions": predictions,
+        "images": images,
+        "groups": groups,
+    }
+    extra = {"task": "classification", "settings": SETTINGS, "classes": names}
+    extra["model_sha256"] = model_behind(predictions)
+    return write_record(out, "accuracy", figures, inputs, time.perf_counter() - start, extra)
+
+
+def true_classes(truth: Mapping[str, Any]) -> Integers:
+    """Class [I] of each image, in the order of ascending image ids."""
+    found = {box["image_id"]: box["category_id"] for box in truth["annotations"]}
+    return np.array([found[key] for key in sorted(image["id"] for image in truth["images"])])
+
+
+def said_classes(predictions: str | Path, truth: Mapping[str, Any], classes: int) -> Integers:
+    """Class [I] with the highest probability, in the order of ascending image ids.
+
+    Raises:
+        MeasurementError: The file holds something else, or not each scored image exactly once.
+    """
+    rows = read_json(predictions)
+    wanted = sorted(image["id"] for image in truth["images"])
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {"image_id", "probabilities"} <= set(row) for row in rows
+    ):
+        fix = "write a list of image_id and probabilities"
+        raise MeasurementError(predictions, "content", type(rows).__name__, fix)
+    found = {row["image_id"]: row["probabilities"] for row in rows}
+    if sorted(row["image_id"] for row in rows) != wanted:
+        odd = sorted(set(found) ^ set(wanted))[:3] or "an image twice"
+        raise MeasurementError(predictions, "images", odd, "predict on the part that is scored")
+    table = np.array([found[key] for key in wanted], dtype=np.float64)
+    if table.shape != (len(wanted), classes) or not np.isfinite(table).all():
+        fix = f"give {classes} finite probabilities an image"
+        raise MeasurementError(predictions, "probabilities", list(table.shape), fix)
+    return table.argmax(axis=1)
+
+
+def confusion(true: Integers, said: Integers, classes: int, weights: NDArray[Any]) -> Floats:
+    """Confusion matrices [B, K, K] of resamples: true class by said class.
+
+    Args:
+        true: [I], class of each image.
+        said: [I], class that was said.
+        classes: Number of classes K.
+        weights: [B, I], how often each image counts.
+    """
+    cells = np.zeros((len(true), classes * classes))
+    cells[np.arange(len(true)), true * classes + said] = 1
+    return (weights.astype(np.float64) @ cells).reshape(-1, classes, classes)
+
+
+def summarise_classes(matrices: Floats) -> dict[str, Floats]:
+    """``FIGURES`` [B] of confusion matrices [B, K, K]; classes without a true image are left out of means."""
+    hits = np.diagonal(matrices, axis1=1, axis2=2)
+    true, said = matrices.sum(axis=2), matrices.sum(axis=1)
+    recall, precision = _share(hits, true), _share(hits, said)
+    f1 = _share(2 * hits, true + said)
+    shown = true > 0
+
+    def mean(values: Floats) -> Floats:
+        return np.where(shown, values, 0.0).sum(axis=1) / shown.sum(axis=1)
+
+    found = {"accuracy": hits.sum(axis=1) / true.sum(axis=1), "balanced_accuracy": mean(recall)}
+    found |= {"macro_precision": mean(precision), "macro_recall": mean(recall)}
+    return found | {"macro_f1": mean(f1)}
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def figure_draws(
+    true: Integers,
+    said: Integers,
+    classes: int,
+    groups: Sequence[str],
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, Floats]:
+    """``FIGURES`` on the data as they are and on resampled groups, [1 + resamples]; equal seeds give paired draws."""
+    whole = np.ones((1, len(true)))
+    weights = np.concatenate([whole, group_weights(groups, resamples, seed)])
+    return summarise_classes(confusion(true, said, classes, weights))
+
+
+def _with_intervals(
+    true: Integers, said: Integers, classes: int, groups: Sequence[str]
+) -> dict[str, float]:
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    draws = figure_draws(true, said, classes, groups, RESAMPLES)
+    without = (member[None] != np.arange(len(names))[:, None]).astype(np.float64)
+    if len(names) > 1:
+        left_out = summarise_classes(confusion(true, said, classes, without))
+    else:
+        left_out = {name: np.zeros(0) for name in FIGURES}
+    figures: dict[str, float] = {}
+    for name in FIGURES:
+        value = float(draws[name][0])
+        low, high = corrected_interval(value, draws[name][1:], left_out[name])
+        figures |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return figures
+
+
+def per_class(matrix: Floats, names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
+    """Recall, precision, F1 and number of images by class; recall and F1 are None where no image shows the class."""
+    hits, true, said = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return {
+        name: {
+            "recall": float(hits[k] / true[k]) if true[k] else None,
+            "precision": float(hits[k] / said[k]) if said[k] else None,
+            "f1": float(2 * hits[k] / (true[k] + said[k])) if true[k] else None,
+            "n_images": int(true[k]),
+        }
+        for k, name in enumerate(names)
+    }

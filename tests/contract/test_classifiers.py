@@ -1,0 +1,209 @@
+"""The contract of every classifier in models/, as test_methods.py and test_training.py hold it for detectors."""
+
+import copy
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from tests.class_packs import write_class_pack
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from defectbench.base.files import sha256_file
+from defectbench.base.methods import override_recipe
+from defectbench.base.records import read_record
+from defectbench.data.pack import load_pack
+from defectbench.deploy.export import export_onnx
+from defectbench.measure.validation import make_validator
+from defectbench.nn.trained import Targets
+from defectbench.training import loop
+
+SIDE, NEVER = 32, float("inf")
+FLOOR_ACCURACY = 0.75  # of three classes, after 96 steps
+NARROW = {"width": 0.125}
+
+
+def truth(labels, size=SIDE):
+    """Whole images, each of one class."""
+    boxes = torch.tensor([0.0, 0.0, size, size]).repeat(len(labels), 1, 1)
+    return Targets(boxes, torch.tensor(labels).view(-1, 1))
+
+
+def built(classifier, nc=6, **options):
+    return classifier.module.build(nc, **{**classifier.recipe.options, **options})
+
+
+def lively(classifier, steps=3, **options):
+    """A network whose batch norms and weights have moved away from their start."""
+    model = built(classifier, **options).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    for step in range(steps):
+        images = torch.rand(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        model.loss(images, truth([0, 1, 2, 5]), 0)["loss"].backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("nc", [2, 6, 7])
+def test_builds_for_any_number_of_classes_and_any_width(classifier, nc):
+    for options in ({}, NARROW):
+        model = built(classifier, nc, **options).eval()
+        with torch.no_grad():
+            assert model(torch.rand(1, 3, SIDE, SIDE)).shape == (1, nc)
+
+
+def test_a_plan_rebuilds_a_pruned_network(classifier):
+    network = built(classifier, 7).pruning_form()
+    widths = {name: max(1, width // 3) for name, width in network.widths.items()}
+    made = built(classifier, 7, plan={"network": network.name, "widths": widths})
+    assert made.name == network.name
+    assert made.widths == widths
+
+
+def test_golden_counts(classifier):
+    golden = classifier.card.golden
+    model = built(classifier, golden.nc)
+    assert sum(p.numel() for p in model.parameters()) == golden.params_training
+    assert sum(p.numel() for p in model.pruning_form().parameters()) == golden.params
+    assert golden.macs_m
+    deployed = model.deploy()
+    for size, macs_m in golden.macs_m.items():
+        with torch.device("meta"):
+            images = torch.empty(1, 3, size, size)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            deployed.to("meta")(images)
+        assert round(counter.get_total_flops() / 2e6, 3) == macs_m
+
+
+@pytest.mark.parametrize("size", [48, 64])
+def test_deployed_gives_probabilities_at_any_size(classifier, size):
+    deployed = lively(classifier, **NARROW).deploy()
+    with torch.no_grad():
+        found = deployed(torch.rand(3, 3, size, size))
+    assert found.shape == (3, 6)
+    assert found.min() >= 0
+    torch.testing.assert_close(found.sum(1), torch.ones(3))
+
+
+@pytest.mark.parametrize("nc", [2, 6])
+def test_every_parameter_gets_a_finite_gradient(classifier, nc):
+    model = built(classifier, nc).train()
+    loss = model.loss(torch.rand(4, 3, SIDE, SIDE), truth([0, 1, 0, nc - 1]), 0)["loss"]
+    loss.backward()
+    assert loss.isfinite()
+    wrong = [
+        n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()
+    ]
+    assert wrong == []
+
+
+def test_loss_falls_on_one_batch(classifier):
+    model = built(classifier, **NARROW).train()
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    images, losses = torch.rand(6, 3, SIDE, SIDE), []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = model.loss(images, truth(list(range(6))), 0)["loss"]
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert min(losses[-5:]) < 0.6 * losses[0]
+
+
+def test_deployed_equals_trained_and_leaves_it_as_it_was(classifier):
+    model, images = lively(classifier), torch.rand(3, 3, SIDE, SIDE)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model.deploy()(images), model(images).softmax(1), atol=1e-4, rtol=0
+        )
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_onnx_equals_torch_at_batch_1_and_3(classifier, tmp_path):
+    deployed = lively(classifier, **NARROW).deploy()
+    provenance = {"method": classifier.card.name, "dataset": "none", "protocol": "clean", "seed": 0}
+    provenance["weights_sha256"] = hashlib.sha256(b"").hexdigest()
+    path = tmp_path / "model.onnx"
+    names = [f"class {n}" for n in range(6)]
+    info = export_onnx(deployed, SIDE, path, names, provenance, "classification")
+    assert (info.task, info.points) == ("classification", None)
+    session = onnxruntime.InferenceSession(path)
+    for batch in (1, 3):
+        images = torch.rand(batch, 3, SIDE, SIDE)
+        with torch.no_grad():
+            expected = deployed(images)
+        (found,) = session.run(["probabilities"], {"images": images.numpy()})
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return write_class_pack(tmp_path_factory.mktemp("pack") / f"train@{SIDE}.safetensors", SIDE)
+
+
+class KilledError(Exception):
+    """Ends a run as a signal would."""
+
+
+def narrow(classifier, **fields):
+    options = {**classifier.recipe.options, **NARROW}
+    return replace(
+        classifier, recipe=override_recipe(classifier.recipe, {"options": options, **fields})
+    )
+
+
+@pytest.mark.parametrize("order", ["shuffled", "class_balanced"])
+def test_an_interrupted_run_ends_in_the_same_bits(classifier, pack, tmp_path, monkeypatch, order):
+    method = narrow(classifier, order=order)
+    budget = {"epochs": 2, "batch": 12, "threads": 1}
+    loop.train(pack, method, tmp_path / "whole", 0, checkpoint_s=NEVER, **budget)
+    step = loop.train_step
+
+    def killed(run, *args):
+        if run.progress.step == 1:
+            raise KilledError
+        return step(run, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(loop, "train_step", killed)
+        loop.train(pack, method, tmp_path / "broken", 0, checkpoint_s=0.0, **budget)
+    loop.train(pack, method, tmp_path / "broken", 0, checkpoint_s=NEVER, **budget)
+    whole, broken = (tmp_path / name / "weights.safetensors" for name in ("whole", "broken"))
+    assert sha256_file(whole) == sha256_file(broken)
+
+
+def settled(network, images):
+    """A copy whose batch norms hold the moments of the images: in so few steps they hardly leave their start."""
+    network = copy.deepcopy(network).train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None
+    with torch.no_grad():
+        network(images)
+    return network.eval()
+
+
+def test_learns_a_tiny_set(classifier, pack, tmp_path):
+    found, scores = load_pack(pack, task="classification"), []
+    score = make_validator(pack, task="classification")
+
+    def validator(network):
+        scores.append(score(settled(network, found.images / 255)))
+        return scores[-1]
+
+    options = {**classifier.recipe.options, "width": 0.25}
+    changes = {"options": options, "optimizer.lr": 0.003}
+    method = replace(classifier, recipe=override_recipe(classifier.recipe, changes))
+    loop.train(pack, method, tmp_path, 0, 24, 6, 1, validator, checkpoint_s=NEVER)
+    assert max(scores[-4:]) >= FLOOR_ACCURACY
+    figures = read_record(tmp_path / "train.json", "train")["figures"]
+    assert figures["val_accuracy"] == max(scores)
+    assert figures["val_accuracy_last"] == scores[-1]
+    assert figures["best_epoch"] == len(scores) - scores[::-1].index(max(scores))
