@@ -43,10 +43,20 @@ SLIMMED = "|".join(
     or ["no_method_of_its_own"]
 )
 RUNS = "results/runs"
+FILES = {
+    "detection": ("comparison.csv", "comparison.md", "comparison.tex", "per_class.csv")
+    + ("pairs.csv", "leakage.csv"),
+    "classification": ("classification.csv", "classification.md")
+    + ("classification.tex", "classification_per_class.csv"),
+}
+TABLES = [
+    f"results/report/{file}"
+    for task, files in FILES.items()
+    if task in {TASKS[name] for name in DATASETS}
+    for file in files
+]
 REPORT = [
-    "results/report/comparison.csv",
-    "results/report/comparison.md",
-    "results/report/comparison.tex",
+    *TABLES,
     "results/report/figures",
     "results/report/gallery",
     "results/report/index.html",

@@ -173,9 +173,11 @@ def _report(args: Arguments) -> None:
     from .report.render import render_report
     from .report.terminal import print_comparison
 
-    render_report(args.runs, args.out, args.study, args.models)
+    tables = render_report(args.runs, args.out, args.study, args.models)
     write_claims(check_claims(args.models, args.runs), args.out / "claims.csv")
-    print_comparison(args.out / "comparison.csv")
+    for rows, name in ((tables.rows, "comparison"), (tables.classes.rows, "classification")):
+        if rows:
+            print_comparison(args.out / f"{name}.csv")
 
 
 def _show(args: Arguments) -> None:

@@ -42,7 +42,9 @@ def stages(method, tmp_path_factory):
     pulled = with_recipe(method, sparsity={"strength": "auto"})
     train(pack, pulled, root / "sparse", seed=2, threads=1, start=root / "base" / WEIGHTS)
     settings = Pruning(target_mib=0.4, drop_units=4)
-    prune_run(root / "sparse" / WEIGHTS, pack, method, root / "pruned", settings, 3, batches=2, batch=4)
+    prune_run(
+        root / "sparse" / WEIGHTS, pack, method, root / "pruned", settings, 3, batches=2, batch=4
+    )
     return root, pack
 
 

@@ -5,12 +5,7 @@ rule render_report:
     input:
         study_records(),
     output:
-        comparison="results/report/comparison.csv",
-        markdown="results/report/comparison.md",
-        latex="results/report/comparison.tex",
-        per_class="results/report/per_class.csv",
-        pairs="results/report/pairs.csv",
-        leakage="results/report/leakage.csv",
+        tables=TABLES,
         claims="results/report/claims.csv",
         figures=directory("results/report/figures"),
         gallery=directory("results/report/gallery"),

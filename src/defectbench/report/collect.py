@@ -84,6 +84,11 @@ class Entry:
         return self.cells[0]
 
     @property
+    def task(self) -> str:
+        """What the method solves."""
+        return self.first.accuracy.get("task", "detection")
+
+    @property
     def leak_share(self) -> float:
         """Share of test images that show surface of a training image."""
         figures = self.certificate["figures"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from .collect import OWN_RUNNER, Entry
 from .pairs import Pair
@@ -50,17 +51,17 @@ class Column:
     heading: str
     unit: str
     figure: str
-    write: Callable[[Row], str]
+    write: Callable[[Any], str]
     record: str = ""
 
-    def show(self, row: Row) -> Shown:
+    def show(self, row: Any) -> Shown:
         """The cell of this column in a row."""
         if getattr(row, self.figure) is None:
             return Shown(NOTHING)
         timed = self.figure.startswith(("latency_ms", "fps"))
         return Shown(
             self.write(row),
-            aside=interval(row, self.figure),
+            aside=interval(row, self.figure, shares=self.unit in ("%", "points")),
             bold=self.figure in row.best.split(),
             mark=INVALID if timed and not row.latency_valid else "",
             record=f"latency/{row.engine}.json" if timed else self.record,
@@ -84,8 +85,8 @@ class Section:
     protocol: str
     leak_share: float
     n_images: int
-    methods: list[Row]
-    controls: list[Row]
+    methods: list[Any]
+    controls: list[Any]
 
     @property
     def mark(self) -> str:
@@ -117,50 +118,58 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def interval(row: Row, figure: str) -> str:
-    """The interval of a figure in brackets; empty where the row has none."""
+def interval(row: Any, figure: str, shares: bool) -> str:
+    """The interval of a figure in brackets, in percent for shares; empty where the row has none."""
     low, high = (getattr(row, f"{figure}_{end}", None) for end in ("low", "high"))
     if low is None or high is None:
         return ""
-    write = percent if figure.startswith("map") else number
+    write = percent if shares else number
     return f"[{write(low)}, {write(high)}]"
 
 
-def _count(row: Row) -> str:
+def _count(row: Any) -> str:
     return f"{row.n_seeds} {TIMES} {row.n_images:,}"
 
 
-def _scored(heading: str, figure: str) -> Column:
+def score_column(heading: str, figure: str) -> Column:
+    """A column of a share in percent."""
     return Column(heading, "%", figure, lambda row: percent(getattr(row, figure)), "accuracy.json")
 
 
-def _measured(heading: str, unit: str, figure: str, record: str = "") -> Column:
+def measured_column(heading: str, unit: str, figure: str, record: str = "") -> Column:
+    """A column of a figure with three digits."""
     return Column(heading, unit, figure, lambda row: number(getattr(row, figure)), record)
 
 
-def _whole(heading: str, unit: str, figure: str, record: str) -> Column:
+def whole_column(heading: str, unit: str, figure: str, record: str) -> Column:
+    """A column of a whole number."""
     return Column(heading, unit, figure, lambda row: f"{getattr(row, figure):,.0f}", record)
 
 
+def count_column() -> Column:
+    """The column of seeds and images."""
+    return Column("n", f"seeds {TIMES} images", "n_seeds", _count, "accuracy.json")
+
+
 COLUMNS = (
-    _whole("size", "px", "size_px", "complexity.json"),
-    _whole("epochs", "", "epochs", "train.json"),
-    _scored("mAP50", "map50"),
-    _scored("mAP50-95", "map50_95"),
-    Column("n", f"seeds {TIMES} images", "n_seeds", _count, "accuracy.json"),
-    _measured("params", "M", "params_m", "complexity.json"),
-    _measured("MACs", "G", "macs_g", "complexity.json"),
-    _measured("FLOPs", "G", "gflops", "complexity.json"),
-    _measured("file", "MiB", "size_mib", "complexity.json"),
-    _measured("p50", "ms", "latency_ms_p50"),
-    _measured("p90", "ms", "latency_ms_p90"),
-    _measured("p99", "ms", "latency_ms_p99"),
-    _measured("FPS", "1/s", "fps"),
-    _whole("train", "s", "train_s", "train.json"),
+    whole_column("size", "px", "size_px", "complexity.json"),
+    whole_column("epochs", "", "epochs", "train.json"),
+    score_column("mAP50", "map50"),
+    score_column("mAP50-95", "map50_95"),
+    count_column(),
+    measured_column("params", "M", "params_m", "complexity.json"),
+    measured_column("MACs", "G", "macs_g", "complexity.json"),
+    measured_column("FLOPs", "G", "gflops", "complexity.json"),
+    measured_column("file", "MiB", "size_mib", "complexity.json"),
+    measured_column("p50", "ms", "latency_ms_p50"),
+    measured_column("p90", "ms", "latency_ms_p90"),
+    measured_column("p99", "ms", "latency_ms_p99"),
+    measured_column("FPS", "1/s", "fps"),
+    whole_column("train", "s", "train_s", "train.json"),
 )
 
 
-def sections(rows: Sequence[Row]) -> list[Section]:
+def sections(rows: Sequence[Any]) -> list[Section]:
     """Group rows, in their order, by dataset and protocol."""
     found = []
     for (dataset, protocol), group in groupby(rows, key=lambda row: (row.dataset, row.protocol)):
@@ -174,13 +183,13 @@ def sections(rows: Sequence[Row]) -> list[Section]:
 
 def caption(rows: Sequence[Row], entries: Sequence[Entry], pairs: Sequence[Pair]) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [f"Scores in percent with their 95 % interval over {_units(rows)}."]
+    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
     if pairs:
         tests = " or ".join(dict.fromkeys(pair.test for pair in pairs))
         best = "Bold: the best of its block, told apart from every other method"
         lines.append(f"{best} ({tests}; counts are exact).")
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
-    lines += _hardware(entries)
+    lines += hardware_lines(entries, "preprocessing, network, NMS")
     if any(row.leak_share > 0 for row in rows):
         lines.append(f"{LEAKED} leaked protocol: test images show surface seen in training.")
     lines += _invalid(rows) + _uncounted(rows) + _flags(rows)
@@ -189,7 +198,8 @@ def caption(rows: Sequence[Row], entries: Sequence[Entry], pairs: Sequence[Pair]
     return lines
 
 
-def _units(rows: Sequence[Row]) -> str:
+def seed_units(rows: Sequence[Any]) -> str:
+    """What intervals of scores are over, in words."""
     words = {"groups": "the groups of the test part", "seeds": "seeds (Student)"}
     units = dict.fromkeys(row.interval_over for row in rows if not row.is_control)
     return " or, where there is one seed, ".join(
@@ -197,8 +207,13 @@ def _units(rows: Sequence[Row]) -> str:
     )
 
 
-def _hardware(entries: Sequence[Entry]) -> list[str]:
-    """Where methods were timed and trained; one sentence a kind of measurement."""
+def hardware_lines(entries: Sequence[Entry], phases: str) -> list[str]:
+    """Where methods were timed and trained; one sentence a kind of measurement.
+
+    Args:
+        entries: The methods.
+        phases: What a timed call does.
+    """
     cells = [cell for entry in entries for cell in entry.cells]
     timed = dict.fromkeys(
         f"{_engine(cell.engine)}, {_threads(cell.latency['figures']['threads'])}, {_machine(cell.latency)}"
@@ -213,7 +228,7 @@ def _hardware(entries: Sequence[Entry]) -> list[str]:
     )
     lines = []
     if timed:
-        what = "Latency: batch 1, end to end (preprocessing, network, NMS)"
+        what = f"Latency: batch 1, end to end ({phases})"
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
 

@@ -24,11 +24,15 @@ COSTS = (
     ("params_m", "parameters, M"),
     ("macs_g", "MACs, G"),
 )
-VALIDATION = ("val_map50_95", "val_map50")
+VALIDATION = ("val_map50_95", "val_map50", "val_accuracy")
 LOG_FROM = 8.0
 LEGEND_CHARACTERS = 26
 LEGEND_COLUMNS = 5
-_VALIDATION_TITLES = {"val_map50_95": "validation mAP50-95, %", "val_map50": "validation mAP50, %"}
+_VALIDATION_TITLES = {
+    "val_map50_95": "validation mAP50-95, %",
+    "val_map50": "validation mAP50, %",
+    "val_accuracy": "validation accuracy, %",
+}
 
 
 def plot(
@@ -53,8 +57,14 @@ def plot_entries(
         rows: Rows of the same entries, where they are made already.
     """
     known = rows if rows is not None else mark_range([build_row(entry) for entry in entries])
+    with atomic_directory(Path(out_dir) / "figures") as folder:
+        draw_figures(entries, folder, known)
+
+
+def draw_figures(entries: Sequence[Entry], folder: Path, known: Sequence[Row]) -> None:
+    """Draw the same into a folder that is there."""
     style = looks(entries)
-    with figure_style(), atomic_directory(Path(out_dir) / "figures") as folder:
+    with figure_style():
         for section in sections(known):
             if not section.methods:
                 continue

@@ -1,13 +1,14 @@
-"""The comparison as a LaTeX document that compiles on its own."""
+"""Tables as LaTeX documents that compile on their own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from .columns import COLUMNS, INVALID, LEAKED, NOTHING, TIMES, Section, Shown
-from .rows import Row
+from .columns import COLUMNS, INVALID, LEAKED, NOTHING, TIMES, Column, Section, Shown
 from .templates import render
 
+TITLE = "Accuracy and cost of detectors."
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -61,36 +62,44 @@ def _is_latin(letter: str) -> bool:
     return letter.isascii() or (letter.isalpha() and ord(letter) < 0x180)
 
 
-def latex_document(sections: Sequence[Section], caption: Sequence[str]) -> str:
-    """Write the comparison with booktabs, as a document with a class of its own.
+def latex_document(
+    sections: Sequence[Section],
+    caption: Sequence[str],
+    columns: Sequence[Column] = COLUMNS,
+    title: str = TITLE,
+) -> str:
+    """Write a table with booktabs, as a document with a class of its own.
 
     Args:
         sections: Rows by dataset and protocol.
         caption: Sentences of the caption, as plain text.
+        columns: What is shown of each row.
+        title: What the table is, in a sentence.
     """
     values = {
-        "alignment": "l" + "r" * len(COLUMNS),
-        "width": len(COLUMNS) + 1,
-        "headings": [escape(column.heading) for column in COLUMNS],
-        "units": [escape(column.unit) for column in COLUMNS],
-        "sections": [_section(section) for section in sections],
+        "alignment": "l" + "r" * len(columns),
+        "width": len(columns) + 1,
+        "headings": [escape(column.heading) for column in columns],
+        "units": [escape(column.unit) for column in columns],
+        "sections": [_section(section, columns) for section in sections],
+        "title": escape(title),
         "caption": escape(" ".join(caption)),
     }
     return render("comparison.tex.j2", values, **_SYNTAX)
 
 
-def _section(section: Section) -> dict[str, object]:
+def _section(section: Section, columns: Sequence[Column]) -> dict[str, object]:
     heading = f"{section.dataset}, {section.protocol}{section.mark}: {section.leak}"
     return {
         "heading": escape(heading),
-        "methods": [_row(row) for row in section.methods],
-        "controls": [_row(row) for row in section.controls],
+        "methods": [_row(row, columns) for row in section.methods],
+        "controls": [_row(row, columns) for row in section.controls],
     }
 
 
-def _row(row: Row) -> str:
+def _row(row: Any, columns: Sequence[Column]) -> str:
     title = rf"\textit{{{escape(row.title)}}}" if row.is_control else escape(row.title)
-    return " & ".join([title, *(_cell(column.show(row)) for column in COLUMNS)])
+    return " & ".join([title, *(_cell(column.show(row)) for column in columns)])
 
 
 def _cell(cell: Shown) -> str:

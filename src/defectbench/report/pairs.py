@@ -135,7 +135,7 @@ def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws 
         By figure [1 + resamples], the first on the data as they are; None where predictions or
         truth are not at hand as they were scored. Draws on one test part are paired.
     """
-    sources = [_scored_files(cell) for cell in cells]
+    sources = [scored_files(cell) for cell in cells]
     if not all(sources):
         return None
     by_seed = [_draws(source, resamples) for source in sources if source]
@@ -153,7 +153,7 @@ def _seed_shares(seeds: int, resamples: int) -> NDArray[np.float64]:
     return np.concatenate([np.full((seeds, 1), 1 / seeds), drawn], axis=1)
 
 
-def _scored_files(cell: Cell) -> dict[str, Path] | None:
+def scored_files(cell: Cell) -> dict[str, Path] | None:
     """The files that a score was made from, if all are there and unchanged."""
     inputs: dict[str, Any] = cell.accuracy["inputs"]
     files = {name: Path(entry["path"]) for name, entry in inputs.items()}

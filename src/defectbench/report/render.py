@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from .figures import plot_entries
+from ..base.files import atomic_directory
+from .class_figures import draw_class_figures
+from .figures import draw_figures
 from .gallery import draw_galleries
 from .site import write_site
-from .tables import make_tables, write_tables
+from .tables import Tables, make_tables, write_tables
 
 
 def render_report(
@@ -16,7 +18,7 @@ def render_report(
     out_dir: str | Path,
     study: str,
     models_dir: str | Path = "models",
-) -> None:
+) -> Tables:
     """Render the report of a study; all of it comes from the same records.
 
     Args:
@@ -25,11 +27,17 @@ def render_report(
         study: Name of the study, for the page's title.
         models_dir: Where method cards lie, for titles.
 
+    Returns:
+        What the tables say.
+
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
     tables = make_tables(run_dirs, models_dir)
     write_tables(tables, out_dir)
-    plot_entries(tables.entries, out_dir, tables.rows)
+    with atomic_directory(Path(out_dir) / "figures") as folder:
+        draw_figures(tables.entries, folder, tables.rows)
+        draw_class_figures(tables.classes, folder)
     draw_galleries(tables.entries, out_dir)
     write_site(tables, out_dir, study)
+    return tables

@@ -128,7 +128,7 @@ def build_row(entry: Entry) -> Row:
         escape_rate_images=_escape(scores),
         record=first.folder.parent.as_posix(),
     )
-    return row if first.is_control else replace(row, **_costs(cells))
+    return row if first.is_control else replace(row, **costs_of(cells))
 
 
 def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
@@ -142,8 +142,8 @@ def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _costs(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Complexity, latency and training of a method, by field name of the row."""
+def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Complexity, latency and training of a method, by field name of a row."""
     trained = [cell.train["figures"] for cell in cells if cell.train]
     counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
     timed = [cell.latency["figures"] for cell in cells if cell.latency]

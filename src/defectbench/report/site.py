@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..base.files import atomic_write_text
+from .class_site import class_values
 from .collect import Entry
-from .columns import COLUMNS, NOTHING, Section, Shown, percent, sections
+from .columns import COLUMNS, NOTHING, Section, percent, sections
 from .leakage import Premium
+from .links import Link, anchor, embed, key_of, link_to, record_of, shade
+from .markdown import record_links, relative
 from .rows import Row
-from .tables import Tables, make_tables, per_class, points, record_links, relative
+from .tables import Tables, make_tables, per_class, points
 from .templates import render
-
-_KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-@dataclass(frozen=True)
-class Link:
-    """Text that leads somewhere.
-
-    Attributes:
-        text: What is read.
-        href: Where it leads, relative to the page; empty for nowhere.
-        aside: Smaller text behind it.
-        bold: Whether it is the best, distinguishably.
-        style: Class of the page's style sheet.
-    """
-
-    text: str
-    href: str = ""
-    aside: str = ""
-    bold: bool = False
-    style: str = ""
 
 
 def build_site(
@@ -56,7 +36,7 @@ def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:
     """Write ``index.html`` from tables that are made already."""
     out = Path(out_dir)
     found = sections(tables.rows)
-    by_row = {_key(entry): entry for entry in tables.entries}
+    by_row = {key_of(entry): entry for entry in tables.entries}
     values = {
         "study": study,
         "headings": [(column.heading, column.unit) for column in COLUMNS],
@@ -65,18 +45,10 @@ def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:
         "premiums": [_premium(premium) for premium in tables.premiums],
         "pairs": [_pair(pair, by_row) for pair in tables.pairs],
         "runs": [_runs(entry, out) for entry in tables.entries],
-        "software": _software(tables.entries),
+        "software": _software([*tables.entries, *tables.classes.entries]),
+        **class_values(tables.classes, out),
     }
     atomic_write_text(out / "index.html", render("index.html.j2", values, autoescape=True))
-
-
-def _key(entry: Entry) -> tuple[str, str, str]:
-    return entry.first.dataset, entry.first.protocol, entry.first.method
-
-
-def anchor(*parts: object) -> str:
-    """A name inside the page."""
-    return "-".join(str(part) for part in parts)
 
 
 def _section(
@@ -101,21 +73,9 @@ def _section(
 
 
 def _row(row: Row, entry: Entry, out: Path) -> dict[str, Any]:
-    escape = Link(percent(row.escape_rate_images), _record(entry, "accuracy.json", out))
-    cells = [_link(column.show(row), entry, out) for column in COLUMNS]
+    escape = Link(percent(row.escape_rate_images), record_of(entry, "accuracy.json", out))
+    cells = [link_to(column.show(row), entry, out) for column in COLUMNS]
     return {"title": row.title, "flags": row.flags, "cells": [*cells, escape]}
-
-
-def _link(cell: Shown, entry: Entry, out: Path) -> Link:
-    href = _record(entry, cell.record, out) if cell.record else ""
-    return Link(cell.text + cell.mark, href, cell.aside, cell.bold, "invalid" if cell.mark else "")
-
-
-def _record(entry: Entry, name: str, out: Path) -> str:
-    """One seed's record; for several seeds the list of all of them further down the page."""
-    if len(entry.cells) > 1:
-        return f"#{anchor('runs', *_key(entry))}"
-    return relative(entry.first.folder / name, out)
 
 
 def _per_class(section: Section, entries: Sequence[Entry], out: Path) -> dict[str, Any]:
@@ -124,27 +84,14 @@ def _per_class(section: Section, entries: Sequence[Entry], out: Path) -> dict[st
     first = entries[0].first.accuracy["figures"]["per_class"]
     rows = []
     for row in section.methods + section.controls:
-        href = _record(by_method[row.method], "accuracy.json", out)
+        href = record_of(by_method[row.method], "accuracy.json", out)
         own = [scores[row.method, name] for name in first]
-        cells = [Link(percent(s.ap50), href, percent(s.ap50_95), style=_shade(s.ap50)) for s in own]
+        cells = [Link(percent(s.ap50), href, percent(s.ap50_95), style=shade(s.ap50)) for s in own]
         rows.append({"title": row.title, "control": row.is_control, "cells": cells})
     return {
         "classes": [(name, figures["n_boxes"]) for name, figures in first.items()],
         "rows": rows,
     }
-
-
-def _shade(share: float | None) -> str:
-    """Style class by tenths of a score."""
-    return "" if share is None else f"s{min(9, int(10 * share))}"
-
-
-def embed(path: Path) -> str:
-    """A picture as a data address; empty where it is not made."""
-    if not path.is_file():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f"data:{_KINDS[path.suffix]};base64,{data}"
 
 
 def _premium(p: Premium) -> list[str]:
@@ -178,7 +125,7 @@ def _runs(entry: Entry, out: Path) -> dict[str, Any]:
         for cell in entry.cells
     ]
     place = {"dataset": entry.first.dataset, "protocol": entry.first.protocol}
-    return {"id": anchor("runs", *_key(entry)), "title": entry.title, "seeds": seeds, **place}
+    return {"id": anchor("runs", *key_of(entry)), "title": entry.title, "seeds": seeds, **place}
 
 
 def _software(entries: Sequence[Entry]) -> list[str]:

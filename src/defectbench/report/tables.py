@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
-import os
 import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..base.errors import ReportError
 from ..base.files import atomic_write_text
-from .collect import Cell, Entry, find_entries
-from .columns import COLUMNS, NOTHING, Section, Shown, caption, percent, sections
+from .class_rows import ClassRow
+from .class_tables import ClassTables, make_class_tables, write_class_tables
+from .collect import Entry, find_entries
+from .columns import COLUMNS, NOTHING, caption, percent, sections
 from .latex import latex_document
 from .leakage import Premium, leakage_premiums
+from .markdown import record_lines, section_markdown, write_csv
 from .pairs import Pair
 from .rows import Row, build_rows
+
+_R = TypeVar("_R", Row, ClassRow)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Tables:
         pairs: Methods compared with each other.
         premiums: What leaked protocols give.
         caption: Sentences under the comparison.
+        classes: Tables of classifiers, which have a comparison of their own.
     """
 
     entries: list[Entry]
@@ -38,6 +42,7 @@ class Tables:
     pairs: list[Pair]
     premiums: list[Premium]
     caption: list[str]
+    classes: ClassTables
 
 
 def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> Tables:
@@ -46,9 +51,11 @@ def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    entries = find_entries(run_dirs, models_dir)
+    found = find_entries(run_dirs, models_dir)
+    entries = [entry for entry in found if entry.task == "detection"]
     rows, pairs = build_rows(entries)
-    return Tables(entries, rows, pairs, leakage_premiums(rows), caption(rows, entries, pairs))
+    said = caption(rows, entries, pairs) if rows else []
+    return Tables(entries, rows, pairs, leakage_premiums(rows), said, make_class_tables(found))
 
 
 def tabulate(
@@ -71,8 +78,11 @@ def tabulate(
 
 
 def write_tables(tables: Tables, out_dir: str | Path) -> None:
-    """Write all tables, each atomically."""
+    """Write all tables, each atomically; those of detectors only where there are some."""
     out = Path(out_dir)
+    write_class_tables(tables.classes, out)
+    if not tables.rows:
+        return
     write_csv(out / "comparison.csv", tables.rows, Row)
     write_csv(out / "pairs.csv", tables.pairs, Pair)
     write_csv(out / "leakage.csv", tables.premiums, Premium)
@@ -82,24 +92,8 @@ def write_tables(tables: Tables, out_dir: str | Path) -> None:
     atomic_write_text(out / "comparison.tex", latex_document(sections(tables.rows), tables.caption))
 
 
-def write_csv(path: Path, rows: Sequence[Any], kind: type) -> None:
-    """Write instances of a dataclass as CSV; None and empty text become empty fields."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(kind)]
-    writer.writerow(names)
-    for row in rows:
-        values = asdict(row)
-        writer.writerow(["" if values[name] is None else _plain(values[name]) for name in names])
-    atomic_write_text(path, text.getvalue())
-
-
-def _plain(value: Any) -> Any:
-    return float(f"{value:.9g}") if isinstance(value, float) else value
-
-
-def read_rows(path: str | Path) -> list[Row]:
-    """Read a ``comparison.csv``.
+def read_rows(path: str | Path, kind: type[_R] = Row) -> list[_R]:
+    """Read a ``comparison.csv``, or a table of rows of another kind.
 
     Raises:
         ReportError: The file is missing or has other columns.
@@ -108,15 +102,15 @@ def read_rows(path: str | Path) -> list[Row]:
         raise ReportError(path, "file", "nothing", "make it with: snakemake --cores 8 all")
     with Path(path).open(newline="") as handle:
         reader = csv.DictReader(handle)
-        names = [field.name for field in fields(Row)]
+        names = [field.name for field in fields(kind)]
         if reader.fieldnames is None or list(reader.fieldnames) != names:
             fix = "make it anew with: snakemake --cores 8 all"
             raise ReportError(path, "columns", list(reader.fieldnames or []), fix)
-        return [Row(**_typed(line)) for line in reader]
+        return [kind(**_typed(line, kind)) for line in reader]
 
 
-def _typed(line: dict[str, str]) -> dict[str, Any]:
-    hints = typing.get_type_hints(Row)
+def _typed(line: dict[str, str], kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
     return {name: _parse(text, hints[name]) for name, text in line.items()}
 
 
@@ -165,60 +159,10 @@ def _known_mean(values: Sequence[float | None]) -> float | None:
 def comparison_markdown(tables: Tables, out_dir: Path) -> str:
     """The comparison as Markdown: a table a dataset and protocol, the caption, links to records."""
     parts = ["# Comparison\n"]
-    parts += [_section_markdown(section) for section in sections(tables.rows)]
+    parts += [section_markdown(section, COLUMNS) for section in sections(tables.rows)]
     parts.append("\n".join(f"- {line}" for line in tables.caption) + "\n")
-    cells = [(entry.title, cell) for entry in tables.entries for cell in entry.cells]
-    parts.append("## Records\n\n" + "\n".join(_record_line(t, c, out_dir) for t, c in cells) + "\n")
+    parts.append(record_lines(tables.entries, out_dir))
     return "\n".join(parts)
-
-
-def _section_markdown(section: Section) -> str:
-    headings = [f"{c.heading}, {c.unit}" if c.unit else c.heading for c in COLUMNS]
-    lines = [
-        f"## {section.dataset}, {section.protocol}{section.mark}\n",
-        f"{section.leak}.\n",
-        "| method | " + " | ".join(headings) + " |",
-        "|---" + "|---:" * len(COLUMNS) + "|",
-    ]
-    for row in section.methods + section.controls:
-        title = f"*{row.title}*" if row.is_control else row.title
-        shown = [_markdown_cell(column.show(row)) for column in COLUMNS]
-        lines.append(f"| {_escape(title)} | " + " | ".join(shown) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_cell(cell: Shown) -> str:
-    figure = f"**{cell.text}**" if cell.bold else cell.text
-    return _escape(f"{figure}{cell.mark} {cell.aside}".strip())
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _record_line(title: str, cell: Cell, out_dir: Path) -> str:
-    names = record_links(cell, out_dir)
-    links = " · ".join(f"[{name}]({path})" for name, path in names.items())
-    return f"- {title}, {cell.dataset}, {cell.protocol}, seed {cell.seed}: {links}"
-
-
-def record_links(cell: Cell, out_dir: Path) -> dict[str, str]:
-    """What lies behind a cell, as paths relative to the report, by name."""
-    names = {"accuracy": "accuracy.json", "predictions": "predictions.json"}
-    if not cell.is_control:
-        names |= {
-            "complexity": "complexity.json",
-            "latency": f"latency/{cell.engine}.json",
-            "training": "train.json",
-            "history": "history.csv",
-        }
-    present = {name: cell.folder / file for name, file in names.items()}
-    return {name: relative(path, out_dir) for name, path in present.items() if path.exists()}
-
-
-def relative(path: Path, out_dir: Path) -> str:
-    """A path as seen from the report's folder."""
-    return Path(os.path.relpath(path, out_dir)).as_posix()
 
 
 def leakage_markdown(premiums: Sequence[Premium]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import class_tables
+from .class_rows import ClassRow
 from .columns import COLUMNS, INVALID, LEAKED, Column, Section, sections
 from .rows import Row
 from .tables import read_rows
@@ -22,11 +25,13 @@ LEFT_OUT_WHEN_NARROW = {
     "latency_ms_p90",
     "latency_ms_p99",
     "train_s",
+    "macro_f1",
+    "accuracy_gain",
 }
 
 
 def print_comparison(table: str | Path, console: Console | None = None) -> None:
-    """Print a ``comparison.csv``: a table a dataset and protocol.
+    """Print a ``comparison.csv`` or ``classification.csv``: a table a dataset and protocol.
 
     Args:
         table: The CSV file.
@@ -36,9 +41,12 @@ def print_comparison(table: str | Path, console: Console | None = None) -> None:
         ReportError: The file is missing or has other columns.
     """
     screen = console or Console()
-    rows, narrow = read_rows(table), screen.width < WIDE
+    narrow = screen.width < WIDE
+    of_classes = Path(table).name == class_tables.FILES[0]
+    rows = read_rows(table, ClassRow) if of_classes else read_rows(table)
     for section in sections(rows):
-        screen.print(section_table(section, narrow), "")
+        columns = class_tables.COLUMNS if of_classes else COLUMNS
+        screen.print(section_table(section, narrow, columns), "")
     notes = []
     if any(row.leak_share > 0 for row in rows):
         notes.append(f"{LEAKED} test images show surface seen in training")
@@ -52,9 +60,11 @@ def print_comparison(table: str | Path, console: Console | None = None) -> None:
     screen.print(Text(f"page: {Path(table).parent / 'index.html'}", style="dim"))
 
 
-def section_table(section: Section, narrow: bool = False) -> Table:
+def section_table(
+    section: Section, narrow: bool = False, shown: Sequence[Column] = COLUMNS
+) -> Table:
     """One dataset and protocol as a rich table; a narrow one leaves some columns out."""
-    columns = [c for c in COLUMNS if not narrow or c.figure not in LEFT_OUT_WHEN_NARROW]
+    columns = [c for c in shown if not narrow or c.figure not in LEFT_OUT_WHEN_NARROW]
     title = f"{section.dataset}, {section.protocol}{section.mark}: {section.leak}"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.box, table.show_edge, table.pad_edge = box.SIMPLE_HEAD, False, False
@@ -70,7 +80,7 @@ def section_table(section: Section, narrow: bool = False) -> Table:
     return table
 
 
-def _cell(column: Column, row: Row, narrow: bool) -> Text:
+def _cell(column: Column, row: Row | ClassRow, narrow: bool) -> Text:
     """Interval below the figure; a narrow table shows those of scores only."""
     cell = column.show(row)
     text = Text(cell.text, style="bold" if cell.bold else "")

@@ -1,0 +1,83 @@
+"""Figures of classifiers: confusion matrices and training curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .class_tables import ClassTables
+from .collect import Entry
+from .figures import curves_figure
+from .style import figure_style, looks, save
+
+COLUMNS = 4
+PANEL_IN = 1.9
+TITLE_CHARACTERS = 30
+
+
+def draw_class_figures(tables: ClassTables, folder: Path) -> None:
+    """Draw ``confusion_*`` and ``curves_*`` of each dataset and protocol with classifiers into a folder."""
+    order = {(r.dataset, r.protocol, r.method): n for n, r in enumerate(tables.rows)}
+    ranked = sorted(tables.entries, key=lambda e: order[_place(e)])
+    style = looks(tables.entries)
+    with figure_style():
+        for (dataset, protocol), group in groupby(ranked, key=lambda e: _place(e)[:2]):
+            methods = [entry for entry in group if not entry.first.is_control]
+            if methods:
+                name = f"{dataset}_{protocol}"
+                save(confusion_figure(methods), folder, f"confusion_{name}")
+                save(curves_figure(methods, style), folder, f"curves_{name}")
+
+
+def _place(entry: Entry) -> tuple[str, str, str]:
+    return entry.first.dataset, entry.first.protocol, entry.first.method
+
+
+def confusion_figure(entries: Sequence[Entry]) -> Figure:
+    """A confusion matrix a method, all seeds together: shares of each true class, with the counts."""
+    names = entries[0].first.accuracy["classes"]
+    columns = min(COLUMNS, len(entries))
+    rows = math.ceil(len(entries) / columns)
+    side = max(PANEL_IN, 0.27 * len(names))
+    figure = Figure(
+        figsize=(side * columns + 1.1, (side + 0.35) * rows + 0.9), layout="constrained"
+    )
+    axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    for axis, entry in zip(axes, entries, strict=False):
+        seeds = [np.array(cell.accuracy["figures"]["confusion"]) for cell in entry.cells]
+        _draw_matrix(axis, np.sum(seeds, axis=0), names, _short(entry.title))
+    for axis in axes[len(entries) :]:
+        axis.set_visible(False)
+    for n, axis in enumerate(axes[: len(entries)]):
+        axis.tick_params(labelbottom=n + columns >= len(entries), labelleft=n % columns == 0)
+    first = entries[0].first
+    title = f"{first.dataset}, {first.protocol}: true class (rows) and said class (columns), images"
+    figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
+    return figure
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= TITLE_CHARACTERS else f"{title[: TITLE_CHARACTERS - 1]}…"
+
+
+def _draw_matrix(axis: Axes, counts: np.ndarray, names: Sequence[str], title: str) -> None:
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+    axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    axis.grid(visible=False)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.55 else "black"
+            axis.text(
+                column, row, str(int(count)), ha="center", va="center", fontsize=6, color=colour
+            )
+    ticks = range(len(names))
+    axis.set_xticks(ticks, names, rotation=90)
+    axis.set_yticks(ticks, names)
+    axis.set_title(title, loc="left", fontsize=7)

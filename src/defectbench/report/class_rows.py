@@ -1,0 +1,214 @@
+"""Rows of the table of classifiers: figures of all seeds of a method joined into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.compressions import JOINT, base_method
+from ..base.files import read_json
+from ..base.records import read_record
+from ..measure.accuracy import groups_of, listed_images
+from ..measure.classification import FIGURES, figure_draws, said_classes, true_classes
+from ..measure.evaluator import restrict
+from ..measure.statistics import percentile_interval
+from .collect import Cell, Entry
+from .pairs import score_interval, scored_files
+from .rows import costs_of, mean
+
+RESAMPLES = 2000
+_CONTROL_ORDER = ("control_memoriser", "control_class_prior")
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One classifier on one dataset under one protocol; means over seeds. Field names carry units.
+
+    Where there is one seed the ends ``_low`` and ``_high`` of scores are over groups, else over seeds
+    (``interval_over``). ``val_accuracy_last`` is that of the last epoch, ``val_accuracy`` that of the epoch whose
+    weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
+    ``accuracy_before``, of the cut network before it learnt again; ``accuracy_gain``, its accuracy minus its base's by
+    a paired bootstrap over groups; and ``latency_ratio``, its latency over its base's, timed in turn.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    balanced_accuracy: float
+    balanced_accuracy_low: float
+    balanced_accuracy_high: float
+    macro_precision: float
+    macro_precision_low: float
+    macro_precision_high: float
+    macro_recall: float
+    macro_recall_low: float
+    macro_recall_high: float
+    macro_f1: float
+    macro_f1_low: float
+    macro_f1_high: float
+    interval_over: str
+    n_seeds: int
+    seeds: str
+    n_images: int
+    n_groups: int
+    leak_share: float
+    val_accuracy: float | None = None
+    val_accuracy_last: float | None = None
+    params_ratio: float | None = None
+    accuracy_before: float | None = None
+    accuracy_gain: float | None = None
+    accuracy_gain_low: float | None = None
+    accuracy_gain_high: float | None = None
+    latency_ratio: float | None = None
+    latency_ratio_low: float | None = None
+    latency_ratio_high: float | None = None
+    params_m: float | None = None
+    macs_g: float | None = None
+    gflops: float | None = None
+    size_mib: float | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p50_low: float | None = None
+    latency_ms_p50_high: float | None = None
+    latency_ms_p90: float | None = None
+    latency_ms_p99: float | None = None
+    fps: float | None = None
+    latency_valid: bool | None = None
+    latency_invalid_because: str = ""
+    engine: str = ""
+    latency_threads: int | None = None
+    train_s: float | None = None
+    images_per_s: float | None = None
+    size_px: int | None = None
+    epochs: int | None = None
+    flags: str = ""
+    best: str = ""
+    record: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the row is a program that learns nothing."""
+        return self.method.startswith("control_")
+
+
+def build_class_rows(entries: Sequence[Entry]) -> list[ClassRow]:
+    """Rows by dataset and protocol, methods by falling accuracy, then controls.
+
+    Args:
+        entries: Those of ``find_entries`` whose task is classification.
+    """
+    rows: list[ClassRow] = []
+    for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
+        block = {entry.first.method: entry for entry in group}
+        made = [_row(entry, block.get(base_method(name))) for name, entry in block.items()]
+        rows += sorted(_flagged(made), key=_rank)
+    return rows
+
+
+def _rank(row: ClassRow) -> tuple[bool, float, str]:
+    if row.is_control:
+        return True, _CONTROL_ORDER.index(row.method), row.method
+    return False, -row.accuracy, row.method
+
+
+def _row(entry: Entry, base: Entry | None) -> ClassRow:
+    cells, first = entry.cells, entry.first
+    scores = {name: score_interval(entry, name) for name in FIGURES}
+    figures: dict[str, Any] = {}
+    for name, score in scores.items():
+        figures |= {name: score.estimate, f"{name}_low": score.low, f"{name}_high": score.high}
+    counted = first.accuracy["figures"]
+    row = ClassRow(
+        dataset=first.dataset,
+        protocol=first.protocol,
+        method=first.method,
+        title=entry.title,
+        interval_over=scores["accuracy"].unit,
+        n_seeds=len(cells),
+        seeds=" ".join(str(cell.seed) for cell in cells),
+        n_images=counted["n_images"],
+        n_groups=counted["n_groups"],
+        leak_share=entry.leak_share,
+        record=first.folder.parent.as_posix(),
+        **figures,
+    )
+    if first.is_control:
+        return row
+    trained = [cell.train["figures"] for cell in cells if cell.train]
+    known = {
+        name: mean(trained, name)
+        for name in ("val_accuracy", "val_accuracy_last")
+        if all(one.get(name) is not None for one in trained)
+    }
+    row = replace(row, **costs_of(cells), **known)
+    return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
+
+
+def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
+    """What compression gave and cost, as far as the records are there."""
+    counts = [mean(_figures(e.cells, "complexity"), "params_m") for e in (base, entry)]
+    found: dict[str, Any] = {"params_ratio": counts[0] / counts[1]}
+    before = [cell.folder / "pruned" / "accuracy.json" for cell in entry.cells]
+    if all(path.is_file() for path in before):
+        records = [read_record(path, "accuracy")["figures"] for path in before]
+        found["accuracy_before"] = mean(records, "accuracy")
+    beside = [cell.folder / "beside_base.json" for cell in entry.cells]
+    if all(path.is_file() for path in beside):
+        records = [read_record(path, "latency_beside")["figures"] for path in beside]
+        found["latency_ratio"] = mean(records, "ratio_to_base")
+        found["latency_ratio_low"] = min(one["ratio_to_base_low"] for one in records)
+        found["latency_ratio_high"] = max(one["ratio_to_base_high"] for one in records)
+    draws = [accuracy_draws(one.cells) for one in (entry, base)]
+    if draws[0] is not None and draws[1] is not None:
+        gains = draws[0] - draws[1]
+        low, high = percentile_interval(gains[1:])
+        ends = {"accuracy_gain_low": low, "accuracy_gain_high": high}
+        found |= {"accuracy_gain": float(gains[0]), **ends}
+    return found
+
+
+def _figures(cells: Sequence[Cell], kind: str) -> list[dict[str, Any]]:
+    return [getattr(cell, kind)["figures"] for cell in cells if getattr(cell, kind)]
+
+
+def accuracy_draws(cells: Sequence[Cell]) -> NDArray[np.float64] | None:
+    """Accuracy on the data as they are and on resampled groups, mean over seeds, [1 + resamples]; draws are paired.
+
+    None where predictions or truth are not at hand as they were scored.
+    """
+    sources = [scored_files(cell) for cell in cells]
+    if not all(sources):
+        return None
+    return np.mean([_draws(files) for files in sources if files], axis=0)
+
+
+def _draws(files: dict[str, Path]) -> NDArray[np.float64]:
+    truth = restrict(
+        read_json(files["annotations"]), listed_images(files["images"]), files["images"]
+    )
+    classes = len(truth["categories"])
+    said = said_classes(files["predictions"], truth, classes)
+    groups = groups_of(truth, files["groups"])
+    return figure_draws(true_classes(truth), said, classes, groups, RESAMPLES)["accuracy"]
+
+
+def _flagged(rows: Sequence[ClassRow]) -> list[ClassRow]:
+    """Flag the methods whose balanced accuracy is not above that of a control beside them."""
+    controls = [row for row in rows if row.is_control]
+    flags = {
+        row.method: "; ".join(
+            f"not above {c.title}" for c in controls if row.balanced_accuracy <= c.balanced_accuracy
+        )
+        for row in rows
+        if not row.is_control
+    }
+    return [replace(row, flags=flags.get(row.method, "")) for row in rows]
