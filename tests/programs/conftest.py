@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from defectbench.base.records import write_record
+from defectbench.data.pack import pack
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "programs"
 
@@ -46,6 +47,8 @@ def dataset(tmp_path_factory, certify):
     for part, some in (("train", names[:16]), ("val", names[16:20]), ("test", names[20:])):
         (folder / "clean" / f"{part}.txt").write_text("".join(f"{name}\n" for name in some))
     certify(folder)
+    for part in ("train", "val"):
+        pack(folder, "clean", part, 64, folder / "clean" / f"{part}@64.safetensors")
     return folder
 
 

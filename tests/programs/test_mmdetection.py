@@ -1,6 +1,5 @@
 """Our side of mmdetection, and those parts of the inside that need nothing of it."""
 
-import argparse
 import importlib.util
 import json
 import re
@@ -143,11 +142,6 @@ def test_recipes_of_methods_can_be_followed_and_their_cards_say_heavy(folder, pr
     assert card.family == "program"
     assert "train_by_mmdetection" in (folder / "method.smk").read_text()
     assert any("from scratch" in line for line in card.reconstructed)
-
-
-def test_a_part_smaller_than_a_batch_is_refused(program):
-    with pytest.raises(ConfigError, match="--batch"):
-        program.refuse_batch(argparse.Namespace(batch=32), 16)
 
 
 def test_other_settings_start_anew_and_the_same_ones_continue(tmp_path, program):

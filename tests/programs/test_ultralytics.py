@@ -9,14 +9,16 @@ import time
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import psutil
 import pytest
 
-from defectbench.base.errors import ConfigError, DiskFullError, ProgramError
+from defectbench.base.errors import DiskFullError, ProgramError
 from defectbench.base.methods import load_card
 from defectbench.base.records import read_record
+from defectbench.data.pack import load_pack
 from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params, declared_macs
 
@@ -29,6 +31,8 @@ PUBLISHED = {"yolov8n": 3_006_818, "yolov5n": 2_504_114}
 def command_line(dataset, out, epochs=1, size=64, network="yolov8n"):
     options = {"size": size, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
     command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
+    packs = {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
+    options |= packs
     command += [f"--method=models/{network}_ultralytics", f"--network={network}.yaml"]
     command += [f"--{key}={value}" for key, value in options.items()]
     return [*command, "--out", str(out)]
@@ -157,12 +161,19 @@ def test_a_finished_run_is_not_trained_again(cell, dataset):
     assert "epoch" not in again.stdout
 
 
-def test_a_dataset_of_another_task_is_refused(programs, dataset, tmp_path):
-    content = json.loads((dataset / "annotations.json").read_text())
-    other = json.dumps({"info": {"task": "classification"}, **content})
-    (tmp_path / "annotations.json").write_text(other)
-    with pytest.raises(ConfigError, match="task: got 'classification'; this method detects"):
-        programs("train_ultralytics").write_dataset(tmp_path, "clean", tmp_path / "out")
+def test_program_sees_the_pixels_and_boxes_of_the_pack(programs, dataset, tmp_path):
+    part = load_pack(dataset / "clean" / "train@64.safetensors")
+    programs("train_ultralytics").write_dataset({"train": part}, tmp_path / "data")
+    images = sorted((tmp_path / "data" / "images" / "train").iterdir())
+    assert len(images) == len(part) == 16
+    for row, file in enumerate(images):
+        picture = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        assert np.array_equal(picture, part.images[row].permute(1, 2, 0).numpy())
+        lines = (tmp_path / "data" / "labels" / "train" / f"{file.stem}.txt").read_text().split()
+        label, x, y, w, h = (float(value) for value in lines)
+        assert label == part.labels[row, 0]
+        box = 64 * np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+        np.testing.assert_allclose(box, part.boxes[row, 0].numpy(), atol=1e-5)
 
 
 def test_leak_is_refused(dataset, certify, tmp_path):

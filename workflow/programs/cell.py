@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from defectbench.base.devices import device_name, resolve_device
 from defectbench.base.errors import ConfigError, DefectBenchError, LeakageError
 from defectbench.base.files import (
@@ -23,7 +25,7 @@ from defectbench.base.files import (
 )
 from defectbench.base.methods import changed_recipe, load_card, load_recipe
 from defectbench.base.records import read_record, write_record
-from defectbench.data.coco import read_part
+from defectbench.data.pack import Pack
 
 STRIDE = 32
 CONTINUED = ("network", "seed", "size", "epochs", "batch")
@@ -65,7 +67,7 @@ def run_cell(
 def parse_arguments(description: str | None, options: Sequence[str] = ()) -> argparse.Namespace:
     """Read the command line; paths are made absolute, for the program works in a folder of its own."""
     parser = argparse.ArgumentParser(description=description)
-    for option in ("--method", "--dataset-dir", "--out", *options):
+    for option in ("--method", "--dataset-dir", "--train", "--val", "--out", *options):
         parser.add_argument(option, type=Path, required=True)
     parser.add_argument("--network", required=True, help="the program's own name of the network")
     parser.add_argument("--protocol", required=True)
@@ -109,11 +111,10 @@ def refuse_leak(args: argparse.Namespace) -> None:
 
 def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
     """Drop what another setting, split or recipe has begun here; keep what is to be continued."""
-    lists = [args.dataset_dir / args.protocol / f"{part}.txt" for part in ("train", "val")]
     begun = {
         **{key: getattr(args, key) for key in CONTINUED},
         "recipe": args.recipe.model_dump(mode="json"),
-        "inputs": [sha256_file(path) for path in (*lists, protocol_annotations(args))],
+        "inputs": [sha256_file(path) for path in (args.train, args.val)],
     }
     settings = work / "begun.json"
     if not settings.is_file() or read_json(settings) != begun:
@@ -121,15 +122,14 @@ def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
         atomic_write_json(settings, begun)
 
 
-def protocol_annotations(args: argparse.Namespace) -> Path:
-    """The truth of the protocol: ``paper`` has its own."""
-    folder = args.dataset_dir / "paper" if args.protocol == "paper" else args.dataset_dir
-    return folder / "annotations.json"
-
-
-def train_images(args: argparse.Namespace) -> int:
-    """Number of images of the training part."""
-    return len(read_part(args.dataset_dir, args.protocol, "train"))
+def write_pixels(pack: Pack, folder: Path) -> list[str]:
+    """Write the pixels of a part as PNG; returns the files' names by row."""
+    folder.mkdir(parents=True)
+    names = [f"{row:06d}.png" for row in range(len(pack))]
+    for name, pixels in zip(names, pack.images, strict=True):
+        picture = cv2.cvtColor(pixels.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / name), picture)
+    return names
 
 
 def provenance(args: argparse.Namespace, weights_sha256: str) -> dict[str, str | int]:
@@ -148,6 +148,7 @@ def record_training(
     args: argparse.Namespace,
     history: list[dict[str, float]],
     steps: int,
+    images: int,
     settings: dict[str, Any],
 ) -> None:
     """Write ``history.csv`` and ``train.json`` in the engine's terms.
@@ -157,6 +158,7 @@ def record_training(
         history: A row an epoch: epoch, loss, lr, images_per_s, where validated val_map50 and
             val_map50_95, and seconds, the wall time up to its end, validations included.
         steps: Updates of the weights.
+        images: Images of the training part.
         settings: What the program says that it was set to. Paths are left out: where a run lay is no
             part of how it learnt.
     """
@@ -175,7 +177,7 @@ def record_training(
         "steps": steps,
         "batch": args.batch,
         "size_px": args.size,
-        "train_images": train_images(args),
+        "train_images": images,
         "train_s": seconds,
         "images_per_s": rows[-1]["images_per_s"],
         "final_loss": rows[-1]["loss"],
@@ -191,5 +193,5 @@ def record_training(
         "licence": f"{args.card.licence.split()[0]}; run as a program of its own",
     }
     certificate = args.dataset_dir / args.protocol / "certificate.json"
-    inputs = {"certificate": certificate}
+    inputs = {"certificate": certificate, "pack": args.train}
     write_record(args.out / "train.json", "train", figures, inputs, seconds, extra)

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from cell import provenance, record_training, run_cell, train_images
+from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch, environment, first_whole, run_process
 
 from defectbench.base.errors import ArtifactError, ConfigError
@@ -32,23 +31,12 @@ TOLERANCE = 1e-4
 def make(args: argparse.Namespace, work: Path) -> None:
     """Train, export, record."""
     packs = {"train": load_pack(args.train), "val": load_pack(args.val)}
-    refuse_batch(args, len(packs["train"]))
     settings = program_settings(args, work, packs["train"].classes)
     start_anew_if_told_otherwise(work, settings)
     if not Path(settings["weights"]).is_file():
         train(args, work, packs, settings)
     export(args, work, settings)
-    record(args, settings)
-
-
-def refuse_batch(args: argparse.Namespace, images: int) -> None:
-    """Stop before a training without a single whole batch.
-
-    Raises:
-        ConfigError: There are fewer images than a batch has.
-    """
-    if images < args.batch:
-        raise ConfigError("--batch", "images", args.batch, f"the part has {images}; give fewer")
+    record(args, settings, len(packs["train"]))
 
 
 def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -> dict[str, Any]:
@@ -106,12 +94,9 @@ def supported(recipe: Recipe, source: Path) -> Recipe:
 
 def write_part(pack: Pack, name: str, folder: Path) -> None:
     """One part as files: its pixels as PNG, its boxes as COCO annotations."""
-    (folder / name).mkdir(parents=True)
+    files = write_pixels(pack, folder / name)
     images, annotations = [], []
-    for row, key in enumerate(pack.image_ids.tolist()):
-        file = f"{row:06d}.png"
-        pixels = pack.images[row].permute(1, 2, 0).numpy()
-        cv2.imwrite(str(folder / name / file), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    for row, (file, key) in enumerate(zip(files, pack.image_ids.tolist(), strict=True)):
         images.append({"id": key, "file_name": file, "width": pack.size, "height": pack.size})
         truth = zip(pack.boxes[row].tolist(), pack.labels[row].tolist(), strict=True)
         for (x0, y0, x1, y1), label in truth:
@@ -201,16 +186,16 @@ def compare(model: Path, outputs: Path) -> None:
                 raise ArtifactError(model, f"{name} difference", far, fix)
 
 
-def record(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+def record(args: argparse.Namespace, settings: dict[str, Any], images: int) -> None:
     """Write history.csv and train.json in the engine's terms."""
     history = read_history(Path(settings["history"]))
-    steps = train_images(args) // args.batch * len(history)
+    steps = -(-images // args.batch) * len(history)
     told = {k: v for k, v in settings.items() if k != "resume"}
     installed = args.environment.read_text().split()
     versions = [line for line in installed if line.startswith(("mm", "torch"))]
     told |= {"network": args.network, "environment": versions}
-    record_training(args, history, steps, told)
+    record_training(args, history, steps, images, told)
 
 
 if __name__ == "__main__":
-    sys.exit(run_cell(__doc__, make, ("--train", "--val", "--environment")))
+    sys.exit(run_cell(__doc__, make, ("--environment",)))

@@ -1,7 +1,8 @@
 """Trains a network by the `yolo` command in a process of its own and adapts its export.
 
-ultralytics is AGPL-3.0: this file imports nothing of it. It writes a dataset folder in the program's layout, runs the
-program offline and quiet, reads its results table and adapts its ONNX export to the artifact signature.
+ultralytics is AGPL-3.0: this file imports nothing of it. The program sees the very pixels of the packs, so that its
+network learns from what it is later scored on. This side writes them in the program's layout, runs it offline and
+quiet, reads its results table and adapts its ONNX export to the artifact signature.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import yaml
-from cell import provenance, record_training, run_cell, train_images
+from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch
 from yolo_program import (
     is_finished,
@@ -23,61 +23,47 @@ from yolo_program import (
     sound_checkpoint,
 )
 
-from defectbench.base.errors import ConfigError, ConversionError
 from defectbench.base.files import atomic_directory
-from defectbench.data.coco import protocol_coco, read_part
+from defectbench.data.pack import Pack, load_pack
 from defectbench.deploy.adapt import adapt_centre_form, weights_digest
 
 
-def write_dataset(dataset_dir: Path, protocol: str, out: Path) -> Path:
+def write_dataset(packs: dict[str, Pack], out: Path) -> Path:
     """Write train and val in the program's layout.
-
-    Images are copied as bytes and not linked: the program rewrites those that it takes for damaged.
 
     Returns:
         The dataset's YAML file.
-
-    Raises:
-        ConfigError: The dataset is for another task.
-        ConversionError: An image is missing.
     """
-    coco, images = protocol_coco(dataset_dir, protocol)
-    if coco.task != "detection":
-        fix = "this method detects; give a detection dataset"
-        raise ConfigError(dataset_dir, "task", coco.task, fix)
     with atomic_directory(out) as part:
-        for name in ("train", "val"):
-            (part / "images" / name).mkdir(parents=True)
-            (part / "labels" / name).mkdir(parents=True)
-            for file in read_part(dataset_dir, protocol, name):
-                if not (images / file).is_file():
-                    raise ConversionError(images / file, "image", "nothing", "convert again")
-                shutil.copyfile(images / file, part / "images" / name / file)
-                entry = coco.images[file]
-                rows = [label_row(box, entry) for box in coco.boxes[entry["id"]]]
-                (part / "labels" / name / f"{Path(file).stem}.txt").write_text("".join(rows))
+        for name, pack in packs.items():
+            labels = part / "labels" / name
+            labels.mkdir(parents=True)
+            files = write_pixels(pack, part / "images" / name)
+            for file, boxes, classes in zip(files, pack.boxes, pack.labels, strict=True):
+                truth = zip(boxes.tolist(), classes.tolist(), strict=True)
+                rows = [label_row(box, label, pack.size) for box, label in truth if label >= 0]
+                (labels / f"{Path(file).stem}.txt").write_text("".join(rows))
         content = {
             "path": str(out.resolve()),
             "train": "images/train",
             "val": "images/val",
-            "names": dict(enumerate(coco.classes)),
+            "names": dict(enumerate(packs["train"].classes)),
         }
         (part / "data.yaml").write_text(yaml.safe_dump(content))
     return out / "data.yaml"
 
 
-def label_row(box: dict[str, Any], entry: dict[str, Any]) -> str:
-    """One line: class, centre and sides, relative to the image."""
-    x, y, w, h = box["bbox"]
-    width, height = entry["width"], entry["height"]
-    values = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
-    return f"{box['category_id']} " + " ".join(f"{value:.8f}" for value in values) + "\n"
+def label_row(box: list[float], label: int, size: int) -> str:
+    """One line: class, centre and sides, relative to the square."""
+    x0, y0, x1, y1 = (value / size for value in box)
+    values = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
+    return f"{label} " + " ".join(f"{value:.8f}" for value in values) + "\n"
 
 
-def train(args: argparse.Namespace, work: Path) -> Path:
+def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
     """Run the training, or go on with one that was killed; returns the program's run folder."""
-    data = write_dataset(args.dataset_dir, args.protocol, work / "data")
-    images = train_images(args)
+    data = write_dataset(packs, work / "data")
+    images = len(packs["train"])
     run = work / "run"
     if is_finished(run, args.epochs):
         return run
@@ -112,7 +98,7 @@ def train(args: argparse.Namespace, work: Path) -> Path:
     return run
 
 
-def export(run: Path, work: Path, args: argparse.Namespace) -> None:
+def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) -> None:
     """Export the best weights by the program and adapt the file to the artifact signature."""
     best = (run / "weights" / "best.pt").resolve()
     options = {
@@ -127,27 +113,26 @@ def export(run: Path, work: Path, args: argparse.Namespace) -> None:
     run_program(
         ["export", *(f"{key}={value}" for key, value in options.items())], work, args.threads
     )
-    coco, _ = protocol_coco(args.dataset_dir, args.protocol)
     exported = best.with_suffix(".onnx")
     origin = provenance(args, weights_digest(exported))
-    adapt_centre_form(exported, args.out / "model.onnx", args.size, coco.classes, origin)
+    adapt_centre_form(exported, args.out / "model.onnx", args.size, classes, origin)
 
 
-def record(run: Path, args: argparse.Namespace) -> None:
+def record(run: Path, args: argparse.Namespace, images: int) -> None:
     """Write history.csv and train.json in the engine's terms."""
-    images = train_images(args)
     history = read_history(run, images)
     chosen = yaml.safe_load((run / "args.yaml").read_text())
     # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
-    record_training(args, history, -(-images // args.batch) * len(history), chosen)
+    record_training(args, history, -(-images // args.batch) * len(history), images, chosen)
 
 
 def make(args: argparse.Namespace, work: Path) -> None:
     """Train, export, record."""
-    run = train(args, work)
-    export(run, work, args)
-    record(run, args)
+    packs = {"train": load_pack(args.train), "val": load_pack(args.val)}
+    run = train(args, work, packs)
+    export(run, work, args, packs["train"].classes)
+    record(run, args, len(packs["train"]))
 
 
 if __name__ == "__main__":

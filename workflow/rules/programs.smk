@@ -3,10 +3,9 @@
 
 rule train_by_ultralytics:
     input:
-        annotations=annotations_of,
+        train=pack_of("train"),
+        val=pack_of("val"),
         certificate="results/data/{dataset}/{protocol}/certificate.json",
-        train="results/data/{dataset}/{protocol}/train.txt",
-        val="results/data/{dataset}/{protocol}/val.txt",
         program="workflow/programs/train_ultralytics.py",
         runner="workflow/programs/yolo_program.py",
         recipe="models/{method}/recipe.yaml",
@@ -27,8 +26,8 @@ rule train_by_ultralytics:
         network="",
     shell:
         "python {input.program} --method models/{wildcards.method} --network {params.network} "
-        "--dataset-dir results/data/{wildcards.dataset} --protocol {wildcards.protocol} --seed {wildcards.seed} "
-        "--size {params.size} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"
+        "--train {input.train} --val {input.val} --dataset-dir results/data/{wildcards.dataset} "
+        "--protocol {wildcards.protocol} --seed {wildcards.seed} --size {params.size} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"
 
 
 rule build_mmdetection_environment:

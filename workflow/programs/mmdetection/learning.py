@@ -45,6 +45,7 @@ class Epochs(Hook):
         np.random.seed(int(seed[0]))  # noqa: NPY002 - mmdetection draws from it
         torch.manual_seed(int(seed[0]))
         self.losses: list[float] = []
+        self.images = 0
         self.begun = time.perf_counter()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
@@ -67,16 +68,16 @@ class Epochs(Hook):
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss of step {runner.iter} is {loss}")
         self.losses.append(loss)
+        self.images += len(data_batch["inputs"])
 
     def after_train_epoch(self, runner: Any) -> None:
         """Make the row; the checkpoint holds it too, for a run that ends before it is validated."""
         now = time.perf_counter()
-        images = len(self.losses) * self.settings["batch"]
         row = {
             "epoch": runner.epoch + 1,
             "loss": sum(self.losses) / len(self.losses),
             "lr": self.rate,
-            "images_per_s": images / (now - self.begun),
+            "images_per_s": self.images / (now - self.begun),
             "seconds": now - self.start,
         }
         runner.message_hub.update_info("row", json.dumps(row))

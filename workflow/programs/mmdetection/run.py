@@ -113,7 +113,6 @@ def loader(settings: dict[str, Any], part: str) -> dict[str, Any]:
         "batch_size": settings["batch"] if is_train else 16,
         "num_workers": 0,
         "persistent_workers": False,
-        "drop_last": is_train,
         "sampler": {"type": "DefaultSampler", "shuffle": is_train},
         "dataset": {
             "type": "CocoDataset",
