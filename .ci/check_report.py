@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from defectbench.base.catalogue import load_catalogue
-from defectbench.base.methods import load_card
+from defectbench.base.compressions import JOINT
 from defectbench.base.studies import expand_cells, load_study
+from defectbench.report.collect import method_title
 
 FLOOR_MAP50 = 0.5
 CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "control_label_jitter"}
@@ -61,6 +62,34 @@ def check_controls(table):
     assert 0.5 < number(table["control_label_jitter"], "map50_95") < 1
 
 
+def check_compression(folder, names):
+    """Every compressed method stands in the table of compression, and each stage fits the others."""
+    path = folder / "compression.csv"
+    assert path.is_file() == bool(names), f"{path}: {names}"
+    if not names:
+        return
+    with path.open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    for name in names:
+        way = {row["stage"]: row for row in lines if row["method"] == name}
+        assert list(way) == ["base", "sparse", "pruned", "recovered"], f"{name}: {list(way)}"
+        size = {stage: number(row, "stored_mib") for stage, row in way.items()}
+        assert size["base"] == size["sparse"] > size["pruned"] == size["recovered"], (
+            f"{name}: {size}"
+        )
+        assert number(way["recovered"], "macs_g") < number(way["base"], "macs_g"), name
+        factor = number(way["recovered"], "factor")
+        assert abs(factor - size["base"] / size["recovered"]) < 1e-6 * factor, f"{name}: {factor}"
+        epochs = [number(row, "epochs") for row in way.values()]
+        assert epochs == sorted(epochs), f"{name}: {epochs}"
+        ends = [number(way["recovered"], f"ratio_to_base{end}") for end in ("_low", "", "_high")]
+        assert 0 < ends[0] <= ends[1] <= ends[2], f"{name}: {ends}"
+        # what the recovery is for
+        assert number(way["recovered"], "score") >= number(way["pruned"], "score"), name
+    assert list((folder / "figures").glob("compression*.png"))
+    assert "Compression" in (folder / "index.html").read_text()
+
+
 def main(folder, study="config/demo.yaml"):
     """Check every file of the report."""
     table, methods = rows(folder / "comparison.csv"), methods_of(study)
@@ -71,11 +100,12 @@ def main(folder, study="config/demo.yaml"):
     golden = {"lidd_net": 616520, "nanodet_plus_m": 1157634, "yolov8n_ultralytics": 3006802}
     for name, params in ((k, v) for k, v in golden.items() if k in methods):
         assert round(number(table[name], "params_m") * 1e6) == params, name
-    titles = [load_card(f"models/{name}").title for name in methods]
+    titles = [method_title(name) for name in methods]
     for name in ("comparison.md", "comparison.tex", "index.html"):
         text = (folder / name).read_text()
         missing = [title for title in titles if title not in text]
         assert not missing, f"{name} lacks {missing}"
+    check_compression(folder, [name for name in methods if JOINT in name])
     assert list((folder / "figures").glob("pareto*.png"))
     assert list((folder / "gallery").glob("*.png"))
     print(f"report: {len(table)} rows hold")

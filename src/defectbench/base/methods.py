@@ -79,6 +79,7 @@ class MethodCard(Strict):
         golden: Counts that a test holds.
         claims: Printed numbers.
         prunable: Whether the compression track can narrow it.
+        control_of: Method whose compression this one is the control of: as small from the start.
         rates: Rates of pruning by name, for collaborative filter pruning: a list in words such as ``.4*5,.5*7``, or
             a rate by name or role of a set of channels.
         heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
@@ -97,6 +98,7 @@ class MethodCard(Strict):
     golden: Golden
     claims: list[Claim] = Field(default=[])
     prunable: bool = False
+    control_of: str | None = None
     rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
     artifact: Literal["model", "predictions"] = "model"

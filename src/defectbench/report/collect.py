@@ -9,9 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import ConfigError, ReportError
+from ..base.compressions import JOINT, base_method, compressed_title
+from ..base.errors import ReportError
 from ..base.files import sha256_file
-from ..base.methods import load_card
+from ..base.methods import MethodCard, load_card
 from ..base.records import read_record
 from ..base.studies import LatencySettings
 
@@ -71,12 +72,14 @@ class Entry:
         cells: One cell a seed, by ascending seed.
         certificate: The certificate of the split.
         certificate_path: Where it lies.
+        control_of: Method whose compression this one is the control of, as its card says.
     """
 
     title: str
     cells: list[Cell]
     certificate: dict[str, Any]
     certificate_path: Path
+    control_of: str | None = None
 
     @property
     def first(self) -> Cell:
@@ -240,7 +243,10 @@ def find_entries(run_dirs: Iterable[str | Path], models_dir: str | Path = "model
         dataset, protocol = cells[0].dataset, cells[0].protocol
         command = f"defectbench certify --dataset results/data/{dataset} --protocol {protocol}"
         certificate = read_figures(path, "certificate", command)
-        entries.append(Entry(method_title(method, models_dir), cells, certificate, path))
+        card = _card_of(method, models_dir)
+        title = method_title(method, models_dir)
+        control_of = card.control_of if card and JOINT not in method else None
+        entries.append(Entry(title, cells, certificate, path, control_of))
     for _, rivals in groupby(entries, key=lambda entry: _row_of(entry.first)[:2]):
         _check_one_test_part([cell for entry in rivals for cell in entry.cells])
     return entries
@@ -270,10 +276,17 @@ def method_title(method: str, models_dir: str | Path = "models") -> str:
     """The name of a method in tables: from its card, or its own name where there is no card."""
     if method in CONTROL_TITLES:
         return CONTROL_TITLES[method]
-    folder = Path(models_dir) / method
-    try:
-        return load_card(folder).title
-    except ConfigError:
-        if (folder / "card.yaml").exists():
-            raise
-        return method
+    card = _card_of(method, models_dir)
+    title = card.title if card else base_method(method)
+    return compressed_title(title, method) if JOINT in method else title
+
+
+def _card_of(method: str, models_dir: str | Path) -> MethodCard | None:
+    """The card of a method, of its base where it is compressed; None where there is none."""
+    folder = Path(models_dir) / base_method(method)
+    return load_card(folder) if (folder / "card.yaml").exists() else None
+
+
+def epochs_of(train: dict[str, Any]) -> int:
+    """Epochs of a run and of those that it started from."""
+    return train["figures"]["epochs"] + train["figures"].get("start_epochs", 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from .collect import OWN_RUNNER, Entry
+from .collect import OWN_RUNNER, Entry, epochs_of
 from .pairs import Pair
 from .rows import Row
 
@@ -221,7 +221,7 @@ def hardware_lines(entries: Sequence[Entry], phases: str) -> list[str]:
         if cell.latency
     )
     trained = dict.fromkeys(
-        f"{cell.train['figures']['epochs']} epochs, {_trained_on(cell.train)}, "
+        f"{epochs_of(cell.train)} epochs, {_trained_on(cell.train)}, "
         f"{_threads(cell.train['figures'].get('threads'))}"
         for cell in cells
         if cell.train

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..base.files import atomic_directory
 from .class_figures import draw_class_figures
+from .compression_figure import draw_compression
 from .figures import draw_figures
 from .gallery import draw_galleries
 from .site import write_site
@@ -38,6 +39,7 @@ def render_report(
     with atomic_directory(Path(out_dir) / "figures") as folder:
         draw_figures(tables.entries, folder, tables.rows)
         draw_class_figures(tables.classes, folder)
+        draw_compression(tables.stages, folder)
     draw_galleries(tables.entries, out_dir)
     write_site(tables, out_dir, study)
     return tables

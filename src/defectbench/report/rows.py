@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ..measure.statistics import aggregate_seeds
-from .collect import Cell, Entry
+from .collect import Cell, Entry, epochs_of
 from .pairs import UNKNOWN, Pair, compare_entries, score_interval
 
 FLOORS = ("control_memoriser", "control_class_prior")
@@ -163,7 +163,7 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
         "train_s": mean(trained, "train_s"),
         "images_per_s": mean(trained, "images_per_s"),
         "size_px": (counted or trained)[0]["size_px"],
-        "epochs": trained[0]["epochs"],
+        "epochs": next((epochs_of(cell.train) for cell in cells if cell.train), None),
     }
 
 

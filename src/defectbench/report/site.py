@@ -9,7 +9,10 @@ from typing import Any
 from ..base.files import atomic_write_text
 from .class_site import class_values
 from .collect import Entry
-from .columns import COLUMNS, NOTHING, Section, percent, sections
+from .columns import COLUMNS, INVALID, NOTHING, Section, percent, sections
+from .compression import CONTROL, Stage
+from .compression_table import COLUMNS as STAGES
+from .compression_table import StageColumn, by_place, compression_caption, name_of, ways
 from .leakage import Premium
 from .links import Link, anchor, embed, key_of, link_to, record_of, shade
 from .markdown import record_links, relative
@@ -46,6 +49,7 @@ def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:
         "pairs": [_pair(pair, by_row) for pair in tables.pairs],
         "runs": [_runs(entry, out) for entry in tables.entries],
         "software": _software([*tables.entries, *tables.classes.entries]),
+        "compression": _compression(tables, out),
         **class_values(tables.classes, out),
     }
     atomic_write_text(out / "index.html", render("index.html.j2", values, autoescape=True))
@@ -110,6 +114,34 @@ def _pair(pair: Any, by_row: dict[tuple[str, str, str], Entry]) -> list[str]:
     place = [pair.dataset, pair.protocol, {"map50": "mAP50", "map50_95": "mAP50-95"}[pair.figure]]
     difference = points(pair.difference, pair.low, pair.high)
     return [*place, first, second, difference, str(pair.n_groups), pair.verdict, pair.test]
+
+
+def _compression(tables: Tables, out: Path) -> dict[str, Any]:
+    """The ways of compressed cells, their figures, and what both mean."""
+    found = []
+    for way in ways(tables.stages):
+        last = [stage for stage in way if stage.stage != CONTROL][-1]
+        rows = [
+            {"title": name_of(s), "cells": [_stage_cell(c, s, out) for c in STAGES]} for s in way
+        ]
+        place = f"{last.dataset}, {last.protocol}, seed {last.seed}"
+        found.append({"title": last.title, "place": place, "rows": rows})
+    return {
+        "headings": [(column.heading, column.unit) for column in STAGES],
+        "ways": found,
+        "figures": [
+            embed(out / "figures" / f"compression_{'_'.join(place)}.svg")
+            for place in by_place(tables.stages)
+        ],
+        "caption": compression_caption(tables.stages) if tables.stages else [],
+    }
+
+
+def _stage_cell(column: StageColumn, stage: Stage, out: Path) -> Link:
+    text, aside = column.write(stage)
+    name = column.record(stage)
+    href = relative(Path(stage.record) / name, out) if name and text != NOTHING else ""
+    return Link(text, href, aside, style="invalid" if INVALID in text else "")
 
 
 def _runs(entry: Entry, out: Path) -> dict[str, Any]:

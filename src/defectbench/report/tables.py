@@ -15,6 +15,8 @@ from .class_rows import ClassRow
 from .class_tables import ClassTables, make_class_tables, write_class_tables
 from .collect import Entry, find_entries
 from .columns import COLUMNS, NOTHING, caption, percent, sections
+from .compression import Stage, compression_stages
+from .compression_table import write_compression
 from .latex import latex_document
 from .leakage import Premium, leakage_premiums
 from .markdown import record_lines, section_markdown, write_csv
@@ -35,6 +37,7 @@ class Tables:
         premiums: What leaked protocols give.
         caption: Sentences under the comparison.
         classes: Tables of classifiers, which have a comparison of their own.
+        stages: The ways of compressed cells; empty where none is compressed.
     """
 
     entries: list[Entry]
@@ -43,6 +46,7 @@ class Tables:
     premiums: list[Premium]
     caption: list[str]
     classes: ClassTables
+    stages: list[Stage]
 
 
 def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> Tables:
@@ -55,7 +59,8 @@ def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models
     entries = [entry for entry in found if entry.task == "detection"]
     rows, pairs = build_rows(entries)
     said = caption(rows, entries, pairs) if rows else []
-    return Tables(entries, rows, pairs, leakage_premiums(rows), said, make_class_tables(found))
+    classes, stages = make_class_tables(found), compression_stages(found)
+    return Tables(entries, rows, pairs, leakage_premiums(rows), said, classes, stages)
 
 
 def tabulate(
@@ -66,7 +71,7 @@ def tabulate(
     Args:
         run_dirs: Folders of cells, or folders above them.
         out_dir: Gets ``comparison.csv``, ``.md`` and ``.tex``, ``per_class.csv``, ``pairs.csv``,
-            ``leakage.csv`` and ``.md``.
+            ``leakage.csv`` and ``.md``; ``compression.csv`` and ``.md`` where a cell is compressed.
         models_dir: Where method cards lie, for titles.
 
     Raises:
@@ -81,6 +86,7 @@ def write_tables(tables: Tables, out_dir: str | Path) -> None:
     """Write all tables, each atomically; those of detectors only where there are some."""
     out = Path(out_dir)
     write_class_tables(tables.classes, out)
+    write_compression(tables.stages, out)
     if not tables.rows:
         return
     write_csv(out / "comparison.csv", tables.rows, Row)

@@ -1,0 +1,232 @@
+"""The way of every compressed cell, stage by stage: size, score, and speed beside its base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.compressions import base_method
+from ..base.errors import ReportError
+from ..measure.statistics import percentile_interval
+from .collect import Cell, Entry, read_figures
+from .pairs import precision_draws
+
+BASE, CONTROL = "base", "control"
+SLIMMING = (  # folder below the cell, what stands there, and the record that made it
+    ("sparse", "sparse", "train"),
+    ("pruned", "pruned", "prune"),
+    ("", "recovered", "train"),
+)
+STAGE_TITLES = {
+    BASE: "base",
+    "sparse": "after sparse training",
+    "pruned": "cut, before recovery",
+    "recovered": "after recovery",
+    CONTROL: "control, from scratch",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network on the way from a base to its compressed form, or a control beside it.
+
+    Scores and their ends are shares; ``difference`` is the score less that of the base on the same test part, its
+    interval by paired bootstrap over groups. ``stored_mib`` is what the papers call size: parameters, means and
+    variances in float32, before folding; ``factor`` is that of the base over the own. ``latency_ms_p50`` of base and
+    compressed file comes from one run in turn, that of a control from a run of its own. ``train_s`` and ``epochs`` are
+    all training behind the network.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    seed: int
+    stage: str
+    score_name: str
+    score: float
+    score_low: float
+    score_high: float
+    n_images: int
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    params_m: float | None = None
+    stored_mib: float | None = None
+    factor: float | None = None
+    macs_g: float | None = None
+    latency_ms_p50: float | None = None
+    ratio_to_base: float | None = None
+    ratio_to_base_low: float | None = None
+    ratio_to_base_high: float | None = None
+    latency_valid: bool | None = None
+    latency_invalid_because: str = ""
+    engine: str = ""
+    train_s: float | None = None
+    epochs: int | None = None
+    record: str = ""
+
+
+def compression_stages(entries: Sequence[Entry]) -> list[Stage]:
+    """The ways of all compressed cells, each from its base on, then the controls of that base.
+
+    Args:
+        entries: What ``find_entries`` returns.
+
+    Raises:
+        ReportError: A compressed cell lacks its base, or a stage lacks a record or holds records of two models.
+    """
+    places = {(e.first.dataset, e.first.protocol, e.first.method): e for e in entries}
+    found: list[Stage] = []
+    for (dataset, protocol, method), entry in places.items():
+        if not (entry.first.folder / "pruned" / "prune.json").is_file():
+            continue
+        base = places.get((dataset, protocol, base_method(method)))
+        beside = [e for e in entries if _is_control(e, entry)]
+        for cell in entry.cells:
+            found += _way(entry, cell, _cell_of(base, cell), beside)
+    return found
+
+
+def _is_control(other: Entry, entry: Entry) -> bool:
+    """Whether a method's card calls it the control of what was compressed here."""
+    place = (entry.first.dataset, entry.first.protocol)
+    own = (other.first.dataset, other.first.protocol)
+    return own == place and other.control_of == base_method(entry.first.method)
+
+
+def _cell_of(base: Entry | None, cell: Cell) -> Cell:
+    """The base's cell of the same seed.
+
+    Raises:
+        ReportError: There is none.
+    """
+    for one in base.cells if base is not None else ():
+        if one.seed == cell.seed:
+            return one
+    name = base_method(cell.method)
+    raise ReportError(cell.folder, "base", "nothing", f"add the cell of {name}, seed {cell.seed}")
+
+
+def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
+    beside_base = _read_beside(cell, base)["figures"]
+    assert base.train is not None
+    steps = {name: _read_stage(cell, f, k) if f else cell for f, name, k in SLIMMING}
+    cut = steps["pruned"].train
+    assert cut is not None
+    start = _Compared(base, cut["figures"]["size_mib_before"])
+    place = {"method": cell.method, "title": entry.title}
+    timed = {"latency_ms_p50": beside_base["base_latency_ms_p50"], "ratio_to_base": 1.0}
+    yield start.stage(BASE, base, base.train, {**place, **timed, **_validity(beside_base)})
+    for name, step in steps.items():
+        assert step.train is not None
+        timed = _timed(beside_base) if step is cell else {}
+        yield start.stage(name, step, step.train, {**place, **timed})
+    for other in beside:
+        for one in other.cells:
+            assert one.train is not None
+            assert one.latency is not None
+            figures = one.latency["figures"]
+            timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures)}
+            own = {"method": one.method, "title": other.title, **timed}
+            yield start.stage(CONTROL, one, one.train, own)
+
+
+def _read_beside(cell: Cell, base: Cell) -> dict[str, Any]:
+    """The record of both files timed in turn; it must be of the files that were counted."""
+    path = cell.folder / "beside_base.json"
+    record = read_figures(path, "latency_beside", f"snakemake --cores 8 {path}")
+    for name, one in (("model", cell), ("base", base)):
+        assert one.complexity is not None
+        counted, timed = (
+            one.complexity["inputs"]["model"]["sha256"],
+            record["inputs"][name]["sha256"],
+        )
+        if counted != timed:
+            fix = f"{one.folder}/model.onnx is {counted}; time both again"
+            raise ReportError(path, f"inputs.{name}.sha256", timed, fix)
+    return record
+
+
+def _read_stage(cell: Cell, folder: str, kind: str) -> Cell:
+    """A stage before the last as a cell of its own, its records of one model."""
+    place = cell.folder / folder
+    records = {
+        name: read_figures(place / f"{file}.json", file, f"snakemake --cores 8 {place}/{file}.json")
+        for name, file in (("accuracy", "accuracy"), ("complexity", "complexity"), ("train", kind))
+    }
+    scored = records["accuracy"].get("model_sha256")
+    counted = records["complexity"]["inputs"]["model"]["sha256"]
+    if scored != counted:
+        fix = f"the counted file is {counted}; score and count the same model.onnx"
+        raise ReportError(place / "accuracy.json", "model_sha256", scored, fix)
+    names = (cell.dataset, cell.protocol, cell.method, cell.seed)
+    return Cell(place, *names, records["accuracy"], records["train"], records["complexity"])
+
+
+def _timed(figures: dict[str, Any]) -> dict[str, Any]:
+    names = ("latency_ms_p50", "ratio_to_base", "ratio_to_base_low", "ratio_to_base_high")
+    return {name: figures[name] for name in names} | _validity(figures)
+
+
+def _validity(figures: dict[str, Any]) -> dict[str, Any]:
+    reasons = "; ".join(figures["invalid_because"])
+    return {
+        "latency_valid": figures["valid"],
+        "latency_invalid_because": reasons,
+        "engine": "onnxruntime",
+    }
+
+
+class _Compared:
+    """Makes stages and compares each with the base.
+
+    Args:
+        base: The cell of the base.
+        whole: What is stored of it, MiB.
+    """
+
+    def __init__(self, base: Cell, whole: float) -> None:
+        self.base, self.whole = base, whole
+        self.draws = precision_draws([base])
+
+    def stage(self, name: str, cell: Cell, made: dict[str, Any], more: dict[str, Any]) -> Stage:
+        """One stage from its cell and the record of what made its weights."""
+        scores, costs = cell.accuracy["figures"], made["figures"]
+        score = "map50" if "map50" in scores else "accuracy"
+        stored = costs.get("stored_mib", costs.get("size_mib"))
+        stored = self.whole if name in (BASE, "sparse") else stored
+        counted = cell.complexity["figures"] if cell.complexity else {}
+        return Stage(
+            dataset=cell.dataset,
+            protocol=cell.protocol,
+            seed=cell.seed,
+            stage=name,
+            score_name=score,
+            score=scores[score],
+            score_low=scores[f"{score}_low"],
+            score_high=scores[f"{score}_high"],
+            n_images=scores["n_images"],
+            **self._difference(cell, score),
+            params_m=counted.get("params_m"),
+            macs_g=counted.get("macs_g"),
+            stored_mib=stored,
+            factor=self.whole / stored if stored else None,
+            train_s=costs["train_s"],
+            epochs=costs["epochs"] + costs.get("start_epochs", 0),
+            record=Path(cell.folder).as_posix(),
+            **more,
+        )
+
+    def _difference(self, cell: Cell, score: str) -> dict[str, float]:
+        """Score less that of the base, with its interval; nothing for the base itself."""
+        if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
+            return {}
+        own = precision_draws([cell])
+        if own is None:
+            return {}
+        apart = own[score] - self.draws[score]
+        low, high = percentile_interval(apart[1:])
+        return {"difference": float(apart[0]), "difference_low": low, "difference_high": high}
