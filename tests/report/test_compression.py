@@ -1,0 +1,177 @@
+"""The way of a compressed cell: each stage from its own records, beside the base of the same seed."""
+
+import csv
+import json
+
+import pytest
+
+from defectbench.base.errors import ReportError
+from defectbench.base.files import read_json
+from defectbench.base.records import write_record
+from defectbench.report.collect import find_entries, method_title
+from defectbench.report.compression import compression_stages
+from defectbench.report.render import render_report
+from defectbench.report.tables import make_tables, tabulate
+
+SMALL = "alpha+slim1mib"
+
+
+def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
+    """A compressed cell with all of its stages, beside a base that is there."""
+    whole = shelf.folder(base, seed=seed)
+    folder = shelf.method(name, seed=seed, map50=map50, results=results, params_m=0.2)
+    shelf.change(folder / "train.json", stored_mib=1.0, epochs=10, start_epochs=40, train_s=150.0)
+    for stage, score in (("sparse", map50 + 0.05), ("pruned", map50 / 10)):
+        place = folder / stage
+        model = place / "model.onnx"
+        place.mkdir()
+        model.write_bytes(f"{name} {stage}".encode())
+        part = (
+            folder.parents[1] / f"{stage}{seed}" / "seed0"
+        )  # scored as a cell of its own, then moved
+        shelf.score(part, score, min(0.02, score), results)
+        for file in part.iterdir():
+            file.rename(place / file.name)
+        record = read_json(place / "accuracy.json")
+        record["inputs"]["predictions"]["path"] = str(place / "predictions.json")
+        counted = write_record(
+            place / "complexity.json",
+            "complexity",
+            {"params_m": 0.2, "macs_g": 0.05},
+            {"model": model},
+        )
+        record["model_sha256"] = counted["inputs"]["model"]["sha256"]
+        (place / "accuracy.json").write_text(json.dumps(record))
+        part.rmdir()
+        part.parent.rmdir()
+    costs = {"train_s": 140.0, "epochs": 40}
+    write_record(
+        folder / "sparse" / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {}
+    )
+    cut = {"size_mib": 1.0, "size_mib_before": 4.0}
+    write_record(folder / "pruned" / "prune.json", "prune", costs | cut, {})
+    timed = {"latency_ms_p50": 2.0, "base_latency_ms_p50": 4.0, "ratio_to_base": 0.5}
+    timed |= {"ratio_to_base_low": 0.49, "ratio_to_base_high": 0.51, "valid": True}
+    files = {"model": folder / "model.onnx", "base": whole / "model.onnx"}
+    path = folder / "beside_base.json"
+    write_record(path, "latency_beside", timed | {"invalid_because": []}, files)
+    return folder
+
+
+@pytest.fixture
+def small(filled):
+    slimmed(filled, results=filled.oracle(images={1, 2, 3}))
+    return filled
+
+
+def stages_of(shelf, models="models"):
+    return compression_stages(find_entries([shelf.runs], models))
+
+
+def test_each_stage_has_its_own_score_size_and_cost(small):
+    stages = {stage.stage: stage for stage in stages_of(small)}
+    assert list(stages) == ["base", "sparse", "pruned", "recovered"]
+    assert [s.stored_mib for s in stages.values()] == [4.0, 4.0, 1.0, 1.0]
+    assert [s.factor for s in stages.values()] == [1.0, 1.0, 4.0, 4.0]
+    assert [s.score for s in stages.values()] == pytest.approx([0.6, 0.55, 0.05, 0.5])
+    assert [s.epochs for s in stages.values()] == [30, 40, 40, 50]
+    assert [s.latency_ms_p50 for s in stages.values()] == [4.0, None, None, 2.0]
+    assert [s.ratio_to_base for s in stages.values()] == [1.0, None, None, 0.5]
+    assert {s.seed for s in stages.values()} == {0}
+    assert stages["base"].difference is None
+
+
+def test_the_difference_to_the_base_is_paired(small):
+    truth, half = small.oracle(), small.oracle(images={1, 2, 3})
+    small.rescore(small.folder("alpha"), truth)
+    folder = small.folder(SMALL)
+    small.rescore(folder, half)
+    for record in (small.folder("alpha"), folder):
+        assert read_json(record / "accuracy.json")["inputs"]["predictions"]
+    last = next(stage for stage in stages_of(small) if stage.stage == "recovered")
+    own, base = (
+        read_json(f / "accuracy.json")["figures"]["map50"] for f in (folder, small.folder("alpha"))
+    )
+    assert last.difference == pytest.approx(own - base)
+    assert last.difference_low <= last.difference <= last.difference_high
+
+
+def test_a_control_by_its_card_stands_beside(small):
+    models = small.root / "models"
+    card = models / "beta_net"
+    card.mkdir(parents=True)
+    text = (
+        "name: beta_net\ntitle: Beta\nfamily: engine\npaper: p\nlicence: l\ngolden: {params: 1}\n"
+    )
+    (card / "card.yaml").write_text(f"{text}control_of: alpha\n")
+    small.change(small.folder("beta_net") / "train.json", stored_mib=2.0)
+    control = stages_of(small, models)[-1]
+    assert (control.stage, control.title, control.factor) == ("control", "Beta", 2.0)
+    assert (control.latency_ms_p50, control.ratio_to_base, control.latency_valid) == (
+        8.0,
+        None,
+        False,
+    )
+
+
+def test_files_and_page_hold_the_way_and_lose_it_with_the_cell(small):
+    render_report([small.runs], small.out, "trial")
+    rows = list(csv.DictReader((small.out / "compression.csv").open()))
+    assert [row["stage"] for row in rows] == ["base", "sparse", "pruned", "recovered"]
+    text = (small.out / "compression.md").read_text()
+    assert "## alpha, slimmed to 1 MiB: steel, clean, seed 0" in text
+    assert "| 4.00 | 0.200 |" in text
+    assert "0.500 [0.490, 0.510]" in text
+    page = (small.out / "index.html").read_text()
+    assert 'id="compression"' in page
+    assert "seed0/pruned/prune.json" in page
+    for kind in ("svg", "png"):
+        assert (small.out / "figures" / f"compression_steel_clean.{kind}").is_file()
+    for path in (small.folder(SMALL) / "pruned").iterdir():
+        path.unlink()
+    tabulate([small.runs], small.out)
+    assert not (small.out / "compression.csv").exists()
+
+
+def test_the_row_of_the_comparison_counts_all_epochs(small):
+    row = next(row for row in make_tables([small.runs]).rows if row.method == SMALL)
+    assert (row.title, row.epochs, row.train_s) == ("alpha, slimmed to 1 MiB", 50, 150.0)
+
+
+def test_titles_are_those_of_the_base_with_what_was_done():
+    assert method_title("yolov4+slim4.19mib") == "YOLOv4, slimmed to 4.19 MiB"
+    assert (
+        method_title("none+slim85percent_bernoulli")
+        == "none, slimmed by 85 % of its scales, bernoulli"
+    )
+
+
+def test_a_stage_without_a_record_or_with_those_of_two_files_is_named(small):
+    counted = small.folder(SMALL) / "sparse" / "complexity.json"
+    record = read_json(counted)
+    record["inputs"]["model"]["sha256"] = "0" * 64
+    counted.write_text(json.dumps(record))
+    with pytest.raises(ReportError, match=r"sparse/accuracy\.json: model_sha256"):
+        stages_of(small)
+    counted.unlink()
+    with pytest.raises(ReportError, match="complexity record"):
+        stages_of(small)
+
+
+def test_a_ratio_of_other_files_is_named(small):
+    beside = small.folder(SMALL) / "beside_base.json"
+    record = read_json(beside)
+    record["inputs"]["base"]["sha256"] = "0" * 64
+    beside.write_text(json.dumps(record))
+    with pytest.raises(ReportError, match=r"beside_base\.json: inputs\.base\.sha256"):
+        stages_of(small)
+    beside.unlink()
+    with pytest.raises(ReportError, match="latency_beside record"):
+        stages_of(small)
+
+
+def test_a_compressed_cell_without_its_base_is_named(filled):
+    filled.method("gamma")
+    folder = slimmed(filled, "gamma", "gamma+slim1mib")
+    with pytest.raises(ReportError, match="add the cell of gamma, seed 0"):
+        compression_stages(find_entries([folder]))
