@@ -162,6 +162,15 @@ def test_compressions_that_make_no_sense_are_named(entries, field):
         compressed(*entries)
 
 
+def test_a_sparse_training_pulls_whatever_else_the_study_says_of_it():
+    (cell,) = [
+        c for c in compressed({**SLIM, "kd": "chen2017", "sparse": {"epochs": 3}}) if c.compression
+    ]
+    assert cell.compression.recipe_of("sparse") == {"sparsity": {"strength": "auto"}}
+    assert cell.compression.recipe_of("recovery") == {"options.kd": "chen2017"}
+    assert cell.method == "alpha+slim1.5mib_chen2017"
+
+
 def test_compressed_names_do_not_clash_once_named():
     cells = compressed(SLIM, {**SLIM, "kd": "bernoulli", "name": "taught"}, methods=[])
     assert [cell.method for cell in cells] == ["alpha", "alpha+slim1.5mib", "alpha+taught"]

@@ -17,6 +17,11 @@ METHODS = [
     name for name in CATALOGUE.names if name not in HEAVY and CATALOGUE.tasks[name] == "detection"
 ]
 CONTROLS = 4
+SLIMMED = 1  # compressed cells of the default study
+FILES = (
+    len(METHODS) + 3 * SLIMMED
+)  # that are scored and counted: sparse, pruned and recovered ones too
+TIMED = len(METHODS) + SLIMMED
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 
 pytestmark = pytest.mark.e2e
@@ -69,10 +74,14 @@ def test_default_study_plans_every_stage(checkout):
         "split_dataset": 1,
         "certify_split": 1,
         "predict_control": CONTROLS,
-        "predict_test_part": len(METHODS),
-        "evaluate_accuracy": len(METHODS) + CONTROLS,
-        "count_complexity": len(METHODS),
-        "time_latency": len(METHODS),
+        "predict_test_part": FILES,
+        "evaluate_accuracy": FILES + CONTROLS,
+        "count_complexity": FILES,
+        "time_latency": TIMED,
+        "train_sparse": SLIMMED,
+        "prune_channels": SLIMMED,
+        "train_slimmed": SLIMMED,
+        "time_beside_base": SLIMMED,
         "render_report": 1,
         "all": 1,
     }
@@ -96,8 +105,32 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
         (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
     jobs = planned(checkout)
     assert jobs["train_my_net"] == 1
-    assert jobs["predict_test_part"] == len(METHODS) + 1
-    assert jobs["evaluate_accuracy"] == len(METHODS) + 1 + CONTROLS
+    assert jobs["predict_test_part"] == FILES + 1
+    assert jobs["evaluate_accuracy"] == FILES + 1 + CONTROLS
+
+
+def test_slimming_hands_each_stage_to_the_next(checkout):
+    options = ("--configfile", "config/slimming.yaml", "--dry-run", "--printshellcmds")
+    run = snakemake(checkout, "all", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = (run.stdout + run.stderr).splitlines()
+    verbs = [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
+    cells = "results/runs/neu-det/clean"
+    base, own = f"{cells}/yolov4/seed0", f"{cells}/yolov4+slim4.19mib_chen2017/seed0"
+    ends = [f"--out {own}/{stage} " for stage in ("sparse", "pruned")] + [f"--out {own} "]
+    sparse, cut, recovery = (next(v for v in verbs if end in f"{v} ") for end in ends)
+    assert f"--as sparse --start {base}/weights.safetensors" in sparse
+    assert """--set 'sparsity={"strength": "auto"}'""" in sparse
+    assert f"--weights {own}/sparse/weights.safetensors" in cut
+    assert "--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12" in cut
+    start = f"--start {own}/pruned/weights.safetensors --plan {own}/pruned/plan.json"
+    assert f"--as recovery {start} --teacher {base}/weights.safetensors" in recovery
+    assert """--set 'options.kd="chen2017"'""" in recovery
+    assert all("--method models/yolov4 " in verb for verb in (sparse, cut, recovery))
+    beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
+    assert f"--model {own}/model.onnx --base {base}/model.onnx" in beside
+    plain = next(v for v in verbs if v.endswith(f"--out {cells}/yolov4+slim4.19mib/seed0"))
+    assert "--teacher" not in plain
 
 
 FOREIGN = """
@@ -122,9 +155,11 @@ def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkou
     (new / "method.smk").write_text(FOREIGN)
     jobs = planned(checkout)
     assert jobs["predict_by_my_net"] == 1
-    assert jobs["evaluate_accuracy"] == len(METHODS) + 1 + CONTROLS
-    for rule in ("predict_test_part", "count_complexity", "time_latency", "choose_threshold"):
-        assert jobs[rule] == len(METHODS), rule
+    assert jobs["evaluate_accuracy"] == FILES + 1 + CONTROLS
+    for rule in ("predict_test_part", "count_complexity"):
+        assert jobs[rule] == FILES, rule
+    for rule in ("time_latency", "choose_threshold"):
+        assert jobs[rule] == TIMED, rule
 
 
 def test_unknown_method_is_named(checkout):

@@ -64,23 +64,23 @@ def pack_path(tmp_path):
     return write_tiny_pack(tmp_path / "train@32.safetensors")
 
 
-def write_tiny_pack(path, protocol="clean", shared="0", count=14):
+def write_tiny_pack(path, protocol="clean", shared="0", count=14, size=SIZE):
     g = torch.Generator().manual_seed(3)
     low = torch.rand(count, 2, 2, generator=g) * 16
     tensors = {
-        "images": torch.randint(0, 256, (count, 3, SIZE, SIZE), generator=g).to(torch.uint8),
+        "images": torch.randint(0, 256, (count, 3, size, size), generator=g).to(torch.uint8),
         "boxes": torch.cat((low, low + 8), -1),
         "labels": torch.randint(0, 2, (count, 2), generator=g),
         "image_ids": torch.arange(1, count + 1),
         "scale": torch.ones(count),
         "pad": torch.zeros(count, 2),
-        "original_size": torch.full((count, 2), SIZE),
+        "original_size": torch.full((count, 2), size),
     }
     metadata = {
         "dataset": "tiny",
         "protocol": protocol,
         "part": "train",
-        "size": str(SIZE),
+        "size": str(size),
         "classes": json.dumps(["a", "b"]),
         "certificate_sha256": "0" * 64,
     }

@@ -43,7 +43,7 @@ class Slimming(Strict):
         absorb: Whether consumers take the constants of dead channels before the cut.
         batches: Batches of training images that the statistics of what is left are measured on.
         kd: How the base teaches the pruned network, where the method's build knows the option.
-        sparse: The sparse training.
+        sparse: The sparse training; its pull is ``auto`` unless its recipe says a ``sparsity``.
         recovery: The training after the cut.
     """
 
@@ -59,7 +59,7 @@ class Slimming(Strict):
     absorb: bool = True
     batches: int = Field(default=200, ge=1)
     kd: Literal["none", "chen2017", "bernoulli"] = "none"
-    sparse: Stage = Stage(recipe={"sparsity": {"strength": "auto"}})
+    sparse: Stage = Stage()
     recovery: Stage = Stage()
 
     @property
@@ -73,7 +73,7 @@ class Slimming(Strict):
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""
         if stage == "sparse":
-            return self.sparse.recipe
+            return {"sparsity": {"strength": "auto"}, **self.sparse.recipe}
         return {**({"options.kd": self.kd} if self.kd != "none" else {}), **self.recovery.recipe}
 
 
