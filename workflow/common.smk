@@ -10,7 +10,12 @@ from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import base_method, slimming_options
 from defectbench.base.methods import load_recipe, override_recipe
-from defectbench.base.studies import expand_cells, parse_study
+from defectbench.base.studies import (
+    LISTED,
+    base_protocol,
+    expand_cells,
+    parse_study,
+)
 
 STUDY = parse_study(f"study {config['study']}", config)
 CATALOGUE = load_catalogue("models")
@@ -32,16 +37,7 @@ CELLS = {
         CATALOGUE.prunable,
     )
 }
-SLIMMED = "|".join(
-    sorted(
-        {
-            re.escape(cell.method)
-            for cell in CELLS.values()
-            if cell.compression is not None and cell.compression.how == "slimming"
-        }
-    )
-    or ["no_method_of_its_own"]
-)
+NOBODY = "no_method_of_its_own"
 RUNS = "results/runs"
 FILES = {
     "detection": ("comparison.csv", "comparison.md", "comparison.tex", "per_class.csv")
@@ -65,13 +61,37 @@ REPORT = [
 
 wildcard_constraints:
     dataset=r"[a-z0-9-]+",
-    protocol="clean|random|sequential|paper",
+    protocol="(clean|random|sequential|paper)(-[a-z0-9]+)?",
     part="train|val|test",
     size=r"\d+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
     stage="(sparse/|pruned/)?",
     control="memoriser|class_prior|oracle|label_jitter",
+
+
+def names_compressed_by(*hows):
+    """Pattern of the compressed methods of the study that are made so."""
+    found = {
+        re.escape(cell.method)
+        for cell in CELLS.values()
+        if cell.compression is not None and cell.compression.how in hows
+    }
+    return "|".join(sorted(found) or [NOBODY])
+
+
+def bases_compressed_by(how):
+    """Pattern of the methods that these are made of."""
+    found = {
+        cell.compression.method
+        for cell in CELLS.values()
+        if cell.compression is not None and cell.compression.how == how
+    }
+    return "|".join(sorted(found) or [NOBODY])
+
+
+SLIMMED = names_compressed_by("slimming")
+COMPRESSED = names_compressed_by("slimming", "cfp")
 
 
 def claim(wanted):
@@ -118,11 +138,11 @@ def training_cores(wildcards):
     return claim(training_threads(wildcards))
 
 
-def budget_options(wildcards, epochs=None):
-    """A cell's budget as options of the training programs; a stage may have epochs of its own."""
+def budget_options(wildcards, epochs=None, batch=None):
+    """A cell's budget as options of the training programs; a stage may have epochs and a batch of its own."""
     figures = {
         "epochs": epochs or budget(wildcards, "epochs"),
-        "batch": budget(wildcards, "batch"),
+        "batch": batch or budget(wildcards, "batch"),
     }
     options = " ".join(f"--{field} {value}" for field, value in figures.items())
     device = cell_of(wildcards).budget.device or "auto"
@@ -198,8 +218,8 @@ def stage_budget(stage):
     """Params function: the budget of one stage of a compressed cell as options of `train`."""
 
     def options(wildcards):
-        epochs = getattr(cell_of(wildcards).compression, stage).epochs
-        return budget_options(wildcards, epochs)
+        own = getattr(cell_of(wildcards).compression, stage)
+        return budget_options(wildcards, own.epochs, own.batch)
 
     return options
 
@@ -267,9 +287,22 @@ def paper_inputs(wildcards):
 def published_lists(wildcards):
     """The lists that seed 0 of a protocol stands for, where the dataset's card names some."""
     card = load_dataset_card(f"datasets/{wildcards.dataset}.yaml")
-    if STUDY.split_seed or wildcards.protocol not in card.splits:
+    protocol = base_protocol(wildcards.protocol)
+    if STUDY.split_seed or protocol not in card.splits:
         return []
-    return f"datasets/{card.splits[wildcards.protocol]}"
+    return f"datasets/{card.splits[protocol]}"
+
+
+def train_list(wildcards):
+    """The list that thins the training part of a protocol, where its name holds one."""
+    name = wildcards.protocol.partition(LISTED)[2]
+    card = load_dataset_card(f"datasets/{wildcards.dataset}.yaml")
+    return card.train_list(name) if name else []
+
+
+def train_list_option(wildcards, input):
+    """A list that thins the training part as an option of `split`."""
+    return f"--train-list {input.train_list}" if input.train_list else ""
 
 
 def published_option(wildcards, input):
@@ -283,6 +316,19 @@ def operating_point(wildcards):
         return []
     folder = f"{wildcards.dataset}/{wildcards.protocol}/{wildcards.method}/seed{wildcards.seed}"
     return f"{RUNS}/{folder}/operating_point.json"
+
+
+def base_operating_point(wildcards):
+    """The same of a compressed cell's base."""
+    own = operating_point(wildcards)
+    return base_file("operating_point.json")(wildcards) if own else []
+
+
+def operating_points_option(wildcards, input):
+    """The thresholds of a compressed detector and its base as options of `time-beside`."""
+    if not input.point:
+        return ""
+    return f"--operating-point {input.point} --base-operating-point {input.base_point}"
 
 
 def operating_point_option(wildcards, input):
@@ -327,11 +373,12 @@ def records_of(folder):
     if CELLS[folder].method in PREDICTING:
         return ("latency/own.json", "train.json")
     own = ("complexity.json", "latency/onnxruntime.json", "train.json")
-    if CELLS[folder].compression is None or CELLS[folder].compression.how != "slimming":
+    if CELLS[folder].compression is None:
         return own
-    sparse = [f"sparse/{name}.json" for name in ("accuracy", "complexity", "train")]
     pruned = [f"pruned/{name}.json" for name in ("accuracy", "complexity", "prune")]
-    return (*own, *sparse, *pruned, "beside_base.json")
+    sparse = [f"sparse/{name}.json" for name in ("accuracy", "complexity", "train")]
+    slimmed = CELLS[folder].compression.how == "slimming"
+    return (*own, *(sparse if slimmed else []), *pruned, "beside_base.json")
 
 
 def study_folders():

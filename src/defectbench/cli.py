@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .base.errors import DefectBenchError
+from .cli_cfp import add_cfp_verbs
 from .cli_slimming import add_slimming_verbs
 
 Arguments = argparse.Namespace
@@ -50,7 +51,8 @@ def _group(args: Arguments) -> None:
 def _split(args: Arguments) -> None:
     from .data.split import split
 
-    split(args.dataset, args.protocol, args.seed, published=args.published)
+    files = {"published": args.published, "train_list": args.train_list}
+    split(args.dataset, args.protocol, args.seed, **files)
 
 
 def _draw_lists(args: Arguments) -> None:
@@ -226,6 +228,8 @@ def _add_data_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
         if name == "split":
             text = "CSV of file_name,part to take instead of a draw"
             parser.add_argument("--published", type=Path, help=text)
+            text = "CSV of file_name,class: training images that stay, for <protocol>-<list>"
+            parser.add_argument("--train-list", type=Path, help=text)
         if name == "pack":
             parser.add_argument("--part", required=True, choices=("train", "val", "test"))
             parser.add_argument("--size", type=int, required=True, help="pixels")
@@ -310,6 +314,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data_verbs(verb)
     _add_cell_verbs(verb)
     add_slimming_verbs(verb)
+    add_cfp_verbs(verb)
     _add_report_verbs(verb)
     return parser
 

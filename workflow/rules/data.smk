@@ -78,6 +78,7 @@ rule split_dataset:
         groups="results/data/{dataset}/groups.csv",
         paper=paper_inputs,
         published=published_lists,
+        train_list=train_list,
     output:
         "results/data/{dataset}/{protocol}/train.txt",
         "results/data/{dataset}/{protocol}/val.txt",
@@ -87,9 +88,10 @@ rule split_dataset:
     params:
         seed=STUDY.split_seed,
         published=published_option,
+        train_list=train_list_option,
     shell:
         "defectbench split --dataset results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--seed {params.seed} {params.published} 2>&1 | tee {log}"
+        "--seed {params.seed} {params.published} {params.train_list} 2>&1 | tee {log}"
 
 
 rule certify_split:

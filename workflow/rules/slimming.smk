@@ -72,20 +72,20 @@ use rule train_detector as train_slimmed with:
 rule time_beside_base:
     input:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
-        point=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
+        point=operating_point,
         base=base_file("model.onnx"),
-        base_point=base_file("operating_point.json"),
+        base_point=base_operating_point,
         pack=pack_of("test"),
     output:
         f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/beside_base.json",
     log:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/time_beside.log",
     wildcard_constraints:
-        method=SLIMMED,
+        method=COMPRESSED,
     threads: all_cores
     params:
         protocol=latency_options,
+        points=operating_points_option,
     shell:
         "defectbench time-beside --model {input.model} --base {input.base} --pack {input.pack} "
-        "--operating-point {input.point} --base-operating-point {input.base_point} "
-        "{params.protocol} --out {output} 2>&1 | tee {log}"
+        "{params.points} {params.protocol} --out {output} 2>&1 | tee {log}"

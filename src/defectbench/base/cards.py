@@ -182,6 +182,17 @@ class DatasetCard(Strict):
             raise ValueError("expected counts name the classes in their order")
         return self
 
+    def train_list(self, name: str) -> Path:
+        """File of a published choice from the training part.
+
+        Raises:
+            ConfigError: The card names no such list.
+        """
+        if name not in self.train_lists:
+            fix = f"name one of its train_lists: {', '.join(self.train_lists) or 'it has none'}"
+            raise ConfigError(self.folder / f"{self.name}.yaml", "train_list", name, fix)
+        return self.folder / self.train_lists[name]
+
     def class_id(self, name: str) -> int | None:
         """Category id of a label's name, aliases included; None if it is unknown."""
         known = self.aliases.get(name, name)

@@ -10,6 +10,15 @@ from pydantic import Field
 from .strict import Strict
 
 JOINT = "+"  # between a method and the name of its compression: yolov4+slim4.19mib
+# The fine-tuning of Wang et al., 2023; its batch is 128 and its epochs are 300
+FINE_TUNING = {"optimizer.lr": 5e-5, "optimizer.weight_decay": 5e-4, "schedule.min_lr_ratio": 0.02}
+CHOICES = {
+    "cfp": "pruned by CFP",
+    "rank": "pruned by rank",
+    "l1": "pruned by L1 norm",
+    "random": "pruned at random",
+    "thin": "thin from scratch",
+}
 NAME = r"^[a-z0-9][a-z0-9_.]*$"
 
 
@@ -18,10 +27,12 @@ class Stage(Strict):
 
     Attributes:
         epochs: Passes over the training part; those of the base by default.
+        batch: Images a step; those of the base by default.
         recipe: Single fields of the recipe, by dotted name.
     """
 
     epochs: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
     recipe: dict[str, Any] = Field(default={})
 
 
@@ -98,7 +109,7 @@ class CFP(Strict):
         inherit: What the narrow network takes from the wide one; ``conv_only`` is what the released code does.
         teachers: Sliding from the instance-balanced to the class-balanced one, or one of them alone, half of
             each, or none: labels.
-        fine_tuning: The training after the cut.
+        fine_tuning: The training after the cut; rate and decay are the paper's where its recipe does not say them.
     """
 
     method: str
@@ -127,6 +138,10 @@ class CFP(Strict):
         )
         plain = "".join(c for c in size.lower() if c.isalnum() or c in "._")
         return f"{self.choose}{plain}"
+
+    def recipe_of(self, stage: str) -> dict[str, Any]:
+        """Fields of the recipe that the stage ``fine_tuning`` changes."""
+        return {**FINE_TUNING, **getattr(self, stage).recipe}
 
 
 def slimming_options(one: Slimming) -> str:
@@ -161,10 +176,15 @@ def compressed_title(title: str, name: str) -> str:
     Example:
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
         'YOLOv4, slimmed to 4.19 MiB, chen2017'
+        >>> compressed_title("VGG-16", "vgg16+cfpv39")
+        'VGG-16, pruned by CFP (v39)'
         >>> compressed_title("YOLOv4", "yolov4+mine")
         'YOLOv4, mine'
     """
     own = name.partition(JOINT)[2]
+    cut = re.fullmatch(rf"({'|'.join(CHOICES)})(.+)", own)
+    if cut is not None:
+        return f"{title}, {CHOICES[cut[1]]} ({cut[2]})"
     known = re.fullmatch(r"slim([\d.]+)(mib|percent)(?:_(.+))?", own)
     if known is None:
         return f"{title}, {own}"

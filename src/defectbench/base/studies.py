@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from .compressions import Compression, base_method, compressed_name
 from .errors import ConfigError
@@ -16,7 +16,18 @@ from .strict import Strict
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
 CLASS_CONTROLS = ("memoriser", "class_prior")
+LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 SIDE_MULTIPLES = {"detection": 32, "classification": 8}
+
+
+def base_protocol(name: str) -> str:
+    """The protocol behind a name, with a thinned training part or not.
+
+    Example:
+        >>> base_protocol("random-imbalanced"), base_protocol("clean")
+        ('random', 'clean')
+    """
+    return name.partition(LISTED)[0]
 
 
 class Budget(Strict):
@@ -51,6 +62,8 @@ class Block(Strict):
         controls: Programs that learn nothing and mark floor and ceiling of the scores.
         budget: The budget of every method of the block.
         budgets: The budget of single methods; it wins over ``budget``.
+        train_list: A list of the datasets' cards that thins the training part; the protocol is then called
+            ``<protocol>-<list>``, with parts and a certificate of its own.
         compress: Methods made smaller; each adds a row of its own, and that of its base where the block lacks it.
     """
 
@@ -62,7 +75,14 @@ class Block(Strict):
     controls: list[Control] = Field(default=[])
     budget: Budget = Budget()
     budgets: dict[str, Budget] = Field(default={})
+    train_list: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
     compress: list[Compression] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _lists_name_images_of_the_set(self) -> Block:
+        if self.train_list is not None and "paper" in self.protocols:
+            raise ValueError("train_list names images of the set; `paper` makes images of its own")
+        return self
 
 
 class LatencySettings(Strict):
@@ -138,7 +158,7 @@ class Cell(Strict):
 
     Attributes:
         dataset: Name of the dataset.
-        protocol: How its parts are made.
+        protocol: How its parts are made; ``<protocol>-<list>`` with a thinned training part.
         method: Name of the method, ``<method>+<name>`` of a compressed one, or ``control_<kind>``.
         seed: Seed of the run.
         budget: Size, epochs, batch and threads as far as the study sets them.
@@ -146,7 +166,7 @@ class Cell(Strict):
     """
 
     dataset: str
-    protocol: Protocol
+    protocol: str
     method: str
     seed: int
     budget: Budget
@@ -248,7 +268,7 @@ def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
     return [
         Cell(
             dataset=dataset,
-            protocol=p,
+            protocol=p if block.train_list is None else f"{p}{LISTED}{block.train_list}",
             method=m,
             seed=s,
             budget=_budget(block, m),

@@ -18,7 +18,7 @@ from ..base.records import read_record, write_record
 from .archives import extract_into
 from .download import download
 from .manifest import verify
-from .synthetic import synthesize
+from .synthetic import synthesize, synthesize_classes
 
 
 def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = None) -> None:
@@ -51,7 +51,8 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         if _is_there(card, out):
             return
         if card.source.kind == "synthetic":
-            synthesize(out / "raw", seed=card.source.seed)
+            draw = synthesize_classes if card.task == "classification" else synthesize
+            draw(out / "raw", seed=card.source.seed)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:
             origin = _from_sources(card, out, mirror)

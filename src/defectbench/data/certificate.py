@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..base.errors import ConversionError, LeakageError, SplitError
 from ..base.files import sha256_file
 from ..base.records import write_record
+from ..base.studies import base_protocol
 from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
 from .overlap import Overlap, check_known, read_overlaps
 
@@ -25,7 +26,7 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     """Measure what the parts share and write ``<protocol>/certificate.json``.
 
     Images share surface if ``overlaps.csv`` pairs them, if their files hold the same bytes, or if
-    they were made from one original. ``groups.csv`` is not consulted.
+    they were made from one original. ``groups.csv`` is not consulted. Images of ``left_out.txt`` are in no part.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
@@ -47,13 +48,15 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     out.unlink(missing_ok=True)
     parts = {part: read_part(folder, protocol, part) for part in PARTS}
     coco, image_dir = protocol_coco(folder, protocol)
-    _check_cover(folder / protocol, parts, set(coco.images))
+    left_out = folder / protocol / "left_out.txt"
+    unused = read_part(folder, protocol, "left_out") if left_out.is_file() else []
+    _check_cover(folder / protocol, {**parts, "left_out": unused}, set(coco.images))
     overlaps = read_overlaps(folder)
     originals = read_coco(folder / "annotations.json")
     check_known(folder / "overlaps.csv", overlaps, set(originals.images))
     seen = Surfaces(overlaps, parts, sizes_by_stem(originals), _equal_files(image_dir, parts))
     figures = _figures(seen, parts)
-    if protocol == "clean" and figures["shared_pixels"]:
+    if base_protocol(protocol) == "clean" and figures["shared_pixels"]:
         a, b = seen.example()
         fix = "delete the lists and split again by groups"
         raise LeakageError(folder / protocol, "shared surface", f"{a} and {b}", fix)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.errors import SplitError
 from ..base.files import atomic_write_text
+from ..base.studies import base_protocol
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
 from .overlap import series
@@ -25,16 +26,20 @@ def split(
     seed: int = 0,
     ratios: tuple[float, ...] = RATIOS,
     published: str | Path | None = None,
+    train_list: str | Path | None = None,
 ) -> Split:
     """Divide a dataset and write ``<protocol>/{train,val,test}.txt``.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
         protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by
-            class; ``sequential`` cuts each series of names by index.
+            class; ``sequential`` cuts each series of names by index. ``<protocol>-<list>`` names the folder of the
+            same parts with a thinned training part.
         seed: Seed of the draws; ``sequential`` draws nothing.
         ratios: Shares of train, val and test, adding up to 1.
         published: CSV of ``file_name,part``; taken as they stand instead of a draw.
+        train_list: CSV of ``file_name,class``: images of the training part that stay in it. The others are listed in
+            ``left_out.txt``.
 
     Returns:
         File names by part.
@@ -46,6 +51,7 @@ def split(
     if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
     coco, _ = protocol_coco(dataset_dir, protocol)
+    name, protocol = protocol, base_protocol(protocol)
     if published is not None:
         parts = read_published(published, coco)
     elif protocol == "clean":
@@ -61,10 +67,29 @@ def split(
         if not parts[part]:
             fix = "the set is too small for three parts; add images"
             raise SplitError(dataset_dir, f"{protocol}/{part}", 0, fix)
-    for part in PARTS:
-        text = "".join(f"{name}\n" for name in sorted(parts[part]))
-        atomic_write_text(Path(dataset_dir) / protocol / f"{part}.txt", text)
-    return parts
+    lists = parts if train_list is None else thinned(parts, train_list)
+    for part, names in lists.items():
+        text = "".join(f"{file}\n" for file in sorted(names))
+        atomic_write_text(Path(dataset_dir) / name / f"{part}.txt", text)
+    return lists
+
+
+def thinned(parts: Split, train_list: str | Path) -> Split:
+    """Parts whose training part holds the listed images only; the others are ``left_out``.
+
+    Raises:
+        SplitError: The list is missing, empty, or names an image that is not in the training part.
+    """
+    if not Path(train_list).is_file():
+        raise SplitError(train_list, "file", "nothing", "the card's `train_lists` name a file")
+    with Path(train_list).open(newline="") as handle:
+        wanted = [row["file_name"] for row in csv.DictReader(handle)]
+    strange = sorted(set(wanted) - set(parts["train"]))
+    if strange or not wanted:
+        fix = "list images of this protocol's training part; the list was drawn from another split"
+        raise SplitError(train_list, "file_name", strange[:1] or 0, fix)
+    left_out = sorted(set(parts["train"]) - set(wanted))
+    return {**parts, "train": wanted, "left_out": left_out}
 
 
 def read_published(path: str | Path, coco: Coco) -> Split:

@@ -27,6 +27,7 @@ from .synthetic_texture import Rng
 
 CLASSES = tuple(DRAWERS)
 IMAGES, SIZE, LEAST_SIZE_PX = 360, 200, 128
+CLASS_IMAGES, CLASS_SIZE = 360, 128
 DEFECT_FREE_SHARE = 0.08
 VISIBLE_SHARE = 0.15  # a box stays in a crop if at least this share of the defect's pixels is in it
 LEAST_BOX_PX = 6
@@ -75,10 +76,7 @@ def synthesize(out_dir: str | Path, seed: int = 0, images: int = IMAGES, size: i
     Example:
         >>> synthesize("results/data/demo-steel/raw", seed=0)  # doctest: +SKIP
     """
-    limits = (("images", images, 1), ("size", size, LEAST_SIZE_PX), ("seed", seed, 0))
-    for name, value, least in limits:
-        if value < least:
-            raise ConfigError(out_dir, name, value, f"use at least {least}")
+    _check_limits(out_dir, images, size, seed)
     with atomic_directory(out_dir) as folder:
         (folder / "IMAGES").mkdir()
         (folder / "ANNOTATIONS").mkdir()
@@ -87,6 +85,39 @@ def synthesize(out_dir: str | Path, seed: int = 0, images: int = IMAGES, size: i
             _write_crop(folder, crop)
             crops.append(crop)
         _write_tables(folder, crops, seed, size)
+
+
+def synthesize_classes(
+    out_dir: str | Path, seed: int = 0, images: int = CLASS_IMAGES, size: int = CLASS_SIZE
+) -> None:
+    """Draw a set for classification: crops of the same steel that show defects of one class only.
+
+    Makes ``IMAGES/<class>/`` (8-bit grey PNG), the other files as ``synthesize`` does.
+
+    Args:
+        out_dir: Folder to make; an older one is replaced as a whole.
+        seed: Everything follows from it, to the byte.
+        images: Number of crops that are drawn; those of several classes, or none, are left out.
+        size: Side of an image, pixels.
+
+    Raises:
+        ConfigError: ``images``, ``size`` or ``seed`` is too small.
+    """
+    _check_limits(out_dir, images, size, seed)
+    with atomic_directory(out_dir) as folder:
+        crops = [c for c in draw_crops(seed, images, size) if len({box[0] for box in c.boxes}) == 1]
+        for crop in crops:
+            path = folder / "IMAGES" / crop.boxes[0][0] / crop.file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), crop.pixels)
+        _write_tables(folder, crops, seed, size)
+
+
+def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> None:
+    limits = (("images", images, 1), ("size", size, LEAST_SIZE_PX), ("seed", seed, 0))
+    for name, value, least in limits:
+        if value < least:
+            raise ConfigError(out_dir, name, value, f"use at least {least}")
 
 
 def draw_crops(seed: int, images: int = IMAGES, size: int = SIZE) -> Iterator[Crop]:

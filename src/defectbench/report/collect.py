@@ -14,7 +14,7 @@ from ..base.errors import ReportError
 from ..base.files import sha256_file
 from ..base.methods import MethodCard, load_card
 from ..base.records import read_record
-from ..base.studies import LatencySettings
+from ..base.studies import LatencySettings, base_protocol
 
 PROTOCOLS = ("clean", "random", "sequential", "paper")
 CONTROL_TITLES = {
@@ -135,7 +135,8 @@ def _order(cell: Cell) -> tuple[str, int, str, int]:
 
 def protocol_rank(protocol: str) -> int:
     """Place of a protocol in tables: the honest one first."""
-    return PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
+    base = base_protocol(protocol)
+    return PROTOCOLS.index(base) if base in PROTOCOLS else len(PROTOCOLS)
 
 
 def _read_cell(folder: Path) -> Cell:

@@ -19,6 +19,7 @@ from ..base.errors import ConfigError, LeakageError, TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method, Recipe, build_network
 from ..base.records import write_record
+from ..base.studies import base_protocol
 from ..data.pack import Pack, load_pack
 from ..nn.detector import Targets
 from ..nn.size import stored_mib
@@ -139,7 +140,7 @@ def refuse_leak(pack: Pack) -> None:
         LeakageError: It is such a part.
     """
     shared = pack.metadata.get("shared_pixels")
-    if pack.metadata.get("protocol") == "clean" and shared != "0":
+    if base_protocol(pack.metadata.get("protocol", "")) == "clean" and shared != "0":
         raise LeakageError(
             pack.path, "shared_pixels", shared, "split by groups, certify and pack again"
         )

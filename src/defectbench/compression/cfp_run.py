@@ -1,0 +1,329 @@
+"""The stages of collaborative filter pruning as steps with records: scores, the cut, fine-tuning from two teachers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..base.compressions import CFP
+from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.errors import CompressionError, ConfigError
+from ..base.files import atomic_path, atomic_write_json, read_json, sha256_file
+from ..base.methods import Method, build_network
+from ..base.records import read_record, write_record
+from ..data.pack import Pack, load_pack
+from ..nn.classifier import Classifier
+from ..nn.classifiers import build_planned
+from ..training.loop import Validator, refuse_leak, train
+from ..training.randomness import derived_seed
+from ..training.sampling import balanced_subset
+from ..training.start import StartedFrom, read_start
+from .cfp import Scores
+from .fusion import Teachers, fused_loss, share_of_r
+from .rates import Rates, parameters_at, solve
+from .scoring import score_channels
+from .selection import (
+    Kept,
+    select_at_random,
+    select_by_norm,
+    select_by_rank,
+    select_cfp,
+    widths_of,
+)
+from .surgery import prune
+
+BATCH = 32  # images that are scored at once
+
+
+def read_classifier(start: StartedFrom, method: Method, nc: int) -> Classifier:
+    """A trained classifier in its pruning form and in eval mode.
+
+    Raises:
+        ConfigError: The weights are of another method, or do not fit it.
+    """
+    named = start.content.get("method")
+    if named != method.card.name:
+        fix = f"its weights are of {named}; give that method"
+        raise ConfigError(start.record, "method", method.card.name, fix)
+    network = build_network(method, nc, start.content["recipe"]["options"])
+    try:
+        network.load_state_dict(load_file(start.weights))
+    except RuntimeError as error:
+        seen = str(error).splitlines()[-1].strip()
+        fix = "give weights of this method, its options and number of classes"
+        raise ConfigError(start.weights, "weights", seen, fix) from error
+    return network.eval().pruning_form().eval()
+
+
+def score_run(
+    base: str | Path,
+    train_pack: str | Path,
+    method: Method,
+    out: str | Path,
+    images: int = 640,
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Score every set of channels of a trained classifier on training images, balanced over the classes.
+
+    Args:
+        base: ``weights.safetensors`` of the classifier, ``train.json`` beside it.
+        train_pack: Pack of the training part.
+        method: What the weights are of.
+        out: Record to write, ``scores.json``; ranks and distances by set lie beside it, ``scores.safetensors``.
+        images: Images to look at; all where there are fewer.
+        seed: Of their choice.
+        threads: Processor threads.
+        device: ``cpu``, ``cuda`` or ``auto``.
+
+    Raises:
+        ConfigError: The weights lack their record or are of another method.
+        LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
+    """
+    began = time.perf_counter()
+    torch.set_num_threads(threads or torch.get_num_threads())
+    where = resolve_device(device)
+    fix_arithmetic(where)
+    pack, start = load_pack(train_pack, task="classification"), read_start(base)
+    refuse_leak(pack)
+    network = read_classifier(start, method, len(pack.classes)).to(where)
+    rows = balanced_subset(pack.labels[:, 0], images, derived_seed(seed, 0, "scores"))
+    batches = (pack.images[part].float() / 255 for part in rows.split(BATCH))
+    found = score_channels(network, batches)
+    arrays = Path(out).with_suffix(".safetensors")
+    tensors = {
+        f"{name}/{kind}": torch.from_numpy(np.ascontiguousarray(getattr(scores, kind)))
+        for name, scores in found.items()
+        for kind in ("ranks", "distances")
+    }
+    with atomic_path(arrays) as part:
+        save_file(tensors, part)
+    counts = torch.bincount(pack.labels[rows, 0], minlength=len(pack.classes)).tolist()
+    seconds = time.perf_counter() - began
+    figures = {"images": len(rows), "size_px": pack.size, "sets": len(found), "score_s": seconds}
+    extra = {
+        "method": method.card.name,
+        "seed": seed,
+        "device": device_name(where),
+        "images_per_class": dict(zip(pack.classes, counts, strict=True)),
+        "mean_rank": {name: float(scores.ranks.mean()) for name, scores in found.items()},
+    }
+    inputs = {"pack": train_pack, "weights": start.weights, "arrays": arrays}
+    return write_record(out, "scores", figures, inputs, seconds, extra)
+
+
+def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, Scores], float]:
+    """Scores by set and the seconds that they took.
+
+    Raises:
+        CompressionError: They are of other weights, or the arrays are not those of the record.
+    """
+    content = read_record(record, "scores")
+    arrays = Path(record).with_suffix(".safetensors")
+    for name, path in (("weights", weights), ("arrays", arrays)):
+        said = content["inputs"][name]["sha256"]
+        if not Path(path).is_file() or sha256_file(path) != said:
+            fix = f"{path} is another file; score the channels again"
+            raise CompressionError(record, f"inputs.{name}.sha256", said, fix)
+    tensors, images = load_file(arrays), content["figures"]["images"]
+    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
+    scores = {
+        name: Scores(tensors[f"{name}/ranks"].numpy(), tensors[f"{name}/distances"].numpy(), images)
+        for name in names
+    }
+    return scores, content["figures"]["score_s"]
+
+
+def rates_of(settings: CFP, method: Method, network: Classifier) -> Rates:
+    """Rates of a study: by name from the method's card, or as they stand; scaled to a ratio where one is asked for."""
+    rates: Rates = settings.rates
+    if isinstance(rates, str):
+        rates = method.card.rates.get(rates, rates)
+    return rates if settings.ratio is None else solve(network, rates, settings.ratio).rates
+
+
+def choose_channels(
+    network: Classifier, scores: Mapping[str, Scores], settings: CFP, rates: Rates, seed: int
+) -> Kept:
+    """Channels that stay, by the choice of a study; controls have the widths of collaborative filter pruning."""
+    own = (settings.scale, settings.most_clusters, settings.min_per_cluster)
+    kept = select_cfp(network, scores, rates, *own)
+    if settings.choose == "rank":
+        return select_by_rank(network, scores, widths_of(kept))
+    if settings.choose == "l1":
+        return select_by_norm(network, widths_of(kept))
+    if settings.choose == "random":
+        return select_at_random(network, widths_of(kept), seed)
+    return kept
+
+
+def prune_classifier(
+    base: str | Path,
+    scores: str | Path,
+    train_pack: str | Path,
+    method: Method,
+    out_dir: str | Path,
+    settings: CFP,
+    seed: int,
+) -> dict[str, Any]:
+    """Cut a trained classifier; writes ``plan.json``, ``weights.safetensors`` and ``prune.json``.
+
+    Where a study chooses ``thin``, the network has the widths and weights as they start.
+
+    Args:
+        base: ``weights.safetensors`` of the classifier, ``train.json`` beside it.
+        scores: Record of ``score_run`` on these weights.
+        train_pack: Pack of the training part, for its classes.
+        method: What the weights are of.
+        out_dir: Folder to write to.
+        settings: What stays.
+        seed: Of random choices and of what starts afresh.
+
+    Raises:
+        ConfigError: The weights lack their record or are of another method.
+        CompressionError: Scores or rates do not fit the network, or the ratio is not to be had.
+    """
+    began = time.perf_counter()
+    pack, start, folder = (
+        load_pack(train_pack, False, "classification"),
+        read_start(base),
+        Path(out_dir),
+    )
+    network = read_classifier(start, method, len(pack.classes))
+    found, score_s = read_scores(scores, start.weights)
+    rates = rates_of(settings, method, network)
+    kept = choose_channels(network, found, settings, rates, seed)
+    if settings.choose == "thin":
+        whole = build_network(method, network.nc, start.content["recipe"]["options"])
+        torch.manual_seed(derived_seed(seed, 0, "thin"))
+        made: Classifier = build_planned(
+            whole.name, network.nc, plan={"network": whole.name, "widths": widths_of(kept)}
+        )
+    else:
+        made = prune(network, kept, settings.inherit, seed)
+    plan = {"network": made.name, "widths": made.widths}
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"base_widths": network.widths, "kept": kept} if settings.choose != "thin" else {}
+    atomic_write_json(folder / "plan.json", {**plan, **chosen})
+    weights = folder / "weights.safetensors"
+    with atomic_path(weights) as part:
+        save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
+    before, after = parameters_at(network), parameters_at(network, widths_of(kept))
+    figures = {
+        "params_before": before,
+        "params": after,
+        "params_ratio": before / after,
+        "channels_before": sum(network.widths.values()),
+        "channels": sum(made.widths.values()),
+        "size_px": pack.size,
+        "score_s": score_s,
+        "train_s": start.train_s + score_s,  # what is behind these weights
+        "epochs": start.epochs,
+    }
+    extra = {
+        "method": method.card.name,
+        "seed": seed,
+        "settings": settings.model_dump(),
+        "rates": rates if isinstance(rates, str) else dict(cast("Mapping[str, float]", rates)),
+        "recipe": {"options": {"plan": plan}},
+        "widths": {name: [width, len(kept[name])] for name, width in network.widths.items()},
+        "weights_sha256": sha256_file(weights),
+        "lineage": start.lineage,
+    }
+    inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
+    inputs |= {"scores": scores, "plan": folder / "plan.json"}
+    return write_record(
+        folder / "prune.json", "prune", figures, inputs, time.perf_counter() - began, extra
+    )
+
+
+def fine_tune(
+    pruned: str | Path,
+    train_pack: str | Path,
+    method: Method,
+    out_dir: str | Path,
+    seed: int,
+    settings: CFP,
+    r: str | Path | None = None,
+    c: str | Path | None = None,
+    validator: Validator | None = None,
+    **budget: Any,
+) -> Method:
+    """Train a cut network with what its two teachers know, or a thin one from scratch; as ``training.loop.train``.
+
+    Args:
+        pruned: ``weights.safetensors`` of ``prune_classifier``.
+        train_pack: Pack of the training part.
+        method: The base, with the recipe of this training.
+        out_dir: The cell's folder.
+        seed: Seed of the cell; this training draws from one of its own.
+        settings: Which teachers; ``thin`` has none and learns labels.
+        r: Weights of the instance-balanced teacher, which was cut.
+        c: Weights of the class-balanced teacher.
+        validator: Scores the network on the validation part.
+        budget: Epochs, batch, threads and device of ``train``.
+
+    Returns:
+        The method with the options of the cut network, for its export.
+
+    Raises:
+        ConfigError: A teacher that the settings ask for is missing.
+        CompressionError: The plan is missing.
+    """
+    plan = read_json(Path(pruned).with_name("plan.json"))
+    options = {"plan": {name: plan[name] for name in ("network", "widths")}}
+    method = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
+    own = derived_seed(seed, 0, "thin" if settings.choose == "thin" else "fine-tuning")
+    if settings.choose == "thin" or settings.teachers == "none":
+        start = None if settings.choose == "thin" else pruned
+        train(train_pack, method, out_dir, own, validator=validator, start=start, **budget)
+        return method
+    needed = {"r": ("r",), "c": ("c",)}.get(settings.teachers, ("r", "c"))
+    known = {"r": r, "c": c}
+    for name in needed:
+        if known[name] is None:
+            raise ConfigError("fine-tune", name, None, f"teachers={settings.teachers} needs it")
+    pack = load_pack(train_pack, False, "classification")
+    teachers = _teachers([known[name] for name in needed], method, pack)
+    epochs = budget.get("epochs") or method.recipe.epochs
+    module = _taught(method, teachers, epochs, settings.teachers)
+    taught = replace(method, module=module)
+    files: dict[str, Any] = {"start": pruned}
+    if "c" in needed:
+        files["teacher"] = known["c"]
+    train(train_pack, taught, out_dir, own, validator=validator, **files, **budget)
+    return method
+
+
+def _teachers(weights: list[str | Path | None], method: Method, pack: Pack) -> Teachers:
+    found = [
+        read_classifier(read_start(path), method, len(pack.classes)) for path in weights if path
+    ]
+    return Teachers(found[0], found[-1])
+
+
+def _taught(method: Method, teachers: Teachers, epochs: int, schedule: str) -> ModuleType:
+    """A method's module whose networks learn from the teachers."""
+
+    def objective(logits: Tensor, images: Tensor, epoch: int) -> Tensor:
+        for network in (teachers.r, teachers.c):
+            network.to(images.device)
+        return fused_loss(logits, teachers(images), share_of_r(epoch, epochs, schedule))
+
+    def build(nc: int, plan: Mapping[str, Any]) -> Classifier:
+        network = build_network(method, nc, {"plan": plan})
+        network.objective = objective
+        network.set_teacher = lambda state: None  # it is among the teachers already
+        return network
+
+    return cast("ModuleType", SimpleNamespace(build=build))

@@ -1,0 +1,158 @@
+"""The stages of collaborative filter pruning fit together: what each leaves is what the next one takes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.class_packs import write_class_pack
+
+from defectbench.base.compressions import CFP
+from defectbench.base.errors import CompressionError, ConfigError
+from defectbench.base.files import read_json
+from defectbench.base.methods import build_network, load_method, override_recipe
+from defectbench.base.records import read_record
+from defectbench.compression.cfp_run import fine_tune, prune_classifier, score_run
+from defectbench.deploy.run import export_run
+from defectbench.training.loop import train
+from defectbench.training.randomness import derived_seed
+
+MODELS = Path(__file__).parents[2] / "models"
+SIDE, WEIGHTS = 32, "weights.safetensors"
+EQUAL = ("cfp", "rank", "l1", "random", "thin")
+RATES = {"vgg16": "published", "repvgg_a0": "published", "resnet50": "r59", "mobilenetv2": "even"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def small(name):
+    found = load_method(name, MODELS)
+    fields = {"options": {"width": 0.125}, "epochs": 1, "batch": 12}
+    return replace(found, recipe=override_recipe(found.recipe, fields))
+
+
+def settings(method, **fields):
+    return CFP.model_validate(
+        {"method": method.card.name, "how": "cfp", "rates": RATES[method.card.name], **fields}
+    )
+
+
+@pytest.fixture(scope="module", params=RATES)
+def taught(request, tmp_path_factory):
+    """A method, a pack and the folder of its cell: base, class-balanced teacher, scores."""
+    torch.set_num_threads(1)
+    method, home = small(request.param), tmp_path_factory.mktemp(request.param)
+    pack = write_class_pack(home / f"train@{SIDE}.safetensors", SIDE, (14, 7, 3))
+    train(pack, method, home / "base", seed=0, threads=1)
+    balanced = replace(method, recipe=override_recipe(method.recipe, {"order": "class_balanced"}))
+    train(pack, balanced, home / "base" / "teacher_c", derived_seed(0, 0, "teacher"), threads=1)
+    score_run(home / "base" / WEIGHTS, pack, method, home / "base" / "scores.json", 9, threads=1)
+    return method, pack, home / "base"
+
+
+def cut(taught, out, **fields):
+    method, pack, base = taught
+    files = (base / WEIGHTS, base / "scores.json", pack)
+    return prune_classifier(*files, method, out, settings(method, **fields), seed=0)
+
+
+def test_scores_say_what_they_looked_at(taught):
+    _, _, base = taught
+    record = read_record(base / "scores.json", "scores")
+    assert record["figures"]["images"] == 9
+    assert record["images_per_class"] == {"across": 3, "along": 3, "plain": 3}
+    arrays = load_file(base / "scores.safetensors")
+    assert len(arrays) == 2 * record["figures"]["sets"]
+    assert all(value.isfinite().all() for value in arrays.values())
+
+
+def test_controls_have_equal_widths_and_other_channels(taught, tmp_path):
+    records = {choice: cut(taught, tmp_path / choice, choose=choice) for choice in EQUAL}
+    plans = {choice: read_json(tmp_path / choice / "plan.json") for choice in EQUAL}
+    widths = [plan["widths"] for plan in plans.values()]
+    assert all(one == widths[0] for one in widths)
+    kept = [json.dumps(plans[choice]["kept"]) for choice in ("cfp", "rank", "l1", "random")]
+    assert len(set(kept)) == 4
+    assert "kept" not in plans["thin"]
+    for choice, record in records.items():
+        figures = record["figures"]
+        assert figures["params"] == records["cfp"]["figures"]["params"] < figures["params_before"]
+        assert {k: after for k, (_, after) in record["widths"].items()} == plans[choice]["widths"]
+        state = load_file(tmp_path / choice / WEIGHTS)
+        assert sum(v.numel() for v in state.values()) > 0
+
+
+def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_path):
+    method, pack, base = taught
+    cut(taught, tmp_path / "pruned")
+    info = export_run(tmp_path / "pruned", method, "prune")
+    assert info.task == "classification"
+    teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
+    budget = {"epochs": 2, "batch": 12, "threads": 1}
+    own = settings(method)
+    made = fine_tune(
+        tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path, 0, own, **teachers, **budget
+    )
+    export_run(tmp_path, made)
+    record = read_record(tmp_path / "train.json", "train")
+    plan = read_json(tmp_path / "pruned" / "plan.json")
+    assert record["recipe"]["options"] == {"plan": {k: plan[k] for k in ("network", "widths")}}
+    state = load_file(tmp_path / WEIGHTS)
+    build_network(made, 3, made.recipe.options).load_state_dict(state)
+    before = load_file(tmp_path / "pruned" / WEIGHTS)
+    assert any(not torch.equal(state[name], before[name]) for name in state)
+    figures, costs = record["figures"], {}
+    for name, path in (("r", base), ("c", base / "teacher_c")):
+        costs[name] = read_record(path / "train.json", "train")["figures"]["train_s"]
+    scoring = read_record(base / "scores.json", "scores")["figures"]["score_s"]
+    assert figures["start_train_s"] == pytest.approx(costs["r"] + scoring)
+    assert figures["train_s"] >= costs["r"] + costs["c"] + scoring
+
+
+def test_the_last_training_is_of_what_the_study_asks(taught, tmp_path):
+    method, pack, base = taught
+    pruned = tmp_path / "pruned" / WEIGHTS
+    cut(taught, tmp_path / "pruned")
+    budget = {"epochs": 1, "batch": 12, "threads": 1}
+    losses = {}
+    for teachers in ("r", "c", "none"):
+        known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
+        own = settings(method, teachers=teachers)
+        fine_tune(pruned, pack, method, tmp_path / teachers, 0, own, **known, **budget)
+        record = read_record(tmp_path / teachers / "train.json", "train")
+        losses[teachers] = record["figures"]["final_loss"]
+        assert ("teacher" in record["inputs"]) == (teachers == "c")
+    assert len(set(losses.values())) == 3
+    assert np.isfinite(list(losses.values())).all()
+    with pytest.raises(ConfigError, match="teachers=r_to_c needs it"):
+        fine_tune(pruned, pack, method, tmp_path / "x", 0, settings(method), **budget)
+
+
+def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path):
+    method, pack, _ = taught
+    cut(taught, tmp_path / "pruned", choose="thin")
+    own = settings(method, choose="thin")
+    files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path)
+    fine_tune(*files, 0, own, epochs=1, batch=12, threads=1)
+    record = read_record(tmp_path / "train.json", "train")
+    assert "start" not in record["inputs"]
+    assert "start_train_s" not in record["figures"]
+    assert record["recipe"]["options"]["plan"]["network"] in (
+        "vgg16",
+        "repvgg_a0",
+        "resnet50",
+        "mobilenet_v2",
+    )
+
+
+def test_scores_of_other_weights_are_refused(taught, tmp_path):
+    method, pack, base = taught
+    files = (base / "teacher_c" / WEIGHTS, base / "scores.json", pack)
+    with pytest.raises(CompressionError, match="score the channels again"):
+        prune_classifier(*files, method, tmp_path, settings(method), seed=0)

@@ -1,0 +1,93 @@
+"""Input functions of collaborative filter pruning."""
+
+import json
+from shlex import quote
+
+FILTERED, FILTER_BASES = names_compressed_by("cfp"), bases_compressed_by("cfp")
+
+
+def filtering(wildcards):
+    """How a cell's channels are chosen."""
+    return cell_of(wildcards).compression
+
+
+def balanced_recipe(wildcards):
+    """The recipe of the class-balanced teacher: the cell's, with another order of images."""
+    return recipe_options(wildcards, {"order": "class_balanced"})
+
+
+def work_options(wildcards):
+    """Threads and device of a cell as options."""
+    device = cell_of(wildcards).budget.device or "auto"
+    return f"--threads {training_threads(wildcards)} --device {device}"
+
+
+def method_card(wildcards):
+    """The card of a cell's method, which names rates."""
+    return f"{method_folder(wildcards)}/card.yaml"
+
+
+def filter_scores(wildcards):
+    """Record and arrays of the scores that a cell chooses by."""
+    images = filtering(wildcards).images
+    return [
+        base_file(f"scores/{images}.{kind}")(wildcards)
+        for kind in ("json", "safetensors")
+    ]
+
+
+def filter_options(wildcards):
+    """How channels are chosen, as options of `prune-classifier`."""
+    one = filtering(wildcards)
+    rates = one.rates if isinstance(one.rates, str) else json.dumps(one.rates)
+    names = ("ratio", "choose", "scale", "most_clusters", "min_per_cluster", "inherit")
+    known = {name: getattr(one, name) for name in names}
+    rest = " ".join(
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in known.items()
+        if value is not None
+    )
+    return f"--rates {quote(rates)} {rest}"
+
+
+def taught_by(wildcards, name):
+    """Whether a cell's fine-tuning learns from teacher `r` or `c`."""
+    one = filtering(wildcards)
+    return one.choose != "thin" and one.teachers in ("r_to_c", "half", name)
+
+
+def teacher_r(wildcards):
+    """Weights and record of the instance-balanced teacher, where it teaches."""
+    return base_weights(wildcards) if taught_by(wildcards, "r") else []
+
+
+def teacher_c(wildcards):
+    """Weights and record of the class-balanced teacher, where it teaches."""
+    if not taught_by(wildcards, "c"):
+        return []
+    names = ("weights.safetensors", "train.json")
+    return [base_file(f"teacher_c/{name}")(wildcards) for name in names]
+
+
+def fine_tuning_teachers(wildcards, input):
+    """Who teaches, as options of `fine-tune`."""
+    one = filtering(wildcards)
+    files = [f"--teacher-r {input.r[0]}"] if input.r else []
+    files += [f"--teacher-c {input.c[0]}"] if input.c else []
+    return " ".join([f"--choose {one.choose} --teachers {one.teachers}", *files])
+
+
+def fine_tuning_budget(wildcards):
+    """Epochs and batch of the last training; a thin network has those of base and fine-tuning together."""
+    one = filtering(wildcards)
+    epochs = one.fine_tuning.epochs or budget(wildcards, "epochs")
+    if one.choose == "thin":
+        return budget_options(wildcards, epochs + budget(wildcards, "epochs"))
+    return budget_options(wildcards, epochs, one.fine_tuning.batch)
+
+
+def fine_tuning_recipe(wildcards):
+    """The recipe of the last training; a thin network has its base's."""
+    one = filtering(wildcards)
+    changes = {} if one.choose == "thin" else one.recipe_of("fine_tuning")
+    return recipe_options(wildcards, changes)
