@@ -23,6 +23,7 @@ from ..base.records import read_record, write_record
 from ..data.pack import Pack, load_pack
 from ..nn.classifier import Classifier
 from ..nn.classifiers import build_planned
+from ..nn.size import stored_mib
 from ..training.loop import Validator, refuse_leak, train
 from ..training.randomness import derived_seed
 from ..training.sampling import balanced_subset
@@ -220,6 +221,8 @@ def prune_classifier(
         save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
     before, after = parameters_at(network), parameters_at(network, widths_of(kept))
     figures = {
+        "size_mib_before": stored_mib(network),
+        "size_mib": stored_mib(made),
         "params_before": before,
         "params": after,
         "params_ratio": before / after,

@@ -62,6 +62,13 @@ class Cell:
         """Whether the cell is a program that learns nothing."""
         return self.method.startswith("control_")
 
+    @property
+    def compressed_by(self) -> str:
+        """How the cell was made smaller: ``slimming`` or ``cfp``; empty where it was not."""
+        path = self.folder / "pruned" / "prune.json"
+        settings = read_record(path, "prune")["settings"] if path.is_file() else {"how": ""}
+        return settings.get("how", "slimming")
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -10,8 +10,9 @@ from typing import Any
 from ..base.compressions import base_method
 from ..base.errors import ReportError
 from ..measure.statistics import percentile_interval
+from .class_rows import accuracy_draws
 from .collect import Cell, Entry, read_figures
-from .pairs import precision_draws
+from .pairs import Draws, precision_draws
 
 BASE, CONTROL = "base", "control"
 SLIMMING = (  # folder below the cell, what stands there, and the record that made it
@@ -113,7 +114,11 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
 def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
     beside_base = _read_beside(cell, base)["figures"]
     assert base.train is not None
-    steps = {name: _read_stage(cell, f, k) if f else cell for f, name, k in SLIMMING}
+    steps = {
+        name: _read_stage(cell, f, k) if f else cell
+        for f, name, k in SLIMMING
+        if f != "sparse" or cell.compressed_by == "slimming"
+    }
     cut = steps["pruned"].train
     assert cut is not None
     start = _Compared(base, cut["figures"]["size_mib_before"])
@@ -180,6 +185,14 @@ def _validity(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _draws(cell: Cell) -> Draws | None:
+    """Scores of one cell on resampled groups, by figure; paired between cells of one test part."""
+    if cell.accuracy.get("task") != "classification":
+        return precision_draws([cell])
+    accuracy = accuracy_draws([cell])
+    return None if accuracy is None else {"accuracy": accuracy}
+
+
 class _Compared:
     """Makes stages and compares each with the base.
 
@@ -190,7 +203,7 @@ class _Compared:
 
     def __init__(self, base: Cell, whole: float) -> None:
         self.base, self.whole = base, whole
-        self.draws = precision_draws([base])
+        self.draws = _draws(base)
 
     def stage(self, name: str, cell: Cell, made: dict[str, Any], more: dict[str, Any]) -> Stage:
         """One stage from its cell and the record of what made its weights."""
@@ -224,7 +237,7 @@ class _Compared:
         """Score less that of the base, with its interval; nothing for the base itself."""
         if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
             return {}
-        own = precision_draws([cell])
+        own = _draws(cell)
         if own is None:
             return {}
         apart = own[score] - self.draws[score]
