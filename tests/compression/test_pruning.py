@@ -126,12 +126,16 @@ def test_a_split_has_two_parts():
     assert last.of[last.own.argsort()].tolist() == [*range(64), *range(32, 64), *range(32, 64)]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_cut_network_computes_what_the_silenced_one_does_and_is_rebuilt(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "absorb"), [*((name, False) for name in NETWORKS), ("yolov8n", True)]
+)
+def test_a_cut_network_computes_what_the_silenced_one_does_and_is_rebuilt(name, absorb, tmp_path):
     target = NETWORKS[name][2]
     graph = ChannelGraph(uneven(build(name)))
-    model, whole = graph.model, copy.deepcopy(graph)
     masks = masks_to_size(graph, target, layer_keep=0.05)
+    if absorb:  # constants have moved into consumers, which both then have
+        absorb_constants(graph, masks, torch.rand(2, 3, 64, 64))
+    model, whole = graph.model, copy.deepcopy(graph)
     predicted = graph.stored_mib(masks)
     silence(whole, masks)
     cut_channels(graph, masks)

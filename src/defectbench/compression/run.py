@@ -20,7 +20,7 @@ from ..data.pack import Pack, load_pack
 from ..nn.plan import Plan
 from ..training.batches import PackBatches
 from ..training.loop import refuse_leak
-from ..training.start import StartedFrom, read_start
+from ..training.start import StartedFrom, files_before, read_start
 from .pruning import Pruning, prune, write_plan
 from .slimming import EDGES, scale_histogram
 
@@ -62,21 +62,14 @@ def prune_run(
         CompressionError: The settings do not fit the network.
     """
     began = time.perf_counter()
-    torch.set_num_threads(threads or torch.get_num_threads())
-    where = resolve_device(device)
-    fix_arithmetic(where)
+    where = _arithmetic(threads, device)
     pack, start, folder = load_pack(train_pack), read_start(weights), Path(out_dir)
     refuse_leak(pack)
     model = _trained(start, method, len(pack.classes)).to(where)
     histogram, before = scale_histogram(model), Plan.of(model)
     figures = prune(model, settings, _batches(pack, batch, batches, seed, where))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_plan(model, folder / "plan.json")
-    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    with atomic_path(folder / "weights.safetensors") as part:
-        save_file(state, part)
+    _write_network(model, folder)
     plan, options = Plan.of(model), start.content["recipe"]["options"]
-    scores = figures.pop("unit_scores")
     extra = {
         "method": method.card.name,
         "seed": seed,
@@ -85,16 +78,32 @@ def prune_run(
         "recipe": {"options": {**options, "plan": plan.to_dict()}},
         "widths": widths_beside(before, plan),
         "scale_histogram": {"from": EDGES, "count": histogram},
-        "unit_scores": scores,
+        "unit_scores": figures.pop("unit_scores"),
         "weights_sha256": sha256_file(folder / "weights.safetensors"),
         "lineage": start.lineage,
     }
-    size = int(pack.images.shape[-1])
-    costs = {"size_px": size, "train_s": start.train_s, "epochs": start.epochs}
-    inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
-    inputs |= {"plan": folder / "plan.json"}
+    figures |= {"size_px": int(pack.images.shape[-1])}
+    figures |= {"train_s": start.train_s, "epochs": start.epochs}
+    inputs = {"pack": train_pack, "plan": folder / "plan.json", **files_before(start, None)}
     seconds = time.perf_counter() - began
-    return write_record(folder / "prune.json", "prune", figures | costs, inputs, seconds, extra)
+    return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
+
+
+def _arithmetic(threads: int | None, device: str) -> str:
+    """Set threads and arithmetic; returns the device."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    where = resolve_device(device)
+    fix_arithmetic(where)
+    return where
+
+
+def _write_network(model: nn.Module, folder: Path) -> None:
+    """Write plan and weights, which rebuild the network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_plan(model, folder / "plan.json")
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_path(folder / "weights.safetensors") as part:
+        save_file(state, part)
 
 
 def widths_beside(before: Plan, after: Plan) -> dict[str, list[int]]:

@@ -32,7 +32,7 @@ from .optimizer import build_optimizer, learning_rate, warmup_of
 from .progress import report_epoch, report_set_aside
 from .randomness import derived_seed
 from .sparsity import Sparse
-from .start import StartedFrom, costs_before, read_start
+from .start import StartedFrom, costs_before, files_before, read_start
 from .teacher import TaughtBy, read_teacher
 
 Validator = Callable[[nn.Module], float]
@@ -354,11 +354,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
     }
     before, behind = costs_before(run.start, run.teacher)
     figures |= before | {"train_s": round(figures["train_s"] + behind, 2)}
-    inputs = {"pack": train_pack}
-    if run.start is not None:
-        inputs |= {"start": run.start.weights, "start_record": run.start.record}
-    if run.teacher is not None:
-        inputs |= {"teacher": run.teacher.weights, "teacher_record": run.teacher.record}
+    inputs = {"pack": train_pack, **files_before(run.start, run.teacher)}
     extra = {
         "method": method.card.name,
         "seed": run.seed,

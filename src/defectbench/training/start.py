@@ -78,3 +78,13 @@ def costs_before(
         figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
         seconds += 0.0 if start and teacher.sha256 in start.lineage else teacher.train_s
     return figures, seconds
+
+
+def files_before(start: StartedFrom | None, teacher: TaughtBy | None) -> dict[str, Path]:
+    """Weights and records that a run takes from others, by their names in its record."""
+    found: dict[str, Path] = {}
+    if start is not None:
+        found |= {"start": start.weights, "start_record": start.record}
+    if teacher is not None:
+        found |= {"teacher": teacher.weights, "teacher_record": teacher.record}
+    return found
