@@ -120,7 +120,7 @@ def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
     seeds = []
     monkeypatch.setattr("defectbench.training.loop.train", lambda *a, **_: seeds.append(a[3]))
     monkeypatch.setattr("defectbench.deploy.run.export_run", lambda *_: None)
-    monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda _: None)
+    monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda *_, **__: None)
     options = ["train", "--method", "models/sd_gasnet", "--train", "t", "--val", "v", "--out", "o"]
     for role in ([], ["--as", "teacher"], ["--teacher", "w"]):
         assert cli.main([*options, "--seed", "3", *role]) == 0
