@@ -7,22 +7,25 @@ import csv
 import sys
 from pathlib import Path
 
+from defectbench.base.cards import dataset_tasks
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import JOINT
 from defectbench.base.studies import expand_cells, load_study
 from defectbench.report.collect import method_title
 
 FLOOR_MAP50 = 0.5
+CLASS_CONTROLS = {"control_memoriser", "control_class_prior"}
 CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "control_label_jitter"}
 
 
-def methods_of(study):
-    """Names of the methods that a study file trains, sorted."""
-    known = load_catalogue()
-    cells = expand_cells(
-        load_study(study), known.names, study, known.heavy, known.tasks, known.prunable
-    )
-    return sorted({cell.method for cell in cells if not cell.is_control})
+def methods_of(study, task="detection"):
+    """Names of the methods of a task that a study file trains, sorted."""
+    known, found = load_catalogue(), load_study(study)
+    sets = dataset_tasks({name for block in found.blocks for name in block.datasets})
+    tasks = {**known.tasks, **sets}
+    cells = expand_cells(found, known.names, study, known.heavy, tasks, known.prunable)
+    own = {cell.method for cell in cells if sets[cell.dataset] == task and not cell.is_control}
+    return sorted(own)
 
 
 def rows(path):
@@ -62,6 +65,41 @@ def check_controls(table):
     assert 0.5 < number(table["control_label_jitter"], "map50_95") < 1
 
 
+def check_classifiers(folder, names):
+    """Every classifier has learnt more than the controls, and each of its figures fits the others."""
+    path = folder / "classification.csv"
+    assert path.is_file() == bool(names), f"{path}: {names}"
+    if not names:
+        return
+    table = rows(path)
+    assert set(table) == {*names, *CLASS_CONTROLS}, f"rows {sorted(table)}"
+    for name in names:
+        row = table[name]
+        scores = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
+        for score in scores:
+            low, value, high = (number(row, f"{score}{end}") for end in ("_low", "", "_high"))
+            assert 0 <= low <= value <= high <= 1, f"{name}: {score} {low} {value} {high}"
+        floor = max(number(table[c], "balanced_accuracy") for c in CLASS_CONTROLS)
+        assert number(row, "balanced_accuracy") > floor + 0.1, f"{name}: not above {floor}"
+        assert row["macro_recall"] == row["balanced_accuracy"], name
+        assert abs(number(row, "gflops") / number(row, "macs_g") - 2) < 1e-3, name
+        assert number(row, "latency_ms_p50") <= number(row, "latency_ms_p99"), name
+        if JOINT in name:
+            # what fine-tuning is for
+            assert number(row, "accuracy_before") < number(row, "accuracy"), name
+            assert number(row, "params_ratio") > 2, name
+            assert number(row, "train_s") > number(table[name.partition(JOINT)[0]], "train_s"), name
+    equal = {row["params_m"] for name, row in table.items() if JOINT in name}
+    assert len(equal) <= 1, f"controls of other widths: {equal}"
+    with (folder / "classification_per_class.csv").open(newline="") as handle:
+        recalls = [line for line in csv.DictReader(handle) if line["method"] in names]
+    assert len(recalls) == len(names) * len({line["class_name"] for line in recalls})
+    assert list((folder / "figures").glob("confusion*.png"))
+    for name in ("classification.md", "classification.tex", "index.html"):
+        text = (folder / name).read_text()
+        assert not [n for n in names if method_title(n) not in text], name
+
+
 def check_compression(folder, names):
     """Every compressed method stands in the table of compression, and each stage fits the others."""
     path = folder / "compression.csv"
@@ -72,11 +110,12 @@ def check_compression(folder, names):
         lines = list(csv.DictReader(handle))
     for name in names:
         way = {row["stage"]: row for row in lines if row["method"] == name}
-        assert list(way) == ["base", "sparse", "pruned", "recovered"], f"{name}: {list(way)}"
+        stages = [stage for stage in ("base", "sparse", "pruned", "recovered") if stage in way]
+        assert list(way) == stages, f"{name}: {list(way)}"
+        assert ("sparse" in way) == (way["base"]["score_name"] == "map50"), name
         size = {stage: number(row, "stored_mib") for stage, row in way.items()}
-        assert size["base"] == size["sparse"] > size["pruned"] == size["recovered"], (
-            f"{name}: {size}"
-        )
+        assert size["base"] == size.get("sparse", size["base"]), f"{name}: {size}"
+        assert size["base"] > size["pruned"] == size["recovered"], f"{name}: {size}"
         assert number(way["recovered"], "macs_g") < number(way["base"], "macs_g"), name
         factor = number(way["recovered"], "factor")
         assert abs(factor - size["base"] / size["recovered"]) < 1e-6 * factor, f"{name}: {factor}"
@@ -105,7 +144,9 @@ def main(folder, study="config/demo.yaml"):
         text = (folder / name).read_text()
         missing = [title for title in titles if title not in text]
         assert not missing, f"{name} lacks {missing}"
-    check_compression(folder, [name for name in methods if JOINT in name])
+    classifiers = methods_of(study, "classification")
+    check_classifiers(folder, classifiers)
+    check_compression(folder, [name for name in [*methods, *classifiers] if JOINT in name])
     assert list((folder / "figures").glob("pareto*.png"))
     assert list((folder / "gallery").glob("*.png"))
     print(f"report: {len(table)} rows hold")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from defectbench.base.cards import dataset_tasks
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import JOINT
 from defectbench.base.studies import expand_cells, load_study
@@ -12,6 +13,7 @@ from defectbench.base.studies import expand_cells, load_study
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue(ROOT / "models")
 HEAVY = CATALOGUE.heavy
+SHELF = ROOT / "datasets"
 ALL = [name for name in CATALOGUE.names if CATALOGUE.tasks[name] == "detection"]
 LIGHT = sorted(set(ALL) - set(HEAVY))
 
@@ -28,10 +30,13 @@ def check(monkeypatch):
     return module
 
 
-def cells_of(study):
-    """Cells of the methods of a study file in config/, by method."""
+def cells_of(study, task="detection"):
+    """Cells of the methods of a task of a study file in config/, by method."""
     path = ROOT / "config" / study
-    cells = expand_cells(load_study(path), ALL, path, HEAVY, prunable=CATALOGUE.prunable)
+    found = load_study(path)
+    sets = dataset_tasks({name for block in found.blocks for name in block.datasets}, SHELF)
+    known = (CATALOGUE.names, path, HEAVY, {**CATALOGUE.tasks, **sets}, CATALOGUE.prunable)
+    cells = [c for c in expand_cells(found, *known) if sets[c.dataset] == task]
     return {cell.method: cell for cell in cells if not cell.is_control}
 
 
@@ -50,6 +55,12 @@ def test_the_heavy_budget_is_the_larger_one():
     light, heavy = (cells_of(study).values() for study in ("demo.yaml", "demo-heavy.yaml"))
     usual = sorted(cell.budget.epochs for cell in light)[len(light) // 2]
     assert all(cell.budget.epochs >= usual for cell in heavy)
+
+
+def test_classification_and_its_compression_are_in_the_default_study():
+    cells = cells_of("demo.yaml", "classification")
+    assert sorted(cells) == ["vgg16", "vgg16+cfppublished", "vgg16+randompublished"]
+    assert {cell.dataset for cell in cells.values()} == {"demo-steel-cls"}
 
 
 def row(**changes):
@@ -84,6 +95,7 @@ def way(**changes):
             "method": "a+small",
             "stage": stage,
             "score": 0.1 if stage == "pruned" else 0.5,
+            "score_name": "map50",
         }
         rows[stage] |= {"stored_mib": 2 if small else 4, "factor": 2 if small else 1}
         rows[stage] |= {"macs_g": 0.1 if small else 0.2, "epochs": (1, 2, 2, 3)[number]}

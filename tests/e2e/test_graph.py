@@ -16,12 +16,13 @@ HEAVY = CATALOGUE.heavy
 METHODS = [
     name for name in CATALOGUE.names if name not in HEAVY and CATALOGUE.tasks[name] == "detection"
 ]
-CONTROLS = 4
+CONTROLS = 4 + 2  # of detection and of classification
 SLIMMED = 1  # compressed cells of the default study
-FILES = (
-    len(METHODS) + 3 * SLIMMED
-)  # that are scored and counted: sparse, pruned and recovered ones too
-TIMED = len(METHODS) + SLIMMED
+CLASSIFIERS, CUT = 1, 2  # and those of classification, bases and what is cut from them
+# Files that are scored and counted: sparse, pruned and recovered ones too
+FILES = len(METHODS) + 3 * SLIMMED + CLASSIFIERS + 2 * CUT
+CHOSEN = len(METHODS) + SLIMMED  # detectors have a threshold
+TIMED = CHOSEN + CLASSIFIERS + CUT
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 
 pytestmark = pytest.mark.e2e
@@ -67,21 +68,27 @@ def test_a_plain_call_takes_the_profile_that_makes_incomplete_files_anew(checkou
 def test_default_study_plans_every_stage(checkout):
     jobs = planned(checkout)
     stages = {
-        "acquire_dataset": 1,
-        "convert_dataset": 1,
-        "find_overlaps": 1,
-        "group_images": 1,
-        "split_dataset": 1,
-        "certify_split": 1,
+        "acquire_dataset": 2,
+        "convert_dataset": 2,
+        "find_overlaps": 2,
+        "group_images": 2,
+        "split_dataset": 2,
+        "certify_split": 2,
         "predict_control": CONTROLS,
         "predict_test_part": FILES,
         "evaluate_accuracy": FILES + CONTROLS,
         "count_complexity": FILES,
+        "choose_threshold": CHOSEN,
         "time_latency": TIMED,
         "train_sparse": SLIMMED,
         "prune_channels": SLIMMED,
         "train_slimmed": SLIMMED,
-        "time_beside_base": SLIMMED,
+        "train_vgg16": CLASSIFIERS,
+        "train_balanced_teacher": CLASSIFIERS,
+        "score_channels": CLASSIFIERS,
+        "prune_classifier": CUT,
+        "fine_tune_classifier": CUT,
+        "time_beside_base": SLIMMED + CUT,
         "render_report": 1,
         "all": 1,
     }
@@ -133,6 +140,49 @@ def test_slimming_hands_each_stage_to_the_next(checkout):
     assert "--teacher" not in plain
 
 
+def verbs_of(checkout, study):
+    """Commands of a dry run, without their logs."""
+    run = snakemake(checkout, "all", "--configfile", study, "--dry-run", "--printshellcmds")
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = (run.stdout + run.stderr).splitlines()
+    return [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
+
+
+def test_a_thinned_training_part_has_lists_and_a_certificate_of_its_own(checkout):
+    verbs = verbs_of(checkout, "config/cfp-x-sdd.yaml")
+    (split,) = [v for v in verbs if "split" in v and "random-imbalanced" in v]
+    assert "--published datasets/lists/x-sdd-random.csv" in split
+    assert "--train-list datasets/lists/x-sdd-imbalanced.csv" in split
+    (whole,) = [v for v in verbs if "defectbench split" in v and v != split]
+    assert "--train-list" not in whole
+    assert any("certify" in v and "--protocol random-imbalanced" in v for v in verbs)
+    cells = "results/runs/x-sdd/random-imbalanced"
+    (alone,) = [v for v in verbs if f"--out {cells}/vgg16+cfp_r/seed2" in v and "fine-tune" in v]
+    assert f"--teacher-r {cells}/vgg16/seed2/weights.safetensors" in alone
+    assert "--teacher-c" not in alone
+
+
+def test_filter_pruning_hands_each_stage_to_the_next_and_shares_what_can_be_shared(checkout):
+    verbs = verbs_of(checkout, "config/cfp-neu-cls.yaml")
+    cells = "results/runs/neu-cls/clean"
+    base, own = f"{cells}/vgg16/seed0", f"{cells}/vgg16+cfpv39/seed0"
+    assert len([v for v in verbs if "score-channels" in v]) == 2  # one a base, for all choices
+    assert len([v for v in verbs if "--set 'order=" in v and "--as teacher" in v]) == 2
+    cut = next(v for v in verbs if v.endswith(f"--out {own}/pruned"))
+    assert f"--weights {base}/weights.safetensors --scores {base}/scores/640.json" in cut
+    assert "--rates v39" in cut
+    tuned = next(v for v in verbs if v.endswith(f"--out {own}") and "fine-tune" in v)
+    assert f"--pruned {own}/pruned/weights.safetensors" in tuned
+    assert "--epochs 100 --batch 128" in tuned
+    assert "--set optimizer.lr=5e-05" in tuned
+    assert f"--teacher-c {base}/teacher_c/weights.safetensors" in tuned
+    thin = next(v for v in verbs if v.endswith("vgg16+thinv39/seed0") and "fine-tune" in v)
+    assert "--epochs 300 --batch 64" in thin
+    assert "--teacher-" not in thin
+    beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
+    assert "operating-point" not in beside
+
+
 FOREIGN = """
 rule predict_by_my_net:
     output:
@@ -158,8 +208,7 @@ def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkou
     assert jobs["evaluate_accuracy"] == FILES + 1 + CONTROLS
     for rule in ("predict_test_part", "count_complexity"):
         assert jobs[rule] == FILES, rule
-    for rule in ("time_latency", "choose_threshold"):
-        assert jobs[rule] == TIMED, rule
+    assert (jobs["time_latency"], jobs["choose_threshold"]) == (TIMED, CHOSEN)
 
 
 def test_unknown_method_is_named(checkout):
