@@ -1,0 +1,145 @@
+"""The table of classifiers: rows, files, page, and that it stands apart from the comparison of detectors."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from shelf import CLASSES, Shelf
+
+from defectbench.base.records import write_record
+from defectbench.measure.classification import evaluate_classes
+from defectbench.report.class_tables import FILES
+from defectbench.report.render import render_report
+from defectbench.report.tables import make_tables
+
+N = 8
+
+
+class ClassShelf(Shelf):
+    """A results folder with a set for classification: eight images of two classes in four groups."""
+
+    def _write_truth(self):
+        images = [
+            {"id": n, "file_name": f"plate_{n}.png", "width": 9, "height": 9}
+            for n in range(1, N + 1)
+        ]
+        boxes = [
+            {"id": n, "image_id": n, "category_id": n % 2, "bbox": [0, 0, 9, 9]}
+            for n in range(1, N + 1)
+        ]
+        categories = [{"id": n, "name": name} for n, name in enumerate(CLASSES)]
+        truth = {"info": {"task": "classification"}, "images": images}
+        truth |= {"annotations": boxes, "categories": categories}
+        self.data.mkdir(parents=True)
+        (self.data / "annotations.json").write_text(json.dumps(truth))
+        rows = "".join(f"plate_{n}.png,{n // 2}\n" for n in range(1, N + 1))
+        (self.data / "groups.csv").write_text("file_name,group\n" + rows)
+        return truth
+
+    def classify(self, folder, wrong=()):
+        """Score predictions that are right but for some images."""
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"image_id": n, "probabilities": np.eye(2)[(n + (n in wrong)) % 2].tolist()}
+            for n in range(1, N + 1)
+        ]
+        (folder / "predictions.json").write_text(json.dumps(rows))
+        files = (self.data / "annotations.json", folder / "predictions.json")
+        lists = self.data / "clean" / "test.txt"
+        evaluate_classes(*files, lists, self.data / "groups.csv", folder / "accuracy.json")
+
+    def classifier(self, name, wrong=(), params_m=4.0, seed=0):
+        """A trained classifier with all its records."""
+        trained = {"val_accuracy": 0.75, "val_accuracy_last": 0.5}
+        folder = self.method(name, seed=seed, params_m=params_m, trained=trained)
+        lines = ["epoch,loss,lr,images_per_s,val_accuracy", "1,2,0.1,9,", "2,1,0.1,9,0.75"]
+        (folder / "history.csv").write_text("\n".join(lines) + "\n")
+        self.classify(folder, wrong)
+        return folder
+
+    def cut(self, name, wrong, before):
+        """A compressed classifier: what was cut, and both files timed in turn."""
+        folder = self.classifier(name, wrong, params_m=1.0)
+        pruned = folder / "pruned"
+        self.classify(pruned, before)
+        (pruned / "model.onnx").write_bytes(b"cut")
+        figures = {"size_mib_before": 16.0, "size_mib": 4.0, "train_s": 9.0, "epochs": 3}
+        write_record(
+            pruned / "prune.json", "prune", figures, {}, None, {"settings": {"how": "cfp"}}
+        )
+        write_record(pruned / "complexity.json", "complexity", {}, {"model": pruned / "model.onnx"})
+        record = json.loads((pruned / "accuracy.json").read_text())
+        counted = json.loads((pruned / "complexity.json").read_text())
+        record["model_sha256"] = counted["inputs"]["model"]["sha256"]
+        (pruned / "accuracy.json").write_text(json.dumps(record))
+        base = folder.parents[1] / name.partition("+")[0] / "seed0" / "model.onnx"
+        names = ("latency_ms_p50", "base_latency_ms_p50", "ratio_to_base")
+        timed = {f"{key}{end}": 0.5 for key in names for end in ("_low", "", "_high")}
+        timed |= {"valid": True, "invalid_because": []}
+        inputs = {"model": folder / "model.onnx", "base": base}
+        write_record(folder / "beside_base.json", "latency_beside", timed, inputs)
+        return folder
+
+
+@pytest.fixture
+def filled(tmp_path):
+    shelf = ClassShelf(tmp_path, dataset="plates", images=N)
+    shelf.split("clean", test=N)
+    shelf.classifier("vgg", wrong={1})
+    shelf.cut("vgg+cfpv39", wrong={1, 2}, before={1, 3, 5, 7})
+    shelf.classify(shelf.folder("control_class_prior"), wrong={1, 3, 5, 7})
+    return shelf
+
+
+def test_rows_say_what_compression_gave_and_cost(filled):
+    tables = make_tables([filled.runs])
+    assert (tables.entries, tables.rows) == ([], [])
+    base, cut, control = tables.classes.rows
+    assert (base.method, cut.method, control.method) == ("vgg", "vgg+cfpv39", "control_class_prior")
+    assert base.accuracy == 7 / 8
+    assert base.params_ratio is None
+    assert cut.title == "vgg, pruned by CFP (v39)"
+    assert cut.params_ratio == 4
+    assert cut.accuracy_before == 0.5
+    assert cut.accuracy_gain == pytest.approx(-1 / 8)
+    assert cut.accuracy_gain_low <= cut.accuracy_gain <= cut.accuracy_gain_high
+    assert cut.latency_ratio == 0.5
+    assert (cut.val_accuracy, cut.val_accuracy_last) == (0.75, 0.5)
+    assert control.balanced_accuracy == 0.5
+
+
+def test_a_classifier_no_better_than_a_control_is_flagged(filled):
+    filled.classifier("idle", wrong={1, 3, 5, 7})
+    flags = {row.method: row.flags for row in make_tables([filled.runs]).classes.rows}
+    assert flags["idle"] == "not above Class prior"
+    assert flags["vgg"] == ""
+
+
+def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
+    render_report([filled.runs], filled.out, "plates")
+    assert {file for file in FILES if (filled.out / file).is_file()} == set(FILES)
+    assert not (filled.out / "comparison.csv").exists()
+    figures = {path.name for path in (filled.out / "figures").iterdir()}
+    names = ("confusion", "curves", "compression")
+    assert figures == {f"{n}_plates_clean.{kind}" for n in names for kind in ("svg", "png")}
+    page = (filled.out / "index.html").read_text()
+    for text in ("Classification: plates", "vgg, pruned by CFP (v39)", "classification.csv"):
+        assert text in page
+    assert "Leakage premium" not in page
+    assert "comparison.csv" not in page
+    with (filled.out / FILES[3]).open(newline="") as handle:
+        recalls = {(r["method"], r["class_name"]): r["recall"] for r in csv.DictReader(handle)}
+    assert recalls["vgg", CLASSES[1]] == "0.75"
+    assert "0.875" in (filled.out / FILES[0]).read_text()
+
+
+def test_both_tasks_stand_side_by_side(filled, shelf):
+    folders = [filled.runs, shelf.method("alpha", results=shelf.oracle())]
+    shelf.rescore(shelf.folder("alpha"), shelf.oracle())
+    tables = render_report(folders, filled.out, "both")
+    assert [row.method for row in tables.rows] == ["alpha"]
+    assert len(tables.classes.rows) == 3
+    page = (filled.out / "index.html").read_text()
+    assert "comparison.csv" in page
+    assert "classification.csv" in page
