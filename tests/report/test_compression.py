@@ -49,7 +49,8 @@ def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
         folder / "sparse" / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {}
     )
     cut = {"size_mib": 1.0, "size_mib_before": 4.0}
-    write_record(folder / "pruned" / "prune.json", "prune", costs | cut, {})
+    settings = {"settings": {"rule": "size", "target_mib": 1.0}}
+    write_record(folder / "pruned" / "prune.json", "prune", costs | cut, {}, extra=settings)
     timed = {"latency_ms_p50": 2.0, "base_latency_ms_p50": 4.0, "ratio_to_base": 0.5}
     timed |= {"ratio_to_base_low": 0.49, "ratio_to_base_high": 0.51, "valid": True}
     files = {"model": folder / "model.onnx", "base": whole / "model.onnx"}
