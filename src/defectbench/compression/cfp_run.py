@@ -205,34 +205,19 @@ def prune_classifier(
     rates = rates_of(settings, method, network)
     kept = choose_channels(network, found, settings, rates, seed)
     if settings.choose == "thin":
-        whole = build_network(method, network.nc, start.content["recipe"]["options"])
-        torch.manual_seed(derived_seed(seed, 0, "thin"))
-        made: Classifier = build_planned(
-            whole.name, network.nc, plan={"network": whole.name, "widths": widths_of(kept)}
-        )
+        made = _fresh(start, method, network, widths_of(kept), seed)
     else:
         made = prune(network, kept, settings.inherit, seed)
     plan = {"network": made.name, "widths": made.widths}
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = {"base_widths": network.widths, "kept": kept} if settings.choose != "thin" else {}
+    folder.mkdir(parents=True, exist_ok=True)
     atomic_write_json(folder / "plan.json", {**plan, **chosen})
     weights = folder / "weights.safetensors"
     with atomic_path(weights) as part:
         save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
-    before, after = parameters_at(network), parameters_at(network, widths_of(kept))
-    figures = {
-        "size_mib_before": stored_mib(network),
-        "size_mib": stored_mib(made),
-        "params_before": before,
-        "params": after,
-        "params_ratio": before / after,
-        "channels_before": sum(network.widths.values()),
-        "channels": sum(made.widths.values()),
-        "size_px": pack.size,
-        "score_s": score_s,
-        "train_s": start.train_s + score_s,  # what is behind these weights
-        "epochs": start.epochs,
-    }
+    # what is behind these weights
+    costs = {"score_s": score_s, "train_s": start.train_s + score_s, "epochs": start.epochs}
+    figures = {**_sizes(network, made, widths_of(kept)), "size_px": pack.size, **costs}
     extra = {
         "method": method.card.name,
         "seed": seed,
@@ -245,9 +230,31 @@ def prune_classifier(
     }
     inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
     inputs |= {"scores": scores, "plan": folder / "plan.json"}
-    return write_record(
-        folder / "prune.json", "prune", figures, inputs, time.perf_counter() - began, extra
-    )
+    seconds = time.perf_counter() - began
+    return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
+
+
+def _fresh(
+    start: StartedFrom, method: Method, network: Classifier, widths: Mapping[str, int], seed: int
+) -> Classifier:
+    """A network of other widths in training form, with weights as they start."""
+    whole = build_network(method, network.nc, start.content["recipe"]["options"])
+    torch.manual_seed(derived_seed(seed, 0, "thin"))
+    return build_planned(whole.name, network.nc, plan={"network": whole.name, "widths": widths})
+
+
+def _sizes(network: Classifier, made: Classifier, widths: Mapping[str, int]) -> dict[str, float]:
+    """What is stored, parameters and channels before and after the cut; parameters in the form that is cut."""
+    before, after = parameters_at(network), parameters_at(network, widths)
+    return {
+        "size_mib_before": stored_mib(network),
+        "size_mib": stored_mib(made),
+        "params_before": before,
+        "params": after,
+        "params_ratio": before / after,
+        "channels_before": sum(network.widths.values()),
+        "channels": sum(made.widths.values()),
+    }
 
 
 def fine_tune(
