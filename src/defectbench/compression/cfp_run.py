@@ -210,11 +210,7 @@ def prune_classifier(
         made = prune(network, kept, settings.inherit, seed)
     plan = {"network": made.name, "widths": made.widths}
     chosen = {"base_widths": network.widths, "kept": kept} if settings.choose != "thin" else {}
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_json(folder / "plan.json", {**plan, **chosen})
-    weights = folder / "weights.safetensors"
-    with atomic_path(weights) as part:
-        save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
+    weights = _write(folder, made, {**plan, **chosen})
     # what is behind these weights
     costs = {"score_s": score_s, "train_s": start.train_s + score_s, "epochs": start.epochs}
     figures = {**_sizes(network, made, widths_of(kept)), "size_px": pack.size, **costs}
@@ -232,6 +228,16 @@ def prune_classifier(
     inputs |= {"scores": scores, "plan": folder / "plan.json"}
     seconds = time.perf_counter() - began
     return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
+
+
+def _write(folder: Path, made: Classifier, plan: Mapping[str, Any]) -> Path:
+    """Write ``plan.json`` and ``weights.safetensors``; returns the weights' place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_json(folder / "plan.json", dict(plan))
+    weights = folder / "weights.safetensors"
+    with atomic_path(weights) as part:
+        save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
+    return weights
 
 
 def _fresh(
