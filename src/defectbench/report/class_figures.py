@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,7 +52,7 @@ def confusion_figure(entries: Sequence[Entry]) -> Figure:
     axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     for axis, entry in zip(axes, entries, strict=False):
         seeds = [np.array(cell.accuracy["figures"]["confusion"]) for cell in entry.cells]
-        _draw_matrix(axis, np.sum(seeds, axis=0), names, _short(entry.title))
+        _draw_matrix(axis, np.sum(seeds, axis=0), names, fill(entry.title, TITLE_CHARACTERS))
     for axis in axes[len(entries) :]:
         axis.set_visible(False)
     for n, axis in enumerate(axes[: len(entries)]):
@@ -60,10 +61,6 @@ def confusion_figure(entries: Sequence[Entry]) -> Figure:
     title = f"{first.dataset}, {first.protocol}: true class (rows) and said class (columns), images"
     figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
     return figure
-
-
-def _short(title: str) -> str:
-    return title if len(title) <= TITLE_CHARACTERS else f"{title[: TITLE_CHARACTERS - 1]}…"
 
 
 def _draw_matrix(axis: Axes, counts: np.ndarray, names: Sequence[str], title: str) -> None:
