@@ -187,3 +187,25 @@ def test_controls_of_cfp_are_named_after_what_they_choose_by():
         "alpha+randomv39",
         "alpha+thinv39",
     ]
+
+
+@pytest.mark.parametrize(("how", "method"), [("cfp", "alpha"), ("slimming", "beta")])
+def test_a_compression_of_another_task_is_refused(how, method):
+    more = {"rates": ".5"} if how == "cfp" else {}
+    made = study(methods=[], compress=[{"method": method, "how": how, **more}])
+    with pytest.raises(ConfigError, match=f"compress.0.how: got '{how}'; {how} is for"):
+        expand_cells(made, METHODS, tasks=TASKS, prunable=METHODS)
+
+
+def test_a_thinned_training_part_is_a_protocol_of_its_own():
+    cells = expand_cells(study(protocols=["random"], train_list="few", methods=["alpha"]), METHODS)
+    assert [cell.folder for cell in cells] == ["d/random-few/alpha/seed0"]
+    with pytest.raises(ConfigError, match="images of its own"):
+        study(protocols=["paper"], train_list="few")
+
+
+def test_sides_are_multiples_of_what_the_task_needs():
+    small = {"budget": {"size": 48}, "methods": ["beta"], "datasets": ["cls"]}
+    assert expand_cells(study(**small), METHODS, tasks=TASKS)
+    with pytest.raises(ConfigError, match="detection is a multiple of 32"):
+        expand_cells(study(budget={"size": 48}, methods=["alpha"]), METHODS, tasks=TASKS)

@@ -17,6 +17,7 @@ Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
 CLASS_CONTROLS = ("memoriser", "class_prior")
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
+COMPRESSES = {"slimming": "detection", "cfp": "classification"}
 SIDE_MULTIPLES = {"detection": 32, "classification": 8}
 
 
@@ -216,7 +217,7 @@ def expand_cells(
             if method not in methods:
                 fix = f"name one of {', '.join(methods)}"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
-        _check_compressions(block, prunable, f"{source}: blocks.{number}")
+        _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
@@ -226,13 +227,18 @@ def expand_cells(
     return list(cells.values())
 
 
-def _check_compressions(block: Block, prunable: Collection[str], where: str) -> None:
-    """Every compressed method can be pruned and has a name of its own."""
+def _check_compressions(
+    block: Block, prunable: Collection[str], tasks: Mapping[str, str] | None, where: str
+) -> None:
+    """Every compressed method can be pruned in that way and has a name of its own."""
     names: set[str] = set()
     for number, one in enumerate(block.compress):
         if one.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
             raise ConfigError(where, f"compress.{number}.method", one.method, fix)
+        if tasks is not None and tasks.get(one.method, "detection") != COMPRESSES[one.how]:
+            fix = f"{one.how} is for {COMPRESSES[one.how]}, and {one.method} is not"
+            raise ConfigError(where, f"compress.{number}.how", one.how, fix)
         if compressed_name(one) in names:
             fix = "two are called so; give each a name"
             raise ConfigError(where, f"compress.{number}.name", compressed_name(one), fix)
