@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import save_file
 
 from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
 from ..base.records import read_record
 from .coco import Coco, protocol_coco, read_part
 from .letterbox import letterbox
+
+if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack needs it
+    from torch import Tensor
 
 SLACK = 1e-6  # rounding of x + w, pixels
 METADATA = ("classes", "sha256")
@@ -113,7 +115,7 @@ def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str 
         "shared_pixels": str(shared),
         "certificate_sha256": sha256_file(certificate),
     }
-    write_pack(out, {name: torch.from_numpy(value) for name, value in tensors.items()}, metadata)
+    write_pack(out, tensors, metadata)
 
 
 def _certified(certificate: Path, part: Path) -> int:
@@ -166,10 +168,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def write_pack(out: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors and metadata as one pack, with its checksum."""
+def write_pack(
+    out: str | Path, tensors: Mapping[str, Tensor | NDArray[Any]], metadata: dict[str, str]
+) -> None:
+    """Write tensors, of torch or numpy, and metadata as one pack, with its checksum."""
+    arrays = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     with atomic_path(out) as file:
-        save_file(tensors, file, {**metadata, "sha256": checksum(tensors)})
+        save_file(arrays, file, {**metadata, "sha256": checksum(arrays)})
         _sort_metadata(file)
         file.chmod(0o644)
 
@@ -185,12 +190,12 @@ def _sort_metadata(file: Path) -> None:
         handle.write(text.ljust(length))
 
 
-def checksum(tensors: dict[str, Tensor]) -> str:
+def checksum(tensors: Mapping[str, Tensor | NDArray[Any]]) -> str:
     """SHA-256 over the bytes of the tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].contiguous().numpy().data)
+        digest.update(np.ascontiguousarray(tensors[name]).data)
     return digest.hexdigest()
 
 
