@@ -13,7 +13,7 @@ from tests.networks import sketch
 
 from defectbench.base.compressions import CFP
 from defectbench.base.errors import CompressionError, ConfigError
-from defectbench.base.files import read_json
+from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
 from defectbench.compression.cfp_run import fine_tune, prune_classifier, rates_of, score_run
@@ -136,9 +136,48 @@ def test_the_last_training_is_of_what_the_study_asks(taught, tmp_path):
         fine_tune(pruned, pack, method, tmp_path / "x", 0, settings(method), **budget)
 
 
+def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_anew(
+    taught, tmp_path
+):
+    method, pack, base = taught
+    cut(taught, tmp_path / "pruned")
+    known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
+    budget = {"epochs": 2, "batch": 12, "threads": 1, "checkpoint_s": 0.0}
+
+    def run(name, teachers, validator=lambda _: 0.5):
+        own = settings(method, teachers=teachers)
+        files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path / name)
+        fine_tune(*files, 0, own, **known, validator=validator, **budget)
+        return sha256_file(tmp_path / name / WEIGHTS)
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    whole = {teachers: run(teachers, teachers) for teachers in ("r_to_c", "half")}
+    with pytest.raises(KeyboardInterrupt):
+        run("again", "r_to_c", killed)
+    assert run("again", "r_to_c") == whole["r_to_c"]
+    assert run("again", "half") == whole["half"] != whole["r_to_c"]
+    record = read_record(tmp_path / "again" / "train.json", "train")
+    assert record["objective"] == {
+        "teachers": "half",
+        **{name: sha256_file(path) for name, path in known.items()},
+    }
+
+
+def test_teacher_r_is_what_was_cut(taught, tmp_path):
+    method, pack, base = taught
+    cut(taught, tmp_path / "pruned")
+    other, files = base / "teacher_c" / WEIGHTS, (tmp_path / "pruned" / WEIGHTS, pack, method)
+    with pytest.raises(ConfigError, match="give those that"):
+        fine_tune(*files, tmp_path, 0, settings(method, teachers="r"), r=other, epochs=1, batch=12)
+
+
 def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path):
     method, pack, _ = taught
-    cut(taught, tmp_path / "pruned", choose="thin")
+    start = cut(taught, tmp_path / "pruned", choose="thin")
+    assert (start["figures"]["train_s"], start["figures"]["epochs"]) == (0, 0)
+    assert not start["lineage"]
     own = settings(method, choose="thin")
     files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path)
     fine_tune(*files, 0, own, epochs=1, batch=12, threads=1)

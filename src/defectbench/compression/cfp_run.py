@@ -195,24 +195,22 @@ def prune_classifier(
         CompressionError: Scores or rates do not fit the network, or the ratio is not to be had.
     """
     began = time.perf_counter()
-    pack, start, folder = (
-        load_pack(train_pack, False, "classification"),
-        read_start(base),
-        Path(out_dir),
-    )
+    pack, start = load_pack(train_pack, False, "classification"), read_start(base)
+    folder = Path(out_dir)
     network = read_classifier(start, method, len(pack.classes))
     found, score_s = read_scores(scores, start.weights)
     rates = rates_of(settings, method, network)
     kept = choose_channels(network, found, settings, rates, seed)
-    if settings.choose == "thin":
+    if fresh := settings.choose == "thin":
         made = _fresh(start, method, network, widths_of(kept), seed)
     else:
         made = prune(network, kept, settings.inherit, seed)
     plan = {"network": made.name, "widths": made.widths}
-    chosen = {"base_widths": network.widths, "kept": kept} if settings.choose != "thin" else {}
+    chosen = {} if fresh else {"base_widths": network.widths, "kept": kept}
     weights = _write(folder, made, {**plan, **chosen})
-    # what is behind these weights
-    costs = {"score_s": score_s, "train_s": start.train_s + score_s, "epochs": start.epochs}
+    # what is behind these weights: nothing where they start afresh
+    behind = (0.0, 0, ()) if fresh else (start.train_s + score_s, start.epochs, start.lineage)
+    costs = {"score_s": score_s, "train_s": behind[0], "epochs": behind[1]}
     figures = {**_sizes(network, made, widths_of(kept)), "size_px": pack.size, **costs}
     extra = {
         "method": method.card.name,
@@ -222,7 +220,7 @@ def prune_classifier(
         "recipe": {"options": {"plan": plan}},
         "widths": {name: [width, len(kept[name])] for name, width in network.widths.items()},
         "weights_sha256": sha256_file(weights),
-        "lineage": start.lineage,
+        "lineage": behind[2],
     }
     inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
     inputs |= {"scores": scores, "plan": folder / "plan.json"}
@@ -293,7 +291,7 @@ def fine_tune(
         The method with the options of the cut network, for its export.
 
     Raises:
-        ConfigError: A teacher that the settings ask for is missing.
+        ConfigError: A teacher that the settings ask for is missing, or R is not what was cut.
         CompressionError: The plan is missing.
     """
     plan = read_json(Path(pruned).with_name("plan.json"))
@@ -309,16 +307,24 @@ def fine_tune(
     for name in needed:
         if known[name] is None:
             raise ConfigError("fine-tune", name, None, f"teachers={settings.teachers} needs it")
+    _check_cut_from(pruned, r if "r" in needed else None)
     pack = load_pack(train_pack, False, "classification")
     teachers = _teachers([known[name] for name in needed], method, pack)
     epochs = budget.get("epochs") or method.recipe.epochs
     module = _taught(method, teachers, epochs, settings.teachers)
     taught = replace(method, module=module)
-    files: dict[str, Any] = {"start": pruned}
+    said = {name: sha256_file(path) for name, path in known.items() if name in needed and path}
+    more: dict[str, Any] = {"start": pruned, "objective": {"teachers": settings.teachers, **said}}
     if "c" in needed:
-        files["teacher"] = known["c"]
-    train(train_pack, taught, out_dir, own, validator=validator, **files, **budget)
+        more["teacher"] = known["c"]
+    train(train_pack, taught, out_dir, own, validator=validator, **more, **budget)
     return method
+
+
+def _check_cut_from(pruned: str | Path, r: str | Path | None) -> None:
+    """Teacher R is the network that was cut, whose cost the cut one holds."""
+    if r is not None and sha256_file(r) not in read_start(pruned).lineage:
+        raise ConfigError(r, "teacher R", "other weights", f"give those that {pruned} was cut from")
 
 
 def _teachers(weights: list[str | Path | None], method: Method, pack: Pack) -> Teachers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ def train(
     device: str = "cpu",
     teacher: str | Path | None = None,
     start: str | Path | None = None,
+    objective: Mapping[str, str] | None = None,
 ) -> None:
     """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
 
@@ -101,15 +102,14 @@ def train(
         validator: Scores the averaged model on the validation part; the best validated weights are kept.
         checkpoint_s: Least seconds between two checkpoints.
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
-        teacher: Weights in training form that the method learns from beside the truth; ``train.json`` of their
-            run lies beside them.
+        teacher: Weights in training form to learn from beside the truth; ``train.json`` of their run lies beside them.
         start: Weights in training form to start from, with what they took from their training part; the record
             of what made them lies beside them. What they cost counts into the run's ``train_s``.
+        objective: In words, what the method's module has the network learn in place of labels.
 
     Raises:
-        ConfigError: A GPU is asked for and there is none, the method cannot learn from the teacher, the
-            teacher lacks its record or has the run's own seed, or the start lacks its record or is of another
-            network.
+        ConfigError: There is no GPU and one is asked for, the method cannot learn from the teacher, the teacher has
+            the run's own seed, the start is of another network, or either lacks its record.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -126,7 +126,7 @@ def train(
     )
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, recipe, folder, seed, where, teacher, start)
+        run = prepare(pack, method, recipe, folder, seed, where, teacher, start, objective)
         run.saved_at = time.monotonic()
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
@@ -155,6 +155,7 @@ def prepare(
     device: str,
     teacher: str | Path | None = None,
     start: str | Path | None = None,
+    objective: Mapping[str, str] | None = None,
 ) -> Run:
     """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
     if recipe.optimizer is None or method.module is None:
@@ -184,6 +185,8 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
     }
+    if objective:
+        settings["objective"] = dict(objective)
     if started is not None:
         settings["start_sha256"] = started.lineage[-1]
     if taught_by is not None:
@@ -366,13 +369,13 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
                 run.recipe.schedule, run.batches.steps_per_epoch, run.recipe.epochs
             ),
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
-            **({"sparsity_strength": run.sparse.strength} if run.sparse else {}),
-            **({"sparsity_mode": run.sparse.mode} if run.sparse else {}),
+            **(run.sparse.chosen() if run.sparse else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),
         "weights_sha256": sha256_file(weights),
         **({"lineage": run.start.lineage} if run.start else {}),
+        **{key: value for key, value in run.settings.items() if key == "objective"},
     }
     write_record(
         run.folder / "train.json",

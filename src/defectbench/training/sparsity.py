@@ -65,6 +65,10 @@ class Sparse:
             for scale in self.scales:
                 scale.copy_(nn.functional.softshrink(scale, rate * self.strength))
 
+    def chosen(self) -> dict[str, float | str]:
+        """Strength and form, where the recipe leaves them to the budget and the optimiser."""
+        return {"sparsity_strength": self.strength, "sparsity_mode": self.mode}
+
     def faded_share(self) -> float:
         """Share of all scales whose magnitude is below 0.01."""
         magnitudes = torch.cat([scale.detach().abs() for scale in self.scales])
