@@ -10,6 +10,7 @@ from shelf import CLASSES, Shelf
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
 from defectbench.report.class_tables import FILES
+from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
 from defectbench.report.tables import make_tables
 
@@ -58,16 +59,15 @@ class ClassShelf(Shelf):
         self.classify(folder, wrong)
         return folder
 
-    def cut(self, name, wrong, before):
+    def cut(self, name, wrong, before, choose="cfp"):
         """A compressed classifier: what was cut, and both files timed in turn."""
         folder = self.classifier(name, wrong, params_m=1.0)
         pruned = folder / "pruned"
         self.classify(pruned, before)
         (pruned / "model.onnx").write_bytes(b"cut")
         figures = {"size_mib_before": 16.0, "size_mib": 4.0, "train_s": 9.0, "epochs": 3}
-        write_record(
-            pruned / "prune.json", "prune", figures, {}, None, {"settings": {"how": "cfp"}}
-        )
+        settings = {"settings": {"how": "cfp", "choose": choose}}
+        write_record(pruned / "prune.json", "prune", figures, {}, None, settings)
         write_record(pruned / "complexity.json", "complexity", {}, {"model": pruned / "model.onnx"})
         record = json.loads((pruned / "accuracy.json").read_text())
         counted = json.loads((pruned / "complexity.json").read_text())
@@ -107,6 +107,16 @@ def test_rows_say_what_compression_gave_and_cost(filled):
     assert cut.latency_ratio == 0.5
     assert (cut.val_accuracy, cut.val_accuracy_last) == (0.75, 0.5)
     assert control.balanced_accuracy == 0.5
+
+
+def test_a_thin_network_is_a_control_beside_the_base(filled):
+    filled.cut("vgg+thinv39", wrong={1}, before={1, 3, 5, 7}, choose="thin")
+    stages = make_tables([filled.runs]).stages
+    assert [(s.method, s.stage) for s in stages] == [
+        *[("vgg+cfpv39", stage) for stage in ("base", "pruned", "recovered")],
+        *[("vgg+thinv39", stage) for stage in ("base", "control")],
+    ]
+    assert not [line for line in compression_caption(stages) if line.startswith("No network")]
 
 
 def test_a_classifier_no_better_than_a_control_is_flagged(filled):

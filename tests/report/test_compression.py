@@ -2,14 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from defectbench.base.errors import ReportError
 from defectbench.base.files import read_json
 from defectbench.base.records import write_record
-from defectbench.report.collect import find_entries, method_title
+from defectbench.report.collect import epochs_of, find_entries, method_title
 from defectbench.report.compression import compression_stages
+from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
 from defectbench.report.tables import make_tables, tabulate
 
@@ -137,6 +139,22 @@ def test_files_and_page_hold_the_way_and_lose_it_with_the_cell(small):
 def test_the_row_of_the_comparison_counts_all_epochs(small):
     row = next(row for row in make_tables([small.runs]).rows if row.method == SMALL)
     assert (row.title, row.epochs, row.train_s) == ("alpha, slimmed to 1 MiB", 50, 150.0)
+
+
+def test_a_teacher_is_counted_unless_the_run_comes_from_it():
+    figures = {"epochs": 10, "start_epochs": 40, "teacher_epochs": 30}
+    record = {"figures": figures, "inputs": {"teacher": {"sha256": "c"}}, "lineage": ["r", "p"]}
+    assert epochs_of(record) == 80
+    assert epochs_of(record | {"lineage": ["c", "p"]}) == 50
+    assert epochs_of({"figures": {"epochs": 10, "teacher_epochs": 30}, "inputs": {}}) == 10
+
+
+def test_the_caption_names_what_has_no_control(small):
+    said = "No network of such a size from scratch stands beside alpha, slimmed to 1 MiB."
+    stages = stages_of(small)
+    assert said in compression_caption(stages)
+    control = replace(stages[0], stage="control", method="thin", title="thin")
+    assert said not in compression_caption([*stages, control])
 
 
 def test_titles_are_those_of_the_base_with_what_was_done():

@@ -296,5 +296,11 @@ def _card_of(method: str, models_dir: str | Path) -> MethodCard | None:
 
 
 def epochs_of(train: dict[str, Any]) -> int:
-    """Epochs of a run and of those that it started from."""
-    return train["figures"]["epochs"] + train["figures"].get("start_epochs", 0)
+    """Epochs of a run and of those that it started from, with those of a teacher that is none of them.
+
+    A student that starts afresh has its own alone.
+    """
+    figures, lineage = train["figures"], train.get("lineage", ())
+    teacher = train["inputs"].get("teacher", {}).get("sha256")
+    taught = figures.get("teacher_epochs", 0) if lineage and teacher not in lineage else 0
+    return figures["epochs"] + figures.get("start_epochs", 0) + taught

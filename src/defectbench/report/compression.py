@@ -11,7 +11,7 @@ from ..base.compressions import base_method
 from ..base.errors import ReportError
 from ..measure.statistics import percentile_interval
 from .class_rows import accuracy_draws
-from .collect import Cell, Entry, read_figures
+from .collect import Cell, Entry, epochs_of, read_figures
 from .pairs import Draws, precision_draws
 
 BASE, CONTROL = "base", "control"
@@ -73,6 +73,8 @@ class Stage:
 def compression_stages(entries: Sequence[Entry]) -> list[Stage]:
     """The ways of all compressed cells, each from its base on, then the controls of that base.
 
+    A thin network of the same widths is a control: beside its base it has no stages.
+
     Args:
         entries: What ``find_entries`` returns.
 
@@ -121,6 +123,9 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
     }
     cut = steps["pruned"].train
     assert cut is not None
+    controls = [(other.title, one) for other in beside for one in other.cells]
+    if cut["settings"].get("choose") == "thin":  # it has the widths, and nothing was cut for it
+        steps, controls = {}, [(entry.title, cell), *controls]
     start = _Compared(base, cut["figures"]["size_mib_before"])
     place = {"method": cell.method, "title": entry.title}
     timed = {"latency_ms_p50": beside_base["base_latency_ms_p50"], "ratio_to_base": 1.0}
@@ -129,14 +134,13 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
         assert step.train is not None
         timed = _timed(beside_base) if step is cell else {}
         yield start.stage(name, step, step.train, {**place, **timed})
-    for other in beside:
-        for one in other.cells:
-            assert one.train is not None
-            assert one.latency is not None
-            figures = one.latency["figures"]
-            timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures)}
-            own = {"method": one.method, "title": other.title, **timed}
-            yield start.stage(CONTROL, one, one.train, own)
+    for title, one in controls:
+        assert one.train is not None
+        assert one.latency is not None
+        figures = one.latency["figures"]
+        timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures)}
+        own = {"method": one.method, "title": title, **timed}
+        yield start.stage(CONTROL, one, one.train, own)
 
 
 def _read_beside(cell: Cell, base: Cell) -> dict[str, Any]:
@@ -228,7 +232,7 @@ class _Compared:
             stored_mib=stored,
             factor=self.whole / stored if stored else None,
             train_s=costs["train_s"],
-            epochs=costs["epochs"] + costs.get("start_epochs", 0),
+            epochs=epochs_of(made),
             record=Path(cell.folder).as_posix(),
             **more,
         )

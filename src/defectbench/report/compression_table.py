@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ..base.compressions import base_method
 from ..base.files import atomic_write_text
 from .columns import INVALID, NOTHING, number, percent
 from .compression import BASE, CONTROL, STAGE_TITLES, Stage
@@ -111,9 +112,21 @@ def compression_caption(stages: Sequence[Stage]) -> list[str]:
         "Epochs and training: all that is behind a network, its base's included.",
     ]
     reasons = dict.fromkeys(s.latency_invalid_because for s in stages if s.latency_valid is False)
-    if not any(stage.stage == CONTROL for stage in stages):
-        lines.append("No network of the compressed size from scratch is in this study.")
+    alone = _without_control(stages)
+    if alone:
+        lines.append(f"No network of such a size from scratch stands beside {'; '.join(alone)}.")
     return [*lines, *(f"{INVALID} invalid timing, not to be cited: {why}." for why in reasons)]
+
+
+def _without_control(stages: Sequence[Stage]) -> list[str]:
+    """Titles of compressed methods whose base has no control in the study."""
+    beside, titles = set[tuple[str, str, str]](), dict[str, tuple[str, str, str]]()
+    for way in ways(stages):
+        base = (way[0].dataset, way[0].protocol, base_method(way[0].method))
+        titles[way[0].title] = base
+        if any(stage.stage == CONTROL for stage in way):
+            beside.add(base)
+    return [title for title, base in titles.items() if base not in beside]
 
 
 def compression_markdown(stages: Sequence[Stage], out_dir: Path) -> str:
