@@ -1,7 +1,9 @@
 """The foreign program, really run: tiny, offline, from parts to artifact and record."""
 
+import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +17,9 @@ import onnxruntime
 import psutil
 import pytest
 
-from defectbench.base.errors import DiskFullError, ProgramError
+from defectbench.base.errors import DiskFullError, LeakageError, ProgramError
 from defectbench.base.methods import load_card
-from defectbench.base.records import read_record
+from defectbench.base.records import read_record, write_record
 from defectbench.data.pack import load_pack
 from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params, declared_macs
@@ -183,6 +185,19 @@ def test_leak_is_refused(dataset, certify, tmp_path):
     assert refused.returncode == 2
     assert refused.stderr.startswith("LeakageError")
     assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_a_clean_split_with_a_thinned_training_part_is_no_way_around(dataset, tmp_path, programs):
+    cell, folder = programs("cell"), tmp_path / "clean-few"
+    shutil.copytree(dataset / "clean", folder)
+    args = argparse.Namespace(dataset_dir=tmp_path, protocol="clean-few")
+    lists = {f"{p}.txt": folder / f"{p}.txt" for p in ("train", "val", "test")}
+    for shared in (0, 2):
+        write_record(folder / "certificate.json", "certificate", {"shared_pixels": shared}, lists)
+        if not shared:
+            cell.refuse_leak(args)
+    with pytest.raises(LeakageError, match="shared_pixels"):
+        cell.refuse_leak(args)
 
 
 def test_certificate_of_other_lists_is_refused(dataset, tmp_path):

@@ -25,6 +25,7 @@ from defectbench.base.files import (
 )
 from defectbench.base.methods import changed_recipe, load_card, load_recipe
 from defectbench.base.records import read_record, write_record
+from defectbench.base.studies import base_protocol
 from defectbench.data.pack import Pack
 
 STRIDE = 32
@@ -100,12 +101,13 @@ def refuse_leak(args: argparse.Namespace) -> None:
     path = args.dataset_dir / args.protocol / "certificate.json"
     certificate = read_record(path, "certificate")
     shared = certificate["figures"]["shared_pixels"]
-    if args.protocol == "clean" and shared:
+    clean = base_protocol(args.protocol) == "clean"
+    if clean and shared:
         raise LeakageError(path, "shared_pixels", shared, "split by groups and certify again")
     for name, known in certificate["inputs"].items():
         if name.endswith(".txt"):
             digest = sha256_file(path.with_name(name))
-            if args.protocol == "clean" and digest != known["sha256"]:
+            if clean and digest != known["sha256"]:
                 raise LeakageError(path.with_name(name), "sha256", digest, "certify again")
 
 
