@@ -117,6 +117,10 @@ def test_a_thin_network_is_a_control_beside_the_base(filled):
         *[("vgg+thinv39", stage) for stage in ("base", "control")],
     ]
     assert not [line for line in compression_caption(stages) if line.startswith("No network")]
+    render_report([filled.runs], filled.out, "plates")
+    text = (filled.out / "compression.md").read_text()
+    assert "## vgg, thin from scratch (v39): plates, clean, seed 0" in text
+    assert "[vgg, thin from scratch (v39) (control, from scratch)](" in text
 
 
 def test_a_classifier_no_better_than_a_control_is_flagged(filled):
