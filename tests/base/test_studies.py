@@ -209,3 +209,11 @@ def test_sides_are_multiples_of_what_the_task_needs():
     assert expand_cells(study(**small), METHODS, tasks=TASKS)
     with pytest.raises(ConfigError, match="detection is a multiple of 32"):
         expand_cells(study(budget={"size": 48}, methods=["alpha"]), METHODS, tasks=TASKS)
+
+
+def test_a_compressed_cell_keeps_the_size_of_its_base():
+    first = {"datasets": ["d"], "methods": ["alpha"], "compress": [SLIM], "budget": {"size": 224}}
+    later = {"datasets": ["d"], "methods": ["alpha"], "budget": {"size": 416}}
+    both = parse_study("test", {"study": "t", "blocks": [first, later]})
+    with pytest.raises(ConfigError, match=r"slim1.5mib/seed0: size: got 224; d/clean/alpha"):
+        expand_cells(both, METHODS, prunable=["alpha"])

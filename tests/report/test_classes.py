@@ -12,7 +12,7 @@ from defectbench.measure.classification import evaluate_classes
 from defectbench.report.class_tables import FILES
 from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
-from defectbench.report.tables import make_tables
+from defectbench.report.tables import DETECTION_FILES, make_tables
 
 N = 8
 
@@ -157,3 +157,18 @@ def test_both_tasks_stand_side_by_side(filled, shelf):
     page = (filled.out / "index.html").read_text()
     assert "comparison.csv" in page
     assert "classification.csv" in page
+
+
+def test_no_table_stays_from_another_study(filled, shelf):
+    detector = shelf.method("alpha", results=shelf.oracle())
+    shelf.rescore(shelf.folder("alpha"), shelf.oracle())
+    render_report([filled.runs, detector], filled.out, "both")
+    render_report([filled.runs], filled.out, "classifiers")
+    left = {path.name for path in filled.out.glob("*.*")}
+    assert left.isdisjoint(DETECTION_FILES)
+    assert set(FILES) <= left
+    render_report([detector], filled.out, "detectors")
+    left = {path.name for path in filled.out.glob("*.*")}
+    assert left.isdisjoint(FILES)
+    assert "compression.csv" not in left
+    assert set(DETECTION_FILES) <= left

@@ -207,7 +207,8 @@ def expand_cells(
 
     Raises:
         ConfigError: A block names a method that has no folder or solves another task, compresses one that
-            cannot be pruned, gives two compressed ones the same name, or leaves a dataset without any method.
+            cannot be pruned, gives two compressed ones the same name or one another size than its base, or
+            leaves a dataset without any method.
     """
     cells: dict[str, Cell] = {}
     for number, block in enumerate(study.blocks):
@@ -224,7 +225,19 @@ def expand_cells(
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
             for cell in _block_cells(block, dataset, fitting):
                 cells[cell.folder] = cell
+    _check_bases(cells, source)
     return list(cells.values())
+
+
+def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
+    """A compressed cell and its base, which a later block may have changed, have one size of input."""
+    for cell in cells.values():
+        if cell.compression is None:
+            continue
+        base = cells[cell.model_copy(update={"method": cell.compression.method}).folder]
+        if base.budget.size != cell.budget.size:
+            fix = f"{base.folder} has {base.budget.size}; give both one size"
+            raise ConfigError(source, f"{cell.folder}: size", cell.budget.size, fix)
 
 
 def _check_compressions(

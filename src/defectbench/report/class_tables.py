@@ -96,10 +96,12 @@ def make_class_tables(entries: Sequence[Entry]) -> ClassTables:
 
 
 def write_class_tables(tables: ClassTables, out_dir: str | Path) -> None:
-    """Write ``classification.csv``, ``.md``, ``.tex`` and recalls by class; nothing without classifiers."""
-    if not tables.rows:
-        return
+    """Write ``classification.csv``, ``.md``, ``.tex`` and recalls by class; without classifiers none of them stays."""
     out = Path(out_dir)
+    if not tables.rows:
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
+        return
     write_csv(out / FILES[0], tables.rows, ClassRow)
     parts = ["# Classification\n"]
     parts += [section_markdown(section, COLUMNS) for section in sections(tables.rows)]

@@ -24,6 +24,15 @@ from .pairs import Pair
 from .rows import Row, build_rows
 
 _R = TypeVar("_R", Row, ClassRow)
+DETECTION_FILES = (
+    "comparison.csv",
+    "comparison.md",
+    "comparison.tex",
+    "pairs.csv",
+    "leakage.csv",
+    "leakage.md",
+    "per_class.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -83,11 +92,13 @@ def tabulate(
 
 
 def write_tables(tables: Tables, out_dir: str | Path) -> None:
-    """Write all tables, each atomically; those of detectors only where there are some."""
+    """Write all tables, each atomically; what the study has no rows for does not stay from another one."""
     out = Path(out_dir)
     write_class_tables(tables.classes, out)
     write_compression(tables.stages, out)
     if not tables.rows:
+        for name in DETECTION_FILES:
+            (out / name).unlink(missing_ok=True)
         return
     write_csv(out / "comparison.csv", tables.rows, Row)
     write_csv(out / "pairs.csv", tables.pairs, Pair)
