@@ -36,8 +36,8 @@ def part(size, count=9):
     labels[0, 1:] = labels[-1] = -1
     boxes = torch.cat((low, high), -1) * (labels >= 0).unsqueeze(-1)
     images = torch.randint(0, 256, (count, 3, size, size), generator=g).to(torch.uint8)
-    ids = torch.arange(count)
-    return Part(images=images, boxes=boxes, labels=labels, image_ids=ids, path="part")
+    truth = {"boxes": boxes, "labels": labels, "image_ids": torch.arange(count)}
+    return Part(images=images, **truth, scale=torch.ones(count), path="part")
 
 
 def run(pack, settings, step, seed=5):
