@@ -15,6 +15,9 @@ from .compression_table import SCORE_TITLES, by_place, ways
 from .style import GREY, PALETTE, figure_style, save
 
 MARKERS = {BASE: "o", "sparse": "s", "pruned": "v", "recovered": "D", CONTROL: "X"}
+FEW_TICKS = (
+    5  # below this ratio of the ends, steps of 1, 2 and 5 leave an axis nearly without ticks
+)
 
 
 def draw_compression(stages: Sequence[Stage], folder: Path) -> None:
@@ -52,7 +55,9 @@ def compression_figure(stages: Sequence[Stage]) -> Figure:
         for name in shown
     ]
     axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_xlim()
+    steps = (1.0, 2.0, 5.0) if high > FEW_TICKS * low else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+    axis.xaxis.set_major_locator(LogLocator(subs=steps))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("stored, MiB (float32, before folding)")
