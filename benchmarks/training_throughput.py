@@ -63,12 +63,13 @@ def time_engine(args, folder):
     step = iter(range(args.steps))
 
     def one():
-        position = next(step) % (len(order) // args.batch)
+        position = next(step)
         loop.train_step(run, order, position, 0)
         run.progress.step += 1
 
     seconds = clock(one, args.steps)
-    return {"images_per_s": args.batch / seconds, "data_share": time_data(run, order) / seconds}
+    images = run.batches.count / run.batches.steps_per_epoch  # of a step; batches differ by one
+    return {"images_per_s": images / seconds, "data_share": time_data(run, order) / seconds}
 
 
 def time_data(run, order):
@@ -112,8 +113,9 @@ def time_yolo(args, folder):
     from train_ultralytics import write_dataset
     from yolo_program import read_table, run_program
 
-    data = write_dataset(args.dataset_dir, args.protocol, folder / "data")
-    images = len(read_part(args.dataset_dir, args.protocol, "train"))
+    pack = load_pack(args.pack)
+    data = write_dataset({"train": pack, "val": pack}, folder / "data")
+    images = len(pack)
     used = min(images, args.steps * args.batch)
     settings = {
         "model": "yolov8n.yaml",
