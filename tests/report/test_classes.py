@@ -9,6 +9,7 @@ from shelf import CLASSES, Shelf
 
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
+from defectbench.measure.statistics import aggregate_seeds
 from defectbench.report.class_tables import FILES
 from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
@@ -59,9 +60,9 @@ class ClassShelf(Shelf):
         self.classify(folder, wrong)
         return folder
 
-    def cut(self, name, wrong, before, choose="cfp"):
+    def cut(self, name, wrong, before, choose="cfp", seed=0):
         """A compressed classifier: what was cut, and both files timed in turn."""
-        folder = self.classifier(name, wrong, params_m=1.0)
+        folder = self.classifier(name, wrong, params_m=1.0, seed=seed)
         pruned = folder / "pruned"
         self.classify(pruned, before)
         (pruned / "model.onnx").write_bytes(b"cut")
@@ -73,7 +74,7 @@ class ClassShelf(Shelf):
         counted = json.loads((pruned / "complexity.json").read_text())
         record["model_sha256"] = counted["inputs"]["model"]["sha256"]
         (pruned / "accuracy.json").write_text(json.dumps(record))
-        base = folder.parents[1] / name.partition("+")[0] / "seed0" / "model.onnx"
+        base = folder.parents[1] / name.partition("+")[0] / folder.name / "model.onnx"
         names = ("latency_ms_p50", "base_latency_ms_p50", "ratio_to_base")
         timed = {f"{key}{end}": 0.5 for key in names for end in ("_low", "", "_high")}
         timed |= {"valid": True, "invalid_because": []}
@@ -107,6 +108,18 @@ def test_rows_say_what_compression_gave_and_cost(filled):
     assert cut.latency_ratio == 0.5
     assert (cut.val_accuracy, cut.val_accuracy_last) == (0.75, 0.5)
     assert control.balanced_accuracy == 0.5
+
+
+def test_the_gain_of_some_seeds_is_that_of_each_over_its_own_base(filled):
+    filled.classifier("vgg", wrong={1, 2, 3}, seed=1)
+    filled.cut("vgg+cfpv39", wrong={1, 2, 3, 4, 5}, before={1}, seed=1)
+    _, cut, _ = make_tables([filled.runs]).classes.rows
+    assert (cut.n_seeds, cut.interval_over) == (2, "seeds")
+    gains = [-1 / 8, -2 / 8]
+    known = aggregate_seeds(gains)
+    assert cut.accuracy_gain == pytest.approx(sum(gains) / 2)
+    assert cut.accuracy_gain_low == pytest.approx(known.low)
+    assert cut.accuracy_gain_high == pytest.approx(known.high)
 
 
 def test_a_thin_network_is_a_control_beside_the_base(filled):

@@ -17,7 +17,7 @@ from ..base.records import read_record
 from ..measure.accuracy import groups_of, listed_images
 from ..measure.classification import FIGURES, figure_draws, said_classes, true_classes
 from ..measure.evaluator import restrict
-from ..measure.statistics import percentile_interval
+from ..measure.statistics import aggregate_seeds, percentile_interval
 from .collect import Cell, Entry
 from .pairs import score_interval, scored_files
 from .rows import costs_of, mean
@@ -167,28 +167,40 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
         found["latency_ratio"] = mean(records, "ratio_to_base")
         found["latency_ratio_low"] = min(one["ratio_to_base_low"] for one in records)
         found["latency_ratio_high"] = max(one["ratio_to_base_high"] for one in records)
-    draws = [accuracy_draws(one.cells) for one in (entry, base)]
-    if draws[0] is not None and draws[1] is not None:
+    return found | _gain(entry.cells, base.cells)
+
+
+def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
+    """Accuracy over that of the base of the same seed: over seeds (Student) where there are some, else over groups."""
+    of_seed = {cell.seed: cell for cell in bases}
+    pairs = [(cell, of_seed[cell.seed]) for cell in cells if cell.seed in of_seed]
+    if len(pairs) < len(cells):
+        return {}
+    if len(pairs) > 1:
+        known = [[one.accuracy["figures"]["accuracy"] for one in pair] for pair in pairs]
+        gain = aggregate_seeds([own - base for own, base in known])
+        estimate, low, high = gain.estimate, gain.low, gain.high
+    else:
+        draws = [accuracy_draws(one) for one in pairs[0]]
+        if draws[0] is None or draws[1] is None:
+            return {}
         gains = draws[0] - draws[1]
-        low, high = percentile_interval(gains[1:])
-        ends = {"accuracy_gain_low": low, "accuracy_gain_high": high}
-        found |= {"accuracy_gain": float(gains[0]), **ends}
-    return found
+        estimate, (low, high) = float(gains[0]), percentile_interval(gains[1:])
+    ends = {"accuracy_gain_low": low, "accuracy_gain_high": high}
+    return {"accuracy_gain": estimate, **ends}
 
 
 def _figures(cells: Sequence[Cell], kind: str) -> list[dict[str, Any]]:
     return [getattr(cell, kind)["figures"] for cell in cells if getattr(cell, kind)]
 
 
-def accuracy_draws(cells: Sequence[Cell]) -> NDArray[np.float64] | None:
-    """Accuracy on the data as they are and on resampled groups, mean over seeds, [1 + resamples]; draws are paired.
+def accuracy_draws(cell: Cell) -> NDArray[np.float64] | None:
+    """Accuracy on the data as they are and on resampled groups, [1 + resamples]; draws of two cells are paired.
 
     None where predictions or truth are not at hand as they were scored.
     """
-    sources = [scored_files(cell) for cell in cells]
-    if not all(sources):
-        return None
-    return np.mean([_draws(files) for files in sources if files], axis=0)
+    files = scored_files(cell)
+    return _draws(files) if files else None
 
 
 def _draws(files: dict[str, Path]) -> NDArray[np.float64]:

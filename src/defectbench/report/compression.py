@@ -193,7 +193,7 @@ def _draws(cell: Cell) -> Draws | None:
     """Scores of one cell on resampled groups, by figure; paired between cells of one test part."""
     if cell.accuracy.get("task") != "classification":
         return precision_draws([cell])
-    accuracy = accuracy_draws([cell])
+    accuracy = accuracy_draws(cell)
     return None if accuracy is None else {"accuracy": accuracy}
 
 
