@@ -7,7 +7,9 @@ rule train_by_ultralytics:
         val=pack_of("val"),
         certificate="results/data/{dataset}/{protocol}/certificate.json",
         program="workflow/programs/train_ultralytics.py",
-        runner="workflow/programs/yolo_program.py",
+        around=collect(
+            "workflow/programs/{file}.py", file=["cell", "process", "yolo_program"]
+        ),
         recipe="models/{method}/recipe.yaml",
     output:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
@@ -60,6 +62,7 @@ rule train_by_mmdetection:
         certificate="results/data/{dataset}/{protocol}/certificate.json",
         environment="results/envs/mmdet/installed.txt",
         program="workflow/programs/train_mmdetection.py",
+        around=collect("workflow/programs/{file}.py", file=["cell", "process"]),
         inside=collect(
             "workflow/programs/mmdetection/{file}",
             file=[
