@@ -27,7 +27,7 @@ from ..nn.size import stored_mib
 from ..training.loop import Validator, refuse_leak, train
 from ..training.randomness import derived_seed
 from ..training.sampling import balanced_subset
-from ..training.start import StartedFrom, read_start
+from ..training.start import StartedFrom, read_start, trained_network
 from .cfp import Scores
 from .fusion import Teachers, fused_loss, share_of_r
 from .rates import Rates, parameters_at, solve
@@ -51,18 +51,7 @@ def read_classifier(start: StartedFrom, method: Method, nc: int) -> Classifier:
     Raises:
         ConfigError: The weights are of another method, or do not fit it.
     """
-    named = start.content.get("method")
-    if named != method.card.name:
-        fix = f"its weights are of {named}; give that method"
-        raise ConfigError(start.record, "method", method.card.name, fix)
-    network = build_network(method, nc, start.content["recipe"]["options"])
-    try:
-        network.load_state_dict(load_file(start.weights))
-    except RuntimeError as error:
-        seen = str(error).splitlines()[-1].strip()
-        fix = "give weights of this method, its options and number of classes"
-        raise ConfigError(start.weights, "weights", seen, fix) from error
-    return network.eval().pruning_form().eval()
+    return trained_network(start, method, nc).pruning_form().eval()
 
 
 def score_run(

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, fix_arithmetic, resolve_device
-from ..base.errors import ConfigError
 from ..base.files import atomic_path, sha256_file
-from ..base.methods import Method, build_network
+from ..base.methods import Method
 from ..base.records import write_record
 from ..data.pack import Pack, load_pack
 from ..nn.plan import Plan
 from ..training.batches import PackBatches
 from ..training.loop import refuse_leak
-from ..training.start import StartedFrom, files_before, read_start
+from ..training.start import files_before, read_start, trained_network
 from .pruning import Pruning, prune, write_plan
 from .slimming import EDGES, scale_histogram
 
@@ -65,7 +64,8 @@ def prune_run(
     where = _arithmetic(threads, device)
     pack, start, folder = load_pack(train_pack), read_start(weights), Path(out_dir)
     refuse_leak(pack)
-    model = _trained(start, method, len(pack.classes)).to(where)
+    model = trained_network(start, method, len(pack.classes))
+    model = model.to(where, memory_format=torch.channels_last)
     histogram, before = scale_histogram(model), Plan.of(model)
     figures = prune(model, settings, _batches(pack, batch, batches, seed, where))
     _write_network(model, folder)
@@ -114,22 +114,6 @@ def widths_beside(before: Plan, after: Plan) -> dict[str, list[int]]:
         {'a': [8, 3], 'b': [4, 0]}
     """
     return {name: [width, after.widths.get(name, 0)] for name, width in before.widths.items()}
-
-
-def _trained(start: StartedFrom, method: Method, nc: int) -> nn.Module:
-    """The network that the weights are of, in eval mode."""
-    named = start.content.get("method")
-    if named != method.card.name:
-        fix = f"its weights are of {named}; prune them as that method"
-        raise ConfigError(start.record, "method", method.card.name, fix)
-    model = build_network(method, nc, start.content["recipe"]["options"])
-    try:
-        model.load_state_dict(load_file(start.weights))
-    except RuntimeError as error:
-        fix = "give weights of this method, its options and the number of classes of the pack"
-        seen = str(error).splitlines()[-1].strip()
-        raise ConfigError(start.weights, "weights", seen, fix) from error
-    return model.eval().to(memory_format=torch.channels_last)
 
 
 def _batches(pack: Pack, batch: int, count: int, seed: int, device: str) -> Iterator[Tensor]:

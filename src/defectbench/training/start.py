@@ -8,7 +8,9 @@ from typing import Any
 
 from ..base.errors import ConfigError
 from ..base.files import sha256_file
+from ..base.methods import Method, build_network
 from ..base.records import read_record
+from .checkpoint import load_weights
 from .teacher import TaughtBy
 
 KINDS = ("train", "prune")  # records that name the weights beside them
@@ -88,3 +90,18 @@ def files_before(start: StartedFrom | None, teacher: TaughtBy | None) -> dict[st
     if teacher is not None:
         found |= {"teacher": teacher.weights, "teacher_record": teacher.record}
     return found
+
+
+def trained_network(start: StartedFrom, method: Method, nc: int) -> Any:
+    """The network that weights are of, with the options of their run, in eval mode.
+
+    Raises:
+        ConfigError: The weights are of another method, or do not fit it.
+    """
+    named = start.content.get("method")
+    if named != method.card.name:
+        fix = f"its weights are of {named}; give that method"
+        raise ConfigError(start.record, "method", method.card.name, fix)
+    network = build_network(method, nc, start.content["recipe"]["options"])
+    load_weights(network, start.weights)
+    return network.eval()
