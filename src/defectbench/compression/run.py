@@ -60,12 +60,11 @@ def prune_run(
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         CompressionError: The settings do not fit the network.
     """
-    began = time.perf_counter()
-    where = _arithmetic(threads, device)
+    began, where = time.perf_counter(), _arithmetic(threads, device)
     pack, start, folder = load_pack(train_pack), read_start(weights), Path(out_dir)
     refuse_leak(pack)
     model = trained_network(start, method, len(pack.classes))
-    model = model.to(where, memory_format=torch.channels_last)
+    model.to(where, memory_format=torch.channels_last)
     histogram, before = scale_histogram(model), Plan.of(model)
     figures = prune(model, settings, _batches(pack, batch, batches, seed, where))
     _write_network(model, folder)
