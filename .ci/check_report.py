@@ -23,7 +23,7 @@ def methods_of(study, task="detection"):
     known, found = load_catalogue(), load_study(study)
     sets = dataset_tasks({name for block in found.blocks for name in block.datasets})
     tasks = {**known.tasks, **sets}
-    cells = expand_cells(found, known.names, study, known.heavy, tasks, known.prunable)
+    cells = expand_cells(found, known.names, study, known.heavy, tasks, known.prunable, known.rates)
     own = {cell.method for cell in cells if sets[cell.dataset] == task and not cell.is_control}
     return sorted(own)
 

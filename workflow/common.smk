@@ -35,6 +35,7 @@ CELLS = {
         CATALOGUE.heavy,
         TASKS,
         CATALOGUE.prunable,
+        CATALOGUE.rates,
     )
 }
 NOBODY = "no_method_of_its_own"

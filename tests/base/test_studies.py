@@ -1,10 +1,13 @@
 """Studies: strict fields, blocks that unfold into cells, budgets that inherit."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from defectbench.base.errors import ConfigError
+from defectbench.base.methods import load_card
 from defectbench.base.studies import expand_cells, load_study, parse_study
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +190,52 @@ def test_controls_of_cfp_are_named_after_what_they_choose_by():
         "alpha+randomv39",
         "alpha+thinv39",
     ]
+
+
+NAMED = {"alpha": {"v39": ".7*5,.85*8", "even": {"mid": 0.5}}}
+CHOOSE = "name one on the card of alpha: v39, even; or"
+
+
+@pytest.mark.parametrize(
+    ("rates", "fix"),
+    [
+        ("v93", f"'v93'; {CHOOSE} write numbers or number"),
+        (".4*5;.5*7", f"{CHOOSE} write numbers"),
+        (".4*5,1.5", f"{CHOOSE} give shares of filters to drop, 0 <= rate < 1"),
+        ({"mid": -0.1}, r"{'mid': -0.1}; .* 0 <= rate < 1"),
+        ("0*12", "at least one rate above 0"),
+        ({}, "at least one rate above 0"),
+    ],
+)
+def test_rates_that_are_none_are_named_when_the_study_is_read(rates, fix):
+    entries = [{"method": "alpha", "how": "cfp", "rates": own} for own in ("v39", rates)]
+    made = study(methods=["alpha"], compress=entries)
+    with pytest.raises(ConfigError, match=rf"test: blocks.0: compress.1.rates: got .*{fix}"):
+        expand_cells(made, METHODS, "test", prunable=METHODS, rates=NAMED)
+
+
+@pytest.mark.parametrize("rates", ["v39", "even", ".4*5,.5*7", {"mid": 0.5, "out": 0}])
+def test_rates_by_name_in_words_and_by_set_are_let_pass(rates):
+    one = {"method": "alpha", "how": "cfp", "rates": rates}
+    made = study(methods=["alpha"], compress=[one])
+    assert len(expand_cells(made, METHODS, prunable=METHODS, rates=NAMED)) == 2
+
+
+def test_a_card_with_rates_that_are_none_is_refused(tmp_path):
+    card = tmp_path / "vgg16" / "card.yaml"
+    card.parent.mkdir()
+    text = (ROOT / "models" / "vgg16" / "card.yaml").read_text()
+    card.write_text(text.replace(".84*13", "1.84*13"))
+    with pytest.raises(ConfigError, match=r"card.yaml: rates: .*v39-u: give shares of filters"):
+        load_card(card.parent)
+
+
+def test_a_study_is_read_without_torch():
+    program = (
+        "import sys; from defectbench.base import catalogue, studies; print('torch' in sys.modules)"
+    )
+    run = [sys.executable, "-c", program]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize(("how", "method"), [("cfp", "alpha"), ("slimming", "beta")])

@@ -5,10 +5,10 @@ from tests.counting import size_of
 from tests.networks import PRUNABLE, sketch
 
 from defectbench.base.errors import CompressionError
+from defectbench.base.rates import parse_rates
 from defectbench.compression.rates import (
     macs_at,
     parameters_at,
-    parse_rates,
     rates_by_set,
     sets_pruned,
     solve,

@@ -35,7 +35,8 @@ def cells_of(study, task="detection"):
     path = ROOT / "config" / study
     found = load_study(path)
     sets = dataset_tasks({name for block in found.blocks for name in block.datasets}, SHELF)
-    known = (CATALOGUE.names, path, HEAVY, {**CATALOGUE.tasks, **sets}, CATALOGUE.prunable)
+    tasks, rates = {**CATALOGUE.tasks, **sets}, CATALOGUE.rates
+    known = (CATALOGUE.names, path, HEAVY, tasks, CATALOGUE.prunable, rates)
     cells = [c for c in expand_cells(found, *known) if sets[c.dataset] == task]
     return {cell.method: cell for cell in cells if not cell.is_control}
 

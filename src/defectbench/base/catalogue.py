@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .methods import MethodCard, load_card, method_names
+from .rates import Written
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Catalogue:
     def prunable(self) -> list[str]:
         """Those that a study may compress."""
         return [name for name, card in self.cards.items() if card.prunable]
+
+    @property
+    def rates(self) -> dict[str, Mapping[str, Written]]:
+        """Rates of filter pruning by name, those of each."""
+        return {name: card.rates for name, card in self.cards.items()}
 
     @property
     def tasks(self) -> dict[str, str]:

@@ -12,11 +12,12 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from .augmentation import Augmentation, Span
 from .cards import Task
 from .errors import ConfigError
+from .rates import Written, fault_of
 from .strict import Strict
 
 
@@ -102,6 +103,14 @@ class MethodCard(Strict):
     rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
     artifact: Literal["model", "predictions"] = "model"
+
+    @field_validator("rates")
+    @classmethod
+    def _rates_can_be_rates(cls, rates: dict[str, Written]) -> dict[str, Written]:
+        wrong = {name: fix for name, own in rates.items() if (fix := fault_of(own))}
+        if wrong:
+            raise ValueError("; ".join(f"{name}: {fix}" for name, fix in wrong.items()))
+        return rates
 
 
 class Optimizer(Strict):

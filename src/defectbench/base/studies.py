@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from .compressions import Compression, base_method, compressed_name
 from .errors import ConfigError
+from .rates import Written, fault_of
 from .strict import Strict
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
@@ -191,6 +192,7 @@ def expand_cells(
     heavy: Collection[str] = (),
     tasks: Mapping[str, str] | None = None,
     prunable: Collection[str] = (),
+    rates: Mapping[str, Mapping[str, Written]] | None = None,
 ) -> list[Cell]:
     """List the cells of a study, each once; a later block wins over an earlier one.
 
@@ -204,11 +206,12 @@ def expand_cells(
         heavy: Those of them that ``all`` leaves out unless a block says ``heavy: true``.
         tasks: Task of each method and dataset whose task is not detection, by name.
         prunable: Those methods that ``compress`` may name.
+        rates: Rates by name that the card of each method holds; without them names of rates are not looked up.
 
     Raises:
         ConfigError: A block names a method that has no folder or solves another task, compresses one that
-            cannot be pruned, gives two compressed ones the same name or one another size than its base, or
-            leaves a dataset without any method.
+            cannot be pruned or by rates that are none, gives two compressed ones the same name or one another
+            size than its base, or leaves a dataset without any method.
     """
     cells: dict[str, Cell] = {}
     for number, block in enumerate(study.blocks):
@@ -219,6 +222,8 @@ def expand_cells(
                 fix = f"name one of {', '.join(methods)}"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
+        if rates is not None:
+            _check_rates(block, rates, f"{source}: blocks.{number}")
         named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
@@ -256,6 +261,20 @@ def _check_compressions(
             fix = "two are called so; give each a name"
             raise ConfigError(where, f"compress.{number}.name", compressed_name(one), fix)
         names.add(compressed_name(one))
+
+
+def _check_rates(block: Block, known: Mapping[str, Mapping[str, Written]], where: str) -> None:
+    """Rates of filter pruning are a name on the method's card, or can be rates of some network."""
+    for number, one in enumerate(block.compress):
+        if one.how != "cfp":
+            continue
+        names = known.get(one.method, {})
+        fix = None if isinstance(one.rates, str) and one.rates in names else fault_of(one.rates)
+        if fix is not None:
+            named = (
+                f"name one on the card of {one.method}: {', '.join(names)}; or " if names else ""
+            )
+            raise ConfigError(where, f"compress.{number}.rates", one.rates, f"{named}{fix}")
 
 
 def _fitting(

@@ -7,7 +7,6 @@ hand; the solver is ours.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,31 +14,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import CompressionError
+from ..base.rates import parse_rates
 from ..nn.classifier import ChannelSet, Classifier, known
 from .cfp import quota
 
 Rates = str | Sequence[float] | Mapping[str, float]
 HIGHEST = 1 - 1e-6  # what the solver clips a scaled rate to
 STEPS = 50  # of the bisection: halves a scale factor down to the resolution of a float
-
-
-def parse_rates(text: str) -> list[float]:
-    """Rates from the short form, where ``a*m`` means rate a for m layers in a row.
-
-    Raises:
-        CompressionError: A part is neither a number nor ``number*count``.
-
-    Example:
-        >>> parse_rates("0.4*2, .5, 0")
-        [0.4, 0.4, 0.5, 0.0]
-    """
-    rates: list[float] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d*\.?\d+)\s*(?:\*\s*(\d+))?\s*", part)
-        if not found:
-            raise CompressionError("rates", "part", part, "write numbers or number*count")
-        rates += [float(found[1])] * int(found[2] or 1)
-    return rates
 
 
 def rates_by_set(network: Classifier, rates: Rates) -> dict[str, float]:
