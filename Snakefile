@@ -15,6 +15,7 @@ if "study" not in config:
 include: "workflow/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/slimming.smk"
 include: "workflow/rules/slimming.smk"
 include: "workflow/filters.smk"
 include: "workflow/rules/cfp.smk"

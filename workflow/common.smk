@@ -8,7 +8,7 @@ from shlex import quote
 
 from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.catalogue import load_catalogue
-from defectbench.base.compressions import base_method, slimming_options
+from defectbench.base.compressions import base_method
 from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.studies import (
     LISTED,
@@ -67,7 +67,8 @@ wildcard_constraints:
     size=r"\d+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
-    stage="(sparse/|pruned/)?",
+    stage="(sparse-[0-9a-f]{8}/|pruned/)?",
+    sparse="sparse-[0-9a-f]{8}",
     control="memoriser|class_prior|oracle|label_jitter",
 
 
@@ -91,7 +92,6 @@ def bases_compressed_by(how):
     return "|".join(sorted(found) or [NOBODY])
 
 
-SLIMMED = names_compressed_by("slimming")
 COMPRESSED = names_compressed_by("slimming", "cfp")
 
 
@@ -215,51 +215,6 @@ def base_weights(wildcards):
     ]
 
 
-def stage_budget(stage):
-    """Params function: the budget of one stage of a compressed cell as options of `train`."""
-
-    def options(wildcards):
-        own = getattr(cell_of(wildcards).compression, stage)
-        return budget_options(wildcards, own.epochs, own.batch)
-
-    return options
-
-
-def stage_recipe(stage):
-    """Params function: the recipe of one stage of a compressed cell as options of `train`."""
-
-    def options(wildcards):
-        return recipe_options(
-            wildcards, cell_of(wildcards).compression.recipe_of(stage)
-        )
-
-    return options
-
-
-def sparse_options(wildcards, input):
-    """What the sparse training takes from its base."""
-    return f"--as sparse --start {input.start[0]}"
-
-
-def pruning_options(wildcards):
-    """How a compressed cell is cut, as options of `prune`."""
-    device = cell_of(wildcards).budget.device or "auto"
-    own = slimming_options(cell_of(wildcards).compression)
-    size = f"--batch {budget(wildcards, 'batch')}"
-    return f"{own} {size} --threads {training_threads(wildcards)} --device {device}"
-
-
-def recovery_teacher(wildcards):
-    """The base as the teacher of a compressed cell; none where the study says `kd: none`."""
-    kd = cell_of(wildcards).compression.kd
-    return [] if kd == "none" else base_weights(wildcards)
-
-
-def recovery_options(wildcards, input):
-    """What the recovery takes from the stages before it."""
-    return f"--as recovery --start {input.start} --plan {input.plan} {teacher_option(wildcards, input)}"
-
-
 def mirror_option(wildcards):
     """The study's mirror of a dataset as an option of `acquire`."""
     mirror = STUDY.mirrors.get(wildcards.dataset)
@@ -365,6 +320,7 @@ def study_records():
             for folder in trained
             for kind in records_of(folder)
         ]
+        + shared_records()
         + certificates()
     )
 
@@ -377,9 +333,19 @@ def records_of(folder):
     if CELLS[folder].compression is None:
         return own
     pruned = [f"pruned/{name}.json" for name in ("accuracy", "complexity", "prune")]
-    sparse = [f"sparse/{name}.json" for name in ("accuracy", "complexity", "train")]
-    slimmed = CELLS[folder].compression.how == "slimming"
-    return (*own, *(sparse if slimmed else []), *pruned, "beside_base.json")
+    return (*own, *pruned, "beside_base.json")
+
+
+def shared_records():
+    """What the report reads of the trainings that several compressed cells start from."""
+    found = {}
+    for cell in CELLS.values():
+        if cell.compression is None or cell.compression.how != "slimming":
+            continue
+        folder = f"{RUNS}/{cell.dataset}/{cell.protocol}/{cell.compression.method}/seed{cell.seed}"
+        for name in ("accuracy", "complexity", "train"):
+            found[f"{folder}/{cell.compression.sparse_folder}/{name}.json"] = None
+    return list(found)
 
 
 def study_folders():

@@ -26,8 +26,8 @@ LATENCY = {
 
 
 def _prune(args: Arguments) -> None:
+    from .base.compressions import Pruning
     from .base.methods import load_method
-    from .compression.pruning import Pruning
     from .compression.run import prune_run
     from .deploy.run import export_run
 

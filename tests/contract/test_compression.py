@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from tests.training.conftest import write_tiny_pack
 
 from defectbench.base.catalogue import load_catalogue
+from defectbench.base.compressions import Pruning
 from defectbench.base.errors import CompressionError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.pruning import Pruning, read_plan
+from defectbench.compression.pruning import read_plan
 from defectbench.compression.run import prune_run
 from defectbench.deploy.run import export_run
 from defectbench.nn.plan import Plan
@@ -97,7 +98,7 @@ def test_costs_add_up_and_every_run_names_where_it_comes_from(chain):
     names = (("base", "train"), ("sparse", "train"), ("pruned", "prune"), ("final", "train"))
     records = [read_record(root / stage / f"{kind}.json", kind) for stage, kind in names]
     costs = [record["figures"]["train_s"] for record in records]
-    assert costs[0] < costs[1] == costs[2] < costs[3]
+    assert costs == sorted(set(costs))
     hashes = [record["weights_sha256"] for record in records]
     assert len(set(hashes)) == 4
     assert records[3]["lineage"] == hashes[:3]

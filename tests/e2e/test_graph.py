@@ -124,11 +124,14 @@ def test_slimming_hands_each_stage_to_the_next(checkout):
     verbs = [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
     cells = "results/runs/neu-det/clean"
     base, own = f"{cells}/yolov4/seed0", f"{cells}/yolov4+slim4.19mib_chen2017/seed0"
-    ends = [f"--out {own}/{stage} " for stage in ("sparse", "pruned")] + [f"--out {own} "]
-    sparse, cut, recovery = (next(v for v in verbs if end in f"{v} ") for end in ends)
+    (sparse,) = (
+        v for v in verbs if f"--out {base}/sparse-" in v and " train " in v
+    )  # for both cuts
+    ends = [f"--out {own}/pruned ", f"--out {own} "]
+    cut, recovery = (next(v for v in verbs if end in f"{v} ") for end in ends)
     assert f"--as sparse --start {base}/weights.safetensors" in sparse
     assert """--set 'sparsity={"strength": "auto"}'""" in sparse
-    assert f"--weights {own}/sparse/weights.safetensors" in cut
+    assert f"--weights {sparse.partition('--out ')[2].strip()}/weights.safetensors" in cut
     assert "--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12" in cut
     start = f"--start {own}/pruned/weights.safetensors --plan {own}/pruned/plan.json"
     assert f"--as recovery {start} --teacher {base}/weights.safetensors" in recovery

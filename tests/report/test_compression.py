@@ -16,6 +16,7 @@ from defectbench.report.render import render_report
 from defectbench.report.tables import make_tables, tabulate
 
 SMALL = "alpha+slim1mib"
+SPARSE = "sparse-0000000"
 
 
 def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
@@ -24,7 +25,7 @@ def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
     folder = shelf.method(name, seed=seed, map50=map50, results=results, params_m=0.2)
     shelf.change(folder / "train.json", stored_mib=1.0, epochs=10, start_epochs=40, train_s=150.0)
     for stage, score in (("sparse", map50 + 0.05), ("pruned", map50 / 10)):
-        place = folder / stage
+        place = folder / stage if stage == "pruned" else whole / f"{SPARSE}{len(name)}"
         model = place / "model.onnx"
         place.mkdir()
         model.write_bytes(f"{name} {stage}".encode())
@@ -47,12 +48,12 @@ def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
         part.rmdir()
         part.parent.rmdir()
     costs = {"train_s": 140.0, "epochs": 40}
-    write_record(
-        folder / "sparse" / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {}
-    )
+    sparse = whole / f"{SPARSE}{len(name)}"
+    write_record(sparse / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {})
     cut = {"size_mib": 1.0, "size_mib_before": 4.0}
     settings = {"settings": {"rule": "size", "target_mib": 1.0}}
-    write_record(folder / "pruned" / "prune.json", "prune", costs | cut, {}, extra=settings)
+    start = {"start": sparse / "model.onnx"}
+    write_record(folder / "pruned" / "prune.json", "prune", costs | cut, start, extra=settings)
     timed = {"latency_ms_p50": 2.0, "base_latency_ms_p50": 4.0, "ratio_to_base": 0.5}
     timed |= {"ratio_to_base_low": 0.49, "ratio_to_base_high": 0.51, "valid": True}
     files = {"model": folder / "model.onnx", "base": whole / "model.onnx"}
@@ -166,11 +167,11 @@ def test_titles_are_those_of_the_base_with_what_was_done():
 
 
 def test_a_stage_without_a_record_or_with_those_of_two_files_is_named(small):
-    counted = small.folder(SMALL) / "sparse" / "complexity.json"
+    counted = small.folder("alpha") / f"{SPARSE}{len(SMALL)}" / "complexity.json"
     record = read_json(counted)
     record["inputs"]["model"]["sha256"] = "0" * 64
     counted.write_text(json.dumps(record))
-    with pytest.raises(ReportError, match=r"sparse/accuracy\.json: model_sha256"):
+    with pytest.raises(ReportError, match=r"sparse-\w+/accuracy\.json: model_sha256"):
         stages_of(small)
     counted.unlink()
     with pytest.raises(ReportError, match="complexity record"):

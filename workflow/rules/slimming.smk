@@ -1,5 +1,6 @@
 # Network slimming: a method's cell, its sparse training, the cut, and the recovery, which is the compressed cell itself.
-# The stages before it lie in its sub-folders; the rules in measure.smk score and count them too.
+# A sparse training lies in the base's folder, for several cuts may start from it; the cut lies in the compressed cell's.
+# The rules in measure.smk score and count both.
 
 
 use rule train_detector as train_sparse with:
@@ -7,28 +8,30 @@ use rule train_detector as train_sparse with:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
-        start=base_weights,
+        start=[
+            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/weights.safetensors",
+            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
+        ],
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/model.onnx",
-        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/weights.safetensors",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/train.json",
-        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/history.csv",
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/model.onnx",
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/weights.safetensors",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/train.json",
+        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/history.csv",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_sparse.log",
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_{sparse}.log",
     wildcard_constraints:
-        method=SLIMMED,
+        method=SLIMMING_BASES,
     params:
         method=method_folder,
-        budget=stage_budget("sparse"),
-        recipe=stage_recipe("sparse"),
+        budget=sparse_budget,
+        recipe=sparse_recipe,
         folder=subpath(output.model, parent=True),
         from_others=sparse_options,
 
 
 rule prune_channels:
     input:
-        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/weights.safetensors",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/sparse/train.json",
+        sparse=sparse_weights,
         train=pack_of("train"),
         method=method_files,
     output:
@@ -46,7 +49,7 @@ rule prune_channels:
         pruning=pruning_options,
         folder=subpath(output.model, parent=True),
     shell:
-        "defectbench prune --method {params.method} --weights {input.weights} --train {input.train} "
+        "defectbench prune --method {params.method} --weights {input.sparse[0]} --train {input.train} "
         "--seed {wildcards.seed} {params.pruning} --out {params.folder} 2>&1 | tee {log}"
 
 
@@ -63,8 +66,8 @@ use rule train_detector as train_slimmed with:
         method=SLIMMED,
     params:
         method=method_folder,
-        budget=stage_budget("recovery"),
-        recipe=stage_recipe("recovery"),
+        budget=recovery_budget,
+        recipe=recovery_recipe,
         folder=subpath(output.model, parent=True),
         from_others=recovery_options,
 

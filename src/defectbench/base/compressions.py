@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -36,7 +38,30 @@ class Stage(Strict):
     recipe: dict[str, Any] = Field(default={})
 
 
-class Slimming(Strict):
+class Pruning(Strict):
+    """How much of a detector goes and by which rule.
+
+    Attributes:
+        rule: ``size`` ranks channels by their group's largest scale and meets ``target_mib``; ``classic`` takes a
+            quantile of single scales. Percents of the two do not compare; sizes do.
+        target_mib: For ``size``: MiB of parameters and statistics in float32, after units are dropped.
+        percent: For ``classic``: share of single scales at the threshold.
+        layer_keep: Least share of a layer that stays.
+        round_to: Widths are raised to multiples of this.
+        drop_units: Residual units that go.
+        absorb: Whether consumers take the constants of dead channels before the cut.
+    """
+
+    rule: Literal["size", "classic"] = "size"
+    target_mib: float = Field(default=4.19, gt=0)
+    percent: float = Field(default=0.85, ge=0, le=1)
+    layer_keep: float = Field(default=0.01, ge=0, le=1)
+    round_to: int = Field(default=1, ge=1)
+    drop_units: int = Field(default=0, ge=0)
+    absorb: bool = True
+
+
+class Slimming(Pruning):
     """Base, sparse training, channel and unit pruning, recovery with the base as teacher.
 
     Chen et al., Electronics 2024, 13(2), 253, after Liu et al., ICCV 2017.
@@ -45,13 +70,6 @@ class Slimming(Strict):
         method: What is compressed; its card says ``prunable: true``.
         how: ``slimming``.
         name: Its name behind the method's; made of the target by default.
-        target_mib: Parameters and statistics in float32 that are left, MiB.
-        rule: ``size`` ranks groups of channels, ``classic`` takes a quantile of single scales.
-        percent: For ``classic``: share of single scales at the threshold.
-        layer_keep: Least share of a layer that stays.
-        round_to: Widths are raised to multiples of this.
-        drop_units: Residual units that go.
-        absorb: Whether consumers take the constants of dead channels before the cut.
         batches: Batches of training images that the statistics of what is left are measured on.
         kd: How the base teaches the pruned network, where the method's build knows the option.
         sparse: The sparse training; its pull is ``auto`` unless its recipe says a ``sparsity``.
@@ -61,13 +79,6 @@ class Slimming(Strict):
     method: str
     how: Literal["slimming"]
     name: str | None = Field(default=None, pattern=NAME)
-    target_mib: float = Field(default=4.19, gt=0)
-    rule: Literal["size", "classic"] = "size"
-    percent: float = Field(default=0.85, ge=0, le=1)
-    layer_keep: float = Field(default=0.01, ge=0, le=1)
-    round_to: int = Field(default=1, ge=1)
-    drop_units: int = Field(default=0, ge=0)
-    absorb: bool = True
     batches: int = Field(default=200, ge=1)
     kd: Literal["none", "chen2017", "bernoulli"] = "none"
     sparse: Stage = Stage()
@@ -80,6 +91,17 @@ class Slimming(Strict):
             f"{self.target_mib:g}mib" if self.rule == "size" else f"{100 * self.percent:g}percent"
         )
         return f"slim{size}" if self.kd == "none" else f"slim{size}_{self.kd}"
+
+    @property
+    def sparse_folder(self) -> str:
+        """Folder of the sparse training below the base's cell: one for all that differ behind it.
+
+        Example:
+            >>> Slimming(method="yolov4", how="slimming", kd="chen2017").sparse_folder
+            'sparse-4a42da47'
+        """
+        own = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
+        return f"sparse-{sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]}"
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""

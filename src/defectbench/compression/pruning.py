@@ -10,45 +10,21 @@ import json
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch_pruning as tp
-from pydantic import Field
 from torch import Tensor, nn
 
+from ..base.compressions import Pruning
 from ..base.errors import CompressionError
 from ..base.files import atomic_write_text
-from ..base.methods import Strict
 from ..nn.plan import Plan
 from ..nn.size import stored_mib
 from .channels import ChannelGraph, Masks
 from .constants import absorb_constants, recalibrate
 from .slimming import classic_masks, masks_to_size
 from .units import drop_units, scores_after, units_to_drop
-
-
-class Pruning(Strict):
-    """How much goes and by which rule.
-
-    Attributes:
-        rule: ``size`` ranks channels by their group's largest scale and meets ``target_mib``; ``classic`` takes a
-            quantile of single scales. Percents of the two do not compare; sizes do.
-        target_mib: For ``size``: MiB of parameters and statistics in float32, after units are dropped.
-        percent: For ``classic``: share of single scales at the threshold.
-        layer_keep: Least share of a layer that stays.
-        round_to: Widths are raised to multiples of this.
-        drop_units: Residual units that go.
-        absorb: Whether consumers take the constants of dead channels before the cut.
-    """
-
-    rule: Literal["size", "classic"] = "size"
-    target_mib: float = Field(default=4.19, gt=0)
-    percent: float = Field(default=0.85, ge=0, le=1)
-    layer_keep: float = Field(default=0.01, ge=0, le=1)
-    round_to: int = Field(default=1, ge=1)
-    drop_units: int = Field(default=0, ge=0)
-    absorb: bool = True
 
 
 def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dict[str, Any]:
@@ -61,8 +37,9 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
             the constants of dead channels.
 
     Returns:
-        Figures with units: sizes and channels before and after, the largest score that went and the smallest that
-        stayed, scores of residual units and which of them were dropped, batches seen.
+        Figures with units: sizes before, after the channels and after the units, channels before and after, the
+        largest score that went and the smallest that stayed, scores of residual units and which of them were dropped,
+        batches seen.
 
     Raises:
         CompressionError: A setting makes no sense for this network, no cut is that small, or there is no batch.
@@ -91,9 +68,10 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
     left = absorb_constants(graph, masks, first) if settings.absorb else []
     gone = units_to_drop(graph, masks, settings.drop_units)
     cut_channels(graph, masks)
+    channels_alone = {"size_mib_channels": stored_mib(model)}
     drop_units(model, gone)
     seen = recalibrate(model, chain([first], iterator))
-    after = {"size_mib": stored_mib(model), "params": _params(model)}
+    after = {**channels_alone, "size_mib": stored_mib(model), "params": _params(model)}
     extra = {"units_dropped": gone, "constants_left": left, "batches_seen": seen}
     return {**before, **after, **kept, **extra}
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..base.compressions import Pruning
 from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.files import atomic_path, sha256_file
 from ..base.methods import Method
@@ -20,7 +21,7 @@ from ..nn.plan import Plan
 from ..training.batches import PackBatches
 from ..training.loop import refuse_leak
 from ..training.start import files_before, read_start, trained_network
-from .pruning import Pruning, prune, write_plan
+from .pruning import prune, write_plan
 from .slimming import EDGES, scale_histogram
 
 BATCHES = 200
@@ -81,10 +82,10 @@ def prune_run(
         "weights_sha256": sha256_file(folder / "weights.safetensors"),
         "lineage": start.lineage,
     }
-    figures |= {"size_px": int(pack.images.shape[-1])}
-    figures |= {"train_s": start.train_s, "epochs": start.epochs}
     inputs = {"pack": train_pack, "plan": folder / "plan.json", **files_before(start, None)}
     seconds = time.perf_counter() - began
+    figures |= {"size_px": int(pack.images.shape[-1]), "epochs": start.epochs}
+    figures |= {"prune_s": round(seconds, 1), "train_s": round(start.train_s + seconds, 1)}
     return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
 
 

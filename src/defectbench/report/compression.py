@@ -15,16 +15,12 @@ from .collect import Cell, Entry, epochs_of, read_figures
 from .pairs import Draws, precision_draws
 
 BASE, CONTROL = "base", "control"
-SLIMMING = (  # folder below the cell, what stands there, and the record that made it
-    ("sparse", "sparse", "train"),
-    ("pruned", "pruned", "prune"),
-    ("", "recovered", "train"),
-)
+SPARSE, PRUNED, RECOVERED = "sparse", "pruned", "recovered"
 STAGE_TITLES = {
     BASE: "base",
-    "sparse": "after sparse training",
-    "pruned": "cut, before recovery",
-    "recovered": "after recovery",
+    SPARSE: "after sparse training",
+    PRUNED: "cut, before recovery",
+    RECOVERED: "after recovery",
     CONTROL: "control, from scratch",
 }
 
@@ -116,13 +112,13 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
 def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
     beside_base = _read_beside(cell, base)["figures"]
     assert base.train is not None
-    steps = {
-        name: _read_stage(cell, f, k) if f else cell
-        for f, name, k in SLIMMING
-        if f != "sparse" or cell.compressed_by == "slimming"
-    }
-    cut = steps["pruned"].train
+    pruned = _read_stage(cell, cell.folder / "pruned", "prune")
+    cut = pruned.train
     assert cut is not None
+    steps = {PRUNED: pruned, RECOVERED: cell}
+    if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
+        sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
+        steps = {SPARSE: _read_stage(base, sparse, "train"), **steps}
     controls = [(other.title, one) for other in beside for one in other.cells]
     if cut["settings"].get("choose") == "thin":  # it has the widths, and nothing was cut for it
         steps, controls = {}, [(entry.title, cell), *controls]
@@ -159,9 +155,8 @@ def _read_beside(cell: Cell, base: Cell) -> dict[str, Any]:
     return record
 
 
-def _read_stage(cell: Cell, folder: str, kind: str) -> Cell:
+def _read_stage(cell: Cell, place: Path, kind: str) -> Cell:
     """A stage before the last as a cell of its own, its records of one model."""
-    place = cell.folder / folder
     records = {
         name: read_figures(place / f"{file}.json", file, f"snakemake --cores 8 {place}/{file}.json")
         for name, file in (("accuracy", "accuracy"), ("complexity", "complexity"), ("train", kind))
@@ -214,7 +209,7 @@ class _Compared:
         scores, costs = cell.accuracy["figures"], made["figures"]
         score = "map50" if "map50" in scores else "accuracy"
         stored = costs.get("stored_mib", costs.get("size_mib"))
-        stored = self.whole if name in (BASE, "sparse") else stored
+        stored = self.whole if name in (BASE, SPARSE) else stored
         counted = cell.complexity["figures"] if cell.complexity else {}
         return Stage(
             dataset=cell.dataset,

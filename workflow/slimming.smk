@@ -1,0 +1,81 @@
+"""Input functions of network slimming."""
+
+from defectbench.base.compressions import slimming_options
+
+SLIMMED = names_compressed_by("slimming")
+SLIMMING_BASES = bases_compressed_by("slimming")
+
+
+def sparse_stage(wildcards):
+    """How the networks that start from one sparse training of a base are slimmed; they agree on that stage."""
+    return next(
+        cell.compression
+        for cell in CELLS.values()
+        if cell.compression is not None
+        and cell.compression.how == "slimming"
+        and (cell.dataset, cell.protocol, cell.compression.method, cell.seed)
+        == (
+            wildcards.dataset,
+            wildcards.protocol,
+            wildcards.method,
+            int(wildcards.seed),
+        )
+        and cell.compression.sparse_folder == wildcards.sparse
+    )
+
+
+def sparse_budget(wildcards):
+    """The budget of a sparse training as options of `train`."""
+    own = sparse_stage(wildcards).sparse
+    return budget_options(wildcards, own.epochs, own.batch)
+
+
+def sparse_recipe(wildcards):
+    """The recipe of a sparse training as options of `train`."""
+    return recipe_options(wildcards, sparse_stage(wildcards).recipe_of("sparse"))
+
+
+def sparse_options(wildcards, input):
+    """What the sparse training takes from its base."""
+    return f"--as sparse --start {input.start[0]}"
+
+
+def sparse_weights(wildcards):
+    """Weights of the sparse training behind a cell and their record."""
+    folder = cell_of(wildcards).compression.sparse_folder
+    return [
+        base_file(f"{folder}/{name}")(wildcards)
+        for name in ("weights.safetensors", "train.json")
+    ]
+
+
+def recovery_budget(wildcards):
+    """The budget of the training after the cut as options of `train`."""
+    own = cell_of(wildcards).compression.recovery
+    return budget_options(wildcards, own.epochs, own.batch)
+
+
+def recovery_recipe(wildcards):
+    """The recipe of the training after the cut as options of `train`."""
+    return recipe_options(
+        wildcards, cell_of(wildcards).compression.recipe_of("recovery")
+    )
+
+
+def pruning_options(wildcards):
+    """How a compressed cell is cut, as options of `prune`."""
+    device = cell_of(wildcards).budget.device or "auto"
+    own = slimming_options(cell_of(wildcards).compression)
+    size = f"--batch {budget(wildcards, 'batch')}"
+    return f"{own} {size} --threads {training_threads(wildcards)} --device {device}"
+
+
+def recovery_teacher(wildcards):
+    """The base as the teacher of a compressed cell; none where the study says `kd: none`."""
+    kd = cell_of(wildcards).compression.kd
+    return [] if kd == "none" else base_weights(wildcards)
+
+
+def recovery_options(wildcards, input):
+    """What the recovery takes from the stages before it."""
+    return f"--as recovery --start {input.start} --plan {input.plan} {teacher_option(wildcards, input)}"
