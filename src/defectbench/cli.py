@@ -172,11 +172,14 @@ def _time(args: Arguments) -> None:
 
 def _report(args: Arguments) -> None:
     from .measure.claims import check_claims, write_claims
+    from .report.compression_claims import check_compression_claims
     from .report.render import render_report
     from .report.terminal import print_comparison
 
     tables = render_report(args.runs, args.out, args.study, args.models)
-    write_claims(check_claims(args.models, args.runs), args.out / "claims.csv")
+    compressed = check_compression_claims(args.models, tables.stages)
+    findings = [*check_claims(args.models, args.runs), *compressed]
+    write_claims(findings, args.out / "claims.csv")
     for rows, name in ((tables.rows, "comparison"), (tables.classes.rows, "classification")):
         if rows:
             print_comparison(args.out / f"{name}.csv")

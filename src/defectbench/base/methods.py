@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from .augmentation import Augmentation, Span
 from .cards import Task
@@ -34,6 +34,9 @@ class Claim(Strict):
         epochs: Epochs behind a printed score.
         counter: What counted printed operations: ``conv`` counts convolutions and matrix products,
             ``thop`` adds 4 per element of a batch norm and 11 per element of a bilinear resize.
+        compressed: What was done to the method, as in the names of compressed cells, such as ``cfpv39``; its
+            metrics are ``difference`` (score less the base's), ``factor`` and ``stored_mib``.
+        at_least: Whether the value was printed as a bound that ours must not be below.
         note: What must be known before it is compared.
     """
 
@@ -45,7 +48,18 @@ class Claim(Strict):
     size: int | None = None
     epochs: int | None = None
     counter: Literal["conv", "thop"] = "conv"
+    compressed: str | None = None
+    at_least: bool = False
     note: str = ""
+
+    @model_validator(mode="after")
+    def _compressed_metrics_are_known(self) -> Claim:
+        known = ("difference", "factor", "stored_mib", "params_m")
+        if self.compressed is not None and self.metric not in known:
+            raise ValueError(f"{self.metric} is not compared; name one of {', '.join(known)}")
+        if self.metric == "difference" and not self.at_least:
+            raise ValueError("a difference is held as a bound; say at_least: true")
+        return self
 
 
 class Golden(Strict):
