@@ -36,18 +36,24 @@ def filter_scores(wildcards):
     ]
 
 
-def filter_options(wildcards):
-    """How channels are chosen, as options of `prune-classifier`."""
+def rates_options(wildcards):
+    """Rates and the ratio that they are scaled to, as options of `check-rates` and `prune-classifier`."""
     one = filtering(wildcards)
     rates = one.rates if isinstance(one.rates, str) else json.dumps(one.rates)
-    names = ("ratio", "choose", "scale", "most_clusters", "min_per_cluster", "inherit")
-    known = {name: getattr(one, name) for name in names}
-    rest = " ".join(
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in known.items()
-        if value is not None
-    )
-    return f"--rates {quote(rates)} {rest}"
+    scaled = "" if one.ratio is None else f" --ratio {one.ratio}"
+    return f"--rates {quote(rates)}{scaled}"
+
+
+def filter_options(wildcards):
+    """How channels are chosen, as further options of `prune-classifier`."""
+    one = filtering(wildcards)
+    names = ("choose", "scale", "most_clusters", "min_per_cluster", "inherit")
+    return " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in names)
+
+
+def class_count(wildcards):
+    """Number of classes of a cell's dataset, by its card."""
+    return len(load_dataset_card(f"datasets/{wildcards.dataset}.yaml").classes)
 
 
 def taught_by(wildcards, name):

@@ -1,4 +1,4 @@
-"""Verbs of collaborative filter pruning: score channels, cut a classifier, fine-tune it."""
+"""Verbs of collaborative filter pruning: check rates, score channels, cut a classifier, fine-tune it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ CHOICES = {  # options that are fields of the settings
     "min_per_cluster": int,
     "inherit": str,
 }
+
+
+def _check(args: Arguments) -> None:
+    from .base.methods import changed_recipe, load_method
+    from .compression.rates_run import check_rates
+
+    method = load_method(args.method.name, args.method.parent)
+    method = replace(method, recipe=changed_recipe(method.recipe, args.set))
+    settings = _settings(args, ("ratio",), {"rates": _rates(args.rates)})
+    found = check_rates(method, args.classes, settings, args.out)["figures"]
+    counts = (found["params_before"], found["params"], found["params_ratio"])
+    print("{:,} parameters, {:,} left, {:.2f}x".format(*counts))  # noqa: T201
 
 
 def _score(args: Arguments) -> None:
@@ -81,20 +93,26 @@ def _settings(args: Arguments, names: Iterable[str], more: dict[str, object]) ->
 
 
 def add_cfp_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add ``score-channels``, ``prune-classifier`` and ``fine-tune`` to the parser of the command."""
+    """Add ``check-rates``, ``score-channels``, ``prune-classifier`` and ``fine-tune`` to the parser of the command."""
+    checked = verb("check-rates", _check, "hold rates against a classifier, before it is trained")
     scored = verb("score-channels", _score, "score the channels of a trained classifier on images")
     cut = verb("prune-classifier", _prune, "cut a trained classifier by scores and export it")
     tuned = verb("fine-tune", _fine_tune, "train a cut classifier with two teachers and export it")
-    for parser in (scored, cut, tuned):
-        for option in ("--method", "--train", "--out"):
+    for parser in (checked, scored, cut, tuned):
+        for option in ("--method", "--out"):
             parser.add_argument(option, type=Path, required=True)
+    for parser in (scored, cut, tuned):
+        parser.add_argument("--train", type=Path, required=True)
         parser.add_argument("--seed", type=int, required=True)
     for parser in (scored, cut):
         parser.add_argument("--weights", type=Path, required=True, help="of the base's cell")
     scored.add_argument("--images", type=int, default=640)
     cut.add_argument("--scores", type=Path, required=True, help="record of score-channels")
     text = "a name on the method's card, a list such as .4*5,.5*7, or JSON of a rate by name"
-    cut.add_argument("--rates", required=True, help=text)
+    for parser in (checked, cut):
+        parser.add_argument("--rates", required=True, help=text)
+    checked.add_argument("--ratio", type=float, help="of parameters, that the rates are scaled to")
+    checked.add_argument("--classes", type=int, required=True)
     for name, kind in CHOICES.items():
         cut.add_argument(f"--{name.replace('_', '-')}", type=kind)
     for option in ("--val", "--pruned"):
@@ -106,7 +124,8 @@ def add_cfp_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     for option in ("--epochs", "--batch"):
         tuned.add_argument(option, type=int)
     text = "a field of the recipe, such as optimizer.lr=0.00005"
-    tuned.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+    for parser in (checked, tuned):
+        parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     for parser in (scored, tuned):
         parser.add_argument("--threads", type=int)
         parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -9,15 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.class_packs import write_class_pack
-from tests.networks import sketch
 
 from defectbench.base.compressions import CFP
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.cfp_run import fine_tune, prune_classifier, rates_of, score_run
-from defectbench.compression.rates import parameters_at, widths_at
+from defectbench.compression.cfp_run import fine_tune, prune_classifier, score_run
 from defectbench.deploy.run import export_run
 from defectbench.training.loop import train
 from defectbench.training.randomness import derived_seed
@@ -197,28 +195,3 @@ def test_scores_of_other_weights_are_refused(taught, tmp_path):
     files = (base / "teacher_c" / WEIGHTS, base / "scores.json", pack)
     with pytest.raises(CompressionError, match="score the channels again"):
         prune_classifier(*files, method, tmp_path, settings(method), seed=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "rates", "ratio"),
-    [
-        ("vgg16", "v39", 39.16),
-        ("vgg16", "v39-u", 39.84),
-        ("resnet50", "r59", 59.69),
-        ("resnet50", "r59-u", 58.81),
-    ],
-)
-def test_rates_on_the_cards_reach_the_printed_ratios(name, rates, ratio):
-    method = load_method(name, MODELS)
-    network = sketch(name, 6)
-    own = rates_of(CFP(method=name, how="cfp", rates=rates), method, network)
-    found = parameters_at(network) / parameters_at(network, widths_at(network, own))
-    assert round(found, 2) == ratio
-
-
-def test_rates_stand_as_they_are_or_are_scaled_to_a_ratio():
-    method, network = load_method("mobilenetv2", MODELS), sketch("mobilenet_v2", 6)
-    assert rates_of(CFP(method="mobilenetv2", how="cfp", rates=".5*26"), method, network) == ".5*26"
-    scaled = rates_of(CFP(method="mobilenetv2", how="cfp", rates="even", ratio=10), method, network)
-    found = parameters_at(network) / parameters_at(network, widths_at(network, scaled))
-    assert found == pytest.approx(10, rel=0.01)

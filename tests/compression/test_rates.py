@@ -1,13 +1,12 @@
 """Rates, widths, counts and the solver, against the printed figures of the spec's tables."""
 
 import pytest
-from tests.counting import size_of
+from tests.counting import macs_at, size_of
 from tests.networks import PRUNABLE, sketch
 
 from defectbench.base.errors import CompressionError
 from defectbench.base.rates import parse_rates
 from defectbench.compression.rates import (
-    macs_at,
     parameters_at,
     rates_by_set,
     sets_pruned,

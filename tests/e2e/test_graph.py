@@ -85,6 +85,7 @@ def test_default_study_plans_every_stage(checkout):
         "train_slimmed": SLIMMED,
         "train_vgg16": CLASSIFIERS,
         "train_balanced_teacher": CLASSIFIERS,
+        "check_rates": CUT,
         "score_channels": CLASSIFIERS,
         "prune_classifier": CUT,
         "fine_tune_classifier": CUT,
@@ -222,6 +223,22 @@ def test_unknown_method_is_named(checkout):
     assert run.returncode != 0
     first = CATALOGUE.names[0]
     assert f"blocks.0.methods: got 'yolov99'; name one of {first}" in run.stdout + run.stderr
+
+
+def test_rates_that_do_not_fit_the_network_stop_a_study_before_anything_is_made(checkout):
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    study["blocks"][1]["compress"][1]["rates"] = ".4*11"
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(checkout, "all", "--configfile", "mine.yaml")
+    assert run.returncode != 0
+    assert "rates: got '.4*11'; number of rates 11: vgg16 takes 12 to 14" in run.stdout + run.stderr
+    made = {path.name for path in (checkout / "results").rglob("*") if path.is_file()}
+    assert made <= {"check-rates.log", "rates.json"}
+    study["blocks"][1]["compress"][1]["rates"] = "v93"
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert run.returncode != 0
+    assert "blocks.1: compress.1.rates: got 'v93'; name one on the card" in run.stdout + run.stderr
 
 
 def test_misspelt_field_is_named(checkout):

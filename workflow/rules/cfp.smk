@@ -43,8 +43,34 @@ rule score_channels:
         "--images {wildcards.images} --seed {wildcards.seed} {params.work} --out {output.record} 2>&1 | tee {log}"
 
 
+# Rates that do not fit the network stop a study here, not after its teachers: the job needs no data, has the highest priority and
+# takes all cores, so that no training runs beside it.
+rule check_rates:
+    input:
+        card=method_card,
+        method=method_files,
+        dataset="datasets/{dataset}.yaml",
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/check-rates.log",
+    wildcard_constraints:
+        method=FILTERED,
+    priority: 100
+    threads: all_cores
+    params:
+        method=method_folder,
+        classes=class_count,
+        rates=rates_options,
+        recipe=recipe_options,
+    shell:
+        "defectbench check-rates --method {params.method} --classes {params.classes} {params.rates} "
+        "{params.recipe} --out {output} 2>&1 | tee {log}"
+
+
 rule prune_classifier:
     input:
+        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json",
         base=base_weights,
         scores=filter_scores,
         train=pack_of("train"),
@@ -62,11 +88,12 @@ rule prune_classifier:
     threads: claim(1)
     params:
         method=method_folder,
+        rates=rates_options,
         choice=filter_options,
         folder=subpath(output.model, parent=True),
     shell:
         "defectbench prune-classifier --method {params.method} --weights {input.base[0]} --scores {input.scores[0]} "
-        "--train {input.train} --seed {wildcards.seed} {params.choice} --out {params.folder} 2>&1 | tee {log}"
+        "--train {input.train} --seed {wildcards.seed} {params.rates} {params.choice} --out {params.folder} 2>&1 | tee {log}"
 
 
 rule fine_tune_classifier:

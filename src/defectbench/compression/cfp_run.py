@@ -30,7 +30,8 @@ from ..training.sampling import balanced_subset
 from ..training.start import StartedFrom, read_start, trained_network
 from .cfp import Scores
 from .fusion import Teachers, fused_loss, share_of_r
-from .rates import Rates, parameters_at, solve
+from .rates import Rates, parameters_at
+from .rates_run import rates_of
 from .scoring import score_channels
 from .selection import (
     Kept,
@@ -132,14 +133,6 @@ def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, Scor
         for name in names
     }
     return scores, content["figures"]["score_s"]
-
-
-def rates_of(settings: CFP, method: Method, network: Classifier) -> Rates:
-    """Rates of a study: by name from the method's card, or as they stand; scaled to a ratio where one is asked for."""
-    rates: Rates = settings.rates
-    if isinstance(rates, str):
-        rates = method.card.rates.get(rates, rates)
-    return rates if settings.ratio is None else solve(network, rates, settings.ratio).rates
 
 
 def choose_channels(

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import CompressionError
 from ..base.rates import parse_rates
@@ -39,7 +38,7 @@ def rates_by_set(network: Classifier, rates: Rates) -> dict[str, float]:
     """
     sets = network.channel_sets
     named = rates if isinstance(rates, Mapping) else _by_order(network, rates)
-    known(named, [s.name for s in sets] + sorted({s.role for s in sets}), "rates")
+    known(named, dict.fromkeys([s.name for s in sets] + [s.role for s in sets]), "rates")
     for rate in named.values():
         quota(1, rate)
     found = {s.name: named.get(s.name, named.get(s.role)) for s in sets}
@@ -116,13 +115,6 @@ def parameters_at(network: Classifier, widths: Mapping[str, int] | None = None) 
                 shape[1] = at[wire.reads]
             total += torch.Size(shape).numel()
     return total
-
-
-def macs_at(network: Classifier, side: int, widths: Mapping[str, int] | None = None) -> int:
-    """Multiply-adds of convolutions and matrix products on one image of side x side pixels, without computing."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.narrowed(widths or {}).eval()(torch.empty(1, 3, side, side))
-    return counter.get_total_flops() // 2
 
 
 @dataclass(frozen=True)
