@@ -48,7 +48,9 @@ def filter_options(wildcards):
     """How channels are chosen, as further options of `prune-classifier`."""
     one = filtering(wildcards)
     names = ("choose", "scale", "most_clusters", "min_per_cluster", "inherit")
-    return " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in names)
+    return " ".join(
+        f"--{name.replace('_', '-')} {getattr(one, name)}" for name in names
+    )
 
 
 def class_count(wildcards):
@@ -59,7 +61,7 @@ def class_count(wildcards):
 def taught_by(wildcards, name):
     """Whether a cell's fine-tuning learns from teacher `r` or `c`."""
     one = filtering(wildcards)
-    return one.choose != "thin" and one.teachers in ("r_to_c", "half", name)
+    return one.choose != "thin" and name in one.taught_by
 
 
 def teacher_r(wildcards):
@@ -84,12 +86,11 @@ def fine_tuning_teachers(wildcards, input):
 
 
 def fine_tuning_budget(wildcards):
-    """Epochs and batch of the last training; a thin network has those of base and fine-tuning together."""
+    """Epochs and batch of the last training; a thin network has the base's batch and the epochs of all trainings."""
     one = filtering(wildcards)
-    epochs = one.fine_tuning.epochs or budget(wildcards, "epochs")
-    if one.choose == "thin":
-        return budget_options(wildcards, epochs + budget(wildcards, "epochs"))
-    return budget_options(wildcards, epochs, one.fine_tuning.batch)
+    batch = None if one.choose == "thin" else one.fine_tuning.batch
+    epochs = one.last_epochs(budget(wildcards, "epochs"))
+    return budget_options(wildcards, epochs, batch)
 
 
 def fine_tuning_recipe(wildcards):

@@ -181,7 +181,7 @@ def test_filter_pruning_hands_each_stage_to_the_next_and_shares_what_can_be_shar
     assert "--set optimizer.lr=5e-05" in tuned
     assert f"--teacher-c {base}/teacher_c/weights.safetensors" in tuned
     thin = next(v for v in verbs if v.endswith("vgg16+thinv39/seed0") and "fine-tune" in v)
-    assert "--epochs 300 --batch 64" in thin
+    assert "--epochs 500 --batch 64" in thin  # base, teacher C and fine-tuning
     assert "--teacher-" not in thin
     beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
     assert "operating-point" not in beside

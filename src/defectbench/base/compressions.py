@@ -123,7 +123,8 @@ class CFP(Strict):
             or a rate by name of a set of channels.
         ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
         choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; or ``thin``: these
-            widths from scratch, trained on labels for the epochs of base and fine-tuning together.
+            widths from scratch, trained on labels for the epochs of all trainings behind a cut network with the same
+            ``teachers``: base, fine-tuning, and teacher C where it teaches.
         images: Training images that are scored, balanced over the classes.
         scale: Larger makes more clusters.
         most_clusters: Upper bound of a layer's clusters.
@@ -160,6 +161,24 @@ class CFP(Strict):
         )
         plain = "".join(c for c in size.lower() if c.isalnum() or c in "._")
         return f"{self.choose}{plain}"
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """Teachers that a cut network learns from: ``r``, ``c``, both or none."""
+        return {"r": ("r",), "c": ("c",), "none": ()}.get(self.teachers, ("r", "c"))
+
+    def last_epochs(self, base: int) -> int:
+        """Epochs of the last training, where the base and teacher C have ``base`` each.
+
+        Example:
+            >>> both = {"method": "vgg16", "how": "cfp", "rates": "v39", "fine_tuning": {"epochs": 100}}
+            >>> CFP(**both).last_epochs(200), CFP(**both, choose="thin").last_epochs(200)
+            (100, 500)
+            >>> CFP(**both, choose="thin", teachers="r").last_epochs(200)
+            300
+        """
+        own = self.fine_tuning.epochs or base
+        return own if self.choose != "thin" else own + base * (2 if "c" in self.taught_by else 1)
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that the stage ``fine_tuning`` changes."""

@@ -263,7 +263,7 @@ def fine_tune(
         method: The base, with the recipe of this training.
         out_dir: The cell's folder.
         seed: Seed of the cell; this training draws from one of its own.
-        settings: Which teachers; ``thin`` has none and learns labels.
+        settings: Which teachers; ``thin`` has none and learns labels, for as many epochs as the budget says.
         r: Weights of the instance-balanced teacher, which was cut.
         c: Weights of the class-balanced teacher.
         validator: Scores the network on the validation part.
@@ -284,8 +284,7 @@ def fine_tune(
         start = None if settings.choose == "thin" else pruned
         train(train_pack, method, out_dir, own, validator=validator, start=start, **budget)
         return method
-    needed = {"r": ("r",), "c": ("c",)}.get(settings.teachers, ("r", "c"))
-    known = {"r": r, "c": c}
+    needed, known = settings.taught_by, {"r": r, "c": c}
     for name in needed:
         if known[name] is None:
             raise ConfigError("fine-tune", name, None, f"teachers={settings.teachers} needs it")

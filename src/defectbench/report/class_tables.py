@@ -143,7 +143,8 @@ def _caption(rows: Sequence[ClassRow], entries: Sequence[Entry]) -> list[str]:
         lines.append(
             "Compressed methods: accuracy of the cut network before it learnt again; gain: accuracy minus that of the "
             "base by a paired bootstrap over groups; latency over that of the base, both timed in turn; training "
-            "holds all stages."
+            "holds all stages. A thin network has the widths from scratch and learns labels, for the epochs of all "
+            "trainings behind its siblings."
         )
     epochs = [f"{row.title} {signed_last(row)}" for row in rows if row.val_accuracy is not None]
     if epochs:
