@@ -1,5 +1,8 @@
 """Predictions from a pack: original pixels, checked fit, no silent NaN."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -57,6 +60,20 @@ def test_results_are_those_of_engine_and_nms_in_original_pixels(artifact, tmp_pa
     np.testing.assert_allclose([row["score"] for row in mine], ranked[full], atol=1e-5)
     corners = [[*row["bbox"][:2]] for row in mine]
     np.testing.assert_allclose(corners, kept[full][:, :2], atol=2e-3)
+
+
+def test_scoring_a_model_loads_no_training_framework(artifact, tmp_path):
+    pack = make_pack(tmp_path / "val@32.safetensors")
+    code = (
+        "import sys\n"
+        "from defectbench.deploy.predict import predict\n"
+        "from defectbench.measure.operating_point import choose_operating_point\n"
+        "model, pack, folder = sys.argv[1:]\n"
+        "predict(model, pack, folder + '/predictions.json')\n"
+        "choose_operating_point(model, pack, folder + '/operating_point.json')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, artifact, pack, tmp_path], check=True)
 
 
 def test_boxes_map_back_and_are_clipped():

@@ -124,7 +124,7 @@ def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
         atomic_write_json(settings, begun)
 
 
-def write_pixels(pack: Pack, folder: Path) -> list[str]:
+def write_pixels(pack: Pack[Any], folder: Path) -> list[str]:
     """Write the pixels of a part as PNG; returns the files' names by row."""
     folder.mkdir(parents=True)
     names = [f"{row:06d}.png" for row in range(len(pack))]

@@ -92,7 +92,7 @@ def supported(recipe: Recipe, source: Path) -> Recipe:
     return recipe
 
 
-def write_part(pack: Pack, name: str, folder: Path) -> None:
+def write_part(pack: Pack[Any], name: str, folder: Path) -> None:
     """One part as files: its pixels as PNG, its boxes as COCO annotations."""
     files = write_pixels(pack, folder / name)
     images, annotations = [], []

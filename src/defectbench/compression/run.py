@@ -116,7 +116,9 @@ def widths_beside(before: Plan, after: Plan) -> dict[str, list[int]]:
     return {name: [width, after.widths.get(name, 0)] for name, width in before.widths.items()}
 
 
-def _batches(pack: Pack, batch: int, count: int, seed: int, device: str) -> Iterator[Tensor]:
+def _batches(
+    pack: Pack[Tensor], batch: int, count: int, seed: int, device: str
+) -> Iterator[Tensor]:
     """Training images as they are, in the order that a training would show them."""
     source = PackBatches(pack, batch, seed, device)
     for number in range(count):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -27,11 +27,12 @@ if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack need
 SLACK = 1e-6  # rounding of x + w, pixels
 METADATA = ("classes", "sha256")
 TENSORS = ("boxes", "image_ids", "images", "labels", "original_size", "pad", "scale")
+Values = TypeVar("Values", "Tensor", NDArray[Any])
 
 
 @dataclass(frozen=True)
-class Pack:
-    """A part in memory.
+class Pack(Generic[Values]):
+    """A part in memory, as tensors of torch (``load_pack``) or arrays of numpy (``load_arrays``).
 
     Attributes:
         images: uint8 [N, 3, S, S], RGB.
@@ -46,13 +47,13 @@ class Pack:
         path: The file.
     """
 
-    images: Tensor
-    boxes: Tensor
-    labels: Tensor
-    image_ids: Tensor
-    scale: Tensor
-    pad: Tensor
-    original_size: Tensor
+    images: Values
+    boxes: Values
+    labels: Values
+    image_ids: Values
+    scale: Values
+    pad: Values
+    original_size: Values
     classes: list[str]
     metadata: dict[str, str]
     path: Path
@@ -63,7 +64,7 @@ class Pack:
     @property
     def size(self) -> int:
         """Side of the images, pixels."""
-        return self.images.shape[-1]
+        return int(self.images.shape[-1])
 
 
 def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path) -> None:
@@ -199,8 +200,8 @@ def checksum(tensors: Mapping[str, Tensor | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def load_pack(path: str | Path, verify: bool = True, task: str = "detection") -> Pack:
-    """Read a pack.
+def load_pack(path: str | Path, verify: bool = True, task: str = "detection") -> Pack[Tensor]:
+    """Read a pack as tensors.
 
     Args:
         path: The file.
@@ -211,9 +212,19 @@ def load_pack(path: str | Path, verify: bool = True, task: str = "detection") ->
         PackError: It is missing, no pack, of another task, or its bytes are not those that were
             written.
     """
-    file = Path(path)
+    return _load(Path(path), "pt", verify, task)
+
+
+def load_arrays(
+    path: str | Path, verify: bool = True, task: str = "detection"
+) -> Pack[NDArray[Any]]:
+    """Read a pack as arrays, without loading torch; otherwise as ``load_pack``."""
+    return _load(Path(path), "np", verify, task)
+
+
+def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     try:
-        with safe_open(file, "pt") as handle:
+        with safe_open(file, framework) as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in TENSORS}
     except (SafetensorError, OSError) as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json
 from ..base.records import record_beside, write_record
-from ..data.pack import Pack, load_pack
+from ..data.pack import Pack, load_arrays
 from .nms import SCORING_THRESHOLD, nms
 from .runtime import Engine, Images, OnnxClassifier, open_artifact
 
@@ -47,7 +47,7 @@ def predict(
     """
     start = time.perf_counter()
     engine = open_artifact(model_path, threads)
-    pack = load_pack(Path(pack_path), verify=True, task=engine.task)
+    pack = load_arrays(pack_path, task=engine.task)
     check_pack_fits(engine, pack, pack_path)
     figures = {"n_images": len(pack)}
     if isinstance(engine, OnnxClassifier):
@@ -62,7 +62,9 @@ def predict(
     return results
 
 
-def check_pack_fits(engine: Engine | OnnxClassifier, pack: Pack, pack_path: str | Path) -> None:
+def check_pack_fits(
+    engine: Engine | OnnxClassifier, pack: Pack[Any], pack_path: str | Path
+) -> None:
     """Check that a pack has the model's size and classes.
 
     Raises:
@@ -77,16 +79,16 @@ def check_pack_fits(engine: Engine | OnnxClassifier, pack: Pack, pack_path: str 
 
 
 def predict_pack(
-    engine: Engine, pack: Pack, source: str | Path, score_threshold: float = SCORING_THRESHOLD
+    engine: Engine, pack: Pack[Any], source: str | Path, score_threshold: float = SCORING_THRESHOLD
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the COCO results of one image after the other.
 
     Raises:
         ArtifactError: The model gives figures that are not finite; names the image.
     """
-    images = pack.images.numpy()
-    ids = pack.image_ids.numpy()
-    scales, pads, originals = (t.numpy() for t in (pack.scale, pack.pad, pack.original_size))
+    images, ids = np.asarray(pack.images), np.asarray(pack.image_ids)
+    fit = (pack.scale, pack.pad, pack.original_size)
+    scales, pads, originals = (np.asarray(values) for values in fit)
     for start in range(0, len(images), BATCH):
         chunk = images[start : start + BATCH].astype(np.float32) / np.float32(255)
         boxes, scores = engine(chunk)
@@ -101,14 +103,14 @@ def predict_pack(
 
 
 def classify_pack(
-    engine: Callable[[Images], Images], pack: Pack, source: str | Path
+    engine: Callable[[Images], Images], pack: Pack[Any], source: str | Path
 ) -> Iterator[dict[str, Any]]:
     """Yield the probabilities of one image after the other.
 
     Raises:
         ArtifactError: The model gives figures that are not finite; names the image.
     """
-    images, ids = pack.images.numpy(), pack.image_ids.tolist()
+    images, ids = np.asarray(pack.images), pack.image_ids.tolist()
     for start in range(0, len(images), BATCH):
         found = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
         for image_id, row in zip(ids[start : start + BATCH], found, strict=True):

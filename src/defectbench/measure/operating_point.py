@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.records import write_record
-from ..data.pack import Pack, load_pack
+from ..data.pack import Pack, load_arrays
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from ..deploy.predict import check_pack_fits, coco_results, predict_pack, to_original
 from ..deploy.runtime import OnnxDetector
@@ -133,20 +133,22 @@ def best_f1_threshold(matches: Matches) -> tuple[float, float]:
     return float((ranked[best] + below) / 2), float(f1[best])
 
 
-def pack_truth(pack: Pack) -> dict[str, Any]:
+def pack_truth(pack: Pack[Any]) -> dict[str, Any]:
     """COCO annotations of a pack's images, in original pixels."""
     images, annotations = [], []
+    fit = (pack.labels, pack.boxes, pack.pad, pack.original_size)
+    all_labels, all_boxes, pads, sizes = (np.asarray(values) for values in fit)
     for n, image_id in enumerate(pack.image_ids.tolist()):
-        labels = pack.labels[n].numpy()
-        width, height = pack.original_size[n].tolist()
+        labels = all_labels[n]
+        width, height = sizes[n].tolist()
         images.append(
             {"id": image_id, "file_name": str(image_id), "width": width, "height": height}
         )
         boxes = to_original(
-            pack.boxes[n].numpy()[labels >= 0],
+            all_boxes[n][labels >= 0],
             float(pack.scale[n]),
-            pack.pad[n].numpy(),
-            pack.original_size[n].numpy(),
+            pads[n],
+            sizes[n],
         )
         rows = coco_results(image_id, boxes, np.ones(len(boxes)), labels[labels >= 0])
         for row in rows:
@@ -167,7 +169,7 @@ def choose_operating_point(
         out: The record to make; its ``threshold`` has the best F1 at IoU 0.5.
         threads: Threads of the engine.
     """
-    engine, pack = OnnxDetector(model_path, threads), load_pack(Path(val_pack), verify=True)
+    engine, pack = OnnxDetector(model_path, threads), load_arrays(val_pack)
     check_pack_fits(engine, pack, val_pack)
     results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
     truth = pack_truth(pack)

@@ -47,7 +47,7 @@ class PackBatches:
     """
 
     def __init__(
-        self, pack: Pack, batch: int, seed: int, device: str = "cpu", balanced: bool = False
+        self, pack: Pack[Tensor], batch: int, seed: int, device: str = "cpu", balanced: bool = False
     ) -> None:
         if len(pack) < batch:
             raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")

@@ -133,7 +133,7 @@ def train(
         _finish(run, Path(train_pack), method)
 
 
-def refuse_leak(pack: Pack) -> None:
+def refuse_leak(pack: Pack[torch.Tensor]) -> None:
     """Stop before a clean part whose certificate shows shared pixels, or none, is trained on.
 
     Raises:
@@ -147,7 +147,7 @@ def refuse_leak(pack: Pack) -> None:
 
 
 def prepare(
-    pack: Pack,
+    pack: Pack[torch.Tensor],
     method: Method,
     recipe: Recipe,
     folder: Path,
