@@ -17,6 +17,7 @@ from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
 from defectbench.compression.cfp_run import fine_tune, prune_classifier, score_run
 from defectbench.deploy.run import export_run
+from defectbench.report.collect import epochs_of
 from defectbench.training.loop import train
 from defectbench.training.randomness import derived_seed
 
@@ -111,8 +112,14 @@ def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_pat
     for name, path in (("r", base), ("c", base / "teacher_c")):
         costs[name] = read_record(path / "train.json", "train")["figures"]["train_s"]
     scoring = read_record(base / "scores.json", "scores")["figures"]["score_s"]
-    assert figures["start_train_s"] == pytest.approx(costs["r"] + scoring)
-    assert figures["train_s"] >= costs["r"] + costs["c"] + scoring
+    cutting = read_record(tmp_path / "pruned" / "prune.json", "prune")["figures"]["prune_s"]
+    assert min(scoring, cutting) > 0
+    before = costs["r"] + scoring + cutting
+    assert figures["start_train_s"] == pytest.approx(before, abs=0.01)
+    own = record["seconds"]  # of this training alone
+    assert figures["train_s"] == pytest.approx(before + costs["c"] + own, abs=0.02)
+    thin = settings(method, choose="thin", fine_tuning={"epochs": 2})
+    assert epochs_of(record) == 1 + 1 + 2 == thin.last_epochs(1)
 
 
 def test_the_last_training_is_of_what_the_study_asks(taught, tmp_path):

@@ -190,9 +190,11 @@ def prune_classifier(
     plan = {"network": made.name, "widths": made.widths}
     chosen = {} if fresh else {"base_widths": network.widths, "kept": kept}
     weights = _write(folder, made, {**plan, **chosen})
+    seconds = round(time.perf_counter() - began, 3)
     # what is behind these weights: nothing where they start afresh
-    behind = (0.0, 0, ()) if fresh else (start.train_s + score_s, start.epochs, start.lineage)
-    costs = {"score_s": score_s, "train_s": behind[0], "epochs": behind[1]}
+    spent = start.train_s + score_s + seconds
+    behind = (0.0, 0, ()) if fresh else (round(spent, 3), start.epochs, start.lineage)
+    costs = {"score_s": score_s, "prune_s": seconds, "train_s": behind[0], "epochs": behind[1]}
     figures = {**_sizes(network, made, widths_of(kept)), "size_px": pack.size, **costs}
     extra = {
         "method": method.card.name,
@@ -206,7 +208,6 @@ def prune_classifier(
     }
     inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
     inputs |= {"scores": scores, "plan": folder / "plan.json"}
-    seconds = time.perf_counter() - began
     return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
 
 
