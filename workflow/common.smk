@@ -67,7 +67,7 @@ wildcard_constraints:
     size=r"\d+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
-    stage="(sparse-[0-9a-f]{8}/|pruned/)?",
+    stage="(sparse-[0-9a-f]{8}/|pruned/|teacher_c/)?",
     sparse="sparse-[0-9a-f]{8}",
     control="memoriser|class_prior|oracle|label_jitter",
 
@@ -340,11 +340,15 @@ def shared_records():
     """What the report reads of the trainings that several compressed cells start from."""
     found = {}
     for cell in CELLS.values():
-        if cell.compression is None or cell.compression.how != "slimming":
+        one = cell.compression
+        if one is None:
             continue
-        folder = f"{RUNS}/{cell.dataset}/{cell.protocol}/{cell.compression.method}/seed{cell.seed}"
-        for name in ("accuracy", "complexity", "train"):
-            found[f"{folder}/{cell.compression.sparse_folder}/{name}.json"] = None
+        folder = f"{RUNS}/{cell.dataset}/{cell.protocol}/{one.method}/seed{cell.seed}"
+        if one.how == "slimming":
+            for name in ("accuracy", "complexity", "train"):
+                found[f"{folder}/{one.sparse_folder}/{name}.json"] = None
+        elif one.choose != "thin" and "c" in one.taught_by:
+            found[f"{folder}/teacher_c/accuracy.json"] = None
     return list(found)
 
 

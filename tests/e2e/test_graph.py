@@ -75,8 +75,8 @@ def test_default_study_plans_every_stage(checkout):
         "split_dataset": 2,
         "certify_split": 2,
         "predict_control": CONTROLS,
-        "predict_test_part": FILES,
-        "evaluate_accuracy": FILES + CONTROLS,
+        "predict_test_part": FILES + CLASSIFIERS,  # teacher C too
+        "evaluate_accuracy": FILES + CLASSIFIERS + CONTROLS,
         "count_complexity": FILES,
         "choose_threshold": CHOSEN,
         "time_latency": TIMED,
@@ -113,8 +113,8 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
         (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
     jobs = planned(checkout)
     assert jobs["train_my_net"] == 1
-    assert jobs["predict_test_part"] == FILES + 1
-    assert jobs["evaluate_accuracy"] == FILES + 1 + CONTROLS
+    assert jobs["predict_test_part"] == FILES + CLASSIFIERS + 1
+    assert jobs["evaluate_accuracy"] == FILES + CLASSIFIERS + 1 + CONTROLS
 
 
 def test_slimming_hands_each_stage_to_the_next(checkout):
@@ -209,9 +209,9 @@ def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkou
     (new / "method.smk").write_text(FOREIGN)
     jobs = planned(checkout)
     assert jobs["predict_by_my_net"] == 1
-    assert jobs["evaluate_accuracy"] == FILES + 1 + CONTROLS
-    for rule in ("predict_test_part", "count_complexity"):
-        assert jobs[rule] == FILES, rule
+    assert jobs["evaluate_accuracy"] == FILES + CLASSIFIERS + 1 + CONTROLS
+    assert jobs["predict_test_part"] == FILES + CLASSIFIERS
+    assert jobs["count_complexity"] == FILES
     assert (jobs["time_latency"], jobs["choose_threshold"]) == (TIMED, CHOSEN)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from shelf import CLASSES, Shelf
 
+from defectbench.base.errors import ReportError
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
 from defectbench.measure.statistics import aggregate_seeds
@@ -120,6 +121,34 @@ def test_the_gain_of_some_seeds_is_that_of_each_over_its_own_base(filled):
     assert cut.accuracy_gain == pytest.approx(sum(gains) / 2)
     assert cut.accuracy_gain_low == pytest.approx(known.low)
     assert cut.accuracy_gain_high == pytest.approx(known.high)
+
+
+def test_the_scores_of_teacher_c_stand_beside_its_base(filled):
+    filled.classify(filled.folder("vgg") / "teacher_c", wrong={1, 2, 3})
+    tables = make_tables([filled.runs]).classes
+    base, cut, _ = tables.rows
+    assert (base.teacher_c_accuracy, base.teacher_c_balanced_accuracy) == (5 / 8, 5 / 8)
+    assert cut.teacher_c_accuracy is None
+    assert [
+        line
+        for line in tables.caption
+        if "teacher C, not deployed: vgg on plates, clean, 62.5 and 62.5" in line
+    ]
+    render_report([filled.runs], filled.out, "plates")
+    assert (
+        "[teacher C](../runs/plates/clean/vgg/seed0/teacher_c/accuracy.json)"
+        in (filled.out / "classification.md").read_text()
+    )
+
+
+def test_a_teacher_c_of_another_test_part_is_refused(filled):
+    folder = filled.folder("vgg") / "teacher_c"
+    filled.classify(folder)
+    record = json.loads((folder / "accuracy.json").read_text())
+    record["inputs"]["images"]["sha256"] = "0" * 64
+    (folder / "accuracy.json").write_text(json.dumps(record))
+    with pytest.raises(ReportError, match="score both on one test part"):
+        make_tables([filled.runs])
 
 
 def test_a_thin_network_is_a_control_beside_the_base(filled):

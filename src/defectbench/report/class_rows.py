@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.compressions import JOINT, base_method
+from ..base.errors import ReportError
 from ..base.files import read_json
 from ..base.records import read_record
 from ..measure.accuracy import groups_of, listed_images
@@ -34,7 +35,8 @@ class ClassRow:
     (``interval_over``). ``val_accuracy_last`` is that of the last epoch, ``val_accuracy`` that of the epoch whose
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
     ``accuracy_before``, of the cut network before it learnt again; ``accuracy_gain``, its accuracy minus its base's by
-    a paired bootstrap over groups; and ``latency_ratio``, its latency over its base's, timed in turn.
+    a paired bootstrap over groups; and ``latency_ratio``, its latency over its base's, timed in turn. A base has
+    the scores of the class-balanced teacher C beside it, which is not deployed.
     """
 
     dataset: str
@@ -72,6 +74,8 @@ class ClassRow:
     latency_ratio: float | None = None
     latency_ratio_low: float | None = None
     latency_ratio_high: float | None = None
+    teacher_c_accuracy: float | None = None
+    teacher_c_balanced_accuracy: float | None = None
     params_m: float | None = None
     macs_g: float | None = None
     gflops: float | None = None
@@ -149,8 +153,27 @@ def _row(entry: Entry, base: Entry | None) -> ClassRow:
         for name in ("val_accuracy", "val_accuracy_last")
         if all(one.get(name) is not None for one in trained)
     }
-    row = replace(row, **costs_of(cells), **known)
+    row = replace(row, **costs_of(cells), **known, **_teacher_c(cells))
     return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
+
+
+def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
+    """Scores of teacher C beside a base; nothing where it has none.
+
+    Raises:
+        ReportError: It was scored on another test part than the base.
+    """
+    paths = [cell.folder / "teacher_c" / "accuracy.json" for cell in cells]
+    if not all(path.is_file() for path in paths):
+        return {}
+    records = [read_record(path, "accuracy") for path in paths]
+    for path, record, cell in zip(paths, records, cells, strict=True):
+        own, base = (r["inputs"]["images"]["sha256"] for r in (record, cell.accuracy))
+        if own != base:
+            fix = f"{cell.folder} was scored on list {base}; score both on one test part"
+            raise ReportError(path, "inputs.images.sha256", own, fix)
+    names = ("accuracy", "balanced_accuracy")
+    return {f"teacher_c_{name}": mean([r["figures"] for r in records], name) for name in names}
 
 
 def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:

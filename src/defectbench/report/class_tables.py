@@ -146,6 +146,16 @@ def _caption(rows: Sequence[ClassRow], entries: Sequence[Entry]) -> list[str]:
             "holds all stages. A thin network has the widths from scratch and learns labels, for the epochs of all "
             "trainings behind its siblings."
         )
+    taught = [row for row in rows if row.teacher_c_accuracy is not None]
+    if taught:
+        said = [
+            f"{row.title} on {row.dataset}, {row.protocol}, {percent(row.teacher_c_accuracy)} and "
+            f"{percent(row.teacher_c_balanced_accuracy)}"
+            for row in taught
+        ]
+        lines.append(
+            f"Accuracy and balanced accuracy of teacher C, not deployed: {'; '.join(said)}."
+        )
     epochs = [f"{row.title} {signed_last(row)}" for row in rows if row.val_accuracy is not None]
     if epochs:
         lines.append(

@@ -77,6 +77,7 @@ def record_links(cell: Cell, out_dir: Path) -> dict[str, str]:
             "latency": f"latency/{cell.engine}.json",
             "training": "train.json",
             "history": "history.csv",
+            "teacher C": "teacher_c/accuracy.json",
         }
     present = {name: cell.folder / file for name, file in names.items()}
     return {name: relative(path, out_dir) for name, path in present.items() if path.exists()}
