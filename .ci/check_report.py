@@ -95,6 +95,10 @@ def check_classifiers(folder, names):
     with (folder / "classification_per_class.csv").open(newline="") as handle:
         recalls = [line for line in csv.DictReader(handle) if line["method"] in names]
     assert len(recalls) == len(names) * len({line["class_name"] for line in recalls})
+    with (folder / "classification_pairs.csv").open(newline="") as handle:
+        pairs = list(csv.DictReader(handle))
+    assert len(pairs) == len(names) * (len(names) - 1), "two figures of each pair"
+    assert all(float(p["low"]) <= float(p["difference"]) <= float(p["high"]) for p in pairs)
     assert list((folder / "figures").glob("confusion*.png"))
     for name in ("classification.md", "classification.tex", "index.html"):
         text = (folder / name).read_text()

@@ -44,7 +44,8 @@ FILES = {
     "detection": ("comparison.csv", "comparison.md", "comparison.tex", "per_class.csv")
     + ("pairs.csv", "leakage.csv"),
     "classification": ("classification.csv", "classification.md")
-    + ("classification.tex", "classification_per_class.csv"),
+    + ("classification.tex", "classification_per_class.csv")
+    + ("classification_pairs.csv",),
 }
 TABLES = [
     f"results/report/{file}"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
 from defectbench.measure.statistics import aggregate_seeds
+from defectbench.report.class_pairs import seed_draws
 from defectbench.report.class_tables import FILES
 from defectbench.report.compression_table import compression_caption
+from defectbench.report.pairs import OVERLAP
 from defectbench.report.render import render_report
 from defectbench.report.tables import DETECTION_FILES, make_tables
 
@@ -121,6 +124,49 @@ def test_the_gain_of_some_seeds_is_that_of_each_over_its_own_base(filled):
     assert cut.accuracy_gain == pytest.approx(sum(gains) / 2)
     assert cut.accuracy_gain_low == pytest.approx(known.low)
     assert cut.accuracy_gain_high == pytest.approx(known.high)
+
+
+def test_base_cut_and_control_are_told_apart_or_not(filled):
+    filled.cut("vgg+randomv39", wrong=set(range(1, N + 1)), before={1}, choose="random")
+    tables = make_tables([filled.runs])
+    found = {(p.figure, p.first, p.second): p for p in tables.classes.pairs}
+    names = ("vgg", "vgg+cfpv39", "vgg+randomv39")
+    both = ("accuracy", "balanced_accuracy")
+    assert set(found) == {(f, a, b) for f in both for a, b in combinations(names, 2)}
+    near, far = found["accuracy", *names[:2]], found["balanced_accuracy", *names[1:]]
+    rows = {row.method: row for row in tables.classes.rows}
+    gain = rows["vgg+cfpv39"]
+    ends = (gain.accuracy_gain, gain.accuracy_gain_low, gain.accuracy_gain_high)
+    assert (-near.difference, -near.high, -near.low) == pytest.approx(ends)
+    assert (near.verdict, near.n_groups) == ("not distinguishable", 5)
+    assert far.difference == pytest.approx(6 / 8)
+    assert far.low > 0
+    assert far.verdict == "vgg, pruned by CFP (v39) is better"
+    assert far.test == "paired bootstrap over groups and seeds, 1,000 resamples"
+    render_report([filled.runs], filled.out, "plates")
+    with (filled.out / FILES[4]).open(newline="") as handle:
+        assert len(list(csv.DictReader(handle))) == 6
+    page, text = ((filled.out / name).read_text() for name in ("index.html", FILES[1]))
+    for shown in (page, text):
+        assert "vgg, pruned by CFP (v39) is better" in shown
+        assert "+75.0 [" in shown
+    assert '<a href="#pairs">' in page
+
+
+def test_seeds_of_classifiers_are_drawn_too(filled):
+    filled.classifier("vgg", wrong=set(range(1, N + 1)), seed=1)
+    filled.cut("vgg+cfpv39", wrong=set(range(1, N + 1)), before={1}, seed=1)
+    (base, *_) = [e for e in make_tables([filled.runs]).classes.entries if e.first.method == "vgg"]
+    draws = seed_draws(base.cells, 300)["accuracy"]
+    assert draws[0] == pytest.approx((7 / 8 + 0) / 2)
+    assert draws[1:].min() == 0
+    assert draws[1:].max() == 1
+
+
+def test_without_predictions_intervals_of_classifiers_are_compared(filled):
+    (filled.folder("vgg") / "predictions.json").unlink()
+    pairs = make_tables([filled.runs]).classes.pairs
+    assert {pair.test for pair in pairs} == {OVERLAP}
 
 
 def test_the_scores_of_teacher_c_stand_beside_its_base(filled):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from defectbench.report.collect import find_entries
-from defectbench.report.pairs import OVERLAP, PAIRED, compare_entries, precision_draws
+from defectbench.report.pairs import OVERLAP, compare_entries, paired_test, precision_draws
 
 
 def pairs_of(shelf):
@@ -18,7 +18,7 @@ def test_all_right_beats_all_wrong(shelf):
     shelf.method("wrong", map50=0.1, results=[])
     pair = pairs_of(shelf)["map50", "right", "wrong"]
     assert (pair.difference, pair.low, pair.high) == (1.0, 1.0, 1.0)
-    assert (pair.verdict, pair.test, pair.n_groups) == ("right is better", PAIRED, 4)
+    assert (pair.verdict, pair.test, pair.n_groups) == ("right is better", paired_test(200), 4)
 
 
 def test_equal_predictions_are_not_distinguishable(shelf):

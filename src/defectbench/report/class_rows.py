@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,9 @@ from ..measure.classification import FIGURES, figure_draws, said_classes, true_c
 from ..measure.evaluator import restrict
 from ..measure.statistics import aggregate_seeds, percentile_interval
 from .collect import Cell, Entry
-from .pairs import score_interval, scored_files
+from .pairs import RESAMPLES, Draws, score_interval, scored_files
 from .rows import costs_of, mean
 
-RESAMPLES = 2000
 _CONTROL_ORDER = ("control_memoriser", "control_class_prior")
 
 
@@ -222,18 +220,21 @@ def accuracy_draws(cell: Cell) -> NDArray[np.float64] | None:
 
     None where predictions or truth are not at hand as they were scored.
     """
+    draws = class_draws(cell)
+    return None if draws is None else draws["accuracy"]
+
+
+def class_draws(cell: Cell, resamples: int = RESAMPLES) -> Draws | None:
+    """Scores of ``classification.FIGURES``, each as ``accuracy_draws``."""
     files = scored_files(cell)
-    return _draws(files) if files else None
-
-
-def _draws(files: dict[str, Path]) -> NDArray[np.float64]:
-    truth = restrict(
-        read_json(files["annotations"]), listed_images(files["images"]), files["images"]
-    )
+    if files is None:
+        return None
+    names = listed_images(files["images"])
+    truth = restrict(read_json(files["annotations"]), names, files["images"])
     classes = len(truth["categories"])
     said = said_classes(files["predictions"], truth, classes)
     groups = groups_of(truth, files["groups"])
-    return figure_draws(true_classes(truth), said, classes, groups, RESAMPLES)["accuracy"]
+    return figure_draws(true_classes(truth), said, classes, groups, resamples)
 
 
 def _flagged(rows: Sequence[ClassRow]) -> list[ClassRow]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .class_pairs import pair_cells, titles_of
 from .class_rows import ClassRow
 from .class_tables import COLUMNS, ClassTables, class_scores
 from .collect import Entry
@@ -26,6 +27,7 @@ def class_values(tables: ClassTables, out: Path) -> dict[str, Any]:
         "class_headings": [(column.heading, column.unit) for column in COLUMNS],
         "class_sections": [_section(s, by_row, out) for s in sections(tables.rows)],
         "class_caption": tables.caption,
+        "class_pairs": [pair_cells(p, titles_of(tables.entries)) for p in tables.pairs],
         "class_runs": [_runs(entry, out) for entry in tables.entries],
     }
 

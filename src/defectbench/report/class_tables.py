@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.files import atomic_write_text
+from .class_pairs import compare_classifiers, pairs_markdown
 from .class_rows import ClassRow, build_class_rows
 from .collect import Entry
 from .columns import (
@@ -26,6 +27,7 @@ from .columns import (
 )
 from .latex import latex_document
 from .markdown import record_lines, section_markdown, write_csv
+from .pairs import Pair
 
 COLUMNS = (
     whole_column("size", "px", "size_px", "complexity.json"),
@@ -50,6 +52,7 @@ FILES = (
     "classification.md",
     "classification.tex",
     "classification_per_class.csv",
+    "classification_pairs.csv",
 )
 
 
@@ -76,11 +79,13 @@ class ClassTables:
         entries: Cells by method.
         rows: Rows of the table.
         caption: Sentences under it.
+        pairs: Classifiers compared with each other.
     """
 
     entries: list[Entry]
     rows: list[ClassRow]
     caption: list[str]
+    pairs: list[Pair]
 
 
 def signed(value: float | None) -> str:
@@ -92,11 +97,12 @@ def make_class_tables(entries: Sequence[Entry]) -> ClassTables:
     """Join the records of classifiers to tables; none without entries of that task."""
     own = [entry for entry in entries if entry.task == "classification"]
     rows = build_class_rows(own)
-    return ClassTables(own, rows, _caption(rows, own) if rows else [])
+    said = _caption(rows, own) if rows else []
+    return ClassTables(own, rows, said, compare_classifiers(own))
 
 
 def write_class_tables(tables: ClassTables, out_dir: str | Path) -> None:
-    """Write ``classification.csv``, ``.md``, ``.tex`` and recalls by class; without classifiers none of them stays."""
+    """Write ``classification.csv``, ``.md``, ``.tex``, recalls by class, pairs; without classifiers none stays."""
     out = Path(out_dir)
     if not tables.rows:
         for name in FILES:
@@ -106,11 +112,14 @@ def write_class_tables(tables: ClassTables, out_dir: str | Path) -> None:
     parts = ["# Classification\n"]
     parts += [section_markdown(section, COLUMNS) for section in sections(tables.rows)]
     parts.append("\n".join(f"- {line}" for line in tables.caption) + "\n")
+    if tables.pairs:
+        parts.append(pairs_markdown(tables.pairs, tables.entries))
     parts.append(record_lines(tables.entries, out))
     atomic_write_text(out / FILES[1], "\n".join(parts))
     document = latex_document(sections(tables.rows), tables.caption, COLUMNS, TITLE)
     atomic_write_text(out / FILES[2], document)
     write_csv(out / FILES[3], class_scores(tables.entries), ClassScore)
+    write_csv(out / FILES[4], tables.pairs, Pair)
 
 
 def class_scores(entries: Sequence[Entry]) -> list[ClassScore]:

@@ -7,7 +7,7 @@ intervals are compared: that they do not overlap is a stricter test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -25,7 +25,6 @@ from .collect import Cell, Entry
 
 FIGURES = ("map50", "map50_95")
 RESAMPLES = 1000
-PAIRED = f"paired bootstrap over groups and seeds, {RESAMPLES:,} resamples"
 OVERLAP = "no overlap of intervals"
 UNKNOWN = "not distinguishable"
 
@@ -39,7 +38,7 @@ class Pair:
     Attributes:
         dataset: Name of the dataset.
         protocol: How its parts were made.
-        figure: ``map50`` or ``map50_95``.
+        figure: ``map50`` or ``map50_95``; of classifiers ``accuracy`` or ``balanced_accuracy``.
         first: The method that scored higher.
         second: The other one.
         difference: First minus second.
@@ -68,7 +67,7 @@ def score_interval(entry: Entry, figure: str) -> Interval:
 
     Args:
         entry: All seeds of one method.
-        figure: ``map50``, ``map50_95`` or ``map75``.
+        figure: ``map50``, ``map50_95`` or ``map75``, or one of a classifier.
     """
     records = [cell.accuracy["figures"] for cell in entry.cells]
     if len(records) > 1:
@@ -80,48 +79,9 @@ def score_interval(entry: Entry, figure: str) -> Interval:
     return Interval(only[figure], low, high, only["n_groups"], "groups")
 
 
-def compare_entries(entries: Sequence[Entry], resamples: int = RESAMPLES) -> list[Pair]:
-    """Compare all methods of one dataset and protocol with each other; controls are left out.
-
-    Args:
-        entries: Rows of one dataset and protocol.
-        resamples: Number of resamples of the bootstrap.
-    """
-    methods = [entry for entry in entries if not entry.first.is_control]
-    if len(methods) < 2:
-        return []
-    draws = [precision_draws(entry.cells, resamples) for entry in methods]
-    pairs = []
-    for figure in FIGURES:
-        for a, b in combinations(range(len(methods)), 2):
-            scores = [score_interval(methods[n], figure).estimate for n in (a, b)]
-            best, other = (a, b) if scores[0] >= scores[1] else (b, a)
-            pair = _compare(methods[best], methods[other], draws[best], draws[other], figure)
-            pairs.append(pair)
-    return pairs
-
-
-def _compare(
-    first: Entry, second: Entry, draws: Draws | None, others: Draws | None, figure: str
-) -> Pair:
-    if draws is None or others is None:
-        difference, low, high, test = _difference_of_intervals(first, second, figure)
-    else:
-        differences = draws[figure] - others[figure]
-        difference, test = float(differences[0]), PAIRED
-        low, high = percentile_interval(differences[1:])
-    cell = first.first
-    verdict = f"{first.title} is better" if low > 0 else UNKNOWN
-    n_groups = cell.accuracy["figures"]["n_groups"]
-    place = (cell.dataset, cell.protocol, figure, cell.method, second.first.method)
-    return Pair(*place, difference, low, high, n_groups, test, verdict)
-
-
-def _difference_of_intervals(
-    first: Entry, second: Entry, figure: str
-) -> tuple[float, float, float, str]:
-    a, b = score_interval(first, figure), score_interval(second, figure)
-    return a.estimate - b.estimate, a.low - b.high, a.high - b.low, OVERLAP
+def paired_test(resamples: int) -> str:
+    """The paired test in words."""
+    return f"paired bootstrap over groups and seeds, {resamples:,} resamples"
 
 
 def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws | None:
@@ -138,11 +98,66 @@ def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws 
     sources = [scored_files(cell) for cell in cells]
     if not all(sources):
         return None
-    by_seed = [_draws(source, resamples) for source in sources if source]
-    shares = _seed_shares(len(by_seed), resamples)
+    return mean_over_seeds([_draws(source, resamples) for source in sources if source], FIGURES)
+
+
+def compare_entries(
+    entries: Sequence[Entry],
+    resamples: int = RESAMPLES,
+    figures: Sequence[str] = FIGURES,
+    draws_of: Callable[[Sequence[Cell], int], Draws | None] = precision_draws,
+) -> list[Pair]:
+    """Compare all methods of one dataset and protocol with each other; controls are left out.
+
+    Args:
+        entries: Rows of one dataset and protocol.
+        resamples: Number of resamples of the bootstrap.
+        figures: What they are compared in.
+        draws_of: Scores of a method on resampled groups and seeds, by figure; as ``precision_draws``.
+    """
+    methods = [entry for entry in entries if not entry.first.is_control]
+    if len(methods) < 2:
+        return []
+    draws = [draws_of(entry.cells, resamples) for entry in methods]
+    pairs = []
+    for figure in figures:
+        for a, b in combinations(range(len(methods)), 2):
+            scores = [score_interval(methods[n], figure).estimate for n in (a, b)]
+            best, other = (a, b) if scores[0] >= scores[1] else (b, a)
+            pair = _compare(methods[best], methods[other], draws[best], draws[other], figure)
+            pairs.append(pair)
+    return pairs
+
+
+def _compare(
+    first: Entry, second: Entry, draws: Draws | None, others: Draws | None, figure: str
+) -> Pair:
+    if draws is None or others is None:
+        difference, low, high, test = _difference_of_intervals(first, second, figure)
+    else:
+        differences = draws[figure] - others[figure]
+        difference, test = float(differences[0]), paired_test(len(differences) - 1)
+        low, high = percentile_interval(differences[1:])
+    cell = first.first
+    verdict = f"{first.title} is better" if low > 0 else UNKNOWN
+    n_groups = cell.accuracy["figures"]["n_groups"]
+    place = (cell.dataset, cell.protocol, figure, cell.method, second.first.method)
+    return Pair(*place, difference, low, high, n_groups, test, verdict)
+
+
+def _difference_of_intervals(
+    first: Entry, second: Entry, figure: str
+) -> tuple[float, float, float, str]:
+    a, b = score_interval(first, figure), score_interval(second, figure)
+    return a.estimate - b.estimate, a.low - b.high, a.high - b.low, OVERLAP
+
+
+def mean_over_seeds(by_seed: Sequence[Draws], figures: Sequence[str]) -> Draws:
+    """Draws [1 + resamples] of a method from those of its seeds: the mean over seeds that are drawn too."""
+    shares = _seed_shares(len(by_seed), len(by_seed[0][figures[0]]) - 1)
     return {
         figure: (np.stack([draws[figure] for draws in by_seed]) * shares).sum(axis=0)
-        for figure in FIGURES
+        for figure in figures
     }
 
 
