@@ -181,6 +181,16 @@ def method_files(wildcards):
     return [f"{folder}/{base_method(wildcards.method)}.py", f"{folder}/recipe.yaml"]
 
 
+def method_card(wildcards):
+    """The card of a cell's method."""
+    return f"{method_folder(wildcards)}/card.yaml"
+
+
+def class_count(wildcards):
+    """Number of classes of a cell's dataset, by its card."""
+    return len(load_dataset_card(f"datasets/{wildcards.dataset}.yaml").classes)
+
+
 def teacher_files(wildcards):
     """Weights and record of a cell's teacher; none where its recipe says `kd: none`."""
     fields = cell_of(wildcards).budget.recipe or {}
@@ -260,6 +270,15 @@ def train_list(wildcards):
 def train_list_option(wildcards, input):
     """A list that thins the training part as an option of `split`."""
     return f"--train-list {input.train_list}" if input.train_list else ""
+
+
+def part_lists(wildcards):
+    """The lists of a split; with those of a thinned training part, what it leaves out."""
+    names = ["train", "val", "test"]
+    if LISTED in wildcards.protocol:
+        names.append("left_out")
+    folder = f"results/data/{wildcards.dataset}/{wildcards.protocol}"
+    return [f"{folder}/{name}.txt" for name in names]
 
 
 def published_option(wildcards, input):

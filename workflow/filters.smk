@@ -22,11 +22,6 @@ def work_options(wildcards):
     return f"--threads {training_threads(wildcards)} --device {device}"
 
 
-def method_card(wildcards):
-    """The card of a cell's method, which names rates."""
-    return f"{method_folder(wildcards)}/card.yaml"
-
-
 def filter_scores(wildcards):
     """Record and arrays of the scores that a cell chooses by."""
     images = filtering(wildcards).images
@@ -51,11 +46,6 @@ def filter_options(wildcards):
     return " ".join(
         f"--{name.replace('_', '-')} {getattr(one, name)}" for name in names
     )
-
-
-def class_count(wildcards):
-    """Number of classes of a cell's dataset, by its card."""
-    return len(load_dataset_card(f"datasets/{wildcards.dataset}.yaml").classes)
 
 
 def taught_by(wildcards, name):

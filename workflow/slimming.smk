@@ -63,11 +63,20 @@ def recovery_recipe(wildcards):
 
 
 def pruning_options(wildcards):
-    """How a compressed cell is cut, as options of `prune`."""
+    """How much of a compressed cell goes, as options of `check-pruning` and `prune`."""
+    return slimming_options(cell_of(wildcards).compression)
+
+
+def statistics_options(wildcards):
+    """What the statistics of what is left are measured on, as options of `prune`."""
+    batches = f"--batches {cell_of(wildcards).compression.batches} --batch {budget(wildcards, 'batch')}"
     device = cell_of(wildcards).budget.device or "auto"
-    own = slimming_options(cell_of(wildcards).compression)
-    size = f"--batch {budget(wildcards, 'batch')}"
-    return f"{own} {size} --threads {training_threads(wildcards)} --device {device}"
+    return f"{batches} --threads {training_threads(wildcards)} --device {device}"
+
+
+def teaching_option(wildcards):
+    """How the recovery is taught, as an option of `check-pruning`."""
+    return f"--kd {cell_of(wildcards).compression.kd}"
 
 
 def recovery_teacher(wildcards):

@@ -1,10 +1,15 @@
-"""Verbs of network slimming: prune a network, and time it beside what it was."""
+"""Verbs of network slimming: check a cut, prune a network, and time it beside what it was."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .base.compressions import Pruning
 
 Arguments = argparse.Namespace
 PRUNING = {  # options of ``prune`` that are fields of its settings
@@ -25,21 +30,37 @@ LATENCY = {
 }
 
 
-def _prune(args: Arguments) -> None:
+def _pruning(args: Arguments) -> Pruning:
     from .base.compressions import Pruning
+
+    given = {name: getattr(args, name) for name in PRUNING}
+    known = {name: value for name, value in given.items() if value is not None}
+    return Pruning(**known, absorb=not args.no_absorb)
+
+
+def _check(args: Arguments) -> None:
+    from .base.methods import changed_recipe, load_method
+    from .compression.pruning_check import check_pruning
+
+    method = load_method(args.method.name, args.method.parent)
+    method = replace(method, recipe=changed_recipe(method.recipe, args.set))
+    found = check_pruning(method, args.classes, _pruning(args), args.kd, args.out)["figures"]
+    text = "{size_mib:.2f} MiB, {channels} channels in {groups} groups, {units} residual units"
+    print(text.format(**found))  # noqa: T201
+
+
+def _prune(args: Arguments) -> None:
     from .base.methods import load_method
     from .compression.run import prune_run
     from .deploy.run import export_run
 
     method = load_method(args.method.name, args.method.parent)
-    given = {name: getattr(args, name) for name in PRUNING}
-    known = {name: value for name, value in given.items() if value is not None}
     prune_run(
         args.weights,
         args.train,
         method,
         args.out,
-        Pruning(**known, absorb=not args.no_absorb),
+        _pruning(args),
         args.seed,
         batches=args.batches,
         batch=args.batch,
@@ -59,15 +80,23 @@ def _time_beside(args: Arguments) -> None:
 
 
 def add_slimming_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add ``prune`` and ``time-beside`` to the parser of the command."""
+    """Add ``check-pruning``, ``prune`` and ``time-beside`` to the parser of the command."""
+    checked = verb("check-pruning", _check, "hold a cut against a network, before it is trained")
     pruned = verb("prune", _prune, "prune a network after sparse training and export it")
-    for option in ("--method", "--weights", "--train", "--out"):
+    text = "leave the constants of dead channels to the statistics that are measured anew"
+    for parser in (checked, pruned):
+        for option in ("--method", "--out"):
+            parser.add_argument(option, type=Path, required=True)
+        for name, kind in PRUNING.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
+        parser.add_argument("--no-absorb", action="store_true", help=text)
+    checked.add_argument("--classes", type=int, required=True)
+    checked.add_argument("--kd", default="none", help="how the base teaches the recovery")
+    text = "a field of the recipe, such as options.width=0.5"
+    checked.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+    for option in ("--weights", "--train"):
         pruned.add_argument(option, type=Path, required=True)
     pruned.add_argument("--seed", type=int, required=True)
-    for name, kind in PRUNING.items():
-        pruned.add_argument(f"--{name.replace('_', '-')}", type=kind)
-    text = "leave the constants of dead channels to the statistics that are measured anew"
-    pruned.add_argument("--no-absorb", action="store_true", help=text)
     text = "batches that the statistics of what is left are measured on"
     pruned.add_argument("--batches", type=int, default=200, help=text)
     pruned.add_argument("--batch", type=int, default=16)

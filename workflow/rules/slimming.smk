@@ -29,8 +29,35 @@ use rule train_detector as train_sparse with:
         from_others=sparse_options,
 
 
+# A cut that the network does not allow stops a study here, not after its sparse training: the job needs no data, has the
+# highest priority and takes all cores, so that no training runs beside it.
+rule check_pruning:
+    input:
+        card=method_card,
+        method=method_files,
+        dataset="datasets/{dataset}.yaml",
+    output:
+        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/check-pruning.log",
+    wildcard_constraints:
+        method=SLIMMED,
+    priority: 100
+    threads: all_cores
+    params:
+        method=method_folder,
+        classes=class_count,
+        pruning=pruning_options,
+        teaching=teaching_option,
+        recipe=recipe_options,
+    shell:
+        "defectbench check-pruning --method {params.method} --classes {params.classes} {params.pruning} "
+        "{params.teaching} {params.recipe} --out {output} 2>&1 | tee {log}"
+
+
 rule prune_channels:
     input:
+        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
         sparse=sparse_weights,
         train=pack_of("train"),
         method=method_files,
@@ -47,10 +74,11 @@ rule prune_channels:
     params:
         method=method_folder,
         pruning=pruning_options,
+        statistics=statistics_options,
         folder=subpath(output.model, parent=True),
     shell:
         "defectbench prune --method {params.method} --weights {input.sparse[0]} --train {input.train} "
-        "--seed {wildcards.seed} {params.pruning} --out {params.folder} 2>&1 | tee {log}"
+        "--seed {wildcards.seed} {params.pruning} {params.statistics} --out {params.folder} 2>&1 | tee {log}"
 
 
 use rule train_detector as train_slimmed with:

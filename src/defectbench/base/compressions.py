@@ -185,15 +185,15 @@ class CFP(Strict):
         return {**FINE_TUNING, **getattr(self, stage).recipe}
 
 
-def slimming_options(one: Slimming) -> str:
-    """How much goes and by which rule, as options of ``defectbench prune``.
+def slimming_options(one: Pruning) -> str:
+    """How much goes and by which rule, as options of ``check-pruning`` and ``prune``.
 
     Example:
         >>> slimming_options(Slimming(method="yolov4", how="slimming", drop_units=12))
-        '--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12 --batches 200'
+        '--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12'
     """
     aim = f"--target-mib {one.target_mib}" if one.rule == "size" else f"--percent {one.percent}"
-    fields = ("layer_keep", "round_to", "drop_units", "batches")
+    fields = ("layer_keep", "round_to", "drop_units")
     rest = " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in fields)
     return f"--rule {one.rule} {aim} {rest}{'' if one.absorb else ' --no-absorb'}"
 

@@ -27,7 +27,7 @@ def magnitudes(model: nn.Module) -> Tensor:
 def scale_histogram(model: nn.Module, edges: Sequence[float] = EDGES) -> list[int]:
     """How many |scale| lie in [edge, next edge), the last class without an upper end.
 
-    Take the network in training and not its average: an average lags behind what has just faded.
+    Of averaged weights, which are those that are cut, it lags behind what has just faded.
     """
     found = torch.bucketize(magnitudes(model), torch.tensor(edges), right=True) - 1
     return torch.bincount(found[found >= 0], minlength=len(edges)).tolist()
