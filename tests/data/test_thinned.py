@@ -47,6 +47,8 @@ def test_a_thinned_part_keeps_the_other_parts_and_has_a_certificate(home, tmp_pa
     record = certify(home, "clean-few")
     assert record["figures"]["shared_pixels"] == 0
     assert record["figures"]["images"]["train"] == len(kept)
+    names = {f"{part}.txt" for part in ("train", "val", "test", "left_out")}
+    assert {name for name in record["inputs"] if name.endswith(".txt")} == names
     (home / "clean-few" / "left_out.txt").unlink()
     with pytest.raises(SplitError, match="exactly one part"):
         certify(home, "clean-few")

@@ -85,6 +85,8 @@ rule split_dataset:
         "results/data/{dataset}/{protocol}/test.txt",
     log:
         "results/logs/{dataset}/{protocol}/split.log",
+    wildcard_constraints:
+        protocol="[a-z]+",
     params:
         seed=STUDY.split_seed,
         published=published_option,
@@ -94,11 +96,19 @@ rule split_dataset:
         "--seed {params.seed} {params.published} {params.train_list} 2>&1 | tee {log}"
 
 
-rule certify_split:
-    input:
+use rule split_dataset as thin_split with:
+    output:
         "results/data/{dataset}/{protocol}/train.txt",
         "results/data/{dataset}/{protocol}/val.txt",
         "results/data/{dataset}/{protocol}/test.txt",
+        "results/data/{dataset}/{protocol}/left_out.txt",
+    wildcard_constraints:
+        protocol="[a-z]+-[a-z0-9]+",
+
+
+rule certify_split:
+    input:
+        part_lists,
         overlaps="results/data/{dataset}/overlaps.csv",
         groups="results/data/{dataset}/groups.csv",
     output:

@@ -6,6 +6,7 @@ rule train_by_ultralytics:
         train=pack_of("train"),
         val=pack_of("val"),
         certificate="results/data/{dataset}/{protocol}/certificate.json",
+        lists=part_lists,
         program="workflow/programs/train_ultralytics.py",
         around=collect(
             "workflow/programs/{file}.py", file=["cell", "process", "yolo_program"]
@@ -60,6 +61,7 @@ rule train_by_mmdetection:
         train=pack_of("train"),
         val=pack_of("val"),
         certificate="results/data/{dataset}/{protocol}/certificate.json",
+        lists=part_lists,
         environment="results/envs/mmdet/installed.txt",
         program="workflow/programs/train_mmdetection.py",
         around=collect("workflow/programs/{file}.py", file=["cell", "process"]),

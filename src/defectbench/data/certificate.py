@@ -60,7 +60,8 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
         a, b = seen.example()
         fix = "delete the lists and split again by groups"
         raise LeakageError(folder / protocol, "shared surface", f"{a} and {b}", fix)
-    inputs = {f"{part}.txt": folder / protocol / f"{part}.txt" for part in PARTS}
+    lists = (*PARTS, "left_out") if left_out.is_file() else PARTS
+    inputs = {f"{part}.txt": folder / protocol / f"{part}.txt" for part in lists}
     inputs |= {name: folder / name for name in ("overlaps.csv", "groups.csv")}
     extra = {"dataset": folder.name, "protocol": protocol, "seed": seed}
     return write_record(out, "certificate", figures, inputs, extra=extra)
