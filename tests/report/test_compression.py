@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from report_parts import tabulate
 
 from defectbench.base.errors import ReportError
 from defectbench.base.files import read_json
@@ -13,7 +14,7 @@ from defectbench.report.collect import epochs_of, find_entries, method_title
 from defectbench.report.compression import compression_stages
 from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
-from defectbench.report.tables import make_tables, tabulate
+from defectbench.report.tables import make_tables
 
 SMALL = "alpha+slim1mib"
 SPARSE = "sparse-0000000"

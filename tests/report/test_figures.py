@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_parts import plot
 
 from defectbench.base.errors import ReportError
 from defectbench.report.collect import find_cells, find_entries
@@ -11,7 +12,6 @@ from defectbench.report.figures import (
     curves_figure,
     pareto_figure,
     pareto_front,
-    plot,
     read_history,
 )
 from defectbench.report.rows import build_rows

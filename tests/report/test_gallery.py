@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from report_parts import gallery
 
 from defectbench.base.errors import ReportError
 from defectbench.base.records import write_record
 from defectbench.report.collect import find_cells
-from defectbench.report.gallery import choose_images, gallery, judge, read_truth, threshold_of
+from defectbench.report.gallery import choose_images, judge, read_truth, threshold_of
 
 
 def box(x, label=0, score=None, side=10):

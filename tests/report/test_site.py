@@ -4,14 +4,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from report_parts import build_site, gallery, plot, tabulate
 from shelf import Shelf, fill
 
 from defectbench.base.errors import ReportError
-from defectbench.report.figures import plot
-from defectbench.report.gallery import gallery
 from defectbench.report.render import render_report
-from defectbench.report.site import build_site
-from defectbench.report.tables import tabulate
 
 
 class Page(HTMLParser):

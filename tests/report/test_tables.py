@@ -6,12 +6,13 @@ import re
 from dataclasses import fields
 
 import pytest
+from report_parts import tabulate
 
 from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record
 from defectbench.report.columns import number, percent
 from defectbench.report.rows import Row
-from defectbench.report.tables import make_tables, read_rows, tabulate
+from defectbench.report.tables import make_tables, read_rows
 
 
 def lines(path):

@@ -3,10 +3,10 @@
 import io
 
 import pytest
+from report_parts import tabulate
 from rich.console import Console
 
 from defectbench.base.errors import ReportError
-from defectbench.report.tables import tabulate
 from defectbench.report.terminal import print_comparison
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,10 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ..base.errors import ReportError
-from ..base.files import atomic_directory
-from .collect import Cell, Entry, find_entries
+from .collect import Cell, Entry
 from .columns import Section, sections
-from .rows import Row, build_row, mark_range
+from .rows import Row
 from .style import GREY, Look, figure_style, looks, save
 
 COSTS = (
@@ -35,34 +34,17 @@ _VALIDATION_TITLES = {
 }
 
 
-def plot(
-    run_dirs: Iterable[str | Path], out_dir: str | Path, models_dir: str | Path = "models"
-) -> None:
-    """Draw all figures of some cells into ``<out_dir>/figures``.
-
-    Raises:
-        ReportError: A record or a history is missing.
-    """
-    plot_entries(find_entries(run_dirs, models_dir), out_dir)
-
-
-def plot_entries(
-    entries: Sequence[Entry], out_dir: str | Path, rows: Sequence[Row] | None = None
-) -> None:
+def draw_figures(entries: Sequence[Entry], folder: Path, known: Sequence[Row]) -> None:
     """Draw ``pareto_*`` and ``curves_*`` of each dataset and protocol that has methods.
 
     Args:
         entries: Cells by method.
-        out_dir: Folder of the report.
-        rows: Rows of the same entries, where they are made already.
+        folder: Where to draw; it is there.
+        known: Rows of the same entries.
+
+    Raises:
+        ReportError: A history is missing.
     """
-    known = rows if rows is not None else mark_range([build_row(entry) for entry in entries])
-    with atomic_directory(Path(out_dir) / "figures") as folder:
-        draw_figures(entries, folder, known)
-
-
-def draw_figures(entries: Sequence[Entry], folder: Path, known: Sequence[Row]) -> None:
-    """Draw the same into a folder that is there."""
     style = looks(entries)
     with figure_style():
         for section in sections(known):

@@ -8,7 +8,7 @@ not to be published.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -29,7 +29,7 @@ from ..base.files import atomic_directory, read_json, sha256_file
 from ..base.records import read_record
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from ..measure.bootstrap import pairwise_iou
-from .collect import Cell, Entry, find_entries
+from .collect import Cell, Entry
 from .style import figure_style, save
 
 HIT_IOU = 0.5
@@ -63,19 +63,12 @@ class Truth:
     folder: Path
 
 
-def gallery(
-    run_dirs: Iterable[str | Path], out_dir: str | Path, models_dir: str | Path = "models"
-) -> None:
-    """Draw the galleries of some cells into ``<out_dir>/gallery``.
+def draw_galleries(entries: Sequence[Entry], out_dir: str | Path) -> None:
+    """Draw ``gallery/gallery_<dataset>_<protocol>.png`` of each dataset and protocol that has methods.
 
     Raises:
-        ReportError: A record, the truth, an image or predictions are missing.
+        ReportError: The truth, an image or predictions are missing.
     """
-    draw_galleries(find_entries(run_dirs, models_dir), out_dir)
-
-
-def draw_galleries(entries: Sequence[Entry], out_dir: str | Path) -> None:
-    """Draw ``gallery_<dataset>_<protocol>.png`` of each dataset and protocol that has methods."""
     methods = [entry for entry in entries if not entry.first.is_control]
     with figure_style(), atomic_directory(Path(out_dir) / "gallery") as folder:
         for (dataset, protocol), group in groupby(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,8 @@ from .leakage import Premium
 from .links import Link, anchor, embed, key_of, link_to, record_of, shade
 from .markdown import record_links, relative
 from .rows import Row
-from .tables import Tables, make_tables, per_class, points
+from .tables import Tables, per_class, points
 from .templates import render
-
-
-def build_site(
-    run_dirs: Iterable[str | Path],
-    out_dir: str | Path,
-    study: str,
-    models_dir: str | Path = "models",
-) -> None:
-    """Write ``index.html`` for some cells, with the figures and galleries that lie in ``out_dir``.
-
-    Raises:
-        ReportError: A record is missing, or records do not belong together.
-    """
-    write_site(make_tables(run_dirs, models_dir), out_dir, study)
 
 
 def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:

@@ -72,25 +72,6 @@ def make_tables(run_dirs: Iterable[str | Path], models_dir: str | Path = "models
     return Tables(entries, rows, pairs, leakage_premiums(rows), said, classes, stages)
 
 
-def tabulate(
-    run_dirs: Iterable[str | Path], out_dir: str | Path, models_dir: str | Path = "models"
-) -> Tables:
-    """Write the tables of some cells.
-
-    Args:
-        run_dirs: Folders of cells, or folders above them.
-        out_dir: Gets ``comparison.csv``, ``.md`` and ``.tex``, ``per_class.csv``, ``pairs.csv``,
-            ``leakage.csv`` and ``.md``; ``compression.csv`` and ``.md`` where a cell is compressed.
-        models_dir: Where method cards lie, for titles.
-
-    Raises:
-        ReportError: A record is missing, or records do not belong together.
-    """
-    tables = make_tables(run_dirs, models_dir)
-    write_tables(tables, out_dir)
-    return tables
-
-
 def write_tables(tables: Tables, out_dir: str | Path) -> None:
     """Write all tables, each atomically; what the study has no rows for does not stay from another one."""
     out = Path(out_dir)
