@@ -15,11 +15,18 @@ from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.cfp_run import fine_tune, prune_classifier, score_run
+from defectbench.compression.cfp_run import (
+    fine_tune,
+    prune_classifier,
+    read_classifier,
+    score_run,
+)
+from defectbench.compression.surgery import prune
 from defectbench.deploy.run import export_run
 from defectbench.report.collect import epochs_of
 from defectbench.training.loop import train
 from defectbench.training.randomness import derived_seed
+from defectbench.training.start import read_start
 
 MODELS = Path(__file__).parents[2] / "models"
 SIDE, WEIGHTS = 32, "weights.safetensors"
@@ -87,6 +94,40 @@ def test_controls_have_equal_widths_and_other_channels(taught, tmp_path):
         assert {k: after for k, (_, after) in record["widths"].items()} == plans[choice]["widths"]
         state = load_file(tmp_path / choice / WEIGHTS)
         assert sum(v.numel() for v in state.values()) > 0
+
+
+def test_the_files_of_a_cut_rebuild_it_bit_by_bit(taught, tmp_path):
+    method, _, base = taught
+    cut(taught, tmp_path)
+    plan = read_json(tmp_path / "plan.json")
+    whole = read_classifier(read_start(base / WEIGHTS), method, 3)
+    assert plan["base_widths"] == whole.widths
+    expected = prune(whole, plan["kept"])
+    rebuilt = read_classifier(read_start(tmp_path / WEIGHTS), method, 3)
+    assert (rebuilt.name, rebuilt.widths) == (plan["network"], plan["widths"])
+    state, images = rebuilt.state_dict(), torch.rand(2, 3, SIDE, SIDE)
+    assert all(torch.equal(value, state[k]) for k, value in expected.state_dict().items())
+    with torch.no_grad():
+        assert torch.equal(rebuilt(images), expected(images))
+
+
+def test_a_plan_of_another_network_is_a_named_error(taught, tmp_path):
+    method, pack, _ = taught
+    cut(taught, tmp_path)
+    plan = read_json(tmp_path / "plan.json")
+    first = next(iter(plan["widths"]))
+    wider = {**plan, "widths": {**plan["widths"], first: plan["widths"][first] + 1}}
+    strange = {**plan, "widths": {"conv99": 4}}
+    own = settings(method, teachers="none")
+    files = (tmp_path / WEIGHTS, pack, method, tmp_path / "out", 0, own)
+    for wrong, error, match in [
+        (wider, ConfigError, "same network, options, plan"),
+        (strange, CompressionError, "widths: got 'conv99'; choose of"),
+        ({"kept": {}}, CompressionError, r"plan\.json: network: got None"),
+    ]:
+        (tmp_path / "plan.json").write_text(json.dumps(wrong))
+        with pytest.raises(error, match=match):
+            fine_tune(*files, epochs=1, batch=12, threads=1)
 
 
 def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_path):

@@ -4,16 +4,15 @@ import json
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.counting import size_of
 from tests.networks import PRUNABLE, lively, masked_forward
 
 from defectbench.base.errors import CompressionError, ConfigError
-from defectbench.compression.plan import load_pruned, plan_of, save_pruned
 from defectbench.compression.rates import widths_at
 from defectbench.compression.selection import select_at_random, widths_of
-from defectbench.compression.surgery import prune
+from defectbench.compression.surgery import prune, read_plan
+from defectbench.nn.classifiers import build_planned
 
 IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -141,51 +140,32 @@ def test_wrong_names_are_named_errors():
 
 
 @pytest.mark.parametrize("name", PRUNABLE)
-def test_a_saved_network_comes_back_bit_by_bit(name, tmp_path):
+def test_plan_and_state_dict_rebuild_a_network_bit_by_bit(name, tmp_path):
     network = lively(name, factor=0.0625)
-    kept = drawn(network, 0.5)
-    pruned, plan = prune(network, kept), plan_of(network, kept, criterion="random", seed=0)
-    save_pruned(tmp_path / "pruned.safetensors", pruned, plan)
-    back, same = load_pruned(tmp_path / "pruned.safetensors")
-    assert same == plan
-    assert same.facts == {"criterion": "random", "seed": 0}
+    pruned = prune(network, drawn(network, 0.5))
+    plan = {"network": pruned.name, "widths": pruned.widths}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    save_file(pruned.state_dict(), tmp_path / "weights.safetensors")
+    back = build_planned(name, network.nc, plan=read_plan(tmp_path / "plan.json"))
+    back.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert size_of(back) == size_of(pruned)
     state = back.state_dict()
     assert all(torch.equal(v, state[k]) for k, v in pruned.state_dict().items())
     with torch.no_grad():
-        assert torch.equal(back(IMAGES), pruned(IMAGES))
-    first = (tmp_path / "pruned.safetensors").read_bytes()
-    save_pruned(tmp_path / "again.safetensors", back, same)
-    assert (tmp_path / "again.safetensors").read_bytes() == first
+        assert torch.equal(back.eval()(IMAGES), pruned(IMAGES))
 
 
-def test_a_plan_of_another_network_is_refused(tmp_path):
-    network = lively("vgg16", factor=0.0625)
-    plan = plan_of(network, {"conv1": [0]})
-    with pytest.raises(CompressionError, match="the plan says"):
-        save_pruned(tmp_path / "pruned.safetensors", network, plan)
-    with pytest.raises(CompressionError, match="give at least one of"):
-        plan_of(network, {"conv1": [99]})
-
-
-def test_damaged_files_are_named_errors(tmp_path):
-    path = tmp_path / "pruned.safetensors"
-    with pytest.raises(CompressionError, match="prune a network first"):
-        load_pruned(path)
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(CompressionError, match="prune a network first"):
-        load_pruned(path)
-    network = lively("vgg16", factor=0.0625)
-    save_pruned(path, prune(network, {"conv1": [0]}), plan_of(network, {"conv1": [0]}))
-    with safe_open(path, "pt") as handle:
-        metadata = handle.metadata()
-        tensors = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
-    said = json.loads(metadata["plan"])
-    said["kept"]["conv1"] = [0, 1]
-    save_file(tensors, path, {**metadata, "plan": json.dumps(said)})
-    with pytest.raises(CompressionError, match="save_pruned wrote"):
-        load_pruned(path)
-    tensors["features.0.bias"] += 1
-    save_file(tensors, path, metadata)
-    with pytest.raises(CompressionError, match="its bytes have changed"):
-        load_pruned(path)
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ('{"widths": {}}', "network: got None; cut the classifier again"),
+        ('{"network": "vgg16", "widths": [1]}', r"widths: got \[1\]"),
+        ("[]", r"network: got \[\]"),
+    ],
+)
+def test_a_plan_that_is_none_is_a_named_error(tmp_path, content, match):
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(CompressionError, match=match):
+        read_plan(tmp_path / "plan.json")
+    with pytest.raises(ConfigError, match="run the rule that makes it"):
+        read_plan(tmp_path / "none.json")

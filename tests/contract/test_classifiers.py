@@ -12,9 +12,14 @@ from tests.class_packs import write_class_pack
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from defectbench.base.compressions import CFP
 from defectbench.base.files import sha256_file
 from defectbench.base.methods import override_recipe
 from defectbench.base.records import read_record
+from defectbench.compression.cfp import Scores
+from defectbench.compression.cfp_run import choose_channels
+from defectbench.compression.rates import widths_at
+from defectbench.compression.selection import widths_of
 from defectbench.data.pack import load_pack
 from defectbench.deploy.export import export_onnx
 from defectbench.measure.validation import make_validator
@@ -62,6 +67,56 @@ def test_a_plan_rebuilds_a_pruned_network(classifier):
     made = built(classifier, 7, plan={"network": network.name, "widths": widths})
     assert made.name == network.name
     assert made.widths == widths
+
+
+def narrowed_by(classifier, rates):
+    """The network in its pruning form, at a quarter of its width, and its widths at rates of its card."""
+    network = built(classifier, 7, width=0.25).pruning_form().eval()
+    return network, widths_at(network, rates)
+
+
+def test_every_plan_of_the_card_has_its_shapes(classifier):
+    assert classifier.card.rates
+    for rates in classifier.card.rates.values():
+        network, widths = narrowed_by(classifier, rates)
+        assert list(widths) == list(network.widths)
+        made = built(classifier, 7, plan={"network": network.name, "widths": widths}).eval()
+        for wire in made.wires:
+            for tensor in made.get_submodule(wire.module).parameters(recurse=False):
+                if wire.writes:
+                    assert tensor.shape[0] == widths[wire.writes], wire
+                if wire.reads and tensor.dim() > 1:
+                    assert tensor.shape[1] == widths[wire.reads], wire
+        named = {wire.module for wire in made.wires}
+        owners = {name.rpartition(".")[0] for name, _ in made.named_parameters()}
+        assert owners == named
+        with torch.no_grad():
+            assert made(torch.rand(2, 3, SIDE, SIDE)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_controls_have_the_widths_of_the_cut(classifier, seed):
+    random = np.random.default_rng(seed)
+    for rates in classifier.card.rates.values():
+        network, _ = narrowed_by(classifier, rates)
+        energies = {name: random.random((width, 6)) for name, width in network.widths.items()}
+        scores = {
+            name: Scores(
+                random.integers(0, 9, len(own)).astype(float),
+                np.abs(own[:, None] - own[None]).mean(axis=2),
+                images=6,
+            )
+            for name, own in energies.items()
+        }
+        kept, others = {}, {}
+        for choice in ("cfp", "rank", "l1", "random", "thin"):
+            own = CFP(method=classifier.card.name, how="cfp", rates="0.5", choose=choice)
+            others[choice] = choose_channels(network, scores, own, rates, seed)
+            kept[choice] = widths_of(others[choice])
+        assert all(widths == kept["cfp"] for widths in kept.values())
+        assert kept["cfp"] != network.widths
+        assert others["thin"] == others["cfp"]  # of which it takes the widths alone
+        assert len({str(others[choice]) for choice in ("cfp", "rank", "l1", "random")}) == 4
 
 
 def test_golden_counts(classifier):

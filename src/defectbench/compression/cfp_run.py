@@ -17,7 +17,7 @@ from torch import Tensor
 from ..base.compressions import CFP
 from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.errors import CompressionError, ConfigError
-from ..base.files import atomic_path, atomic_write_json, read_json, sha256_file
+from ..base.files import atomic_path, atomic_write_json, sha256_file
 from ..base.methods import Method, build_network
 from ..base.records import read_record, write_record
 from ..data.pack import Pack, load_pack
@@ -41,7 +41,7 @@ from .selection import (
     select_cfp,
     widths_of,
 )
-from .surgery import prune
+from .surgery import prune, read_plan
 
 BATCH = 32  # images that are scored at once
 
@@ -274,11 +274,11 @@ def fine_tune(
         The method with the options of the cut network, for its export.
 
     Raises:
-        ConfigError: A teacher that the settings ask for is missing, or R is not what was cut.
-        CompressionError: The plan is missing.
+        ConfigError: The plan is missing or of other weights, a teacher that the settings ask for is missing, or R is
+            not what was cut.
+        CompressionError: The plan is of no such network.
     """
-    plan = read_json(Path(pruned).with_name("plan.json"))
-    options = {"plan": {name: plan[name] for name in ("network", "widths")}}
+    options = {"plan": read_plan(Path(pruned).with_name("plan.json"))}
     method = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
     own = derived_seed(seed, 0, "thin" if settings.choose == "thin" else "fine-tuning")
     if settings.choose == "thin" or settings.teachers == "none":
