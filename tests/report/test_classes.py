@@ -71,7 +71,8 @@ class ClassShelf(Shelf):
         self.classify(pruned, before)
         (pruned / "model.onnx").write_bytes(b"cut")
         figures = {"size_mib_before": 16.0, "size_mib": 4.0, "train_s": 9.0, "epochs": 3}
-        settings = {"settings": {"how": "cfp", "choose": choose}}
+        settings = {"settings": {"how": "cfp", "choose": choose, "rates": "v39"}}
+        settings["widths"] = {"conv1": [64, 19], "conv2": [64, 20]}
         write_record(pruned / "prune.json", "prune", figures, {}, None, settings)
         write_record(pruned / "complexity.json", "complexity", {}, {"model": pruned / "model.onnx"})
         record = json.loads((pruned / "accuracy.json").read_text())
@@ -209,6 +210,19 @@ def test_a_thin_network_is_a_control_beside_the_base(filled):
     text = (filled.out / "compression.md").read_text()
     assert "## vgg, thin from scratch (v39): plates, clean, seed 0" in text
     assert "[vgg, thin from scratch (v39) (control, from scratch)](" in text
+
+
+def test_a_control_of_other_widths_is_named(filled):
+    folder = filled.cut("vgg+randomv39", wrong={1}, before={1}, choose="random")
+    record = json.loads((folder / "pruned" / "prune.json").read_text())
+    record["widths"]["conv2"] = [64, 21]
+    (folder / "pruned" / "prune.json").write_text(json.dumps(record))
+    match = r"randomv39/seed0/pruned/prune.json: widths.conv2: got 21; .*cfpv39.* has 20"
+    with pytest.raises(ReportError, match=match):
+        make_tables([filled.runs])
+    record["settings"]["rates"] = "v39-u"
+    (folder / "pruned" / "prune.json").write_text(json.dumps(record))
+    assert len(make_tables([filled.runs]).classes.rows) == 4
 
 
 def test_a_classifier_no_better_than_a_control_is_flagged(filled):

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..base.files import atomic_write_text
 from .class_pairs import compare_classifiers, pairs_markdown
 from .class_rows import ClassRow, build_class_rows
+from .class_widths import check_equal_widths
 from .collect import Entry
 from .columns import (
     INVALID,
@@ -94,8 +95,13 @@ def signed(value: float | None) -> str:
 
 
 def make_class_tables(entries: Sequence[Entry]) -> ClassTables:
-    """Join the records of classifiers to tables; none without entries of that task."""
+    """Join the records of classifiers to tables; none without entries of that task.
+
+    Raises:
+        ReportError: Controls of a cut have other widths, or a teacher was scored on another test part.
+    """
     own = [entry for entry in entries if entry.task == "classification"]
+    check_equal_widths(own)
     rows = build_class_rows(own)
     said = _caption(rows, own) if rows else []
     return ClassTables(own, rows, said, compare_classifiers(own))
