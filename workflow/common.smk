@@ -281,15 +281,6 @@ def part_lists(wildcards):
     return [f"{folder}/{name}.txt" for name in names]
 
 
-def part_lists(wildcards):
-    """The lists of a split; with those of a thinned training part, what it leaves out."""
-    names = ["train", "val", "test"]
-    if LISTED in wildcards.protocol:
-        names.append("left_out")
-    folder = f"results/data/{wildcards.dataset}/{wildcards.protocol}"
-    return [f"{folder}/{name}.txt" for name in names]
-
-
 def published_option(wildcards, input):
     """Published lists as an option of `split`."""
     return f"--published {input.published}" if input.published else ""
