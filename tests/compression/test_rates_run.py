@@ -10,9 +10,10 @@ from tests.networks import sketch
 from defectbench.base.compressions import CFP
 from defectbench.base.methods import load_method
 from defectbench.base.records import read_record
+from defectbench.base.studies import load_study
 from defectbench.cli import main
 from defectbench.compression.rates import parameters_at, widths_at
-from defectbench.compression.rates_run import rates_of
+from defectbench.compression.rates_run import check_rates, rates_of
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -63,6 +64,23 @@ def test_all_rates_of_a_card_fit_its_network(tmp_path, name):
     assert method.card.rates
     for rates in method.card.rates:
         assert check(tmp_path, name, rates, "--set", "options={width: 0.25}") == 0
+
+
+def cut_classifiers():
+    """Method, rates and ratio of every cut of classifiers in the studies in config/, each once."""
+    found = {}
+    for path in sorted((MODELS.parent / "config").glob("*.yaml")):
+        for block in load_study(path).blocks:
+            for one in (one for one in block.compress if one.how == "cfp"):
+                found[one.method, str(one.rates), one.ratio] = one
+    return list(found.values())
+
+
+@pytest.mark.parametrize("one", cut_classifiers(), ids=lambda one: f"{one.method} {one.rates}")
+def test_rates_of_every_study_fit_their_network(tmp_path, one):
+    found = check_rates(load_method(one.method, MODELS), 6, one, tmp_path / "rates.json")["figures"]
+    assert found["params"] < found["params_before"]
+    assert found["sets_pruned"] > 0
 
 
 @pytest.mark.parametrize(
