@@ -19,14 +19,14 @@ from ..measure.classification import FIGURES, figure_draws, said_classes, true_c
 from ..measure.evaluator import restrict
 from ..measure.statistics import aggregate_seeds, percentile_interval
 from .collect import Cell, Entry
+from .costs import Costs, costs_of, mean
 from .pairs import RESAMPLES, Draws, score_interval, scored_files
-from .rows import costs_of, mean
 
 _CONTROL_ORDER = ("control_memoriser", "control_class_prior")
 
 
 @dataclass(frozen=True)
-class ClassRow:
+class ClassRow(Costs):
     """One classifier on one dataset under one protocol; means over seeds. Field names carry units.
 
     Where there is one seed the ends ``_low`` and ``_high`` of scores are over groups, else over seeds
@@ -74,32 +74,6 @@ class ClassRow:
     latency_ratio_high: float | None = None
     teacher_c_accuracy: float | None = None
     teacher_c_balanced_accuracy: float | None = None
-    params_m: float | None = None
-    macs_g: float | None = None
-    gflops: float | None = None
-    size_mib: float | None = None
-    latency_ms_p50: float | None = None
-    latency_ms_p50_low: float | None = None
-    latency_ms_p50_high: float | None = None
-    latency_ms_p90: float | None = None
-    latency_ms_p99: float | None = None
-    fps: float | None = None
-    latency_valid: bool | None = None
-    latency_invalid_because: str = ""
-    engine: str = ""
-    latency_threads: int | None = None
-    train_s: float | None = None
-    images_per_s: float | None = None
-    size_px: int | None = None
-    epochs: int | None = None
-    flags: str = ""
-    best: str = ""
-    record: str = ""
-
-    @property
-    def is_control(self) -> bool:
-        """Whether the row is a program that learns nothing."""
-        return self.method.startswith("control_")
 
 
 def build_class_rows(entries: Sequence[Entry]) -> list[ClassRow]:

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from .collect import Cell, Entry
 from .columns import Column, Section, Shown
 
 
+def column_names(kind: type) -> list[str]:
+    """Fields of a dataclass in the order of their columns: its own, then those that it has from another."""
+    own = list(get_annotations(kind))
+    return [*own, *(field.name for field in fields(kind) if field.name not in own)]
+
+
 def write_csv(path: Path, rows: Sequence[Any], kind: type) -> None:
     """Write instances of a dataclass as CSV; None and empty text become empty fields."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(kind)]
+    names = column_names(kind)
     writer.writerow(names)
     for row in rows:
         values = asdict(row)

@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from ..measure.statistics import aggregate_seeds
-from .collect import Cell, Entry, epochs_of
+from .collect import Entry
+from .costs import COUNTS, Costs, costs_of, mean
 from .pairs import UNKNOWN, Pair, compare_entries, score_interval
 
 FLOORS = ("control_memoriser", "control_class_prior")
 CEILING = "control_label_jitter"
-COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 _CONTROL_ORDER = (*FLOORS, CEILING, "control_oracle")
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Costs):
     """One method on one dataset under one protocol; means over seeds. Field names carry units.
 
     What a control does not have is None. ``interval_over`` says what the ends ``_low`` and
@@ -46,32 +45,6 @@ class Row:
     n_groups: int
     leak_share: float
     escape_rate_images: float | None
-    params_m: float | None = None
-    macs_g: float | None = None
-    gflops: float | None = None
-    size_mib: float | None = None
-    latency_ms_p50: float | None = None
-    latency_ms_p50_low: float | None = None
-    latency_ms_p50_high: float | None = None
-    latency_ms_p90: float | None = None
-    latency_ms_p99: float | None = None
-    fps: float | None = None
-    latency_valid: bool | None = None
-    latency_invalid_because: str = ""
-    engine: str = ""
-    latency_threads: int | None = None
-    train_s: float | None = None
-    images_per_s: float | None = None
-    size_px: int | None = None
-    epochs: int | None = None
-    flags: str = ""
-    best: str = ""
-    record: str = ""
-
-    @property
-    def is_control(self) -> bool:
-        """Whether the row is a program that learns nothing."""
-        return self.method.startswith("control_")
 
 
 def build_rows(entries: Sequence[Entry]) -> tuple[list[Row], list[Pair]]:
@@ -131,40 +104,10 @@ def build_row(entry: Entry) -> Row:
     return row if first.is_control else replace(row, **costs_of(cells))
 
 
-def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
-    """Mean of one figure over seeds."""
-    return aggregate_seeds([one[name] for one in figures]).estimate
-
-
 def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
     rates = [score.get("escape", {}).get("escape_rate_images") for score in scores]
     known = [rate for rate in rates if rate is not None]
     return sum(known) / len(known) if known else None
-
-
-def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
-    """Complexity, latency and training of a method, by field name of a row."""
-    trained = [cell.train["figures"] for cell in cells if cell.train]
-    counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
-    timed = [cell.latency["figures"] for cell in cells if cell.latency]
-    reasons = [reason for one in timed for reason in one["invalid_because"]]
-    # a method without a model file has predictions and its own runner, and nothing that is counted
-    fields: dict[str, Any] = {name: mean(counted, name) for name in COUNTS} if counted else {}
-    fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
-    return {
-        **fields,
-        "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),
-        "latency_ms_p50_high": max(one["latency_ms_p50_high"] for one in timed),
-        "fps": 1000 / fields["latency_ms_p50"],
-        "latency_valid": all(one["valid"] for one in timed),
-        "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
-        "engine": cells[0].engine,
-        "latency_threads": timed[0]["threads"],
-        "train_s": mean(trained, "train_s"),
-        "images_per_s": mean(trained, "images_per_s"),
-        "size_px": (counted or trained)[0]["size_px"],
-        "epochs": next((epochs_of(cell.train) for cell in cells if cell.train), None),
-    }
 
 
 def mark_range(rows: Sequence[Row]) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from .compression import Stage, compression_stages
 from .compression_table import write_compression
 from .latex import latex_document
 from .leakage import Premium, leakage_premiums
-from .markdown import record_lines, section_markdown, write_csv
+from .markdown import column_names, record_lines, section_markdown, write_csv
 from .pairs import Pair
 from .rows import Row, build_rows
 
@@ -100,7 +100,7 @@ def read_rows(path: str | Path, kind: type[_R] = Row) -> list[_R]:
         raise ReportError(path, "file", "nothing", "make it with: snakemake --cores 8 all")
     with Path(path).open(newline="") as handle:
         reader = csv.DictReader(handle)
-        names = [field.name for field in fields(kind)]
+        names = column_names(kind)
         if reader.fieldnames is None or list(reader.fieldnames) != names:
             fix = "make it anew with: snakemake --cores 8 all"
             raise ReportError(path, "columns", list(reader.fieldnames or []), fix)
