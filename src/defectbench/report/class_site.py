@@ -10,9 +10,9 @@ from .class_pairs import pair_cells, titles_of
 from .class_rows import ClassRow
 from .class_tables import COLUMNS, ClassTables, class_scores
 from .collect import Entry
-from .columns import NOTHING, Section, percent, sections
-from .links import Key, Link, anchor, embed, key_of, link_to, record_of, shade
-from .markdown import record_links, relative
+from .columns import Section, percent, sections
+from .links import Key, Link, anchor, embed, key_of, link_to, record_of, runs_of, shade
+from .markdown import relative
 
 
 def class_values(tables: ClassTables, out: Path) -> dict[str, Any]:
@@ -28,7 +28,9 @@ def class_values(tables: ClassTables, out: Path) -> dict[str, Any]:
         "class_sections": [_section(s, by_row, out) for s in sections(tables.rows)],
         "class_caption": tables.caption,
         "class_pairs": [pair_cells(p, titles_of(tables.entries)) for p in tables.pairs],
-        "class_runs": [_runs(entry, out) for entry in tables.entries],
+        "class_runs": [
+            runs_of(entry, ("accuracy", "balanced_accuracy"), out) for entry in tables.entries
+        ],
     }
 
 
@@ -74,19 +76,3 @@ def _recalls(entries: Sequence[Entry], out: Path) -> dict[str, Any]:
         "classes": [(name, counted["n_images"]) for name, counted in first.items()],
         "rows": rows,
     }
-
-
-def _runs(entry: Entry, out: Path) -> dict[str, Any]:
-    seeds = [
-        {
-            "seed": cell.seed,
-            "accuracy": percent(cell.accuracy["figures"]["accuracy"]),
-            "balanced": percent(cell.accuracy["figures"]["balanced_accuracy"]),
-            "train_s": f"{cell.train['figures']['train_s']:,.0f}" if cell.train else NOTHING,
-            "created": cell.accuracy["created"],
-            "links": record_links(cell, out),
-        }
-        for cell in entry.cells
-    ]
-    place = {"dataset": entry.first.dataset, "protocol": entry.first.protocol}
-    return {"id": anchor("runs", *key_of(entry)), "title": entry.title, "seeds": seeds, **place}

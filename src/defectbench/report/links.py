@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .collect import Entry
-from .columns import Shown
-from .markdown import relative
+from .columns import NOTHING, Shown, percent
+from .markdown import record_links, relative
 
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 Key = tuple[str, str, str]
@@ -54,6 +56,22 @@ def record_of(entry: Entry, name: str, out: Path) -> str:
     if len(entry.cells) > 1:
         return f"#{anchor('runs', *key_of(entry))}"
     return relative(entry.first.folder / name, out)
+
+
+def runs_of(entry: Entry, scores: Sequence[str], out: Path) -> dict[str, Any]:
+    """One line of the list of runs for each seed of a method, with some of its scores and its records."""
+    seeds = [
+        {
+            "seed": cell.seed,
+            "scores": [percent(cell.accuracy["figures"][name]) for name in scores],
+            "train_s": f"{cell.train['figures']['train_s']:,.0f}" if cell.train else NOTHING,
+            "created": cell.accuracy["created"],
+            "links": record_links(cell, out),
+        }
+        for cell in entry.cells
+    ]
+    place = {"dataset": entry.first.dataset, "protocol": entry.first.protocol}
+    return {"id": anchor("runs", *key_of(entry)), "title": entry.title, "seeds": seeds, **place}
 
 
 def shade(share: float | None) -> str:

@@ -14,8 +14,8 @@ from .compression import CONTROL, Stage
 from .compression_table import COLUMNS as STAGES
 from .compression_table import StageColumn, by_place, compression_caption, name_of, ways
 from .leakage import Premium
-from .links import Link, anchor, embed, key_of, link_to, record_of, shade
-from .markdown import record_links, relative
+from .links import Link, anchor, embed, key_of, link_to, record_of, runs_of, shade
+from .markdown import relative
 from .rows import Row
 from .tables import Tables, per_class, points
 from .templates import render
@@ -33,7 +33,7 @@ def write_site(tables: Tables, out_dir: str | Path, study: str) -> None:
         "caption": tables.caption,
         "premiums": [_premium(premium) for premium in tables.premiums],
         "pairs": [_pair(pair, by_row) for pair in tables.pairs],
-        "runs": [_runs(entry, out) for entry in tables.entries],
+        "runs": [runs_of(entry, ("map50", "map50_95"), out) for entry in tables.entries],
         "software": _software([*tables.entries, *tables.classes.entries]),
         "compression": _compression(tables, out),
         **class_values(tables.classes, out),
@@ -128,22 +128,6 @@ def _stage_cell(column: StageColumn, stage: Stage, out: Path) -> Link:
     name = column.record(stage)
     href = relative(Path(stage.record) / name, out) if name and text != NOTHING else ""
     return Link(text, href, aside, style="invalid" if INVALID in text else "")
-
-
-def _runs(entry: Entry, out: Path) -> dict[str, Any]:
-    seeds = [
-        {
-            "seed": cell.seed,
-            "map50": percent(cell.accuracy["figures"]["map50"]),
-            "map50_95": percent(cell.accuracy["figures"]["map50_95"]),
-            "train_s": f"{cell.train['figures']['train_s']:,.0f}" if cell.train else NOTHING,
-            "created": cell.accuracy["created"],
-            "links": record_links(cell, out),
-        }
-        for cell in entry.cells
-    ]
-    place = {"dataset": entry.first.dataset, "protocol": entry.first.protocol}
-    return {"id": anchor("runs", *key_of(entry)), "title": entry.title, "seeds": seeds, **place}
 
 
 def _software(entries: Sequence[Entry]) -> list[str]:
