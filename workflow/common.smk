@@ -181,11 +181,6 @@ def method_files(wildcards):
     return [f"{folder}/{base_method(wildcards.method)}.py", f"{folder}/recipe.yaml"]
 
 
-def method_card(wildcards):
-    """The card of a cell's method."""
-    return f"{method_folder(wildcards)}/card.yaml"
-
-
 def class_count(wildcards):
     """Number of classes of a cell's dataset, by its card."""
     return len(load_dataset_card(f"datasets/{wildcards.dataset}.yaml").classes)
@@ -370,6 +365,12 @@ def shared_records():
         elif one.choose != "thin" and "c" in one.taught_by:
             found[f"{folder}/teacher_c/accuracy.json"] = None
     return list(found)
+
+
+def study_cards():
+    """The cards of its methods: their titles and claims stand in the report."""
+    names = {base_method(cell.method) for cell in CELLS.values() if not cell.is_control}
+    return [f"models/{name}/card.yaml" for name in sorted(names)]
 
 
 def study_folders():

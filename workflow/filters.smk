@@ -39,6 +39,13 @@ def rates_options(wildcards):
     return f"--rates {quote(rates)}{scaled}"
 
 
+def rates_on_card(wildcards):
+    """What rates of a name are: a card that gives others has its networks cut anew, any other change of it does not."""
+    one = filtering(wildcards)
+    named = CATALOGUE.rates[one.method] if isinstance(one.rates, str) else {}
+    return named.get(one.rates, one.rates)
+
+
 def filter_options(wildcards):
     """How channels are chosen, as further options of `prune-classifier`."""
     one = filtering(wildcards)

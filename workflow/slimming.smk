@@ -1,27 +1,31 @@
 """Input functions of network slimming."""
 
 from defectbench.base.compressions import slimming_options
+from defectbench.base.errors import ConfigError
 
 SLIMMED = names_compressed_by("slimming")
 SLIMMING_BASES = bases_compressed_by("slimming")
 
 
 def sparse_stage(wildcards):
-    """How the networks that start from one sparse training of a base are slimmed; they agree on that stage."""
-    return next(
-        cell.compression
+    """How the networks that start from one sparse training of a base are slimmed; they agree on that stage.
+
+    Raises:
+        ConfigError: Nothing of the study starts from it.
+    """
+    place = (wildcards.dataset, wildcards.protocol, int(wildcards.seed))
+    known = {
+        cell.compression.sparse_folder: cell.compression
         for cell in CELLS.values()
-        if cell.compression is not None
+        if (cell.dataset, cell.protocol, cell.seed) == place
+        and cell.compression is not None
         and cell.compression.how == "slimming"
-        and (cell.dataset, cell.protocol, cell.compression.method, cell.seed)
-        == (
-            wildcards.dataset,
-            wildcards.protocol,
-            wildcards.method,
-            int(wildcards.seed),
-        )
-        and cell.compression.sparse_folder == wildcards.sparse
-    )
+        and cell.compression.method == wildcards.method
+    }
+    if wildcards.sparse not in known:
+        fix = f"nothing in it starts from that; {wildcards.method} has {', '.join(known) or 'none'}"
+        raise ConfigError(f"study {STUDY.study}", "sparse", wildcards.sparse, fix)
+    return known[wildcards.sparse]
 
 
 def sparse_budget(wildcards):

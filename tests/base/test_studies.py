@@ -260,9 +260,14 @@ def test_sides_are_multiples_of_what_the_task_needs():
         expand_cells(study(budget={"size": 48}, methods=["alpha"]), METHODS, tasks=TASKS)
 
 
-def test_a_compressed_cell_keeps_the_size_of_its_base():
-    first = {"datasets": ["d"], "methods": ["alpha"], "compress": [SLIM], "budget": {"size": 224}}
-    later = {"datasets": ["d"], "methods": ["alpha"], "budget": {"size": 416}}
+@pytest.mark.parametrize(
+    ("field", "own", "other"),
+    [("size", 224, 416), ("epochs", 2, 3), ("batch", 8, 4), ("recipe", {"clip": 1}, {"clip": 2})],
+)
+def test_a_compressed_cell_keeps_the_budget_of_its_base(field, own, other):
+    first = {"datasets": ["d"], "methods": ["alpha"], "compress": [SLIM], "budget": {field: own}}
+    later = {"datasets": ["d"], "methods": ["alpha"], "budget": {field: other}}
     both = parse_study("test", {"study": "t", "blocks": [first, later]})
-    with pytest.raises(ConfigError, match=r"slim1.5mib/seed0: size: got 224; d/clean/alpha"):
+    message = rf"slim1.5mib/seed0: {field}: got {own}; d/clean/alpha/seed0 has {other}; give both"
+    with pytest.raises(ConfigError, match=message):
         expand_cells(both, METHODS, prunable=["alpha"])

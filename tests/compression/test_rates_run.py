@@ -47,9 +47,9 @@ def test_a_width_of_the_recipe_is_that_of_the_network(tmp_path):
     [
         ("vgg16", ".4*11", (), r"method vgg16: rates: got '.4\*11'; .* takes 12 to 14 rates"),
         ("vgg16", '{"stem": 0.5}', (), "rates: got {'stem': 0.5}; rates 'stem': choose of conv1, "),
-        ("vgg16", "v39", ("--ratio", "1e6"), "card.yaml: ratio: got 1000000.0; .* at most "),
+        ("vgg16", "v39", ("--ratio", "1e6"), "method vgg16: ratio: got 1000000.0; .* at most "),
         ("resnet50", ".5*12", (), "resnet50 takes 37 to 37 rates"),
-        ("mobilenetv2", "even", ("--ratio", "1e6"), "mobilenetv2/card.yaml: ratio: got 1000000.0"),
+        ("mobilenetv2", "even", ("--ratio", "1e6"), "method mobilenetv2: ratio: got 1000000.0"),
     ],
 )
 def test_rates_that_fit_no_such_network_are_named(tmp_path, capsys, name, rates, more, message):

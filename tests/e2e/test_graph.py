@@ -240,7 +240,8 @@ def test_rates_that_do_not_fit_the_network_stop_a_study_before_anything_is_made(
     assert run.returncode != 0
     assert "rates: got '.4*11'; number of rates 11: vgg16 takes 12 to 14" in run.stdout + run.stderr
     made = {path.name for path in (checkout / "results").rglob("*") if path.is_file()}
-    assert made <= {"check-rates.log", "rates.json"}
+    checks = {"check-rates.log", "rates.json", "check-pruning.log", "pruning.json"}
+    assert made <= checks
     study["blocks"][1]["compress"][1]["rates"] = "v93"
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
     run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")

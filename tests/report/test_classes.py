@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from itertools import combinations
 
 import numpy as np
@@ -170,8 +171,16 @@ def test_without_predictions_intervals_of_classifiers_are_compared(filled):
     assert {pair.test for pair in pairs} == {OVERLAP}
 
 
+def teacher_c(filled, wrong=()):
+    """Teacher C of a base: scored, with the record of a training as long."""
+    folder = filled.folder("vgg") / "teacher_c"
+    filled.classify(folder, wrong)
+    shutil.copy(folder.parent / "train.json", folder / "train.json")
+    return folder
+
+
 def test_the_scores_of_teacher_c_stand_beside_its_base(filled):
-    filled.classify(filled.folder("vgg") / "teacher_c", wrong={1, 2, 3})
+    teacher_c(filled, wrong={1, 2, 3})
     tables = make_tables([filled.runs]).classes
     base, cut, _ = tables.rows
     assert (base.teacher_c_accuracy, base.teacher_c_balanced_accuracy) == (5 / 8, 5 / 8)
@@ -189,13 +198,22 @@ def test_the_scores_of_teacher_c_stand_beside_its_base(filled):
 
 
 def test_a_teacher_c_of_another_test_part_is_refused(filled):
-    folder = filled.folder("vgg") / "teacher_c"
-    filled.classify(folder)
+    folder = teacher_c(filled)
     record = json.loads((folder / "accuracy.json").read_text())
     record["inputs"]["images"]["sha256"] = "0" * 64
     (folder / "accuracy.json").write_text(json.dumps(record))
     with pytest.raises(ReportError, match="score both on one test part"):
         make_tables([filled.runs])
+
+
+def test_a_teacher_c_of_another_budget_is_left_from_an_earlier_study(filled):
+    folder = teacher_c(filled)
+    record = json.loads((folder / "train.json").read_text())
+    record["figures"]["epochs"] += 1
+    (folder / "train.json").write_text(json.dumps(record))
+    assert make_tables([filled.runs]).classes.rows[0].teacher_c_accuracy is None
+    render_report([filled.runs], filled.out, "plates")
+    assert "teacher C" not in (filled.out / "classification.md").read_text()
 
 
 def test_a_thin_network_is_a_control_beside_the_base(filled):

@@ -73,6 +73,13 @@ def test_a_size_is_the_printed_one_or_above_a_bound(metric, value, at_least, ver
     assert found(claim, STAGE).verdict == verdict
 
 
+def test_a_bound_on_the_size_is_that_of_every_seed():
+    claim = Claim(metric="factor", value=39, at_least=True, **PLACE)
+    seeds = [replace(STAGE, seed=k, factor=f) for k, f in enumerate((40.0, 30.0, 41.0))]
+    one = found(claim, *seeds)
+    assert (one.ours, one.n_seeds, one.verdict) == (30.0, 3, "not reproduced")
+
+
 @pytest.mark.parametrize(
     "other",
     [{"dataset": "x-sdd"}, {"protocol": "random"}, {"method": "net+cfp"}, {"stage": "pruned"}],
@@ -90,6 +97,11 @@ def test_nothing_else_compares(other):
 def test_a_claim_that_cannot_be_checked_is_refused(metric, at_least, match):
     with pytest.raises(ValueError, match=match):
         Claim(metric=metric, value=1, at_least=at_least, **PLACE)
+
+
+def test_a_bound_is_for_compressed_networks():
+    with pytest.raises(ValueError, match="at_least is for claims on compressed networks"):
+        Claim(dataset="steel", metric="map50", value=0.9, at_least=True, source="table 1")
 
 
 def test_the_cards_claims_are_checked_where_their_method_was_compressed():

@@ -47,7 +47,6 @@ rule score_channels:
 # takes all cores, so that no training runs beside it.
 rule check_rates:
     input:
-        card=method_card,
         method=method_files,
         dataset="datasets/{dataset}.yaml",
     output:
@@ -62,6 +61,7 @@ rule check_rates:
         method=method_folder,
         classes=class_count,
         rates=rates_options,
+        on_card=rates_on_card,
         recipe=recipe_options,
     shell:
         "defectbench check-rates --method {params.method} --classes {params.classes} {params.rates} "
@@ -70,11 +70,13 @@ rule check_rates:
 
 rule prune_classifier:
     input:
-        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json",
+        # a check made anew cuts nothing anew
+        checked=ancient(
+            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json"
+        ),
         base=base_weights,
         scores=filter_scores,
         train=pack_of("train"),
-        card=method_card,
         method=method_files,
     output:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/model.onnx",
@@ -89,6 +91,7 @@ rule prune_classifier:
     params:
         method=method_folder,
         rates=rates_options,
+        on_card=rates_on_card,
         choice=filter_options,
         folder=subpath(output.model, parent=True),
     shell:

@@ -3,7 +3,8 @@
 
 rule render_report:
     input:
-        study_records(),
+        records=study_records(),
+        cards=study_cards(),
     output:
         tables=TABLES,
         claims="results/report/claims.csv",

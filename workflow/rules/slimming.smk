@@ -33,7 +33,6 @@ use rule train_detector as train_sparse with:
 # highest priority and takes all cores, so that no training runs beside it.
 rule check_pruning:
     input:
-        card=method_card,
         method=method_files,
         dataset="datasets/{dataset}.yaml",
     output:
@@ -57,7 +56,10 @@ rule check_pruning:
 
 rule prune_channels:
     input:
-        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
+        # what was checked changes nothing that was cut: a check made anew cuts nothing anew
+        checked=ancient(
+            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json"
+        ),
         sparse=sparse_weights,
         train=pack_of("train"),
         method=method_files,

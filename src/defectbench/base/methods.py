@@ -35,8 +35,8 @@ class Claim(Strict):
         counter: What counted printed operations: ``conv`` counts convolutions and matrix products,
             ``thop`` adds 4 per element of a batch norm and 11 per element of a bilinear resize.
         compressed: What was done to the method, as in the names of compressed cells, such as ``cfpv39``; its
-            metrics are ``difference`` (score less the base's), ``factor`` and ``stored_mib``.
-        at_least: Whether the value was printed as a bound that ours must not be below.
+            metrics are ``difference`` (score less the base's), ``factor``, ``stored_mib`` and ``params_m``.
+        at_least: Whether the value was printed as a bound that ours must not be below; of compressed ones.
         note: What must be known before it is compared.
     """
 
@@ -57,6 +57,8 @@ class Claim(Strict):
         known = ("difference", "factor", "stored_mib", "params_m")
         if self.compressed is not None and self.metric not in known:
             raise ValueError(f"{self.metric} is not compared; name one of {', '.join(known)}")
+        if self.at_least and self.compressed is None:
+            raise ValueError("at_least is for claims on compressed networks")
         if self.metric == "difference" and not self.at_least:
             raise ValueError("a difference is held as a bound; say at_least: true")
         return self

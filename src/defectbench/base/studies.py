@@ -235,14 +235,16 @@ def expand_cells(
 
 
 def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
-    """A compressed cell and its base, which a later block may have changed, have one size of input."""
+    """A compressed cell and its base, which a later block may have changed, have one budget."""
     for cell in cells.values():
         if cell.compression is None:
             continue
         base = cells[cell.model_copy(update={"method": cell.compression.method}).folder]
-        if base.budget.size != cell.budget.size:
-            fix = f"{base.folder} has {base.budget.size}; give both one size"
-            raise ConfigError(source, f"{cell.folder}: size", cell.budget.size, fix)
+        for field in ("size", "epochs", "batch", "recipe"):
+            own, other = getattr(cell.budget, field), getattr(base.budget, field)
+            if own != other:
+                fix = f"{base.folder} has {other}; give both one {field}"
+                raise ConfigError(source, f"{cell.folder}: {field}", own, fix)
 
 
 def _check_compressions(

@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..base.compressions import Pruning
 from ..base.errors import CompressionError, ConfigError
 from ..base.methods import Method, build_network
 from ..base.records import write_record
+from ..nn.csp_darknet import Unit
 from ..nn.size import stored_mib
 from .channels import ChannelGraph
 from .pruning import choose_channels
@@ -33,13 +36,14 @@ def check_pruning(
             the method knows no such way of teaching.
     """
     began, where = time.perf_counter(), f"compress: method {method.card.name}"
-    taught = {} if kd == "none" else {"kd": kd}
-    try:
-        network = build_network(method, nc, {**method.recipe.options, **taught}).eval()
-    except ConfigError as error:
-        field, value = ("kd", kd) if taught else (error.field, error.value)
-        raise ConfigError(where, field, value, error.fix) from error
+    network = build_network(method, nc, method.recipe.options).eval()
+    if kd != "none":
+        try:
+            build_network(method, nc, {**method.recipe.options, "kd": kd})
+        except ConfigError as error:
+            raise ConfigError(where, "kd", kd, error.fix) from error
     whole = stored_mib(network)
+    _condemn_large_units(network)
     try:
         graph = ChannelGraph(network)
         units_to_drop(graph, choose_channels(graph, settings), settings.drop_units)
@@ -55,3 +59,13 @@ def check_pruning(
     inputs = {name: method.folder / name for name in ("card.yaml", "recipe.yaml")}
     seconds = time.perf_counter() - began
     return write_record(out, "pruning", figures, inputs, seconds, extra)
+
+
+def _condemn_large_units(network: nn.Module) -> None:
+    """Let the largest residual units score lowest: no training leaves a network that the cut makes smaller."""
+    for unit in network.modules():
+        if isinstance(unit, Unit):
+            norm: nn.Module = unit.expand[1]  # type: ignore[operator]
+            nn.init.constant_(
+                norm.get_parameter("weight"), 1 / sum(p.numel() for p in unit.parameters())
+            )

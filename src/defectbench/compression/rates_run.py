@@ -42,9 +42,9 @@ def check_rates(method: Method, nc: int, settings: CFP, out: str | Path) -> dict
         rates = rates_of(settings, method, network)
         widths = widths_at(network, rates)
     except CompressionError as error:
-        known = method.card.rates.get(str(settings.rates))
-        where = method.folder / "card.yaml" if known else f"compress: method {method.card.name}"
         field = "ratio" if error.field == "ratio" else "rates"
+        on_card = field == "rates" and str(settings.rates) in method.card.rates
+        where = method.folder / "card.yaml" if on_card else f"compress: method {method.card.name}"
         fix = f"{error.field} {error.value!r}: {error.fix}"
         raise ConfigError(where, field, getattr(settings, field), fix) from error
     before, after = parameters_at(network), parameters_at(network, widths)

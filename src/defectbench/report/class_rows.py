@@ -18,7 +18,7 @@ from ..measure.accuracy import groups_of, listed_images
 from ..measure.classification import FIGURES, figure_draws, said_classes, true_classes
 from ..measure.evaluator import restrict
 from ..measure.statistics import aggregate_seeds, percentile_interval
-from .collect import Cell, Entry
+from .collect import Cell, Entry, teacher_c_of
 from .costs import Costs, costs_of, mean
 from .pairs import RESAMPLES, Draws, score_interval, scored_files
 
@@ -130,14 +130,15 @@ def _row(entry: Entry, base: Entry | None) -> ClassRow:
 
 
 def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
-    """Scores of teacher C beside a base; nothing where it has none.
+    """Scores of teacher C beside a base; nothing where it has none of its budget.
 
     Raises:
         ReportError: It was scored on another test part than the base.
     """
-    paths = [cell.folder / "teacher_c" / "accuracy.json" for cell in cells]
-    if not all(path.is_file() for path in paths):
+    folders = [folder for cell in cells if (folder := teacher_c_of(cell))]
+    if len(folders) < len(cells):
         return {}
+    paths = [folder / "accuracy.json" for folder in folders]
     records = [read_record(path, "accuracy") for path in paths]
     for path, record, cell in zip(paths, records, cells, strict=True):
         own, base = (r["inputs"]["images"]["sha256"] for r in (record, cell.accuracy))

@@ -24,6 +24,7 @@ CONTROL_TITLES = {
     "control_oracle": "Oracle",
 }
 OWN_RUNNER = "own"  # names the latency of a method without a model file
+_BUDGET = ("epochs", "batch", "size_px")
 _SEED = re.compile(r"seed(\d+)")
 _PLACE = ("runs", "dataset", "protocol", "method", "seed")
 
@@ -293,6 +294,19 @@ def _card_of(method: str, models_dir: str | Path) -> MethodCard | None:
     """The card of a method, of its base where it is compressed; None where there is none."""
     folder = Path(models_dir) / base_method(method)
     return load_card(folder) if (folder / "card.yaml").exists() else None
+
+
+def teacher_c_of(cell: Cell) -> Path | None:
+    """Folder of the class-balanced teacher beside a base; none where it was trained on another pack or budget."""
+    folder = cell.folder / "teacher_c"
+    if cell.train is None or not all(
+        (folder / f"{n}.json").is_file() for n in ("accuracy", "train")
+    ):
+        return None
+    own = read_record(folder / "train.json", "train")
+    same = all(own["figures"].get(n) == cell.train["figures"].get(n) for n in _BUDGET)
+    packs = {one["inputs"].get("pack", {}).get("sha256") for one in (own, cell.train)}
+    return folder if same and len(packs) == 1 else None
 
 
 def epochs_of(train: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import atomic_write_text
-from .collect import Cell, Entry
+from .collect import Cell, Entry, teacher_c_of
 from .columns import Column, Section, Shown
 
 
@@ -84,8 +84,9 @@ def record_links(cell: Cell, out_dir: Path) -> dict[str, str]:
             "latency": f"latency/{cell.engine}.json",
             "training": "train.json",
             "history": "history.csv",
-            "teacher C": "teacher_c/accuracy.json",
         }
+        if teacher_c_of(cell):
+            names |= {"teacher C": "teacher_c/accuracy.json"}
     present = {name: cell.folder / file for name, file in names.items()}
     return {name: relative(path, out_dir) for name, path in present.items() if path.exists()}
 
