@@ -1,5 +1,6 @@
 """The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -40,8 +41,13 @@ def checkout(tmp_path):
 
 
 def snakemake(folder, *options):
+    """Run it with the programs of the environment that the tests run in, active or not."""
     command = [sys.executable, "-m", "snakemake", "--cores", "8", *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def planned(folder, *options):
