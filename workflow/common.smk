@@ -140,6 +140,12 @@ def training_cores(wildcards):
     return claim(training_threads(wildcards))
 
 
+def work_options(wildcards):
+    """Threads and device of a cell as options."""
+    device = cell_of(wildcards).budget.device or "auto"
+    return f"--threads {training_threads(wildcards)} --device {device}"
+
+
 def budget_options(wildcards, epochs=None, batch=None):
     """A cell's budget as options of the training programs; a stage may have epochs and a batch of its own."""
     figures = {
@@ -147,8 +153,7 @@ def budget_options(wildcards, epochs=None, batch=None):
         "batch": batch or budget(wildcards, "batch"),
     }
     options = " ".join(f"--{field} {value}" for field, value in figures.items())
-    device = cell_of(wildcards).budget.device or "auto"
-    return f"{options} --threads {training_threads(wildcards)} --device {device}"
+    return f"{options} {work_options(wildcards)}"
 
 
 def recipe_options(wildcards, changes=None):

@@ -16,12 +16,6 @@ def balanced_recipe(wildcards):
     return recipe_options(wildcards, {"order": "class_balanced"})
 
 
-def work_options(wildcards):
-    """Threads and device of a cell as options."""
-    device = cell_of(wildcards).budget.device or "auto"
-    return f"--threads {training_threads(wildcards)} --device {device}"
-
-
 def filter_scores(wildcards):
     """Record and arrays of the scores that a cell chooses by."""
     images = filtering(wildcards).images

@@ -74,8 +74,7 @@ def pruning_options(wildcards):
 def statistics_options(wildcards):
     """What the statistics of what is left are measured on, as options of `prune`."""
     batches = f"--batches {cell_of(wildcards).compression.batches} --batch {budget(wildcards, 'batch')}"
-    device = cell_of(wildcards).budget.device or "auto"
-    return f"{batches} --threads {training_threads(wildcards)} --device {device}"
+    return f"{batches} {work_options(wildcards)}"
 
 
 def teaching_option(wildcards):

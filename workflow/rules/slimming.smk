@@ -8,10 +8,7 @@ use rule train_detector as train_sparse with:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
-        start=[
-            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/weights.safetensors",
-            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
-        ],
+        start=base_weights,
     output:
         model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/model.onnx",
         weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/weights.safetensors",

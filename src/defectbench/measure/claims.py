@@ -103,11 +103,13 @@ def check_claim(card: MethodCard, claim: Claim, cells: Sequence[Path]) -> Findin
         # What a network costs does not depend on how the parts of its dataset were made.
         counted = [cell / "complexity.json" for cell in own]
         return _check_count(card, claim, [path for path in counted if path.is_file()])
-    return _finding(card, claim, "not comparable", f"{claim.metric} is not measured by this suite")
+    return finding(
+        card.name, claim, "not comparable", f"{claim.metric} is not measured by this suite"
+    )
 
 
-def _finding(
-    card: MethodCard,
+def finding(
+    name: str,
     claim: Claim,
     verdict: Verdict,
     reason: str,
@@ -115,25 +117,26 @@ def _finding(
     interval: tuple[float, float] | None = None,
     n_seeds: int = 0,
 ) -> Finding:
+    """A printed number of a method, or of a compressed form of it, beside ours."""
     low, high = interval if interval else (None, None)
     why = f"{reason}; {claim.note}" if claim.note else reason
-    place = (card.name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
+    place = (name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
     return Finding(*place, ours, low, high, n_seeds, verdict, why)
 
 
 def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     if not paths:
         reason = f"no cell of {claim.dataset} under protocol {claim.protocol}"
-        return _finding(card, claim, "not comparable", reason)
+        return finding(card.name, claim, "not comparable", reason)
     counted = [path.with_name("complexity.json") for path in paths]
     known = _counts([path for path in counted if path.is_file()])
     if claim.size and known and claim.size not in {one["size_px"] for one in known}:
-        return _finding(card, claim, "not comparable", _why_not(claim, known))
+        return finding(card.name, claim, "not comparable", _why_not(claim, known))
     trained = [path.with_name("train.json") for path in paths]
     epochs = [read_record(p, "train")["figures"]["epochs"] for p in trained if p.is_file()]
     if claim.epochs and epochs and min(epochs) < claim.epochs:
         reason = f"printed after {claim.epochs} epochs, trained for {min(epochs)}"
-        return _finding(card, claim, "not comparable", reason)
+        return finding(card.name, claim, "not comparable", reason)
     figures = [read_record(path, "accuracy")["figures"] for path in paths]
     seeds = aggregate_seeds([record[claim.metric] for record in figures])
     only = figures[0]
@@ -147,7 +150,7 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
         verdict = "reproduced"
     elif interval[0] <= claim.value <= interval[1]:
         verdict = "within interval"
-    return _finding(card, claim, verdict, reason, seeds.estimate, interval, seeds.n)
+    return finding(card.name, claim, verdict, reason, seeds.estimate, interval, seeds.n)
 
 
 def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
@@ -156,17 +159,17 @@ def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     elif claim.counter == "thop":
         if claim.size not in card.golden.thop_m:
             reason = "printed by another counter; the card has no such count"
-            return _finding(card, claim, "not comparable", reason)
+            return finding(card.name, claim, "not comparable", reason)
         ours, n_seeds = card.golden.thop_m[claim.size] / 1e3, 0
     else:
         known = _counts(paths)
         same = [one for one in known if claim.size in (None, one["size_px"])]
         if not same:
-            return _finding(card, claim, "not comparable", _why_not(claim, known))
+            return finding(card.name, claim, "not comparable", _why_not(claim, known))
         ours, n_seeds = float(same[0][claim.metric]), len(same)
     share = ours / claim.value - 1
     verdict: Verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
-    return _finding(card, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
+    return finding(card.name, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
 
 
 def _counts(paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..base.compressions import JOINT, base_method
 from ..base.methods import Claim, load_card, method_names
-from ..measure.claims import SAME_COUNT, Finding, Verdict
+from ..measure.claims import SAME_COUNT, Finding, Verdict, finding
 from ..measure.statistics import aggregate_seeds
 from .compression import RECOVERED, Stage
 
@@ -45,19 +45,19 @@ def check_compression_claim(method: str, claim: Claim, stages: Sequence[Stage]) 
     own = [s for s in ways if s.stage == RECOVERED and getattr(s, claim.metric) is not None]
     if not own:
         reason = f"no {claim.metric} of {name} on {claim.dataset} under protocol {claim.protocol}"
-        return _finding(name, claim, "not comparable", reason)
+        return finding(name, claim, "not comparable", reason)
     values = [getattr(stage, claim.metric) for stage in own]
     if claim.metric in SIZES:
         size = min(values) if claim.at_least else sum(values) / len(values)
         reason = f"ours differs by {size / claim.value - 1:+.1%}"
-        return _finding(name, claim, _size_verdict(size, claim), reason, size, None, len(own))
+        return finding(name, claim, _size_verdict(size, claim), reason, size, None, len(own))
     seeds = aggregate_seeds(values)
     ends = (seeds.low, seeds.high)
     if seeds.n == 1 and own[0].difference_low is not None and own[0].difference_high is not None:
         ends = (own[0].difference_low, own[0].difference_high)
     reason = f"ours is {seeds.estimate:+.3f}, printed as at least {claim.value:+.3f}"
     verdict = _bound_verdict(ends, claim.value)
-    return _finding(name, claim, verdict, reason, seeds.estimate, ends, seeds.n)
+    return finding(name, claim, verdict, reason, seeds.estimate, ends, seeds.n)
 
 
 def _size_verdict(value: float, claim: Claim) -> Verdict:
@@ -71,18 +71,3 @@ def _bound_verdict(ends: tuple[float, float], bound: float) -> Verdict:
     if low >= bound:
         return "reproduced"
     return "within interval" if high >= bound else "not reproduced"
-
-
-def _finding(
-    name: str,
-    claim: Claim,
-    verdict: Verdict,
-    reason: str,
-    ours: float | None = None,
-    ends: tuple[float, float] | None = None,
-    n_seeds: int = 0,
-) -> Finding:
-    why = f"{reason}; {claim.note}" if claim.note else reason
-    place = (name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
-    low, high = ends if ends else (None, None)
-    return Finding(*place, ours, low, high, n_seeds, verdict, why)
