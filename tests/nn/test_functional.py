@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from defectbench.nn.functional import batch_moments, depthwise_conv, simam
+from defectbench.nn.functional import batch_moments, depthwise_conv, mish, simam
 
 
 def gradients(function, *inputs):
@@ -98,3 +98,49 @@ def test_simam_computes_in_float32_and_keeps_the_type():
     narrow = simam(x.bfloat16())
     assert narrow.dtype == torch.bfloat16
     assert torch.allclose(narrow.float(), simam(x), atol=0.05)
+
+
+# --- mish -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.randn(2, 3, 5, 7, dtype=torch.float64),
+        torch.randn(2, 3, 5, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last),
+        torch.randn(4, 6, dtype=torch.float64)[:, ::2],
+        torch.linspace(-90, 90, 70_001, dtype=torch.float64),  # more than a chunk
+    ],
+    ids=["rows", "channels last", "strided", "long"],
+)
+def test_mish_equals_the_librarys(x):
+    found, found_grads = gradients(mish, x)
+    expected, grads = gradients(F.mish, x)
+    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.allclose(found_grads[0], grads[0], atol=1e-12)
+
+
+def test_mish_in_float32_and_its_layout():
+    x = (torch.randn(3, 8, 9, 9) * 5).contiguous(memory_format=torch.channels_last)
+    found, found_grads = gradients(mish, x)
+    expected, grads = gradients(F.mish, x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(found_grads[0], grads[0], atol=5e-5)
+
+
+def test_mish_in_bfloat16_is_the_wide_one_rounded():
+    x = torch.randn(2, 8, 9, 9).bfloat16()
+    found, found_grads = gradients(mish, x)
+    expected, grads = gradients(mish, x.float())
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found.float(), expected, rtol=2**-8, atol=1e-6)
+    assert torch.allclose(found_grads[0].float(), grads[0], rtol=2**-6, atol=1e-2)
+
+
+def test_mish_of_a_network_that_is_not_trained_is_the_librarys():
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    with torch.no_grad():
+        assert torch.equal(mish(x), F.mish(x))
+    assert "Mish" in type(mish(x).grad_fn).__name__
+    assert torch.equal(mish(x.detach()), F.mish(x.detach()))

@@ -159,7 +159,8 @@ class _SplitsAsSlices(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         parts = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") not in ("split", "chunk"):
+        hidden = not torch.is_grad_enabled()  # within a hand-written gradient: no part of the graph
+        if hidden or getattr(func, "__name__", "") not in ("split", "chunk"):
             return parts
         starts = torch.tensor([0, *(part.shape[1] for part in parts)]).cumsum(0).tolist()
         return tuple(args[0].narrow(1, a, p.shape[1]) for a, p in zip(starts, parts, strict=False))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import ConfigError
-from .functional import depthwise_conv, simam
+from .functional import depthwise_conv, mish, simam
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,13 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
+class Mish(nn.Mish):
+    """Mish that trains quickly; see ``functional.mish``."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        return mish(input)
+
+
 def activation(name: str) -> nn.Module:
     """An activation by its name; ``none`` is the identity.
 
@@ -51,7 +58,7 @@ def activation(name: str) -> nn.Module:
         "relu6": lambda: nn.ReLU6(inplace=True),
         "silu": lambda: nn.SiLU(inplace=True),
         "hardswish": lambda: nn.Hardswish(inplace=True),
-        "mish": lambda: nn.Mish(inplace=True),
+        "mish": Mish,
         "none": nn.Identity,
     }
     return chosen("activation", name, table)()

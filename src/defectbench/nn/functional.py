@@ -49,6 +49,22 @@ def depthwise_conv(
     return _plain_depthwise(x, weight, stride, dilation, bias)
 
 
+def mish(x: Tensor) -> Tensor:
+    """Mish (Misra, BMVC 2020): x * tanh(softplus(x)).
+
+    With s = sigmoid(x) and r = 2 / (1 + (1 - s)^2), tanh(softplus(x)) = r - 1: one transcendental function in
+    place of three, so that forward and backward take half the time on a processor. A network that is not trained,
+    and one on a GPU, uses the library's.
+
+    Args:
+        x: [...], of any floating type; narrow ones are computed in float32.
+    """
+    learns = x.requires_grad and torch.is_grad_enabled()
+    if learns and x.device.type == "cpu" and not is_exporting():
+        return _Mish.apply(x)  # type: ignore[no-any-return]
+    return F.mish(x)
+
+
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [C], without gradient, and biased variance [C] of a batch [B, C, H, W]."""
     return _BatchMoments.apply(x)  # type: ignore[no-any-return]
@@ -87,6 +103,35 @@ class _SimAM(torch.autograd.Function):
         by_mean = pull.sum((2, 3), keepdim=True) * scale * (2 / count)
         out = torch.addcmul((grad * gate).sub_(by_mean), pull, 2 * scale)
         return out.addcmul_(centred, by_scale), None
+
+
+class _Mish(torch.autograd.Function):
+    chunk = 1 << 16  # elements whose temporaries stay in the cache
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        if not x.is_contiguous(memory_format=torch.channels_last) or x.dim() != 4:
+            x = x.contiguous()
+        y, slope = torch.empty_like(x), torch.empty_like(x)
+        # the elements in the order in which they lie in memory, whatever the format
+        rows = (t.as_strided((t.numel(),), (1,)).split(_Mish.chunk) for t in (x, y, slope))
+        for part, out, out_slope in zip(*rows, strict=True):
+            wide = part.float() if x.element_size() < 4 else part
+            s = wide.sigmoid()
+            r = s.mul(-(0.5**0.5)).add_(0.5**0.5).square_().add_(0.5).reciprocal_()
+            s.mul_(r)
+            tanh = r.sub_(1)
+            found = wide * tanh
+            out.copy_(found)
+            torch.addcmul(tanh, s, wide - found, out=tanh)
+            out_slope.copy_(tanh)
+        ctx.save_for_backward(slope)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (slope,) = ctx.saved_tensors
+        return grads[0] * slope
 
 
 def _plain_depthwise(
