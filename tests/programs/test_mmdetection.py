@@ -123,7 +123,6 @@ def test_program_sees_the_pixels_and_boxes_of_the_pack(dataset, tmp_path, progra
     [
         ("augmentation.mosaic", 1.0),
         ("augmentation.scale", [0.5, 1.5]),
-        ("precision", "bfloat16"),
         ("options", {"depth": 50}),
         ("optimizer", None),
     ],

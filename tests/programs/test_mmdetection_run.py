@@ -209,6 +209,23 @@ def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
     assert (out / "model.onnx").read_bytes() == (cell[0] / "model.onnx").read_bytes()
 
 
+def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(cell, packs, tmp_path):
+    out = tmp_path / "tiny" / "clean" / name_of(cell) / "seed0"
+    made = run(packs, out, name_of(cell), "--set=precision=bfloat16")
+    assert made.returncode == 0, made.stderr
+    recipe = read_record(out / "train.json", "train")["recipe"]
+    assert recipe["precision"] == "bfloat16"
+    # the same draws and the same start: the first epoch's loss tells the two apart by their rounding alone
+    narrow, wide = (first_loss(folder / "history.csv") for folder in (out, cell[0]))
+    assert narrow != wide
+    assert narrow == pytest.approx(wide, rel=0.02)
+
+
+def first_loss(history):
+    header, first = history.read_text().splitlines()[:2]
+    return float(first.split(",")[header.split(",").index("loss")])
+
+
 def test_failure_is_one_named_error(packs, tmp_path):
     broken = tmp_path / "installed.txt"
     broken.write_text("")

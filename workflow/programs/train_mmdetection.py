@@ -47,7 +47,9 @@ def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -
         "network_sha256": sha256_file(args.network),
         "classes": classes,
         **{name: getattr(args, name) for name in ("seed", "size", "epochs", "batch")},
-        **recipe.model_dump(include={"optimizer", "schedule", "grad_clip", "ema"}, mode="json"),
+        **recipe.model_dump(
+            include={"optimizer", "schedule", "grad_clip", "ema", "precision"}, mode="json"
+        ),
         "flip_lr": recipe.augmentation.flip_lr,
         "flip_ud": recipe.augmentation.flip_ud,
         "validate_every": recipe.validate_every,
@@ -84,9 +86,8 @@ def supported(recipe: Recipe, source: Path) -> Recipe:
         if asked[name] != usual:
             fix = "only flips are supported by this program"
             raise ConfigError(source, f"augmentation.{name}", asked[name], fix)
-    if recipe.precision != "float32" or recipe.options:
-        seen = (recipe.precision, recipe.options)
-        raise ConfigError(source, "precision, options", seen, "leave both as they are")
+    if recipe.options:
+        raise ConfigError(source, "options", recipe.options, "this program has none; leave it out")
     if recipe.optimizer is None:
         raise ConfigError(source, "optimizer", None, "name adamw or sgd and its rate")
     return recipe

@@ -73,6 +73,7 @@ rule train_by_mmdetection:
                 "history.py",
                 "artifact.py",
                 "operators.py",
+                "precision.py",
                 "resnet50_fpn.yaml",
             ],
         ),

@@ -80,7 +80,8 @@ def optimiser(settings: dict[str, Any]) -> dict[str, Any]:
         own = {"type": "SGD", "momentum": chosen["momentum"], **common}
     else:
         own = {"type": "AdamW", "betas": tuple(chosen["betas"]), **common}
-    wrapper: dict[str, Any] = {"type": "OptimWrapper", "optimizer": own}
+    kind = "NarrowOptimWrapper" if settings["precision"] == "bfloat16" else "OptimWrapper"
+    wrapper: dict[str, Any] = {"type": kind, "optimizer": own}
     if not chosen["decay_norm_and_bias"]:
         wrapper["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
     if settings["grad_clip"]:
@@ -127,6 +128,7 @@ def loader(settings: dict[str, Any], part: str) -> dict[str, Any]:
 
 def train(settings: dict[str, Any]) -> None:
     """Train; write rows while it runs and, at its end, the averaged weights of the best epoch."""
+    import precision  # noqa: F401 - names its wrapper
     from learning import Epochs, Scores
     from mmengine.runner import Runner
 
