@@ -209,16 +209,28 @@ def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
     assert (out / "model.onnx").read_bytes() == (cell[0] / "model.onnx").read_bytes()
 
 
-def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(cell, packs, tmp_path):
-    out = tmp_path / "tiny" / "clean" / name_of(cell) / "seed0"
-    made = run(packs, out, name_of(cell), "--set=precision=bfloat16")
-    assert made.returncode == 0, made.stderr
-    recipe = read_record(out / "train.json", "train")["recipe"]
-    assert recipe["precision"] == "bfloat16"
-    # the same draws and the same start: the first epoch's loss tells the two apart by their rounding alone
-    narrow, wide = (first_loss(folder / "history.csv") for folder in (out, cell[0]))
-    assert narrow != wide
-    assert narrow == pytest.approx(wide, rel=0.02)
+@pytest.mark.parametrize("method", METHODS)
+def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs, tmp_path):
+    """The same draws and the same start: the losses differ by the rounding alone."""
+    parts = [f"--{part}={packs / 'clean' / f'{part}@96.safetensors'}" for part in ("train", "val")]
+    for part in ("train", "val"):
+        pack(packs, "clean", part, 96, packs / "clean" / f"{part}@96.safetensors")
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        out = tmp_path / precision / "clean" / method / "seed0"
+        told = ["--size=96", "--epochs=1", f"--set=precision={precision}", *parts]
+        made = run(packs, out, method, *told)
+        assert made.returncode == 0, made.stderr
+        assert read_record(out / "train.json", "train")["recipe"]["precision"] == precision
+        losses.append(first_loss(out / "history.csv"))
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_bfloat16_on_maps_of_one_cell_is_refused(packs, tmp_path):
+    made = run(packs, tmp_path / "out", "tood_r50", "--set=precision=bfloat16")
+    assert made.returncode == 2
+    assert "over 64 px" in made.stderr
 
 
 def first_loss(history):
