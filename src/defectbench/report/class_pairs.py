@@ -7,6 +7,7 @@ from itertools import groupby
 
 from .class_rows import class_draws
 from .collect import Cell, Entry
+from .links import key_of
 from .pairs import Draws, Pair, compare_entries, mean_over_seeds
 
 FIGURES = {"accuracy": "accuracy", "balanced_accuracy": "balanced"}  # and their words in tables
@@ -45,7 +46,7 @@ def pair_cells(pair: Pair, titles: dict[tuple[str, str, str], str]) -> list[str]
 
 def titles_of(entries: Sequence[Entry]) -> dict[tuple[str, str, str], str]:
     """Names in tables by dataset, protocol and method."""
-    return {(e.first.dataset, e.first.protocol, e.first.method): e.title for e in entries}
+    return {key_of(entry): entry.title for entry in entries}
 
 
 def pairs_markdown(pairs: Sequence[Pair], entries: Sequence[Entry]) -> str:
