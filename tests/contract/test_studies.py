@@ -73,7 +73,7 @@ def row(**changes):
 
 
 def test_the_report_of_each_study_is_checked_for_all_its_methods(check):
-    assert check.methods_of("config/demo.yaml") == sorted([*LIGHT, "yolov8n+slim5.8mib"])
+    assert check.methods_of("config/demo.yaml") == sorted([*LIGHT, "yolov4_thin+slim2.2mib"])
     assert check.methods_of("config/demo-heavy.yaml") == HEAVY
 
 
