@@ -20,6 +20,7 @@ rule train_by_ultralytics:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train.log",
     wildcard_constraints:
         method="no_method_of_its_own",
+    priority: 10
     threads: training_cores
     params:
         budget=budget_options,
@@ -87,6 +88,7 @@ rule train_by_mmdetection:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train.log",
     wildcard_constraints:
         method="no_method_of_its_own",
+    priority: 10
     threads: training_cores
     params:
         budget=budget_options,

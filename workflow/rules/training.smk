@@ -1,4 +1,5 @@
-# Training with the engine. It makes no cell by itself: a method takes it over, see models/<name>/method.smk.
+# Training with the engine. It makes no cell by itself: a method takes it over, see models/<name>/method.smk. Whatever trains goes
+# first (`priority`): the many short jobs then fill the cores at the end, where one long job would run alone.
 
 
 rule train_detector:
@@ -15,6 +16,7 @@ rule train_detector:
         "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train.log",
     wildcard_constraints:
         method="no_method_of_its_own",
+    priority: 10
     threads: training_cores
     params:
         method=method_folder,
