@@ -184,11 +184,13 @@ def test_controls_of_cfp_are_named_after_what_they_choose_by():
         {"method": "alpha", "how": "cfp", "rates": "v39", "choose": choice}
         for choice in ("cfp", "random", "thin")
     ]
+    entries.append({**entries[0], "teachers": "none"})
     cells = compressed(*entries, methods=["alpha"])
     assert [cell.method for cell in cells[1:]] == [
         "alpha+cfpv39",
         "alpha+randomv39",
         "alpha+thinv39",
+        "alpha+cfpv39_none",
     ]
 
 

@@ -30,7 +30,7 @@ from defectbench.training.start import read_start
 
 MODELS = Path(__file__).parents[2] / "models"
 SIDE, WEIGHTS = 32, "weights.safetensors"
-EQUAL = ("cfp", "rank", "l1", "random", "thin")
+EQUAL = ("cfp", "rank", "l1", "random", "fresh", "thin")
 RATES = {"vgg16": "published", "repvgg_a0": "published", "resnet50": "r59", "mobilenetv2": "even"}
 
 
@@ -87,7 +87,7 @@ def test_controls_have_equal_widths_and_other_channels(taught, tmp_path):
     assert all(one == widths[0] for one in widths)
     kept = [json.dumps(plans[choice]["kept"]) for choice in ("cfp", "rank", "l1", "random")]
     assert len(set(kept)) == 4
-    assert "kept" not in plans["thin"]
+    assert "kept" not in plans["thin"] | plans["fresh"]
     for choice, record in records.items():
         figures = record["figures"]
         assert figures["params"] == records["cfp"]["figures"]["params"] < figures["params_before"]
@@ -118,11 +118,13 @@ def test_a_plan_of_another_network_is_a_named_error(taught, tmp_path):
     first = next(iter(plan["widths"]))
     wider = {**plan, "widths": {**plan["widths"], first: plan["widths"][first] + 1}}
     strange = {**plan, "widths": {"conv99": 4}}
+    foreign = {"network": "vgg16" if method.card.name != "vgg16" else "resnet50", "widths": {}}
     own = settings(method, teachers="none")
     files = (tmp_path / WEIGHTS, pack, method, tmp_path / "out", 0, own)
     for wrong, error, match in [
         (wider, ConfigError, "same network, options, plan"),
         (strange, CompressionError, "widths: got 'conv99'; choose of"),
+        (foreign, CompressionError, "plan: network: got '.+'; the plan is of another network"),
         ({"kept": {}}, CompressionError, r"plan\.json: network: got None"),
     ]:
         (tmp_path / "plan.json").write_text(json.dumps(wrong))
@@ -236,6 +238,26 @@ def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path
         "resnet50",
         "mobilenet_v2",
     )
+
+
+def test_a_fresh_network_inherits_nothing_and_is_taught_as_a_cut_one_is(taught, tmp_path):
+    method, pack, base = taught
+    start = cut(taught, tmp_path / "pruned", choose="fresh")
+    behind = cut(taught, tmp_path / "cut")
+    assert start["figures"]["epochs"] == behind["figures"]["epochs"] == 1
+    assert start["lineage"] == behind["lineage"]
+    states = [load_file(tmp_path / name / WEIGHTS) for name in ("pruned", "cut")]
+    matrices = [name for name, value in states[0].items() if value.dim() > 1 and name in states[1]]
+    assert matrices
+    assert not any(torch.equal(states[0][name], states[1][name]) for name in matrices)
+    files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path)
+    teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
+    fine_tune(
+        *files, 0, settings(method, choose="fresh"), **teachers, epochs=1, batch=12, threads=1
+    )
+    record = read_record(tmp_path / "train.json", "train")
+    assert record["objective"]["teachers"] == "r_to_c"
+    assert epochs_of(record) == 3  # both teachers and its own
 
 
 def test_scores_of_other_weights_are_refused(taught, tmp_path):

@@ -174,7 +174,9 @@ def test_a_thinned_training_part_has_lists_and_a_certificate_of_its_own(checkout
     lists = snakemake(checkout, f"{parts}/left_out.txt", "--dry-run", *study)
     assert lists.returncode == 0, lists.stdout + lists.stderr
     cells = "results/runs/x-sdd/random-imbalanced"
-    (alone,) = [v for v in verbs if f"--out {cells}/vgg16+cfp_r/seed2" in v and "fine-tune" in v]
+    (alone,) = [
+        v for v in verbs if f"--out {cells}/vgg16+cfppublished_r/seed2" in v and "fine-tune" in v
+    ]
     assert f"--teacher-r {cells}/vgg16/seed2/weights.safetensors" in alone
     assert "--teacher-c" not in alone
 

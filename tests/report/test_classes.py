@@ -16,7 +16,7 @@ from defectbench.measure.statistics import aggregate_seeds
 from defectbench.report.class_pairs import seed_draws
 from defectbench.report.class_tables import FILES
 from defectbench.report.compression_table import compression_caption
-from defectbench.report.pairs import OVERLAP
+from defectbench.report.pairs import OVERLAP, paired_test
 from defectbench.report.render import render_report
 from defectbench.report.tables import DETECTION_FILES, make_tables
 
@@ -144,7 +144,7 @@ def test_base_cut_and_control_are_told_apart_or_not(filled):
     assert far.difference == pytest.approx(6 / 8)
     assert far.low > 0
     assert far.verdict == "vgg, pruned by CFP (v39) is better"
-    assert far.test == "paired bootstrap over groups and seeds, 1,000 resamples"
+    assert far.test == paired_test(1000, 1)
     render_report([filled.runs], filled.out, "plates")
     with (filled.out / FILES[4]).open(newline="") as handle:
         assert len(list(csv.DictReader(handle))) == 6
@@ -228,6 +228,15 @@ def test_a_thin_network_is_a_control_beside_the_base(filled):
     text = (filled.out / "compression.md").read_text()
     assert "## vgg, thin from scratch (v39): plates, clean, seed 0" in text
     assert "[vgg, thin from scratch (v39) (control, from scratch)](" in text
+    rows = {row.method: row for row in make_tables([filled.runs]).classes.rows}
+    assert rows["vgg+cfpv39"].accuracy_before is not None
+    assert rows["vgg+thinv39"].accuracy_before is None  # nothing was cut for it
+
+
+def test_a_fresh_network_is_a_control_too(filled):
+    filled.cut("vgg+freshv39", wrong={1}, before={1, 3, 5, 7}, choose="fresh")
+    ways = [s.stage for s in make_tables([filled.runs]).stages if s.method == "vgg+freshv39"]
+    assert ways == ["base", "control"]
 
 
 def test_a_control_of_other_widths_is_named(filled):

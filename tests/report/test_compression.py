@@ -52,7 +52,9 @@ def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
     sparse = whole / f"{SPARSE}{len(name)}"
     write_record(sparse / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {})
     cut = {"size_mib": 1.0, "size_mib_before": 4.0}
+    cut |= {"largest_score_cut": 0.02, "smallest_score_kept": 0.25}
     settings = {"settings": {"rule": "size", "target_mib": 1.0}}
+    settings |= {"scale_histogram": {"from": [0.0, 0.001, 0.01, 0.3], "count": [1, 2, 4, 5]}}
     start = {"start": sparse / "model.onnx"}
     write_record(folder / "pruned" / "prune.json", "prune", costs | cut, start, extra=settings)
     timed = {"latency_ms_p50": 2.0, "base_latency_ms_p50": 4.0, "ratio_to_base": 0.5}
@@ -84,6 +86,9 @@ def test_each_stage_has_its_own_score_size_and_cost(small):
     assert [s.ratio_to_base for s in stages.values()] == [1.0, None, None, 0.5]
     assert {s.seed for s in stages.values()} == {0}
     assert stages["base"].difference is None
+    parted = ("faded_scales_share", "largest_score_cut", "smallest_score_kept")
+    assert [getattr(stages["pruned"], name) for name in parted] == [0.25, 0.02, 0.25]
+    assert stages["recovered"].faded_scales_share is None
 
 
 def test_the_difference_to_the_base_is_paired(small):
@@ -157,6 +162,13 @@ def test_the_caption_names_what_has_no_control(small):
     assert said in compression_caption(stages)
     control = replace(stages[0], stage="control", method="thin", title="thin")
     assert said not in compression_caption([*stages, control])
+
+
+def test_the_caption_says_what_a_cut_by_scales_met(small):
+    caption = " ".join(compression_caption(stages_of(small)))
+    assert "alpha, slimmed to 1 MiB, seed 0: 25.0 % of the scales were under 0.01 before" in caption
+    assert "took channels of scores up to 0.020 and left others from 0.250 on" in caption
+    assert "has learnt for longer than its base" in caption
 
 
 def test_titles_are_those_of_the_base_with_what_was_done():

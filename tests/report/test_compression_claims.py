@@ -49,6 +49,14 @@ def test_a_bound_on_the_loss_is_held_against_the_interval(own, verdict):
     assert one.method == "net+cfpv39"
 
 
+def test_a_loss_after_fewer_epochs_than_printed_does_not_compare():
+    long = LOST.model_copy(update={"epochs": 1200})
+    short = found(long, replace(STAGE, epochs=60))
+    assert (short.verdict, short.ours, short.low) == ("not comparable", 0.001, -0.001)
+    assert "1200 epochs are behind that, 60 behind ours" in short.reason
+    assert found(long, replace(STAGE, epochs=1200)).verdict == "reproduced"
+
+
 def test_several_seeds_give_the_interval_over_seeds():
     seeds = [replace(STAGE, seed=k, difference=d) for k, d in enumerate((-0.01, -0.02, -0.03))]
     one = found(LOST, *seeds)

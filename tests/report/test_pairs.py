@@ -18,7 +18,7 @@ def test_all_right_beats_all_wrong(shelf):
     shelf.method("wrong", map50=0.1, results=[])
     pair = pairs_of(shelf)["map50", "right", "wrong"]
     assert (pair.difference, pair.low, pair.high) == (1.0, 1.0, 1.0)
-    assert (pair.verdict, pair.test, pair.n_groups) == ("right is better", paired_test(200), 4)
+    assert (pair.verdict, pair.test, pair.n_groups) == ("right is better", paired_test(200, 1), 4)
 
 
 def test_equal_predictions_are_not_distinguishable(shelf):
@@ -27,6 +27,15 @@ def test_equal_predictions_are_not_distinguishable(shelf):
     pair = pairs_of(shelf)["map50_95", "one", "two"]
     assert (pair.difference, pair.low, pair.high) == (0.0, 0.0, 0.0)
     assert pair.verdict == "not distinguishable"
+
+
+def test_one_seed_says_what_its_interval_lacks(shelf):
+    assert "without the noise of training" in paired_test(1000, 1)
+    assert paired_test(1000, 2) == "paired bootstrap over groups and seeds, 1,000 resamples"
+    for seed in (0, 1):
+        shelf.method("two", seed=seed, map50=1.0, results=shelf.oracle())
+    shelf.method("one", map50=0.1, results=[])
+    assert pairs_of(shelf)["map50", "two", "one"].test == paired_test(200, 1)
 
 
 def test_the_draws_start_with_the_score_itself(shelf):

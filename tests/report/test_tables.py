@@ -137,7 +137,7 @@ def test_the_caption_says_hardware_epochs_threads_and_marks(filled):
         "† leaked protocol",
         "‡ invalid timing, not to be cited: beta_net (clean): drift",
         "over seeds (Student) or, where there is one seed, the groups of the test part",
-        "paired bootstrap over groups and seeds, 1,000 resamples",
+        "paired bootstrap over groups (one seed: without the noise of training), 1,000",
     ):
         assert words in said
 

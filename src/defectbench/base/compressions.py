@@ -19,7 +19,16 @@ CHOICES = {
     "rank": "pruned by rank",
     "l1": "pruned by L1 norm",
     "random": "pruned at random",
+    "fresh": "its widths taught afresh",
     "thin": "thin from scratch",
+}
+FADED = 0.01  # a scale of a batch norm below this has faded
+AFRESH = ("fresh", "thin")  # take the widths of a cut network and nothing of its weights
+TEACHERS = {  # other than sliding from R to C
+    "r": "teacher R alone",
+    "c": "teacher C alone",
+    "half": "half of each teacher",
+    "none": "labels alone",
 }
 NAME = r"^[a-z0-9][a-z0-9_.]*$"
 
@@ -118,13 +127,14 @@ class CFP(Strict):
     Attributes:
         method: What is compressed; a classifier whose card says ``prunable: true``.
         how: ``cfp``.
-        name: Its name behind the method's; made of ratio and choice by default.
+        name: Its name behind the method's; made of choice, rates and teachers by default.
         rates: Named rates of the method, published or derived, such as ``v39``; a list in words such as ``.4*5,.5*7``;
             or a rate by name of a set of channels.
         ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
-        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; or ``thin``: these
-            widths from scratch, trained on labels for the epochs of all trainings behind a cut network with the same
-            ``teachers``: base, fine-tuning, and teacher C where it teaches.
+        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; ``fresh``: these
+            widths with weights as they start, taught as a cut network is, so that it lacks nothing but inherited
+            weights; or ``thin``: the same, trained on labels for the epochs of all trainings behind a cut network with
+            the same ``teachers``: base, fine-tuning, and teacher C where it teaches.
         images: Training images that are scored, balanced over the classes.
         scale: Larger makes more clusters.
         most_clusters: Upper bound of a layer's clusters.
@@ -140,7 +150,7 @@ class CFP(Strict):
     name: str | None = Field(default=None, pattern=NAME)
     rates: str | dict[str, float]
     ratio: float | None = Field(default=None, gt=1)
-    choose: Literal["cfp", "rank", "l1", "random", "thin"] = "cfp"
+    choose: Literal["cfp", "rank", "l1", "random", "fresh", "thin"] = "cfp"
     images: int = Field(default=640, ge=2)
     scale: float = Field(default=2.0, gt=0)
     most_clusters: int = Field(default=4, ge=1)
@@ -160,7 +170,7 @@ class CFP(Strict):
             else "own"
         )
         plain = "".join(c for c in size.lower() if c.isalnum() or c in "._")
-        return f"{self.choose}{plain}"
+        return f"{self.choose}{plain}" + (f"_{self.teachers}" if self.teachers in TEACHERS else "")
 
     @property
     def taught_by(self) -> tuple[str, ...]:
@@ -219,13 +229,16 @@ def compressed_title(title: str, name: str) -> str:
         'YOLOv4, slimmed to 4.19 MiB, chen2017'
         >>> compressed_title("VGG-16", "vgg16+cfpv39")
         'VGG-16, pruned by CFP (v39)'
+        >>> compressed_title("VGG-16", "vgg16+cfpv39_r")
+        'VGG-16, pruned by CFP (v39), teacher R alone'
         >>> compressed_title("YOLOv4", "yolov4+mine")
         'YOLOv4, mine'
     """
     own = name.partition(JOINT)[2]
-    cut = re.fullmatch(rf"({'|'.join(CHOICES)})(.+)", own)
+    cut = re.fullmatch(rf"({'|'.join(CHOICES)})([^_].*?)(?:_({'|'.join(TEACHERS)}))?", own)
     if cut is not None:
-        return f"{title}, {CHOICES[cut[1]]} ({cut[2]})"
+        taught = f", {TEACHERS[cut[3]]}" if cut[3] else ""
+        return f"{title}, {CHOICES[cut[1]]} ({cut[2]}){taught}"
     known = re.fullmatch(r"slim([\d.]+)(mib|percent)(?:_(.+))?", own)
     if known is None:
         return f"{title}, {own}"

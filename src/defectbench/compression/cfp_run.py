@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..base.compressions import CFP
+from ..base.compressions import AFRESH, CFP
 from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.errors import CompressionError, ConfigError
 from ..base.files import atomic_path, atomic_write_json, sha256_file
@@ -161,7 +161,7 @@ def prune_classifier(
 ) -> dict[str, Any]:
     """Cut a trained classifier; writes ``plan.json``, ``weights.safetensors`` and ``prune.json``.
 
-    Where a study chooses ``thin``, the network has the widths and weights as they start.
+    Where a study chooses ``fresh`` or ``thin``, the network has the widths and weights as they start.
 
     Args:
         base: ``weights.safetensors`` of the classifier, ``train.json`` beside it.
@@ -183,7 +183,8 @@ def prune_classifier(
     found, score_s = read_scores(scores, start.weights)
     rates = rates_of(settings, method, network)
     kept = choose_channels(network, found, settings, rates, seed)
-    if fresh := settings.choose == "thin":
+    scratch = settings.choose == "thin"
+    if fresh := settings.choose in AFRESH:
         made = _fresh(start, method, network, widths_of(kept), seed)
     else:
         made = prune(network, kept, settings.inherit, seed)
@@ -191,9 +192,9 @@ def prune_classifier(
     chosen = {} if fresh else {"base_widths": network.widths, "kept": kept}
     weights = _write(folder, made, {**plan, **chosen})
     seconds = round(time.perf_counter() - began, 3)
-    # what is behind these weights: nothing where they start afresh
+    # what is behind this cell before its own training: nothing where no teacher waits for it
     spent = start.train_s + score_s + seconds
-    behind = (0.0, 0, ()) if fresh else (round(spent, 3), start.epochs, start.lineage)
+    behind = (0.0, 0, ()) if scratch else (round(spent, 3), start.epochs, start.lineage)
     costs = {"score_s": score_s, "prune_s": seconds, "train_s": behind[0], "epochs": behind[1]}
     figures = {**_sizes(network, made, widths_of(kept)), "size_px": pack.size, **costs}
     extra = {

@@ -67,6 +67,7 @@ class Classifier(Trained):
     Attributes:
         name: Name of the network, a key of ``CLASSIFIERS``.
         full_widths: Published width of every set, in order.
+        cut_as: Name of the network that ``pruning_form`` gives, where it is another one.
         tail: Last sets that a list of rates may leave out; they are kept then.
         objective: What is learnt in place of labels, such as the logits of teachers; a function, which no copy of
             the network takes apart.
@@ -82,6 +83,7 @@ class Classifier(Trained):
 
     name: ClassVar[str]
     full_widths: ClassVar[Mapping[str, int]]
+    cut_as: ClassVar[str | None] = None
     tail: ClassVar[tuple[str, ...]] = ()
     objective: Objective | None = None
 

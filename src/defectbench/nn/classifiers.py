@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..base.errors import CompressionError
 from .blocks import chosen
 from .classifier import Classifier
 from .mobilenet import MobileNetV2
@@ -57,12 +58,21 @@ def build_planned(
 
     Raises:
         ConfigError: There is no network of that name.
-        CompressionError: The widths do not fit the network.
+        CompressionError: The plan is of another network, or the widths do not fit.
 
     Example:
         >>> build_planned("vgg16", 6, plan={"network": "vgg16", "widths": {"conv1": 38}}).widths["conv1"]
         38
     """
     if plan is not None:
-        return build_classifier(plan["network"], nc, plan["widths"])
+        return build_classifier(_network_of(plan, name), nc, plan["widths"])
     return build_classifier(name, nc, None if width == 1.0 else scaled_widths(name, width))
+
+
+def _network_of(plan: Mapping[str, Any], name: str) -> str:
+    """The network of a plan: that of the folder, or the form of it that is cut."""
+    forms = {name, chosen("classifier", name, CLASSIFIERS).cut_as or name}
+    if plan["network"] not in forms:
+        fix = f"the plan is of another network; give one of {' or '.join(sorted(forms))}"
+        raise CompressionError("plan", "network", plan["network"], fix)
+    return plan["network"]

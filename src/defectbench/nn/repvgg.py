@@ -57,6 +57,7 @@ class RepVGGA0(_A0):
     """RepVGG-A0 as it is trained: every block a 3x3, a 1x1 and, where shapes allow, its input, each with BN."""
 
     name = "repvgg_a0"
+    cut_as = "repvgg_a0_plain"
 
     def _block(self, c_in: int, c_out: int, stride: int) -> nn.Module:
         return RepConv(c_in, c_out, stride)

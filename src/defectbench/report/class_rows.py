@@ -32,9 +32,10 @@ class ClassRow(Costs):
     Where there is one seed the ends ``_low`` and ``_high`` of scores are over groups, else over seeds
     (``interval_over``). ``val_accuracy_last`` is that of the last epoch, ``val_accuracy`` that of the epoch whose
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
-    ``accuracy_before``, of the cut network before it learnt again; ``accuracy_gain``, its accuracy minus its base's by
-    a paired bootstrap over groups; and ``latency_ratio``, its latency over its base's, timed in turn. A base has
-    the scores of the class-balanced teacher C beside it, which is not deployed.
+    ``accuracy_before``, of the cut network before it learnt again (a network that starts afresh has none);
+    ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``latency_ratio``, its
+    latency over its base's, timed in turn. A base has the scores of the class-balanced teacher C beside it, which is
+    not deployed.
     """
 
     dataset: str
@@ -154,7 +155,7 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
     counts = [mean(_figures(e.cells, "complexity"), "params_m") for e in (base, entry)]
     found: dict[str, Any] = {"params_ratio": counts[0] / counts[1]}
     before = [cell.folder / "pruned" / "accuracy.json" for cell in entry.cells]
-    if all(path.is_file() for path in before):
+    if all(path.is_file() for path in before) and not entry.first.is_afresh:
         records = [read_record(path, "accuracy")["figures"] for path in before]
         found["accuracy_before"] = mean(records, "accuracy")
     beside = [cell.folder / "beside_base.json" for cell in entry.cells]

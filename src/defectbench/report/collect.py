@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..base.compressions import JOINT, base_method, compressed_title
+from ..base.compressions import AFRESH, JOINT, base_method, compressed_title
 from ..base.errors import ReportError
 from ..base.files import sha256_file
 from ..base.methods import MethodCard, load_card
@@ -66,9 +66,18 @@ class Cell:
     @property
     def compressed_by(self) -> str:
         """How the cell was made smaller: ``slimming`` or ``cfp``; empty where it was not."""
+        return self._pruning.get("how", "slimming")
+
+    @property
+    def is_afresh(self) -> bool:
+        """Whether the cell has the widths of a cut network and nothing of its weights: nothing was cut for it."""
+        return self._pruning.get("choose") in AFRESH
+
+    @property
+    def _pruning(self) -> dict[str, Any]:
+        """Settings of the cut."""
         path = self.folder / "pruned" / "prune.json"
-        settings = read_record(path, "prune")["settings"] if path.is_file() else {"how": ""}
-        return settings.get("how", "slimming")
+        return read_record(path, "prune")["settings"] if path.is_file() else {"how": ""}
 
 
 @dataclass(frozen=True)

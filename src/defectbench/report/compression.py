@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.compressions import base_method
+from ..base.compressions import FADED, base_method
 from ..base.errors import ReportError
 from ..measure.statistics import percentile_interval
 from .class_rows import accuracy_draws
@@ -33,7 +33,8 @@ class Stage:
     interval by paired bootstrap over groups. ``stored_mib`` is what the papers call size: parameters, means and
     variances in float32, before folding; ``factor`` is that of the base over the own. ``latency_ms_p50`` of base and
     compressed file comes from one run in turn, that of a control from a run of its own. ``train_s`` and ``epochs`` are
-    all training behind the network.
+    all training behind the network. Of a cut by scales, ``faded_scales_share`` is the share of scales under 0.01 that
+    it met, ``largest_score_cut`` and ``smallest_score_kept`` are what it parted.
     """
 
     dataset: str
@@ -63,13 +64,16 @@ class Stage:
     engine: str = ""
     train_s: float | None = None
     epochs: int | None = None
+    faded_scales_share: float | None = None
+    largest_score_cut: float | None = None
+    smallest_score_kept: float | None = None
     record: str = ""
 
 
 def compression_stages(entries: Sequence[Entry]) -> list[Stage]:
     """The ways of all compressed cells, each from its base on, then the controls of that base.
 
-    A thin network of the same widths is a control: beside its base it has no stages.
+    A network of the same widths that starts afresh is a control: beside its base it has no stages.
 
     Args:
         entries: What ``find_entries`` returns.
@@ -120,7 +124,7 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
         sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
         steps = {SPARSE: _read_stage(base, sparse, "train"), **steps}
     controls = [(other.title, one) for other in beside for one in other.cells]
-    if cut["settings"].get("choose") == "thin":  # it has the widths, and nothing was cut for it
+    if cell.is_afresh:
         steps, controls = {}, [(entry.title, cell), *controls]
     start = _Compared(base, cut["figures"]["size_mib_before"])
     place = {"method": cell.method, "title": entry.title}
@@ -129,7 +133,8 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
     for name, step in steps.items():
         assert step.train is not None
         timed = _timed(beside_base) if step is cell else {}
-        yield start.stage(name, step, step.train, {**place, **timed})
+        parted = _parted(cut) if name == PRUNED else {}
+        yield start.stage(name, step, step.train, {**place, **timed, **parted})
     for title, one in controls:
         assert one.train is not None
         assert one.latency is not None
@@ -173,6 +178,18 @@ def _read_stage(cell: Cell, place: Path, kind: str) -> Cell:
 def _timed(figures: dict[str, Any]) -> dict[str, Any]:
     names = ("latency_ms_p50", "ratio_to_base", "ratio_to_base_low", "ratio_to_base_high")
     return {name: figures[name] for name in names} | _validity(figures)
+
+
+def _parted(cut: dict[str, Any]) -> dict[str, Any]:
+    """What a cut by scales met and parted; nothing of another one."""
+    if "scale_histogram" not in cut:
+        return {}
+    histogram = cut["scale_histogram"]
+    counts = dict(zip(histogram["from"], histogram["count"], strict=True))
+    faded = sum(count for edge, count in counts.items() if edge < FADED)
+    names = ("largest_score_cut", "smallest_score_kept")
+    ends = {name: cut["figures"].get(name) for name in names}
+    return {"faded_scales_share": faded / sum(counts.values()), **ends}
 
 
 def _validity(figures: dict[str, Any]) -> dict[str, Any]:

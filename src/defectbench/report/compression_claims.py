@@ -21,6 +21,7 @@ def check_compression_claims(models_dir: str | Path, stages: Sequence[Stage]) ->
     mean over seeds, is *reproduced* within 1 %; of a bound, where that of every seed is at or above what was printed.
     A ``difference`` to the base that was printed as a bound is *reproduced* where the whole interval of ours lies at
     or above it, and *within interval* where a part does: over seeds where there are several, else paired over groups.
+    Where fewer epochs are behind ours than the claim says, it is *not comparable*.
 
     Args:
         models_dir: Folder of the methods.
@@ -55,8 +56,12 @@ def check_compression_claim(method: str, claim: Claim, stages: Sequence[Stage]) 
     ends = (seeds.low, seeds.high)
     if seeds.n == 1 and own[0].difference_low is not None and own[0].difference_high is not None:
         ends = (own[0].difference_low, own[0].difference_high)
-    reason = f"ours is {seeds.estimate:+.3f}, printed as at least {claim.value:+.3f}"
     verdict = _bound_verdict(ends, claim.value)
+    reason = f"ours is {seeds.estimate:+.3f}, printed as at least {claim.value:+.3f}"
+    trained = min((stage.epochs for stage in own if stage.epochs is not None), default=None)
+    if claim.epochs and trained is not None and trained < claim.epochs:
+        verdict = "not comparable"
+        reason += f"; {claim.epochs} epochs are behind that, {trained} behind ours"
     return finding(name, claim, verdict, reason, seeds.estimate, ends, seeds.n)
 
 

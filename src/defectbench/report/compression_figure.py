@@ -46,7 +46,7 @@ def compression_figure(stages: Sequence[Stage]) -> Figure:
             _draw(axis, stage, colour)
         for stage in way:
             if stage.stage == CONTROL and stage.stored_mib is not None:
-                _draw(axis, stage, GREY)
+                _draw(axis, stage, colour)
         last = own[-1] if own else way[-1]
         handles.append(Line2D([], [], color=colour, label=f"{last.title}, seed {last.seed}"))
     shown = dict.fromkeys(stage.stage for stage in stages)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ..base.compressions import base_method
+from ..base.compressions import FADED, base_method
 from ..base.files import atomic_write_text
 from .columns import INVALID, NOTHING, number, percent
 from .compression import BASE, CONTROL, STAGE_TITLES, Stage
@@ -109,13 +109,26 @@ def compression_caption(stages: Sequence[Stage]) -> list[str]:
         "factor: that of the base over the own. Parameters and MACs are those of the deployed file.",
         "p50 and its ratio: base and compressed file in turn, in the same processes; the stages between "
         "have the network of one of the two. A control is timed in a run of its own.",
-        "Epochs and training: all that is behind a network, its base's included.",
+        "Epochs and training: all that is behind a network, its base's included. A compressed network has learnt for "
+        "longer than its base, so a difference near zero does not say that a base with as many epochs loses nothing.",
+        *_parted(stages),
     ]
     reasons = dict.fromkeys(s.latency_invalid_because for s in stages if s.latency_valid is False)
     alone = _without_control(stages)
     if alone:
         lines.append(f"No network of such a size from scratch stands beside {'; '.join(alone)}.")
     return [*lines, *(f"{INVALID} invalid timing, not to be cited: {why}." for why in reasons)]
+
+
+def _parted(stages: Sequence[Stage]) -> list[str]:
+    """What each cut by scales met: whether sparse training had made channels fade."""
+    return [
+        f"{s.title}, seed {s.seed}: {percent(s.faded_scales_share)} % of the scales were under {FADED} before the cut; "
+        f"it took channels of scores up to {number(s.largest_score_cut)} and left others from "
+        f"{number(s.smallest_score_kept)} on."
+        for s in stages
+        if s.faded_scales_share is not None
+    ]
 
 
 def _without_control(stages: Sequence[Stage]) -> list[str]:

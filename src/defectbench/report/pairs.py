@@ -79,9 +79,10 @@ def score_interval(entry: Entry, figure: str) -> Interval:
     return Interval(only[figure], low, high, only["n_groups"], "groups")
 
 
-def paired_test(resamples: int) -> str:
-    """The paired test in words."""
-    return f"paired bootstrap over groups and seeds, {resamples:,} resamples"
+def paired_test(resamples: int, seeds: int) -> str:
+    """The paired test in words; with one seed of either method the noise of training is not in its interval."""
+    over = "groups and seeds" if seeds > 1 else "groups (one seed: without the noise of training)"
+    return f"paired bootstrap over {over}, {resamples:,} resamples"
 
 
 def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws | None:
@@ -136,7 +137,8 @@ def _compare(
         difference, low, high, test = _difference_of_intervals(first, second, figure)
     else:
         differences = draws[figure] - others[figure]
-        difference, test = float(differences[0]), paired_test(len(differences) - 1)
+        seeds = min(len(first.cells), len(second.cells))
+        difference, test = float(differences[0]), paired_test(len(differences) - 1, seeds)
         low, high = percentile_interval(differences[1:])
     cell = first.first
     verdict = f"{first.title} is better" if low > 0 else UNKNOWN

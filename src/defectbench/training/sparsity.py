@@ -10,10 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..base.compressions import FADED
 from ..base.errors import ConfigError
 from ..base.methods import Optimizer, Sparsity
-
-SMALL = 0.01  # a scale below this counts as faded
 
 
 class Sparse:
@@ -72,7 +71,7 @@ class Sparse:
     def faded_share(self) -> float:
         """Share of all scales whose magnitude is below 0.01."""
         magnitudes = torch.cat([scale.detach().abs() for scale in self.scales])
-        return float((magnitudes < SMALL).double().mean())
+        return float((magnitudes < FADED).double().mean())
 
 
 def scales_of(model: nn.Module) -> list[Tensor]:
