@@ -12,6 +12,7 @@ from defectbench.base.files import read_json
 from defectbench.base.records import write_record
 from defectbench.report.collect import epochs_of, find_entries, method_title
 from defectbench.report.compression import compression_stages
+from defectbench.report.compression_figure import compression_figure
 from defectbench.report.compression_table import compression_caption
 from defectbench.report.render import render_report
 from defectbench.report.tables import make_tables
@@ -208,3 +209,15 @@ def test_a_compressed_cell_without_its_base_is_named(filled):
     folder = slimmed(filled, "gamma", "gamma+slim1mib")
     with pytest.raises(ReportError, match="add the cell of gamma, seed 0"):
         compression_stages(find_entries([folder]))
+
+
+def test_the_figure_names_where_each_way_ends(small):
+    stages = stages_of(small)
+    scores = {"score": 0.9, "score_low": 0.8, "score_high": 0.95}
+    thin = {"stage": "control", "method": "thin", "title": "thin", "record": "thin/seed0"}
+    control = replace(stages[-1], **thin, **scores)
+    left, right = compression_figure([*stages, control]).axes
+    assert [label.get_text() for label in right.get_yticklabels()] == [stages[-1].title, "thin"]
+    drawn = [line.get_xdata()[0] for line in right.get_lines() if line.get_marker() in ("D", "X")]
+    assert drawn == pytest.approx([100 * stages[-1].score, 90.0])
+    assert left.get_xscale() == "log"
