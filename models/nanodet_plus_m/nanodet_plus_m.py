@@ -25,7 +25,8 @@ def build(
         guide: ``agm`` (assign guide module) or ``none``.
         assign_from: Whose predictions the assigner sees: ``aux`` (the guide's), ``main`` or ``mean``.
         guide_precision: ``bfloat16`` computes the guide's dense towers in half the bits: a training
-            step takes two thirds of the time where the processor has such instructions.
+            step takes two thirds of the time where the processor has such instructions, which
+            ``auto`` looks up.
 
     Returns:
         The detector in training form.

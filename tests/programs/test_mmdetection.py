@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -131,6 +132,30 @@ def test_a_recipe_that_the_program_cannot_follow_is_refused(field, value, progra
     recipe = override_recipe(Recipe(optimizer={"lr": 0.01}), {field: value})
     with pytest.raises(ConfigError, match=field):
         program.supported(recipe, Path("recipe.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "able", "expected"),
+    [
+        ("auto", 96, True, "bfloat16"),
+        ("auto", 96, False, "float32"),
+        ("auto", 64, True, "float32"),
+        ("bfloat16", 96, False, "bfloat16"),
+        ("float32", 64, True, "float32"),
+        ("bfloat16", 64, True, None),
+    ],
+)
+def test_precision_is_settled_for_the_device_and_the_size(
+    asked, size, able, expected, program, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    args = SimpleNamespace(size=size, device="cpu", method=Path("tood_r50"))
+    recipe = Recipe(precision=asked)
+    if expected is None:
+        with pytest.raises(ConfigError, match="over 64 px"):
+            program.with_precision(recipe, args)
+    else:
+        assert program.with_precision(recipe, args).precision == expected
 
 
 @pytest.mark.parametrize("folder", METHODS, ids=lambda path: path.name)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from defectbench.base.methods import Augmentation
+from defectbench.base.records import read_record
 from defectbench.data.pack import load_pack
 from defectbench.nn.detector import Detector
 from defectbench.training.loop import prepare, train
@@ -70,3 +71,13 @@ def test_a_detector_knows_where_the_last_epochs_begin(pack_path, tmp_path, fitte
 def test_a_detector_that_takes_nothing_need_not_say_so():
     Detector().fit_to(torch.zeros(0, 4), 0)
     assert Detector().closing_epoch == float("inf")
+
+
+@pytest.mark.parametrize(("able", "kind"), [(True, "bfloat16"), (False, "float32")])
+def test_a_run_records_what_an_automatic_precision_came_to(
+    pack_path, tmp_path, fitted, monkeypatch, able, kind
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    method = replace(fitted, recipe=fitted.recipe.model_copy(update={"precision": "auto"}))
+    train(pack_path, method, tmp_path / "run", 0, threads=1)
+    assert read_record(tmp_path / "run" / "train.json", "train")["recipe"]["precision"] == kind

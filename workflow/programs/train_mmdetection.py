@@ -17,6 +17,7 @@ import numpy as np
 from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch, environment, first_whole, run_process
 
+from defectbench.base.devices import settle_precision
 from defectbench.base.errors import ArtifactError, ConfigError
 from defectbench.base.files import atomic_directory, atomic_write_json, read_json, sha256_file
 from defectbench.base.methods import Augmentation, Recipe
@@ -44,12 +45,7 @@ def make(args: argparse.Namespace, work: Path) -> None:
 
 def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -> dict[str, Any]:
     """What the program is told: the recipe in its terms, and where its files lie."""
-    recipe = supported(args.recipe, args.method)
-    if recipe.precision == "bfloat16" and args.size <= LAST_CELL:
-        fix = (
-            f"a gradient on a map of one cell is wrong in it; take an input of over {LAST_CELL} px"
-        )
-        raise ConfigError(args.method, "precision", recipe.precision, fix)
+    recipe = with_precision(supported(args.recipe, args.method), args)
     return {
         "network": str(Path(args.network).resolve()),
         "network_sha256": sha256_file(args.network),
@@ -69,6 +65,23 @@ def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -
         "exported": str(work / "exported.onnx"),
         "outputs": str(work / "outputs.npz"),
     }
+
+
+def with_precision(recipe: Recipe, args: argparse.Namespace) -> Recipe:
+    """The recipe with its precision settled; ``auto`` keeps out of what is wrong in bfloat16.
+
+    Raises:
+        ConfigError: bfloat16 is asked for where a gradient would be wrong in it.
+    """
+    has_last_cell = args.size <= LAST_CELL
+    if recipe.precision == "bfloat16" and has_last_cell:
+        fix = (
+            f"a gradient on a map of one cell is wrong in it; take an input of over {LAST_CELL} px"
+        )
+        raise ConfigError(args.method, "precision", recipe.precision, fix)
+    if recipe.precision == "auto" and has_last_cell:
+        return recipe.model_copy(update={"precision": "float32"})
+    return settle_precision(recipe, args.device)
 
 
 def start_anew_if_told_otherwise(work: Path, settings: dict[str, Any]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from .errors import ConfigError
 from .records import cpu_model
+
+if TYPE_CHECKING:
+    from .methods import Recipe
 
 
 def resolve_device(wanted: str) -> str:
@@ -26,6 +30,36 @@ def resolve_device(wanted: str) -> str:
         fix = "no GPU is visible to torch: use cpu or auto"
         raise ConfigError("--device", "device", wanted, fix)
     return "cuda" if found and wanted != "cpu" else "cpu"
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether a device has instructions that multiply bfloat16; without them it is slower than float32.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+    """
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def settle_precision(recipe: Recipe, device: str) -> Recipe:
+    """A recipe whose ``auto`` precisions, its own and those of its options, are what a device is quicker in.
+
+    Args:
+        recipe: What was asked.
+        device: ``cpu`` or ``cuda``.
+    """
+    asked = {"precision": recipe.precision, **recipe.options}
+    names = [name for name, value in asked.items() if name.endswith("precision") and value == "auto"]
+    if not names:
+        return recipe
+    found = dict.fromkeys(names, "bfloat16" if multiplies_bfloat16(device) else "float32")
+    own = {"precision": found.pop("precision")} if "precision" in found else {}
+    return recipe.model_copy(update={**own, "options": {**recipe.options, **found}})
 
 
 def fix_arithmetic(device: str) -> None:

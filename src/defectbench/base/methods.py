@@ -195,7 +195,8 @@ class Recipe(Strict):
         ema: Weight average.
         augmentation: Random changes.
         validate_every: Epochs between validations; the best validated average is kept.
-        precision: ``float32``, or ``bfloat16`` for convolutions under autocast.
+        precision: ``float32``, ``bfloat16`` for convolutions under autocast, or ``auto``: bfloat16 where the device
+            has instructions for it. A run records what ``auto`` came to.
         sparsity: Pull on the scales of batch norms, if any.
         order: How an epoch draws its images: each once, ``shuffled``; or with replacement, each class as often,
             ``class_balanced`` (classification).
@@ -211,7 +212,7 @@ class Recipe(Strict):
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
     validate_every: int = 10
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
     order: Literal["shuffled", "class_balanced"] = "shuffled"
     options: dict[str, Any] = Field(default={})

@@ -23,7 +23,7 @@ class AssignGuide(Guide):
         levels: Number of levels.
         bins: Bins of a side's distance.
         precision: ``float32``, or ``bfloat16`` for the dense towers, which cost ten times as much as
-            the detector that they train.
+            the detector that they train; ``auto`` is settled by the run that trains, and float32 elsewhere.
     """
 
     def __init__(
@@ -36,7 +36,8 @@ class AssignGuide(Guide):
         precision: str = "float32",
     ) -> None:
         super().__init__()
-        self.narrow = chosen("guide_precision", precision, {"float32": False, "bfloat16": True})
+        kinds = {"float32": False, "bfloat16": True, "auto": False}
+        self.narrow = chosen("guide_precision", precision, kinds)
         self.neck = copy.deepcopy(neck)
         both = 2 * width
         self.class_tower = nn.Sequential(*(_dense(both) for _ in range(4)))

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.devices import device_name, fix_arithmetic, resolve_device, settle_precision
 from ..base.errors import ConfigError, LeakageError, TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method, Recipe, build_network
@@ -121,9 +121,8 @@ def train(
     fix_arithmetic(where)
     pack = load_pack(train_pack, task=method.card.task)
     refuse_leak(pack)
-    recipe = method.recipe.model_copy(
-        update={k: v for k, v in (("epochs", epochs), ("batch", batch)) if v is not None}
-    )
+    budget = {k: v for k, v in (("epochs", epochs), ("batch", batch)) if v is not None}
+    recipe = settle_precision(method.recipe.model_copy(update=budget), where)
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
         run = prepare(pack, method, recipe, folder, seed, where, teacher, start, objective)
