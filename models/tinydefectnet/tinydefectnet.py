@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from defectbench.nn.blocks import DepthwiseConv2d, chosen, outputs_of
 from defectbench.nn.heads import join_levels
-from defectbench.nn.plan import Plan, narrow
-from defectbench.nn.task_aligned import TaskAlignedDetector
+from defectbench.nn.task_aligned import TaskAlignedDetector, planned
 from defectbench.nn.yolo import (
     BINS,
     BN_EPS,
@@ -236,6 +235,7 @@ def build(
     box_loss: str = "focal_eiou",
     gamma: float = 0.5,
     plan: Mapping[str, Any] | None = None,
+    kd: str = "none",
 ) -> TaskAlignedDetector:
     """Build TinyDefectNet.
 
@@ -247,6 +247,7 @@ def build(
         box_loss: ``focal_eiou`` or ``ciou``.
         gamma: Exponent of the focal weight (*reconstructed*: 0.5).
         plan: Of a pruned network, as its ``plan.json`` says.
+        kd: How a pruned network learns from its whole form: ``none`` or ``ekl`` (enhanced KL).
 
     Returns:
         The detector in training form.
@@ -260,8 +261,12 @@ def build(
         >>> sum(p.numel() for p in model.parameters())
         1572089
     """
-    backbone = StarNet()
-    neck = enhanced_pan(backbone.widths, form)
-    heads = {"lscd": lambda: LSCD(nc, WIDTHS), "decoupled": lambda: DecoupledHead(nc, WIDTHS)}
-    whole = TaskAlignedDetector(nc, backbone, neck, chosen("head", head, heads)(), box_loss, gamma)
-    return whole if plan is None else narrow(whole, Plan(**plan))
+
+    def whole() -> TaskAlignedDetector:
+        backbone = StarNet()
+        neck = enhanced_pan(backbone.widths, form)
+        heads = {"lscd": lambda: LSCD(nc, WIDTHS), "decoupled": lambda: DecoupledHead(nc, WIDTHS)}
+        made = chosen("head", head, heads)()
+        return TaskAlignedDetector(nc, backbone, neck, made, box_loss, gamma, kd=kd)
+
+    return planned(whole, plan)

@@ -13,8 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from defectbench.nn.blocks import outputs_of
-from defectbench.nn.plan import Plan, narrow
-from defectbench.nn.task_aligned import TaskAlignedDetector
+from defectbench.nn.task_aligned import TaskAlignedDetector, planned
 from defectbench.nn.yolo import SPPF, C2f, DecoupledHead, YoloPAN, conv_silu, residual_convs
 
 # --- backbone -------------------------------------------------------------------------------------
@@ -51,6 +50,7 @@ def build(
     box_loss: str = "ciou",
     least_side: float = 16.0,
     plan: Mapping[str, Any] | None = None,
+    kd: str = "none",
 ) -> TaskAlignedDetector:
     """Build YOLOv8n.
 
@@ -60,16 +60,20 @@ def build(
         least_side: A box with shorter sides takes priors as if they were this long, pixels: 16 as in version
             8.4, 0 as before.
         plan: Of a pruned network, as its ``plan.json`` says.
+        kd: How a pruned network learns from its whole form: ``none`` or ``ekl`` (enhanced KL).
 
     Returns:
         The detector in training form.
 
     Raises:
-        ConfigError: There is no such box loss.
+        ConfigError: There is no such box loss or way of teaching.
         CompressionError: The plan does not fit.
     """
-    backbone = Backbone()
-    neck = YoloPAN(backbone.widths, backbone.widths)
-    head = DecoupledHead(nc, backbone.widths)
-    whole = TaskAlignedDetector(nc, backbone, neck, head, box_loss, least_side=least_side)
-    return whole if plan is None else narrow(whole, Plan(**plan))
+
+    def whole() -> TaskAlignedDetector:
+        backbone = Backbone()
+        neck = YoloPAN(backbone.widths, backbone.widths)
+        head = DecoupledHead(nc, backbone.widths)
+        return TaskAlignedDetector(nc, backbone, neck, head, box_loss, least_side=least_side, kd=kd)
+
+    return planned(whole, plan)

@@ -12,7 +12,7 @@ from tests.training.conftest import write_tiny_pack
 
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import Pruning
-from defectbench.base.errors import CompressionError
+from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
 from defectbench.compression.pruning import read_plan
@@ -27,6 +27,18 @@ CARDS = load_catalogue(MODELS).cards
 PRUNABLE = [n for n, card in CARDS.items() if card.prunable and card.task == "detection"]
 WEIGHTS = "weights.safetensors"
 SIZE = 64
+
+
+def taught(method, nc):
+    """Its options and the first way of teaching that it knows."""
+    for kd in ("chen2017", "ekl"):
+        options = {**method.recipe.options, "kd": kd}
+        try:
+            method.module.build(nc, **options)
+        except ConfigError:
+            continue
+        return options
+    raise AssertionError(f"{method.card.name} learns from no base")
 
 
 @pytest.fixture(scope="module", params=PRUNABLE)
@@ -45,9 +57,10 @@ def chain(request, tmp_path_factory):
     settings = Pruning(target_mib=half)
     sparse = root / "sparse" / WEIGHTS
     prune_run(sparse, pack, method, root / "pruned", settings, 3, batches=2, batch=7)
-    options = {**method.recipe.options, "plan": read_plan(root / "pruned" / "plan.json")}
+    options = {**taught(method, 2), "plan": read_plan(root / "pruned" / "plan.json")}
     planned = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
-    train(pack, planned, root / "final", seed=4, threads=1, start=root / "pruned" / WEIGHTS)
+    start, teacher = root / "pruned" / WEIGHTS, root / "base" / WEIGHTS
+    train(pack, planned, root / "final", seed=4, threads=1, start=start, teacher=teacher)
     return method, root, half
 
 
@@ -104,6 +117,14 @@ def test_costs_add_up_and_every_run_names_where_it_comes_from(chain):
     assert records[3]["lineage"] == hashes[:3]
     assert [r["figures"]["epochs"] for r in records] == [1, 1, 2, 1]
     assert records[3]["figures"]["start_epochs"] == 2
+
+
+def test_the_base_taught_the_cut_network(chain):
+    _, root, _ = chain
+    teacher = read_record(root / "base" / "train.json", "train")["weights_sha256"]
+    record = read_record(root / "final" / "train.json", "train")
+    assert teacher in str(record)
+    assert "kd_cls" in (root / "final" / "history.csv").read_text()
 
 
 def test_the_file_of_the_cut_network_computes_what_it_does(chain):

@@ -80,7 +80,7 @@ class Slimming(Pruning):
         how: ``slimming``.
         name: Its name behind the method's; made of the target by default.
         batches: Batches of training images that the statistics of what is left are measured on.
-        kd: How the base teaches the pruned network, where the method's build knows the option.
+        kd: How the base teaches the pruned network: a way that the method's build knows, or ``none``.
         sparse: The sparse training; its pull is ``auto`` unless its recipe says a ``sparsity``.
         recovery: The training after the cut.
     """
@@ -89,7 +89,7 @@ class Slimming(Pruning):
     how: Literal["slimming"]
     name: str | None = Field(default=None, pattern=NAME)
     batches: int = Field(default=200, ge=1)
-    kd: Literal["none", "chen2017", "bernoulli"] = "none"
+    kd: Literal["none", "chen2017", "bernoulli", "ekl"] = "none"
     sparse: Stage = Stage()
     recovery: Stage = Stage()
 

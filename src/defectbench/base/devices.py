@@ -54,7 +54,9 @@ def settle_precision(recipe: Recipe, device: str) -> Recipe:
         device: ``cpu`` or ``cuda``.
     """
     asked = {"precision": recipe.precision, **recipe.options}
-    names = [name for name, value in asked.items() if name.endswith("precision") and value == "auto"]
+    names = [
+        name for name, value in asked.items() if name.endswith("precision") and value == "auto"
+    ]
     if not names:
         return recipe
     found = dict.fromkeys(names, "bfloat16" if multiplies_bfloat16(device) else "float32")

@@ -6,7 +6,8 @@ constants and sums as in YOLOv8, versions 8.0 to 8.4.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,10 @@ from .assigners import Assignment, inside_boxes
 from .blocks import chosen
 from .boxes import complete_iou
 from .detector import Detector, Targets, clip_boxes, grid_priors, total_of
+from .distillation import Predictions, Teacher, enhanced_kl
 from .heads import decode_bins
 from .losses import distribution_focal, focal_efficient_iou
+from .plan import Plan, narrow
 from .yolo import BINS
 
 BOX_GAIN, CLASS_GAIN, BINS_GAIN = 7.5, 0.5, 1.5
@@ -137,6 +140,7 @@ class TaskAlignedDetector(Detector):
         box_loss: ``ciou`` or ``focal_eiou``.
         gamma: Exponent of the focal weight.
         least_side: A box with shorter sides takes priors as if they were this long; pixels.
+        kd: What it learns from a teacher beside the truth: ``none`` or ``ekl``, see ``enhanced_kl``.
     """
 
     strides = (8, 16, 32)
@@ -150,8 +154,12 @@ class TaskAlignedDetector(Detector):
         box_loss: str = "ciou",
         gamma: float = 0.5,
         least_side: float = 0.0,
+        kd: str = "none",
     ) -> None:
         super().__init__()
+        self.kd = chosen("kd", kd, {k: k for k in ("none", "ekl")})
+        self.teacher: Teacher | None = None
+        self.whole: Callable[[], TaskAlignedDetector] | None = None
         self.nc, self.gamma, self.least_side = nc, gamma, least_side
         self.backbone, self.neck, self.head = backbone, neck, head
         self.box_loss = chosen("box_loss", box_loss, {k: k for k in ("ciou", "focal_eiou")})
@@ -161,6 +169,21 @@ class TaskAlignedDetector(Detector):
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.neck(self.backbone(images)))
 
+    def predictions(self, images: Tensor) -> Predictions:
+        """What a student learns from images [B, 3, H, W]: class logits [B, P, C] and bins [B, P, 4 * BINS]."""
+        return self._parts(self(images).float())
+
+    def _parts(self, raw: Tensor) -> Predictions:
+        return Predictions(raw[..., : self.nc], raw[..., self.nc :])
+
+    def set_teacher(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of the whole network, whatever of it this one has kept."""
+        if self.kd == "none" or self.whole is None:
+            super().set_teacher(state)
+        assert self.whole is not None
+        whole = self.whole().to(self.ramp.device)
+        self.teacher = Teacher(whole.to(memory_format=torch.channels_last), state)  # type: ignore[call-overload]
+
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         priors, targets = self.priors(images), targets.with_a_row()
         raw = self.forward(images).float()
@@ -169,9 +192,31 @@ class TaskAlignedDetector(Detector):
         scores, points = seen[..., : self.nc].sigmoid(), priors[:, :2]
         found = task_aligned(scores, boxes, points, targets, least_side=self.least_side)
         parts = task_aligned_losses(raw, self.nc, priors, targets, found, self.box_loss, self.gamma)
+        if self.teacher is not None:
+            # the gains, and the sum over images, of the losses that learn the same outputs from the truth
+            lost = enhanced_kl(self._parts(raw), self.teacher(images))
+            parts["kd_cls"] = CLASS_GAIN * len(raw) * lost["cls"]
+            parts["kd_loc"] = BINS_GAIN * len(raw) * lost["loc"]
         return total_of(parts)
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors, self.ramp)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
+
+
+def planned(
+    whole: Callable[[], TaskAlignedDetector], plan: Mapping[str, Any] | None
+) -> TaskAlignedDetector:
+    """A detector that can be taught by its whole form: as ``whole`` builds it, or with the widths of a plan.
+
+    Args:
+        whole: Builds the whole network.
+        plan: Of a pruned network, as its ``plan.json`` says.
+
+    Raises:
+        CompressionError: The plan does not fit.
+    """
+    model = whole()
+    model.whole = whole
+    return model if plan is None else narrow(model, Plan(**plan))
