@@ -115,7 +115,9 @@ def check_compression(folder, names):
         lines = list(csv.DictReader(handle))
     for name in names:
         way = {row["stage"]: row for row in lines if row["method"] == name}
-        stages = [stage for stage in ("base", "sparse", "pruned", "recovered") if stage in way]
+        stages = [
+            stage for stage in ("base", "sparse", "channels", "pruned", "recovered") if stage in way
+        ]
         assert list(way) == stages, f"{name}: {list(way)}"
         assert ("sparse" in way) == (way["base"]["score_name"] == "map50"), name
         size = {stage: number(row, "stored_mib") for stage, row in way.items()}

@@ -68,7 +68,7 @@ wildcard_constraints:
     size=r"\d+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
-    stage="(sparse-[0-9a-f]{8}/|pruned/|teacher_c/)?",
+    stage="(sparse-[0-9a-f]{8}/|pruned/(channels/)?|teacher_c/)?",
     sparse="sparse-[0-9a-f]{8}",
     control="memoriser|class_prior|oracle|label_jitter",
 
@@ -352,7 +352,11 @@ def records_of(folder):
     own = ("complexity.json", "latency/onnxruntime.json", "train.json")
     if CELLS[folder].compression is None:
         return own
-    pruned = [f"pruned/{name}.json" for name in ("accuracy", "complexity", "prune")]
+    cuts = ["pruned/"]
+    if getattr(CELLS[folder].compression, "drop_units", 0):
+        cuts.append("pruned/channels/")
+    names = ("accuracy", "complexity", "prune")
+    pruned = [f"{cut}{name}.json" for cut in cuts for name in names]
     return (*own, *pruned, "beside_base.json")
 
 

@@ -55,8 +55,9 @@ def sparse_weights(wildcards):
 
 def recovery_budget(wildcards):
     """The budget of the training after the cut as options of `train`."""
-    own = cell_of(wildcards).compression.recovery
-    return budget_options(wildcards, own.epochs, own.batch)
+    own = cell_of(wildcards).compression
+    epochs = own.last_epochs(budget(wildcards, "epochs"))
+    return budget_options(wildcards, epochs, own.recovery.batch)
 
 
 def recovery_recipe(wildcards):
@@ -69,6 +70,11 @@ def recovery_recipe(wildcards):
 def pruning_options(wildcards):
     """How much of a compressed cell goes, as options of `check-pruning` and `prune`."""
     return slimming_options(cell_of(wildcards).compression)
+
+
+def channels_alone_options(wildcards):
+    """The same cut before its residual units go, as options of `prune`."""
+    return f"{pruning_options(wildcards)} --channels-alone"
 
 
 def statistics_options(wildcards):
@@ -89,5 +95,7 @@ def recovery_teacher(wildcards):
 
 
 def recovery_options(wildcards, input):
-    """What the recovery takes from the stages before it."""
-    return f"--as recovery --start {input.start} --plan {input.plan} {teacher_option(wildcards, input)}"
+    """What the recovery takes from the stages before it; a control that starts afresh takes the plan alone."""
+    fresh = cell_of(wildcards).compression.choose == "fresh"
+    start = "" if fresh else f"--start {input.start} "
+    return f"--as recovery {start}--plan {input.plan} {teacher_option(wildcards, input)}"

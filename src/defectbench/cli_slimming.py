@@ -66,6 +66,7 @@ def _prune(args: Arguments) -> None:
         batch=args.batch,
         threads=args.threads,
         device=args.device,
+        channels_alone=args.channels_alone,
     )
     export_run(args.out, method, "prune")
 
@@ -94,6 +95,8 @@ def add_slimming_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     checked.add_argument("--kd", default="none", help="how the base teaches the recovery")
     text = "a field of the recipe, such as options.width=0.5"
     checked.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
+    text = "leave in the residual units that go, to see what the channels alone cost"
+    pruned.add_argument("--channels-alone", action="store_true", help=text)
     for option in ("--weights", "--train"):
         pruned.add_argument(option, type=Path, required=True)
     pruned.add_argument("--seed", type=int, required=True)

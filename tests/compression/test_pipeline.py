@@ -68,6 +68,20 @@ def test_the_record_of_a_cut_tells_what_went(stages, method):
     assert record["recipe"]["options"] == {"width": 0.05, "plan": plan}
 
 
+def test_the_channels_alone_are_those_of_the_whole_cut(stages, method, tmp_path):
+    root, pack = stages
+    sparse, settings = root / "sparse" / WEIGHTS, Pruning(target_mib=0.4, drop_units=4)
+    prune_run(sparse, pack, method, tmp_path, settings, 3, batches=2, batch=4, channels_alone=True)
+    alone, whole = (
+        read_record(f / "prune.json", "prune")["figures"] for f in (tmp_path, root / "pruned")
+    )
+    assert alone["units_dropped"] == []
+    assert alone["size_mib"] == whole["size_mib_channels"] > whole["size_mib"]
+    wide, cut = (read_plan(f / "plan.json") for f in (tmp_path, root / "pruned"))
+    assert cut["widths"].items() < wide["widths"].items()
+    assert len(wide["widths"]) == len(cut["widths"]) + 8
+
+
 def test_the_recovered_network_has_the_plan_the_anchors_and_a_teacher(stages, method, tmp_path):
     root, pack = stages
     options = {"plan": read_plan(root / "pruned" / "plan.json"), "kd": "chen2017"}

@@ -145,6 +145,15 @@ def test_slimming_hands_each_stage_to_the_next(checkout):
     assert f"--as recovery {start} --teacher {base}/weights.safetensors" in recovery
     assert """--set 'options.kd="chen2017"'""" in recovery
     assert all("--method models/yolov4 " in verb for verb in (sparse, cut, recovery))
+    alone = next(v for v in verbs if v.endswith(f"--out {own}/pruned/channels"))
+    assert alone == f"{cut.partition(' --out ')[0]} --out {own}/pruned/channels".replace(
+        "--drop-units 12", "--drop-units 12 --channels-alone"
+    )
+    for name in ("evaluate", "count"):
+        assert any(
+            v.startswith(f"defectbench {name}") and f"{own}/pruned/channels/" in v for v in verbs
+        )
+    assert not any("yolov8n+" in v and "pruned/channels" in v for v in verbs)  # drops no units
     beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
     assert f"--model {own}/model.onnx --base {base}/model.onnx" in beside
     plain = next(v for v in verbs if v.endswith(f"--out {cells}/yolov4+slim4.19mib/seed0"))

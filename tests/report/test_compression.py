@@ -21,13 +21,19 @@ SMALL = "alpha+slim1mib"
 SPARSE = "sparse-0000000"
 
 
-def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
+def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None, drop_units=0):
     """A compressed cell with all of its stages, beside a base that is there."""
     whole = shelf.folder(base, seed=seed)
     folder = shelf.method(name, seed=seed, map50=map50, results=results, params_m=0.2)
     shelf.change(folder / "train.json", stored_mib=1.0, epochs=10, start_epochs=40, train_s=150.0)
-    for stage, score in (("sparse", map50 + 0.05), ("pruned", map50 / 10)):
-        place = folder / stage if stage == "pruned" else whole / f"{SPARSE}{len(name)}"
+    places = {
+        "sparse": (whole / f"{SPARSE}{len(name)}", map50 + 0.05),
+        "pruned": (folder / "pruned", map50 / 10),
+        "channels": (folder / "pruned" / "channels", map50 / 2),
+    }
+    if not drop_units:
+        del places["channels"]
+    for stage, (place, score) in places.items():
         model = place / "model.onnx"
         place.mkdir()
         model.write_bytes(f"{name} {stage}".encode())
@@ -54,10 +60,13 @@ def slimmed(shelf, base="alpha", name=SMALL, seed=0, map50=0.5, results=None):
     write_record(sparse / "train.json", "train", costs | {"epochs": 10, "start_epochs": 30}, {})
     cut = {"size_mib": 1.0, "size_mib_before": 4.0}
     cut |= {"largest_score_cut": 0.02, "smallest_score_kept": 0.25}
-    settings = {"settings": {"rule": "size", "target_mib": 1.0}}
+    settings = {"settings": {"rule": "size", "target_mib": 1.0, "drop_units": drop_units}}
     settings |= {"scale_histogram": {"from": [0.0, 0.001, 0.01, 0.3], "count": [1, 2, 4, 5]}}
     start = {"start": sparse / "model.onnx"}
     write_record(folder / "pruned" / "prune.json", "prune", costs | cut, start, extra=settings)
+    if drop_units:
+        wider = folder / "pruned" / "channels" / "prune.json"
+        write_record(wider, "prune", costs | cut | {"size_mib": 1.6}, start, extra=settings)
     timed = {"latency_ms_p50": 2.0, "base_latency_ms_p50": 4.0, "ratio_to_base": 0.5}
     timed |= {"ratio_to_base_low": 0.49, "ratio_to_base_high": 0.51, "valid": True}
     files = {"model": folder / "model.onnx", "base": whole / "model.onnx"}
@@ -90,6 +99,22 @@ def test_each_stage_has_its_own_score_size_and_cost(small):
     parted = ("faded_scales_share", "largest_score_cut", "smallest_score_kept")
     assert [getattr(stages["pruned"], name) for name in parted] == [0.25, 0.02, 0.25]
     assert stages["recovered"].faded_scales_share is None
+
+
+def test_where_units_go_the_channels_alone_are_a_stage(filled):
+    folder = slimmed(filled, drop_units=4)
+    stages = {stage.stage: stage for stage in stages_of(filled)}
+    assert list(stages) == ["base", "sparse", "channels", "pruned", "recovered"]
+    assert [s.stored_mib for s in stages.values()] == [4.0, 4.0, 1.6, 1.0, 1.0]
+    assert stages["channels"].score == pytest.approx(0.25)
+    # said once, of the whole cut
+    assert [s.stage for s in stages.values() if s.faded_scales_share is not None] == ["pruned"]
+    tabulate([filled.runs], filled.out)
+    text = (filled.out / "compression.md").read_text()
+    assert "[channels cut, units left]" in text
+    (folder / "pruned" / "channels" / "accuracy.json").unlink()
+    with pytest.raises(ReportError, match=r"channels/accuracy\.json"):
+        stages_of(filled)
 
 
 def test_the_difference_to_the_base_is_paired(small):

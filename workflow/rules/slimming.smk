@@ -80,6 +80,22 @@ rule prune_channels:
         "--seed {wildcards.seed} {params.pruning} {params.statistics} --out {params.folder} 2>&1 | tee {log}"
 
 
+# The cut before its residual units go: what the channels cost, and what the units. Nothing starts from it.
+use rule prune_channels as prune_channels_alone with:
+    output:
+        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/model.onnx",
+        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/weights.safetensors",
+        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/plan.json",
+        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/prune.json",
+    log:
+        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/prune_channels_alone.log",
+    params:
+        method=method_folder,
+        pruning=channels_alone_options,
+        statistics=statistics_options,
+        folder=subpath(output.model, parent=True),
+
+
 use rule train_detector as train_slimmed with:
     input:
         train=pack_of("train"),

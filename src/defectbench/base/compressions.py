@@ -23,6 +23,7 @@ CHOICES = {
     "thin": "thin from scratch",
 }
 FADED = 0.01  # a scale of a batch norm below this has faded
+PLAIN = ("scales", "none")  # what the name of a slimmed network leaves out
 AFRESH = ("fresh", "thin")  # take the widths of a cut network and nothing of its weights
 TEACHERS = {  # other than sliding from R to C
     "r": "teacher R alone",
@@ -80,6 +81,8 @@ class Slimming(Pruning):
         how: ``slimming``.
         name: Its name behind the method's; made of the target by default.
         batches: Batches of training images that the statistics of what is left are measured on.
+        choose: ``scales``, or a control: ``fresh`` has the plan of the cut and none of its weights, and learns by the
+            base's recipe for the epochs of base, sparse training and recovery together.
         kd: How the base teaches the pruned network: a way that the method's build knows, or ``none``.
         sparse: The sparse training; its pull is ``auto`` unless its recipe says a ``sparsity``.
         recovery: The training after the cut.
@@ -89,6 +92,7 @@ class Slimming(Pruning):
     how: Literal["slimming"]
     name: str | None = Field(default=None, pattern=NAME)
     batches: int = Field(default=200, ge=1)
+    choose: Literal["scales", "fresh"] = "scales"
     kd: Literal["none", "chen2017", "bernoulli", "ekl"] = "none"
     sparse: Stage = Stage()
     recovery: Stage = Stage()
@@ -99,7 +103,19 @@ class Slimming(Pruning):
         size = (
             f"{self.target_mib:g}mib" if self.rule == "size" else f"{100 * self.percent:g}percent"
         )
-        return f"slim{size}" if self.kd == "none" else f"slim{size}_{self.kd}"
+        parts = [f"slim{size}", *(one for one in (self.choose, self.kd) if one not in PLAIN)]
+        return "_".join(parts)
+
+    def last_epochs(self, base: int) -> int:
+        """Epochs of the last training, where the base has ``base``.
+
+        Example:
+            >>> cut = {"method": "yolov4", "how": "slimming", "recovery": {"epochs": 40}}
+            >>> Slimming(**cut).last_epochs(100), Slimming(**cut, choose="fresh").last_epochs(100)
+            (40, 240)
+        """
+        own = self.recovery.epochs or base
+        return own if self.choose != "fresh" else base + (self.sparse.epochs or base) + own
 
     @property
     def sparse_folder(self) -> str:
@@ -116,7 +132,8 @@ class Slimming(Pruning):
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""
         if stage == "sparse":
             return {"sparsity": {"strength": "auto"}, **self.sparse.recipe}
-        return {**({"options.kd": self.kd} if self.kd != "none" else {}), **self.recovery.recipe}
+        taught = {"options.kd": self.kd} if self.kd != "none" else {}
+        return taught if self.choose == "fresh" else {**taught, **self.recovery.recipe}
 
 
 class CFP(Strict):
@@ -227,6 +244,8 @@ def compressed_title(title: str, name: str) -> str:
     Example:
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
         'YOLOv4, slimmed to 4.19 MiB, chen2017'
+        >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_fresh")
+        'YOLOv4, slimmed to 4.19 MiB, its widths from scratch'
         >>> compressed_title("VGG-16", "vgg16+cfpv39")
         'VGG-16, pruned by CFP (v39)'
         >>> compressed_title("VGG-16", "vgg16+cfpv39_r")
@@ -244,7 +263,8 @@ def compressed_title(title: str, name: str) -> str:
         return f"{title}, {own}"
     size, unit, more = known.groups()
     how = f"slimmed to {size} MiB" if unit == "mib" else f"slimmed by {size} % of its scales"
-    return ", ".join([title, how, *([more] if more else [])])
+    rest = (more or "").replace("fresh", "its widths from scratch").split("_")
+    return ", ".join([title, how, *filter(None, rest)])
 
 
 def base_method(name: str) -> str:

@@ -27,7 +27,9 @@ from .slimming import classic_masks, masks_to_size
 from .units import drop_units, scores_after, units_to_drop
 
 
-def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dict[str, Any]:
+def prune(
+    model: nn.Module, settings: Pruning, batches: Iterable[Tensor], channels_alone: bool = False
+) -> dict[str, Any]:
     """Cut a network in place and measure its statistics anew; its optimiser and its average must be made anew.
 
     Args:
@@ -35,6 +37,7 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
         settings: How much goes.
         batches: Batches [B, 3, H, W] of training images on the network's device, some 200; the first one also shows
             the constants of dead channels.
+        channels_alone: Whether the units that go stay for now: the channels are those of the whole cut.
 
     Returns:
         Figures with units: sizes before, after the channels and after the units, channels before and after, the
@@ -68,10 +71,12 @@ def prune(model: nn.Module, settings: Pruning, batches: Iterable[Tensor]) -> dic
     left = absorb_constants(graph, masks, first) if settings.absorb else []
     gone = units_to_drop(graph, masks, settings.drop_units)
     cut_channels(graph, masks)
-    channels_alone = {"size_mib_channels": stored_mib(model)}
+    of_channels = {"size_mib_channels": stored_mib(model)}
+    if channels_alone:
+        gone = []
     drop_units(model, gone)
     seen = recalibrate(model, chain([first], iterator))
-    after = {**channels_alone, "size_mib": stored_mib(model), "params": _params(model)}
+    after = {**of_channels, "size_mib": stored_mib(model), "params": _params(model)}
     extra = {"units_dropped": gone, "constants_left": left, "batches_seen": seen}
     return {**before, **after, **kept, **extra}
 

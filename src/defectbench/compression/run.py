@@ -38,6 +38,7 @@ def prune_run(
     batch: int = 16,
     threads: int | None = None,
     device: str = "cpu",
+    channels_alone: bool = False,
 ) -> dict[str, Any]:
     """Prune a trained network; writes ``plan.json``, ``weights.safetensors`` and ``prune.json``.
 
@@ -52,6 +53,7 @@ def prune_run(
         batch: Images in each.
         threads: Processor threads.
         device: ``cpu``, ``cuda`` or ``auto``.
+        channels_alone: Whether the units that go stay, so that what each of both cuts costs can be told.
 
     Returns:
         The record: figures of ``prune``, histogram of scales, widths of every convolution before and after.
@@ -67,7 +69,8 @@ def prune_run(
     model = trained_network(start, method, len(pack.classes))
     model.to(where, memory_format=torch.channels_last)
     histogram, before = scale_histogram(model), Plan.of(model)
-    figures = prune(model, settings, _batches(pack, batch, batches, seed, where))
+    images = _batches(pack, batch, batches, seed, where)
+    figures = prune(model, settings, images, channels_alone)
     _write_network(model, folder)
     plan, options = Plan.of(model), start.content["recipe"]["options"]
     extra = {

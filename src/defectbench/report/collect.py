@@ -71,7 +71,10 @@ class Cell:
     @property
     def is_afresh(self) -> bool:
         """Whether the cell has the widths of a cut network and nothing of its weights: nothing was cut for it."""
-        return self._pruning.get("choose") in AFRESH
+        settings = self._pruning
+        if settings.get("how", "slimming") == "slimming":
+            return self.train is not None and "start_epochs" not in self.train["figures"]
+        return settings.get("choose") in AFRESH
 
     @property
     def _pruning(self) -> dict[str, Any]:

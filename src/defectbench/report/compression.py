@@ -15,10 +15,11 @@ from .collect import Cell, Entry, epochs_of, read_figures
 from .pairs import Draws, precision_draws
 
 BASE, CONTROL = "base", "control"
-SPARSE, PRUNED, RECOVERED = "sparse", "pruned", "recovered"
+SPARSE, CHANNELS, PRUNED, RECOVERED = "sparse", "channels", "pruned", "recovered"
 STAGE_TITLES = {
     BASE: "base",
     SPARSE: "after sparse training",
+    CHANNELS: "channels cut, units left",
     PRUNED: "cut, before recovery",
     RECOVERED: "after recovery",
     CONTROL: "control, from scratch",
@@ -120,6 +121,9 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
     cut = pruned.train
     assert cut is not None
     steps = {PRUNED: pruned, RECOVERED: cell}
+    if cut.get("settings", {}).get("drop_units"):
+        channels = _read_stage(cell, cell.folder / "pruned" / "channels", "prune")
+        steps = {CHANNELS: channels, **steps}
     if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
         sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
         steps = {SPARSE: _read_stage(base, sparse, "train"), **steps}

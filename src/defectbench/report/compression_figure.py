@@ -14,7 +14,7 @@ from .compression import BASE, CONTROL, STAGE_TITLES, Stage
 from .compression_table import SCORE_TITLES, by_place, ways
 from .style import GREY, PALETTE, figure_style, save
 
-MARKERS = {BASE: "o", "sparse": "s", "pruned": "v", "recovered": "D", CONTROL: "X"}
+MARKERS = {BASE: "o", "sparse": "s", "channels": "^", "pruned": "v", "recovered": "D", CONTROL: "X"}
 ASIDE = 1.03  # from one way to the next, of its size
 FEW_TICKS = (
     5  # below this ratio of the ends, steps of 1, 2 and 5 leave an axis nearly without ticks

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..base.compressions import FADED, base_method
 from ..base.files import atomic_write_text
 from .columns import INVALID, NOTHING, number, percent
-from .compression import BASE, CONTROL, STAGE_TITLES, Stage
+from .compression import BASE, CHANNELS, CONTROL, PRUNED, STAGE_TITLES, Stage
 from .markdown import write_csv
 
 SCORE_TITLES = {"map50": "mAP50", "accuracy": "accuracy"}
@@ -60,7 +60,7 @@ def _ratio(s: Stage) -> tuple[str, str]:
 
 
 def _trained(s: Stage) -> str:
-    return "prune.json" if s.stage == "pruned" else "train.json"
+    return "prune.json" if s.stage in (CHANNELS, PRUNED) else "train.json"
 
 
 def _timed(s: Stage) -> str:
