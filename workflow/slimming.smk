@@ -96,6 +96,6 @@ def recovery_teacher(wildcards):
 
 def recovery_options(wildcards, input):
     """What the recovery takes from the stages before it; a control that starts afresh takes the plan alone."""
-    fresh = cell_of(wildcards).compression.choose == "fresh"
-    start = "" if fresh else f"--start {input.start} "
+    thin = cell_of(wildcards).compression.choose == "thin"
+    start = "" if thin else f"--start {input.start} "
     return f"--as recovery {start}--plan {input.plan} {teacher_option(wildcards, input)}"

@@ -160,6 +160,19 @@ def test_slimming_hands_each_stage_to_the_next(checkout):
     assert "--teacher" not in plain
 
 
+def test_a_control_of_a_cut_takes_its_plan_and_none_of_its_weights(checkout):
+    verbs = verbs_of(checkout, "config/slimming-yolov8n-cpu.yaml")
+    own = "results/runs/neu-det/clean/yolov8n+slim2.9mib_thin/seed0"
+    (thin,) = [v for v in verbs if " train " in v and f"--out {own} " in f"{v} "]
+    assert f"--as recovery --plan {own}/pruned/plan.json " in thin
+    assert "--start" not in thin
+    assert "--epochs 100 " in thin  # 40 of the base, 30 and 30
+    assert "sgd" not in thin
+    (other,) = [v for v in verbs if v.endswith("--out " + own.replace("_thin", ""))]
+    assert "--start" in other
+    assert "--epochs 30 " in other
+
+
 def verbs_of(checkout, study):
     """Commands of a dry run, without their logs."""
     run = snakemake(checkout, "all", "--configfile", study, "--dry-run", "--printshellcmds")

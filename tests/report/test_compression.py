@@ -117,6 +117,23 @@ def test_where_units_go_the_channels_alone_are_a_stage(filled):
         stages_of(filled)
 
 
+def test_the_widths_of_a_cut_from_scratch_are_a_control(filled):
+    slimmed(filled)
+    own = slimmed(filled, name=f"{SMALL}_thin", map50=0.4)
+    record = read_json(own / "train.json")
+    del record["figures"]["start_epochs"]
+    (own / "train.json").write_text(json.dumps(record))
+    ways = [s for s in stages_of(filled) if s.method.endswith("_thin")]
+    assert [(s.stage, s.title) for s in ways] == [
+        ("base", "alpha, slimmed to 1 MiB, its widths from scratch"),
+        ("control", "alpha, slimmed to 1 MiB, its widths from scratch"),
+    ]
+    assert ways[1].score == pytest.approx(0.4)
+    assert (ways[1].stored_mib, ways[1].epochs) == (1.0, 10)  # nothing is behind it
+    assert ways[1].difference is None or ways[1].difference < 0
+    assert not any("from scratch stands" in line for line in compression_caption(stages_of(filled)))
+
+
 def test_the_difference_to_the_base_is_paired(small):
     truth, half = small.oracle(), small.oracle(images={1, 2, 3})
     small.rescore(small.folder("alpha"), truth)

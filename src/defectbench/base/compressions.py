@@ -81,7 +81,7 @@ class Slimming(Pruning):
         how: ``slimming``.
         name: Its name behind the method's; made of the target by default.
         batches: Batches of training images that the statistics of what is left are measured on.
-        choose: ``scales``, or a control: ``fresh`` has the plan of the cut and none of its weights, and learns by the
+        choose: ``scales``, or a control: ``thin`` has the plan of the cut and none of its weights, and learns by the
             base's recipe for the epochs of base, sparse training and recovery together.
         kd: How the base teaches the pruned network: a way that the method's build knows, or ``none``.
         sparse: The sparse training; its pull is ``auto`` unless its recipe says a ``sparsity``.
@@ -92,7 +92,7 @@ class Slimming(Pruning):
     how: Literal["slimming"]
     name: str | None = Field(default=None, pattern=NAME)
     batches: int = Field(default=200, ge=1)
-    choose: Literal["scales", "fresh"] = "scales"
+    choose: Literal["scales", "thin"] = "scales"
     kd: Literal["none", "chen2017", "bernoulli", "ekl"] = "none"
     sparse: Stage = Stage()
     recovery: Stage = Stage()
@@ -111,11 +111,11 @@ class Slimming(Pruning):
 
         Example:
             >>> cut = {"method": "yolov4", "how": "slimming", "recovery": {"epochs": 40}}
-            >>> Slimming(**cut).last_epochs(100), Slimming(**cut, choose="fresh").last_epochs(100)
+            >>> Slimming(**cut).last_epochs(100), Slimming(**cut, choose="thin").last_epochs(100)
             (40, 240)
         """
         own = self.recovery.epochs or base
-        return own if self.choose != "fresh" else base + (self.sparse.epochs or base) + own
+        return own if self.choose != "thin" else base + (self.sparse.epochs or base) + own
 
     @property
     def sparse_folder(self) -> str:
@@ -133,7 +133,7 @@ class Slimming(Pruning):
         if stage == "sparse":
             return {"sparsity": {"strength": "auto"}, **self.sparse.recipe}
         taught = {"options.kd": self.kd} if self.kd != "none" else {}
-        return taught if self.choose == "fresh" else {**taught, **self.recovery.recipe}
+        return taught if self.choose == "thin" else {**taught, **self.recovery.recipe}
 
 
 class CFP(Strict):
@@ -244,7 +244,7 @@ def compressed_title(title: str, name: str) -> str:
     Example:
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
         'YOLOv4, slimmed to 4.19 MiB, chen2017'
-        >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_fresh")
+        >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_thin")
         'YOLOv4, slimmed to 4.19 MiB, its widths from scratch'
         >>> compressed_title("VGG-16", "vgg16+cfpv39")
         'VGG-16, pruned by CFP (v39)'
@@ -263,7 +263,7 @@ def compressed_title(title: str, name: str) -> str:
         return f"{title}, {own}"
     size, unit, more = known.groups()
     how = f"slimmed to {size} MiB" if unit == "mib" else f"slimmed by {size} % of its scales"
-    rest = (more or "").replace("fresh", "its widths from scratch").split("_")
+    rest = (more or "").replace("thin", "its widths from scratch").split("_")
     return ", ".join([title, how, *filter(None, rest)])
 
 
