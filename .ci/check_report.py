@@ -123,6 +123,7 @@ def check_compression(folder, names):
         size = {stage: number(row, "stored_mib") for stage, row in way.items()}
         assert size["base"] == size.get("sparse", size["base"]), f"{name}: {size}"
         assert size["base"] > size["pruned"] == size["recovered"], f"{name}: {size}"
+        assert size.get("channels", size["base"]) > size["pruned"], f"{name}: {size}"
         assert number(way["recovered"], "macs_g") < number(way["base"], "macs_g"), name
         factor = number(way["recovered"], "factor")
         assert abs(factor - size["base"] / size["recovered"]) < 1e-6 * factor, f"{name}: {factor}"

@@ -8,7 +8,7 @@ from shlex import quote
 
 from defectbench.base.cards import dataset_tasks, load_dataset_card
 from defectbench.base.catalogue import load_catalogue
-from defectbench.base.compressions import base_method
+from defectbench.base.compressions import AFRESH, base_method
 from defectbench.base.methods import load_recipe, override_recipe
 from defectbench.base.studies import (
     LISTED,
@@ -352,6 +352,8 @@ def records_of(folder):
     own = ("complexity.json", "latency/onnxruntime.json", "train.json")
     if CELLS[folder].compression is None:
         return own
+    if getattr(CELLS[folder].compression, "choose", "") in AFRESH:
+        return (*own, "pruned/prune.json", "beside_base.json")
     cuts = ["pruned/"]
     if getattr(CELLS[folder].compression, "drop_units", 0):
         cuts.append("pruned/channels/")

@@ -57,7 +57,8 @@ def recovery_budget(wildcards):
     """The budget of the training after the cut as options of `train`."""
     own = cell_of(wildcards).compression
     epochs = own.last_epochs(budget(wildcards, "epochs"))
-    return budget_options(wildcards, epochs, own.recovery.batch)
+    batch = None if own.choose == "thin" else own.recovery.batch
+    return budget_options(wildcards, epochs, batch)
 
 
 def recovery_recipe(wildcards):

@@ -72,9 +72,9 @@ def test_the_channels_alone_are_those_of_the_whole_cut(stages, method, tmp_path)
     root, pack = stages
     sparse, settings = root / "sparse" / WEIGHTS, Pruning(target_mib=0.4, drop_units=4)
     prune_run(sparse, pack, method, tmp_path, settings, 3, batches=2, batch=4, channels_alone=True)
-    alone, whole = (
-        read_record(f / "prune.json", "prune")["figures"] for f in (tmp_path, root / "pruned")
-    )
+    records = [read_record(f / "prune.json", "prune") for f in (tmp_path, root / "pruned")]
+    assert [record["channels_alone"] for record in records] == [True, False]
+    alone, whole = (record["figures"] for record in records)
     assert alone["units_dropped"] == []
     assert alone["size_mib"] == whole["size_mib_channels"] > whole["size_mib"]
     wide, cut = (read_plan(f / "plan.json") for f in (tmp_path, root / "pruned"))

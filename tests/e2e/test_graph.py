@@ -20,8 +20,8 @@ METHODS = [
 CONTROLS = 4 + 2  # of detection and of classification
 SLIMMED = 1  # compressed cells of the default study
 CLASSIFIERS, CUT = 1, 2  # and those of classification, bases and what is cut from them
-# Files that are scored and counted: sparse, pruned and recovered ones too
-FILES = len(METHODS) + 3 * SLIMMED + CLASSIFIERS + 2 * CUT
+# Files that are scored and counted: sparse and recovered ones and both cuts too
+FILES = len(METHODS) + 4 * SLIMMED + CLASSIFIERS + 2 * CUT
 CHOSEN = len(METHODS) + SLIMMED  # detectors have a threshold
 TIMED = CHOSEN + CLASSIFIERS + CUT
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
@@ -88,6 +88,7 @@ def test_default_study_plans_every_stage(checkout):
         "time_latency": TIMED,
         "train_sparse": SLIMMED,
         "prune_channels": SLIMMED,
+        "prune_channels_alone": SLIMMED,
         "train_slimmed": SLIMMED,
         "train_vgg16": CLASSIFIERS,
         "train_balanced_teacher": CLASSIFIERS,
@@ -161,21 +162,26 @@ def test_slimming_hands_each_stage_to_the_next(checkout):
 
 
 def test_a_control_of_a_cut_takes_its_plan_and_none_of_its_weights(checkout):
-    verbs = verbs_of(checkout, "config/slimming-yolov8n-cpu.yaml")
+    content = (ROOT / "config" / "slimming-yolov8n-cpu.yaml").read_text()
+    study = checkout / "study.yaml"
+    study.write_text(content.replace("recovery: {epochs: 30}", "recovery: {epochs: 30, batch: 4}"))
+    verbs = verbs_of(checkout, study)
     own = "results/runs/neu-det/clean/yolov8n+slim2.9mib_thin/seed0"
     (thin,) = [v for v in verbs if " train " in v and f"--out {own} " in f"{v} "]
     assert f"--as recovery --plan {own}/pruned/plan.json " in thin
     assert "--start" not in thin
-    assert "--epochs 100 " in thin  # 40 of the base, 30 and 30
+    assert "--epochs 100 --batch 16 " in thin  # 40 of the base, 30 and 30; the base's batch
     assert "sgd" not in thin
     (other,) = [v for v in verbs if v.endswith("--out " + own.replace("_thin", ""))]
     assert "--start" in other
-    assert "--epochs 30 " in other
+    assert "--epochs 30 --batch 4 " in other
+    assert not any("predict" in v and f"{own}/pruned" in v for v in verbs)
 
 
 def verbs_of(checkout, study):
     """Commands of a dry run, without their logs."""
-    run = snakemake(checkout, "all", "--configfile", study, "--dry-run", "--printshellcmds")
+    options = ("--configfile", str(study), "--dry-run", "--printshellcmds")
+    run = snakemake(checkout, "all", *options)
     assert run.returncode == 0, run.stdout + run.stderr
     lines = (run.stdout + run.stderr).splitlines()
     return [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]

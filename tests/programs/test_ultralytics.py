@@ -30,19 +30,20 @@ PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
 PUBLISHED = {"yolov8n": 3_006_818, "yolov5n": 2_504_114}
 
 
-def command_line(dataset, out, epochs=1, size=64, network="yolov8n"):
+def command_line(dataset, out, epochs=1, size=64, network="yolov8n", changes=()):
     options = {"size": size, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
     command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
     packs = {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
     options |= packs
     command += [f"--method=models/{network}_ultralytics", f"--network={network}.yaml"]
     command += [f"--{key}={value}" for key, value in options.items()]
+    command += [f"--set={change}" for change in changes]
     return [*command, "--out", str(out)]
 
 
-def run(dataset, out, epochs=1, size=64, network="yolov8n", **environment):
+def run(dataset, out, epochs=1, size=64, network="yolov8n", changes=(), **environment):
     return subprocess.run(
-        command_line(dataset, out, epochs, size, network),
+        command_line(dataset, out, epochs, size, network, changes),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -215,6 +216,12 @@ def test_size_that_the_program_would_change_is_refused(dataset, tmp_path):
     refused = run(dataset, tmp_path / "run", size=72)
     assert refused.returncode == 2
     assert refused.stderr.startswith("ConfigError: --size: pixels: got 72")
+
+
+def test_a_precision_that_the_program_is_not_told_is_refused(dataset, tmp_path):
+    refused = run(dataset, tmp_path / "run", changes=["precision=bfloat16"])
+    assert refused.returncode == 2
+    assert "precision: got 'bfloat16'; the program trains in float32 here" in refused.stderr
 
 
 def test_a_killed_run_continues(dataset, tmp_path, program):

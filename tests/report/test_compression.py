@@ -125,8 +125,8 @@ def test_the_widths_of_a_cut_from_scratch_are_a_control(filled):
     (own / "train.json").write_text(json.dumps(record))
     ways = [s for s in stages_of(filled) if s.method.endswith("_thin")]
     assert [(s.stage, s.title) for s in ways] == [
-        ("base", "alpha, slimmed to 1 MiB, its widths from scratch"),
-        ("control", "alpha, slimmed to 1 MiB, its widths from scratch"),
+        ("base", "alpha, slimmed to 1 MiB, thin from scratch"),
+        ("control", "alpha, slimmed to 1 MiB, thin from scratch"),
     ]
     assert ways[1].score == pytest.approx(0.4)
     assert (ways[1].stored_mib, ways[1].epochs) == (1.0, 10)  # nothing is behind it

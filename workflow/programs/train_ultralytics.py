@@ -23,6 +23,7 @@ from yolo_program import (
     sound_checkpoint,
 )
 
+from defectbench.base.errors import ConfigError
 from defectbench.base.files import atomic_directory
 from defectbench.data.pack import Pack, load_pack
 from defectbench.deploy.adapt import adapt_centre_form, weights_digest
@@ -62,6 +63,9 @@ def label_row(box: list[float], label: int, size: int) -> str:
 
 def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
     """Run the training, or go on with one that was killed; returns the program's run folder."""
+    if args.recipe.precision == "bfloat16":
+        fix = "the program trains in float32 here; take float32 or auto"
+        raise ConfigError(args.method, "precision", args.recipe.precision, fix)
     data = write_dataset(packs, work / "data")
     images = len(packs["train"])
     run = work / "run"

@@ -93,7 +93,7 @@ class Slimming(Pruning):
     name: str | None = Field(default=None, pattern=NAME)
     batches: int = Field(default=200, ge=1)
     choose: Literal["scales", "thin"] = "scales"
-    kd: Literal["none", "chen2017", "bernoulli", "ekl"] = "none"
+    kd: str = Field(default="none", pattern=NAME)
     sparse: Stage = Stage()
     recovery: Stage = Stage()
 
@@ -245,7 +245,7 @@ def compressed_title(title: str, name: str) -> str:
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
         'YOLOv4, slimmed to 4.19 MiB, chen2017'
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_thin")
-        'YOLOv4, slimmed to 4.19 MiB, its widths from scratch'
+        'YOLOv4, slimmed to 4.19 MiB, thin from scratch'
         >>> compressed_title("VGG-16", "vgg16+cfpv39")
         'VGG-16, pruned by CFP (v39)'
         >>> compressed_title("VGG-16", "vgg16+cfpv39_r")
@@ -263,8 +263,8 @@ def compressed_title(title: str, name: str) -> str:
         return f"{title}, {own}"
     size, unit, more = known.groups()
     how = f"slimmed to {size} MiB" if unit == "mib" else f"slimmed by {size} % of its scales"
-    rest = (more or "").replace("thin", "its widths from scratch").split("_")
-    return ", ".join([title, how, *filter(None, rest)])
+    rest = [CHOICES.get(part, part) for part in more.split("_")] if more else []
+    return ", ".join([title, how, *rest])
 
 
 def base_method(name: str) -> str:

@@ -196,7 +196,8 @@ class Recipe(Strict):
         augmentation: Random changes.
         validate_every: Epochs between validations; the best validated average is kept.
         precision: ``float32``, ``bfloat16`` for convolutions under autocast, or ``auto``: bfloat16 where the device
-            has instructions for it. A run records what ``auto`` came to.
+            has instructions for it. A run records what ``auto`` came to; taken up on a device where it comes to
+            something else, it starts anew.
         sparsity: Pull on the scales of batch norms, if any.
         order: How an epoch draws its images: each once, ``shuffled``; or with replacement, each class as often,
             ``class_balanced`` (classification).

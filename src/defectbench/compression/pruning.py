@@ -41,8 +41,8 @@ def prune(
 
     Returns:
         Figures with units: sizes before, after the channels and after the units, channels before and after, the
-        largest score that went and the smallest that stayed, scores of residual units and which of them were dropped,
-        batches seen.
+        largest score that went and the smallest that stayed, scores of residual units and which of them were dropped
+        (none with ``channels_alone``), batches seen.
 
     Raises:
         CompressionError: A setting makes no sense for this network, no cut is that small, or there is no batch.

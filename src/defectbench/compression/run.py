@@ -78,6 +78,7 @@ def prune_run(
         "seed": seed,
         "device": device_name(where),
         "settings": settings.model_dump(),
+        "channels_alone": channels_alone,
         "recipe": {"options": {**options, "plan": plan.to_dict()}},
         "widths": widths_beside(before, plan),
         "scale_histogram": {"from": EDGES, "count": histogram},

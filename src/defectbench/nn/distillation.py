@@ -56,6 +56,21 @@ class Teacher:
                 "teacher", "weights", str(error).splitlines()[-1].strip(), fix
             ) from error
 
+    @classmethod
+    def of(cls, whole: Detector, state: Mapping[str, Tensor], like: Tensor) -> Teacher:
+        """A teacher of widths of its own.
+
+        Args:
+            whole: A network of its widths.
+            state: Its weights.
+            like: A tensor on the student's device.
+
+        Raises:
+            ConfigError: The weights are not those of such a network.
+        """
+        placed = whole.to(like.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(placed, state)
+
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Any:
         """What ``predictions`` gives for images [B, 3, H, W]."""

@@ -180,9 +180,8 @@ class TaskAlignedDetector(Detector):
         """Take the weights of the whole network, whatever of it this one has kept."""
         if self.kd == "none" or self.whole is None:
             super().set_teacher(state)
-        assert self.whole is not None
-        whole = self.whole().to(self.ramp.device)
-        self.teacher = Teacher(whole.to(memory_format=torch.channels_last), state)  # type: ignore[call-overload]
+        else:
+            self.teacher = Teacher.of(self.whole(), state, self.ramp)
 
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         priors, targets = self.priors(images), targets.with_a_row()

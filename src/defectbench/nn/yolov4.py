@@ -140,8 +140,7 @@ class YOLOv4(Detector):
         """Take a teacher of any widths; its anchors are taken too, so that outputs compare cell by cell."""
         if self.kd == "none":
             super().set_teacher(state)
-        whole = YOLOv4(self.nc, plan_of(state)).to(self.anchors.device)
-        self.teacher = Teacher(whole.to(memory_format=torch.channels_last), state)  # type: ignore[call-overload]
+        self.teacher = Teacher.of(YOLOv4(self.nc, plan_of(state)), state, self.anchors)
         self.anchors.copy_(state["anchors"])
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:

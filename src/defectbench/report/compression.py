@@ -117,19 +117,12 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
 def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
     beside_base = _read_beside(cell, base)["figures"]
     assert base.train is not None
-    pruned = _read_stage(cell, cell.folder / "pruned", "prune")
-    cut = pruned.train
-    assert cut is not None
-    steps = {PRUNED: pruned, RECOVERED: cell}
-    if cut.get("settings", {}).get("drop_units"):
-        channels = _read_stage(cell, cell.folder / "pruned" / "channels", "prune")
-        steps = {CHANNELS: channels, **steps}
-    if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
-        sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
-        steps = {SPARSE: _read_stage(base, sparse, "train"), **steps}
+    path = cell.folder / "pruned" / "prune.json"
+    cut = read_figures(path, "prune", f"snakemake --cores 8 {path}")
+    steps = {} if cell.is_afresh else _steps(cell, base, cut)
     controls = [(other.title, one) for other in beside for one in other.cells]
     if cell.is_afresh:
-        steps, controls = {}, [(entry.title, cell), *controls]
+        controls = [(entry.title, cell), *controls]
     start = _Compared(base, cut["figures"]["size_mib_before"])
     place = {"method": cell.method, "title": entry.title}
     timed = {"latency_ms_p50": beside_base["base_latency_ms_p50"], "ratio_to_base": 1.0}
@@ -146,6 +139,18 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
         timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures)}
         own = {"method": one.method, "title": title, **timed}
         yield start.stage(CONTROL, one, one.train, own)
+
+
+def _steps(cell: Cell, base: Cell, cut: dict[str, Any]) -> dict[str, Cell]:
+    """What lies between the base and the end of a way, and its end, by stage."""
+    pruned = cell.folder / "pruned"
+    found: dict[str, Cell] = {}
+    if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
+        sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
+        found[SPARSE] = _read_stage(base, sparse, "train")
+    if cut["settings"].get("drop_units"):
+        found[CHANNELS] = _read_stage(cell, pruned / "channels", "prune")
+    return {**found, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
 
 
 def _read_beside(cell: Cell, base: Cell) -> dict[str, Any]:
