@@ -70,10 +70,7 @@ rule check_rates:
 
 rule prune_classifier:
     input:
-        # a check made anew cuts nothing anew
-        checked=ancient(
-            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json"
-        ),
+        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/rates.json",
         base=base_weights,
         scores=filter_scores,
         train=pack_of("train"),

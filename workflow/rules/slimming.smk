@@ -53,10 +53,7 @@ rule check_pruning:
 
 rule prune_channels:
     input:
-        # what was checked changes nothing that was cut: a check made anew cuts nothing anew
-        checked=ancient(
-            f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json"
-        ),
+        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
         sparse=sparse_weights,
         train=pack_of("train"),
         method=method_files,
