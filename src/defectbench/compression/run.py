@@ -56,7 +56,7 @@ def prune_run(
         channels_alone: Whether the units that go stay, so that what each of both cuts costs can be told.
 
     Returns:
-        The record: figures of ``prune``, histogram of scales, widths of every convolution before and after.
+        The record: figures of ``prune``, histogram of scales, widths before and after.
 
     Raises:
         ConfigError: The weights lack their record, or are no weights of the method.
@@ -69,18 +69,13 @@ def prune_run(
     model = trained_network(start, method, len(pack.classes))
     model.to(where, memory_format=torch.channels_last)
     histogram, before = scale_histogram(model), Plan.of(model)
-    images = _batches(pack, batch, batches, seed, where)
-    figures = prune(model, settings, images, channels_alone)
+    shown = _batches(pack, batch, batches, seed, where)
+    figures = prune(model, settings, shown, channels_alone)
     _write_network(model, folder)
-    plan, options = Plan.of(model), start.content["recipe"]["options"]
     extra = {
-        "method": method.card.name,
-        "seed": seed,
-        "device": device_name(where),
-        "settings": settings.model_dump(),
-        "channels_alone": channels_alone,
-        "recipe": {"options": {**options, "plan": plan.to_dict()}},
-        "widths": widths_beside(before, plan),
+        **{"method": method.card.name, "seed": seed, "device": device_name(where)},
+        **{"settings": settings.model_dump(), "channels_alone": channels_alone},
+        **_changes(before, Plan.of(model), start.content["recipe"]["options"]),
         "scale_histogram": {"from": EDGES, "count": histogram},
         "unit_scores": figures.pop("unit_scores"),
         "weights_sha256": sha256_file(folder / "weights.safetensors"),
@@ -88,8 +83,8 @@ def prune_run(
     }
     inputs = {"pack": train_pack, "plan": folder / "plan.json", **files_before(start, None)}
     seconds = time.perf_counter() - began
-    figures |= {"size_px": int(pack.images.shape[-1]), "epochs": start.epochs}
-    figures |= {"prune_s": round(seconds, 1), "train_s": round(start.train_s + seconds, 1)}
+    figures |= {"size_px": pack.size, "epochs": start.epochs, "prune_s": round(seconds, 1)}
+    figures["train_s"] = round(start.train_s + seconds, 1)
     return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
 
 
@@ -108,6 +103,12 @@ def _write_network(model: nn.Module, folder: Path) -> None:
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(folder / "weights.safetensors") as part:
         save_file(state, part)
+
+
+def _changes(before: Plan, after: Plan, options: dict[str, Any]) -> dict[str, Any]:
+    """What a record says of a cut: the options that build the network, and its widths before and after."""
+    recipe = {"options": {**options, "plan": after.to_dict()}}
+    return {"recipe": recipe, "widths": widths_beside(before, after)}
 
 
 def widths_beside(before: Plan, after: Plan) -> dict[str, list[int]]:
