@@ -73,8 +73,10 @@ def prune_run(
     figures = prune(model, settings, shown, channels_alone)
     _write_network(model, folder)
     extra = {
-        **{"method": method.card.name, "seed": seed, "device": device_name(where)},
-        **{"settings": settings.model_dump(), "channels_alone": channels_alone},
+        "method": method.card.name,
+        "seed": seed,
+        "device": device_name(where),
+        **_asked(settings, channels_alone),
         **_changes(before, Plan.of(model), start.content["recipe"]["options"]),
         "scale_histogram": {"from": EDGES, "count": histogram},
         "unit_scores": figures.pop("unit_scores"),
@@ -103,6 +105,11 @@ def _write_network(model: nn.Module, folder: Path) -> None:
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(folder / "weights.safetensors") as part:
         save_file(state, part)
+
+
+def _asked(settings: Pruning, channels_alone: bool) -> dict[str, Any]:
+    """What a record says of how much was to go."""
+    return {"settings": settings.model_dump(), "channels_alone": channels_alone}
 
 
 def _changes(before: Plan, after: Plan, options: dict[str, Any]) -> dict[str, Any]:
