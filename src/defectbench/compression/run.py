@@ -68,25 +68,22 @@ def prune_run(
     refuse_leak(pack)
     model = trained_network(start, method, len(pack.classes))
     model.to(where, memory_format=torch.channels_last)
-    histogram, before = scale_histogram(model), Plan.of(model)
-    shown = _batches(pack, batch, batches, seed, where)
-    figures = prune(model, settings, shown, channels_alone)
+    histogram, before = {"from": EDGES, "count": scale_histogram(model)}, Plan.of(model)
+    figures = prune(model, settings, _batches(pack, batch, batches, seed, where), channels_alone)
     _write_network(model, folder)
     extra = {
-        "method": method.card.name,
-        "seed": seed,
-        "device": device_name(where),
-        **_asked(settings, channels_alone),
+        **_asked(method, seed, where, settings),
+        "channels_alone": channels_alone,
         **_changes(before, Plan.of(model), start.content["recipe"]["options"]),
-        "scale_histogram": {"from": EDGES, "count": histogram},
+        "scale_histogram": histogram,
         "unit_scores": figures.pop("unit_scores"),
         "weights_sha256": sha256_file(folder / "weights.safetensors"),
         "lineage": start.lineage,
     }
     inputs = {"pack": train_pack, "plan": folder / "plan.json", **files_before(start, None)}
     seconds = time.perf_counter() - began
-    figures |= {"size_px": pack.size, "epochs": start.epochs, "prune_s": round(seconds, 1)}
-    figures["train_s"] = round(start.train_s + seconds, 1)
+    figures |= {"size_px": pack.size, "epochs": start.epochs}
+    figures |= {"prune_s": round(seconds, 1), "train_s": round(start.train_s + seconds, 1)}
     return write_record(folder / "prune.json", "prune", figures, inputs, seconds, extra)
 
 
@@ -107,9 +104,10 @@ def _write_network(model: nn.Module, folder: Path) -> None:
         save_file(state, part)
 
 
-def _asked(settings: Pruning, channels_alone: bool) -> dict[str, Any]:
-    """What a record says of how much was to go."""
-    return {"settings": settings.model_dump(), "channels_alone": channels_alone}
+def _asked(method: Method, seed: int, device: str, settings: Pruning) -> dict[str, Any]:
+    """What a record says of what was to be cut, by how much, and where."""
+    place = {"method": method.card.name, "seed": seed, "device": device_name(device)}
+    return {**place, "settings": settings.model_dump()}
 
 
 def _changes(before: Plan, after: Plan, options: dict[str, Any]) -> dict[str, Any]:
