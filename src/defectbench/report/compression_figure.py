@@ -54,7 +54,7 @@ def compression_figure(stages: Sequence[Stage]) -> Figure:
         for name in shown
     ]
     handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=0.9, label="of a base"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     return figure
 
 
