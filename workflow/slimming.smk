@@ -99,4 +99,6 @@ def recovery_options(wildcards, input):
     """What the recovery takes from the stages before it; a control that starts afresh takes the plan alone."""
     thin = cell_of(wildcards).compression.choose == "thin"
     start = "" if thin else f"--start {input.start} "
-    return f"--as recovery {start}--plan {input.plan} {teacher_option(wildcards, input)}"
+    return (
+        f"--as recovery {start}--plan {input.plan} {teacher_option(wildcards, input)}"
+    )
