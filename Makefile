@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 CORES  ?= 8
+WORKERS ?= 2
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 
@@ -9,8 +10,8 @@ LOCK   := requirements.lock
 all: $(VENV)/.ready  ## run the default study: from data to tables
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
 
-test: $(VENV)/.ready  ## run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.ready  ## format and type checks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
