@@ -214,4 +214,5 @@ def main() -> None:
     {"train": train, "export": export}[sys.argv[1]](settings)
 
 
-main()
+if __name__ == "__main__":
+    main()

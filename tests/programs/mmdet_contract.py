@@ -1,0 +1,111 @@
+"""Runs in mmdetection's own environment: a network built, run and taught on single batches.
+
+Told in JSON: `network` (a file), `classes` (counts to build for), `sizes` (sides of images, pixels) and `out`, the file
+for what came out.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import operators
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from run import build
+
+EPOCHS = (0, 50)  # TOOD assigns by ATSS at first and by alignment later
+
+
+def network(told, count):
+    torch.manual_seed(0)
+    return build({"network": told["network"], "classes": [f"class {n}" for n in range(count)]})
+
+
+def sample(boxes, labels, size):
+    found = DetDataSample(
+        metainfo={"img_shape": (size, size), "ori_shape": (size, size), "scale_factor": (1.0, 1.0)}
+    )
+    found.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+    found.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])
+    return found
+
+
+def truth(kind, count, size=128):
+    """Two images: with three boxes and one, with none, or full of boxes."""
+    if kind == "few":
+        boxes = [[[10.0, 12, 70, 90], [64, 64, 120, 118], [0, 0, 30, 26]], [[20.0, 8, 90, 60]]]
+        rows = [torch.tensor(some) for some in boxes]
+    elif kind == "none":
+        rows = [torch.zeros(0, 4)] * 2
+    else:
+        corner = torch.rand(2, 200, 2) * (size - 28)
+        rows = list(torch.cat((corner, corner + 4 + torch.rand(2, 200, 2) * 24), -1))
+    return [sample(boxes, torch.arange(len(boxes)) % count, size) for boxes in rows]
+
+
+def loss_of(model, images, samples):
+    batch = model.data_preprocessor({"inputs": list(images), "data_samples": samples}, True)
+    return model.parse_losses(model.loss(batch["inputs"], batch["data_samples"]))[0]
+
+
+def gradients(model, kind, count, epoch):
+    """The loss and the names of what got no gradient or none that is finite."""
+    model.train().zero_grad()
+    MessageHub.get_current_instance().update_info("epoch", epoch)
+    loss = loss_of(model, torch.rand(2, 3, 128, 128) * 255, truth(kind, count))
+    loss.backward()
+    learnt = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    missing = [name for name, p in learnt if p.grad is None]
+    broken = [name for name, p in learnt if p.grad is not None and not p.grad.isfinite().all()]
+    return {"loss": loss.item(), "missing": missing, "broken": broken}
+
+
+def shapes(model, size):
+    """Of each level's scores and boxes for two images."""
+    model.eval()
+    inputs = model.data_preprocessor({"inputs": list(torch.rand(2, 3, size, size) * 255)})["inputs"]
+    with torch.no_grad():
+        scores, boxes = model(inputs, mode="tensor")
+    assert all(level.isfinite().all() for level in (*scores, *boxes))
+    return [[list(s.shape), list(b.shape)] for s, b in zip(scores, boxes, strict=True)]
+
+
+def losses_on_one_batch(told, steps=15):
+    model = network(told, 6).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-4)
+    images, samples = torch.rand(2, 3, 128, 128) * 255, truth("few", 6)
+    losses = []
+    MessageHub.get_current_instance().update_info("epoch", EPOCHS[-1])
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of(model, images, samples)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 35.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def of_classes(told, count):
+    model = network(told, count)
+    return {
+        "params": sum(p.numel() for p in model.parameters()),
+        "shapes": {size: shapes(model, size) for size in told["sizes"]},
+        "few": [gradients(model, "few", count, epoch) for epoch in EPOCHS],
+        "none": [gradients(model, "none", count, epoch) for epoch in EPOCHS],
+        "full": [gradients(model, "full", count, epoch) for epoch in EPOCHS],
+    }
+
+
+def main():
+    operators.install()
+    torch.set_num_threads(1)
+    told = json.loads(sys.argv[1])
+    found = {"classes": {count: of_classes(told, count) for count in told["classes"]}}
+    found["losses"] = losses_on_one_batch(told)
+    Path(told["out"]).write_text(json.dumps(found))
+
+
+main()
