@@ -21,6 +21,7 @@ class Student(TinyDetector):
     """Learns, beside the truth, the weights of its teacher's last layer."""
 
     wanted = None
+    kd = "weights"
 
     def set_teacher(self, state):
         self.wanted = (state["out.weight"],)
@@ -54,6 +55,14 @@ def test_the_teacher_is_used_recorded_and_not_kept(student, teacher, pack_path, 
     assert taught.keys() == alone.keys()
     assert not torch.equal(taught["out.weight"], alone["out.weight"])
     assert "kd" in (tmp_path / "taught" / "history.csv").read_text().splitlines()[0]
+
+
+def test_a_run_that_lacks_its_teacher_says_so(student, teacher, pack_path, tmp_path, capsys):
+    capsys.readouterr()
+    train(pack_path, student, tmp_path / "alone", seed=1, threads=1)
+    assert "kd: weights, but no teacher is given" in capsys.readouterr().out
+    train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
+    assert "no teacher" not in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_teacher_is_set_aside(student, teacher, pack_path, tmp_path):

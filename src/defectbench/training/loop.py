@@ -29,7 +29,7 @@ from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, set_aside
 from .ema import Average
 from .optimizer import build_optimizer, learning_rate, warmup_of
-from .progress import report_epoch, report_set_aside
+from .progress import report_epoch, report_set_aside, report_untaught
 from .randomness import derived_seed
 from .sparsity import Sparse
 from .start import StartedFrom, costs_before, files_before, read_start
@@ -191,6 +191,8 @@ def prepare(
     if taught_by is not None:
         settings["teacher_sha256"] = taught_by.sha256
         model.set_teacher(load_file(taught_by.weights))
+    elif getattr(model, "kd", "none") != "none":
+        report_untaught(folder, model.kd)
     if set_aside(folder / "checkpoint", settings):
         report_set_aside(folder)
     fresh = Progress(0, 0.0, [], {})

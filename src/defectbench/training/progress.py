@@ -54,3 +54,15 @@ def report_set_aside(folder: Path) -> None:
     sys.stdout.write(
         f"{cell_name(folder)}  the checkpoint is of other settings; it is now checkpoint.replaced/\n"
     )
+
+
+def report_untaught(folder: Path, kd: str) -> None:
+    """Say that a network which can be taught has no teacher in this run.
+
+    Args:
+        folder: The cell's folder.
+        kd: How it would be taught.
+    """
+    sys.stdout.write(
+        f"{cell_name(folder)}  kd: {kd}, but no teacher is given: it learns from the truth alone\n"
+    )
