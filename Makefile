@@ -10,6 +10,7 @@ LOCK   := requirements.lock
 all: $(VENV)/.ready  ## run the default study: from data to tables
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
 
+# one thread a worker: the two would otherwise fight for the cores
 test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 

@@ -100,6 +100,6 @@ def test_no_time_limit_but_fast():
     boxes = np.concatenate([low, low + random.random((8400, 2)) * 60], 1).astype(np.float32)
     scores = random.random((8400, 6)).astype(np.float32)
     nms(boxes, scores, 0.001)
-    start = time.perf_counter()
+    start = time.process_time()  # that of this process: other tests may run beside it
     nms(boxes, scores, 0.001)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import operators
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from run import build
@@ -24,6 +23,8 @@ def network(told, count):
 
 
 def sample(boxes, labels, size):
+    from mmdet.structures import DetDataSample  # after the operators are in their places
+
     found = DetDataSample(
         metainfo={"img_shape": (size, size), "ori_shape": (size, size), "scale_factor": (1.0, 1.0)}
     )
@@ -72,7 +73,11 @@ def shapes(model, size):
     return [[list(s.shape), list(b.shape)] for s, b in zip(scores, boxes, strict=True)]
 
 
-def losses_on_one_batch(told, steps=15):
+def learning_of_one_batch(told, steps=15):
+    """Losses of the steps, and names of what had a gradient of zero in the last one.
+
+    Zero at the start are the branches behind a norm that starts at zero.
+    """
     model = network(told, 6).train()
     optimizer = torch.optim.AdamW(model.parameters(), 3e-4)
     images, samples = torch.rand(2, 3, 128, 128) * 255, truth("few", 6)
@@ -85,7 +90,8 @@ def losses_on_one_batch(told, steps=15):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 35.0)
         optimizer.step()
         losses.append(loss.item())
-    return losses
+    learnt = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
+    return {"losses": losses, "untouched": [name for name, grad in learnt if not grad.any()]}
 
 
 def of_classes(told, count):
@@ -104,8 +110,9 @@ def main():
     torch.set_num_threads(1)
     told = json.loads(sys.argv[1])
     found = {"classes": {count: of_classes(told, count) for count in told["classes"]}}
-    found["losses"] = losses_on_one_batch(told)
+    found["one batch"] = learning_of_one_batch(told)
     Path(told["out"]).write_text(json.dumps(found))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -224,10 +224,12 @@ def test_a_precision_that_the_program_is_not_told_is_refused(dataset, tmp_path):
     assert "precision: got 'bfloat16'; the program trains in float32 here" in refused.stderr
 
 
-def test_a_killed_run_continues(dataset, tmp_path, program):
+@pytest.mark.parametrize("network", PUBLISHED)
+def test_a_killed_run_continues(network, dataset, tmp_path, program):
     out, epochs, log = tmp_path / "run", 6, tmp_path / "log"
     with log.open("w") as lines:
-        first = subprocess.Popen(command_line(dataset, out, epochs), cwd=ROOT, stdout=lines)
+        command = command_line(dataset, out, epochs, network=network)
+        first = subprocess.Popen(command, cwd=ROOT, stdout=lines)
         while program.sound_checkpoint(out / "checkpoint" / "run") is None:
             assert first.poll() is None
             time.sleep(0.05)
@@ -236,7 +238,7 @@ def test_a_killed_run_continues(dataset, tmp_path, program):
         first.wait()
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (out / "model.onnx").exists()
-    second = run(dataset, out, epochs)
+    second = run(dataset, out, epochs, network=network)
     assert second.returncode == 0, second.stderr
     assert "epoch 1/6" not in second.stdout
     assert "epoch 6/6" in second.stdout

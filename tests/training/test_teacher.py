@@ -60,7 +60,7 @@ def test_the_teacher_is_used_recorded_and_not_kept(student, teacher, pack_path, 
 def test_a_run_that_lacks_its_teacher_says_so(student, teacher, pack_path, tmp_path, capsys):
     capsys.readouterr()
     train(pack_path, student, tmp_path / "alone", seed=1, threads=1)
-    assert "kd: weights, but no teacher is given" in capsys.readouterr().out
+    assert "kd: weights, and no teacher is given" in capsys.readouterr().out
     train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
     assert "no teacher" not in capsys.readouterr().out
 

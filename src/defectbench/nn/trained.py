@@ -45,12 +45,14 @@ class Trained(nn.Module):
         closing_epoch: First of the recipe's ``close_epochs`` last epochs, set by the engine; a loss may
             change there.
         epochs: Epochs of the whole run, set by the engine.
+        kd: How it would learn from a teacher; ``none`` for a network that never does.
     """
 
     nc: int
     training_only: tuple[str, ...] = ()
     closing_epoch: float = math.inf
     epochs: float = math.inf
+    kd: str = "none"
 
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         """Named scalar losses of images [B, 3, H, W]; the entry ``loss`` is their sum."""

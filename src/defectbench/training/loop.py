@@ -191,7 +191,7 @@ def prepare(
     if taught_by is not None:
         settings["teacher_sha256"] = taught_by.sha256
         model.set_teacher(load_file(taught_by.weights))
-    elif getattr(model, "kd", "none") != "none":
+    elif model.kd != "none":
         report_untaught(folder, model.kd)
     if set_aside(folder / "checkpoint", settings):
         report_set_aside(folder)

@@ -64,5 +64,5 @@ def report_untaught(folder: Path, kd: str) -> None:
         kd: How it would be taught.
     """
     sys.stdout.write(
-        f"{cell_name(folder)}  kd: {kd}, but no teacher is given: it learns from the truth alone\n"
+        f"{cell_name(folder)}  kd: {kd}, and no teacher is given: it learns from the truth alone\n"
     )
