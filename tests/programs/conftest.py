@@ -62,3 +62,17 @@ def certify():
         write_record(path, "certificate", {"shared_pixels": shared}, lists)
 
     return write
+
+
+@pytest.fixture(scope="package")
+def crowd():
+    """Rewrite the truth of the tiny dataset: no box on its first image, 51 on its second."""
+
+    def write(folder):
+        path = folder / "annotations.json"
+        content = json.loads(path.read_text())
+        second, *rest = (box for box in content["annotations"] if 1 < box["id"] < 100)
+        many = [{**second, "bbox": [n, n // 2, 12, 9 + n // 4], "id": 100 + n} for n in range(50)]
+        path.write_text(json.dumps({**content, "annotations": [second, *many, *rest]}))
+
+    return write

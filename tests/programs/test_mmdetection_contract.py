@@ -1,27 +1,20 @@
 """The contract of the methods that mmdetection trains: any number of classes, two sizes, every kind of truth."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from defectbench.base.methods import load_card
 
-ROOT = Path(__file__).parents[2]
-INSIDE = ROOT / "workflow" / "programs" / "mmdetection"
-ENVIRONMENT = ROOT / "results" / "envs" / "mmdet" / "installed.txt"
-METHODS = sorted(path.parent.name for path in (ROOT / "models").glob("*/network.yaml"))
+from .mmdet_environment import METHODS, NEEDED, ROOT, run_inside
+
 CLASSES, SIZES = (1, 6, 10, 20), (64, 192)
 PER_CLASS = 9 * 256 + 1  # a kernel of 3x3 over 256 features, and a bias
 # of FoveaBox without a single box: its loss leaves the branch of the boxes out
 UNTAUGHT = {"foveabox_r50": ("bbox_head.reg_convs.", "bbox_head.conv_reg.")}
 
-pytestmark = pytest.mark.skipif(
-    not ENVIRONMENT.is_file(),
-    reason="mmdetection's environment is not built: snakemake results/envs/mmdet/installed.txt",
-)
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -29,19 +22,8 @@ def found(request, tmp_path_factory):
     """The name of a method, and what the framework did with its network."""
     out = tmp_path_factory.mktemp("contract") / "found.json"
     told = {"network": f"models/{request.param}/network.yaml", "classes": CLASSES, "sizes": SIZES}
-    made = subprocess.run(
-        [
-            ENVIRONMENT.parent / "bin" / "python",
-            Path(__file__).with_name("mmdet_contract.py"),
-            json.dumps({**told, "out": str(out)}),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{INSIDE.parent / 'compat'}{os.pathsep}{INSIDE}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
+    script = Path(__file__).with_name("mmdet_contract.py")
+    run_inside(script, json.dumps({**told, "out": str(out)}))
     return request.param, json.loads(out.read_text())
 
 

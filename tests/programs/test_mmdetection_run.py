@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -20,11 +19,9 @@ from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params, declared_macs, executed_macs
 
 from ..deploy.tiny_module import PROVENANCE
+from .mmdet_environment import ENVIRONMENT, INSIDE, METHODS, NEEDED, PROGRAMS, ROOT, run_inside
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "workflow" / "programs" / "train_mmdetection.py"
-ENVIRONMENT = ROOT / "results" / "envs" / "mmdet" / "installed.txt"
-METHODS = sorted(path.parent.name for path in (ROOT / "models").glob("*/network.yaml"))
+PROGRAM = PROGRAMS / "train_mmdetection.py"
 POINTS = 8 * 8 + 4 * 4 + 2 * 2 + 1 + 1  # five levels at 64 px
 EPOCHS = 3
 NORMS = 26_560  # batch norms of ResNet-50: a factor for each channel, which folding removes
@@ -33,21 +30,13 @@ SCALARS = {
     "tood_r50": 5,
 }  # factors of single levels, which no counter of graphs sees
 
-pytestmark = pytest.mark.skipif(
-    not ENVIRONMENT.is_file(),
-    reason="mmdetection's environment is not built: snakemake results/envs/mmdet/installed.txt",
-)
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
-def packs(dataset):
+def packs(dataset, crowd):
     """Training and validation at 64 px; one image of the former has no box, another one is full of them."""
-    path = dataset / "annotations.json"
-    content = json.loads(path.read_text())
-    first, second, *rest = content["annotations"]
-    many = [{**second, "bbox": [n, n // 2, 12, 9 + n // 4], "id": 100 + n} for n in range(50)]
-    path.write_text(json.dumps({**content, "annotations": [*many, *rest]}))
-    assert first["image_id"] != second["image_id"]
+    crowd(dataset)
     for part in ("train", "val"):
         pack(dataset, "clean", part, 64, dataset / "clean" / f"{part}@64.safetensors")
     return dataset
@@ -88,15 +77,7 @@ def name_of(cell):
 
 
 def test_environment_passes_its_check():
-    compat = str(PROGRAM.parent / "compat")
-    made = subprocess.run(
-        [ENVIRONMENT.parent / "bin" / "python", PROGRAM.parent / "mmdetection" / "run.py", "check"],
-        env={**os.environ, "PYTHONPATH": compat},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "mmdet 3.3.0" in made.stdout
+    assert "mmdet 3.3.0" in run_inside(INSIDE / "run.py", "check")
 
 
 def test_makes_an_artifact_of_our_signature(cell):
@@ -132,16 +113,7 @@ def test_multiply_adds_are_those_of_the_card(cell, tmp_path):
         "outputs": str(tmp_path / "o.npz"),
     }
     (tmp_path / "told.json").write_text(json.dumps(told))
-    python, inside = (
-        ENVIRONMENT.parent / "bin" / "python",
-        PROGRAM.parent / "mmdetection" / "run.py",
-    )
-    subprocess.run(
-        [python, inside, "export", tmp_path / "told.json"],
-        env={**os.environ, "PYTHONPATH": str(PROGRAM.parent / "compat")},
-        capture_output=True,
-        check=True,
-    )
+    run_inside(INSIDE / "run.py", "export", tmp_path / "told.json")
     info = adapt_signature(tmp_path / "raw.onnx", tmp_path / "m.onnx", 192, ["a", "b"], PROVENANCE)
     model = load_model(tmp_path / "m.onnx")
     counted = declared_macs(model, 192)

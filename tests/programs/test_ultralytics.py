@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,26 +23,15 @@ from defectbench.data.pack import load_pack
 from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params, declared_macs
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
+from .yolo_command import ROOT, command_line
+
 # parameters at six classes as the program counts them; 65 more a class at each of three levels
 PUBLISHED = {"yolov8n": 3_006_818, "yolov5n": 2_504_114}
 
 
-def command_line(dataset, out, epochs=1, size=64, network="yolov8n", changes=()):
-    options = {"size": size, "epochs": epochs, "batch": 8, "threads": 1, "seed": 0}
-    command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
-    packs = {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
-    options |= packs
-    command += [f"--method=models/{network}_ultralytics", f"--network={network}.yaml"]
-    command += [f"--{key}={value}" for key, value in options.items()]
-    command += [f"--set={change}" for change in changes]
-    return [*command, "--out", str(out)]
-
-
-def run(dataset, out, epochs=1, size=64, network="yolov8n", changes=(), **environment):
+def run(dataset, out, network="yolov8n", changes=(), options=None, **environment):
     return subprocess.run(
-        command_line(dataset, out, epochs, size, network, changes),
+        command_line(dataset, out, network, changes, **(options or {})),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -213,7 +201,7 @@ def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
 
 
 def test_size_that_the_program_would_change_is_refused(dataset, tmp_path):
-    refused = run(dataset, tmp_path / "run", size=72)
+    refused = run(dataset, tmp_path / "run", options={"size": 72})
     assert refused.returncode == 2
     assert refused.stderr.startswith("ConfigError: --size: pixels: got 72")
 
@@ -228,7 +216,7 @@ def test_a_precision_that_the_program_is_not_told_is_refused(dataset, tmp_path):
 def test_a_killed_run_continues(network, dataset, tmp_path, program):
     out, epochs, log = tmp_path / "run", 6, tmp_path / "log"
     with log.open("w") as lines:
-        command = command_line(dataset, out, epochs, network=network)
+        command = command_line(dataset, out, network, epochs=epochs)
         first = subprocess.Popen(command, cwd=ROOT, stdout=lines)
         while program.sound_checkpoint(out / "checkpoint" / "run") is None:
             assert first.poll() is None
@@ -238,7 +226,7 @@ def test_a_killed_run_continues(network, dataset, tmp_path, program):
         first.wait()
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (out / "model.onnx").exists()
-    second = run(dataset, out, epochs, network=network)
+    second = run(dataset, out, network, options={"epochs": epochs})
     assert second.returncode == 0, second.stderr
     assert "epoch 1/6" not in second.stdout
     assert "epoch 6/6" in second.stdout
@@ -281,7 +269,9 @@ def test_full_disk_is_named(tmp_path, programs):
 
 
 def test_failure_is_one_named_error(dataset, tmp_path):
-    broken = run(dataset, tmp_path / "run", YOLO_AUTOINSTALL="0", OMP_NUM_THREADS="1", epochs=0)
+    broken = run(
+        dataset, tmp_path / "run", YOLO_AUTOINSTALL="0", OMP_NUM_THREADS="1", options={"epochs": 0}
+    )
     assert broken.returncode == 2
     assert broken.stderr.startswith("ProgramError")
     assert len(broken.stderr.strip().splitlines()) == 1

@@ -8,8 +8,6 @@ import csv
 import json
 import math
 import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,8 +20,8 @@ from defectbench.data.pack import pack
 from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
+from .yolo_command import ROOT, command_line
+
 RULES = (ROOT / "models").glob("*/method.smk")
 METHODS = sorted(p.parent.name for p in RULES if "train_by_ultralytics" in p.read_text())
 CASES = [(1, 96), (6, 64), (10, 96), (20, 64)]
@@ -35,36 +33,37 @@ STEPS = {"nbs": 1, "warmup_epochs": 0, "optimizer": "AdamW", "lr0": 0.001}
 STILL = dict.fromkeys(("mosaic", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
 
 
-def train(dataset, out, method, count, size, options, *more):
-    """Rows of the program's table; the first image holds no box, the second is full of them."""
-    path = dataset / "annotations.json"
-    content = json.loads(path.read_text())
-    content["categories"] = [{"id": n, "name": f"class {n}"} for n in range(count)]
-    plain = [box for box in content["annotations"] if 1 < box["id"] < 100]
-    full = [{**plain[0], "bbox": [n, n // 2, 12, 9 + n // 4], "id": 100 + n} for n in range(50)]
-    boxes = [{**box, "category_id": box["id"] % count} for box in (*plain, *full)]
-    path.write_text(json.dumps({**content, "annotations": boxes}))
-    command = [sys.executable, PROGRAM, "--dataset-dir", dataset, "--protocol=clean", "--out", out]
-    command += [f"--method=models/{method}", f"--network={method.split('_')[0]}.yaml"]
-    command += [f"--size={size}", "--threads=1", "--seed=0"]
-    command += [f"--set=options.{name}={value}" for name, value in options.items()]
-    for part in ("train", "val"):
-        file = dataset / "clean" / f"{part}@{size}.safetensors"
-        pack(dataset, "clean", part, size, file)
-        command += [f"--{part}", file]
-    made = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    with (out / "checkpoint" / "run" / "results.csv").open() as table:
-        return [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(table)]
+@pytest.fixture(scope="module")
+def train(dataset, crowd):
+    """Train in ``count`` classes at ``size`` pixels; returns the rows of the program's table."""
+
+    def run(out, method, count, size, options, **told):
+        crowd(dataset)
+        path = dataset / "annotations.json"
+        content = json.loads(path.read_text())
+        content["categories"] = [{"id": n, "name": f"class {n}"} for n in range(count)]
+        boxes = [{**box, "category_id": box["id"] % count} for box in content["annotations"]]
+        path.write_text(json.dumps({**content, "annotations": boxes}))
+        for part in ("train", "val"):
+            file = dataset / "clean" / f"{part}@{size}.safetensors"
+            pack(dataset, "clean", part, size, file)
+        changes = [f"options.{name}={value}" for name, value in options.items()]
+        network = method.removesuffix("_ultralytics")
+        command = command_line(dataset, out, network, changes, packed=size, **told)
+        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        with (out / "checkpoint" / "run" / "results.csv").open() as table:
+            return [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(table)]
+
+    return run
 
 
 @pytest.fixture(scope="module", params=[(method, *case) for method in METHODS for case in CASES])
-def cell(request, dataset, tmp_path_factory):
+def cell(request, train, tmp_path_factory):
     """Method, number of classes, size, folder and table of 32 steps, one image each."""
     method, count, size = request.param
     out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / method / "seed0"
-    told = ("--epochs=2", "--batch=1")
-    return (*request.param, out, train(dataset, out, method, count, size, STEPS, *told))
+    return (*request.param, out, train(out, method, count, size, STEPS, epochs=2, batch=1))
 
 
 def test_builds_for_any_number_of_classes_at_two_sizes(cell):
@@ -90,11 +89,11 @@ def test_losses_are_finite_and_steps_leave_sound_weights(cell):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_loss_falls_on_one_batch(method, dataset, tmp_path):
+def test_loss_falls_on_one_batch(method, train, tmp_path):
     """From its peak: as long as no box aligns with its truth, the sum of the targets that it is divided by is 1."""
     out = tmp_path / "tiny" / "clean" / method / "seed0"
     options = STEPS | {"lr0": 0.002} | STILL
-    table = train(dataset, out, method, 6, 64, options, "--epochs=25", "--batch=16")
+    table = train(out, method, 6, 64, options, epochs=25, batch=16)
     for name in ("train/box_loss", "train/cls_loss", "train/dfl_loss"):
         losses = [row[name] for row in table]
         assert all(map(math.isfinite, losses))
@@ -103,11 +102,11 @@ def test_loss_falls_on_one_batch(method, dataset, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_artifact_gives_the_detections_of_the_programs_own_weights(
-    method, dataset, programs, tmp_path
+    method, train, programs, tmp_path
 ):
     """Every box that `yolo predict` finds by its checkpoint is one of the artifact's, at batch 1 and at batch 3."""
     out = tmp_path / "tiny" / "clean" / method / "seed0"
-    train(dataset, out, method, 2, 64, STEPS | STILL, "--epochs=15", "--batch=1")
+    train(out, method, 2, 64, STEPS | STILL, epochs=15, batch=1)
     work = out / "checkpoint"
     source, labels = work / "data" / "images" / "train", work / "found" / "labels"
     told = {"model": work / "run" / "weights" / "best.pt", "source": source}
