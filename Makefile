@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 
-.PHONY: all test lint lock clean help
+.PHONY: all test lint docs lock clean help
 all: $(VENV)/.ready  ## run the default study: from data to tables
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
 
@@ -16,8 +16,13 @@ test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
 
 lint: $(VENV)/.ready  ## format and type checks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow models
+	$(BIN)/snakefmt --check Snakefile workflow models examples
 	$(BIN)/pyright
+
+docs: $(VENV)/.ready  ## build the documentation into site/; a warning is an error
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable ".[docs]"
+	$(BIN)/defectbench document
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # ultralytics asks for opencv-python, which needs a system libGL; everything here uses the headless build.
 $(VENV)/.ready: pyproject.toml $(LOCK)
@@ -28,7 +33,7 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	touch $@
 
 lock:  ## write the lock anew (needs uv)
-	uv pip compile pyproject.toml --extra ultralytics --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra ultralytics --extra dev --extra docs --universal --python-version 3.11 \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file $(LOCK)
 
 clean:  ## remove what the default study made

@@ -8,9 +8,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "src" / "defectbench"
-LAYERS = ["base", "data", "nn", "training", "compression", "deploy", "measure", "report", "cli"]
+LAYERS = [
+    "base",
+    "data",
+    "nn",
+    "training",
+    "compression",
+    "deploy",
+    "measure",
+    "report",
+    "documentation",
+    "cli",
+]
 ENGINE_FILES = sorted(ENGINE.rglob("*.py"))
-METHOD_FILES = sorted((ROOT / "models").rglob("*.py"))
+METHOD_FILES = sorted(
+    path for shelf in ("models", "examples") for path in (ROOT / shelf).rglob("*.py")
+)
 METHOD_NAMES = {path.name for path in (ROOT / "models").iterdir() if path.is_dir()}
 # What runs foreign programs; folders in there run inside their processes.
 PROGRAM_FILES = sorted((ROOT / "workflow" / "programs").rglob("*.py"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .base.errors import DefectBenchError
 from .cli_cfp import add_cfp_verbs
+from .cli_document import add_document_verb
 from .cli_slimming import add_slimming_verbs
 
 Arguments = argparse.Namespace
@@ -319,6 +320,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_slimming_verbs(verb)
     add_cfp_verbs(verb)
     _add_report_verbs(verb)
+    add_document_verb(verb, parser)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Every method of the engine as a fixture: a new folder in models/ is tested by being there."""
+"""Every method of the engine as a fixture: a new folder in models/ or examples/ is tested by being there."""
 
 from pathlib import Path
 
@@ -7,8 +7,11 @@ import torch
 
 from defectbench.base.methods import load_card, load_method, method_names
 
-MODELS = Path(__file__).parents[2] / "models"
-CARDS = {name: load_card(MODELS / name) for name in method_names(MODELS)}
+ROOT = Path(__file__).parents[2]
+SHELVES = {
+    name: shelf for shelf in (ROOT / "models", ROOT / "examples") for name in method_names(shelf)
+}
+CARDS = {name: load_card(shelf / name) for name, shelf in SHELVES.items()}
 ENGINE = [name for name, card in CARDS.items() if card.family == "engine"]
 DETECTORS = [name for name in ENGINE if CARDS[name].task == "detection"]
 CLASSIFIERS = [name for name in ENGINE if CARDS[name].task == "classification"]
@@ -22,9 +25,9 @@ def one_thread():
 
 @pytest.fixture(scope="module", params=DETECTORS)
 def method(request):
-    return load_method(request.param, MODELS)
+    return load_method(request.param, SHELVES[request.param])
 
 
 @pytest.fixture(scope="module", params=CLASSIFIERS)
 def classifier(request):
-    return load_method(request.param, MODELS)
+    return load_method(request.param, SHELVES[request.param])

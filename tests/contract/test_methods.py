@@ -1,4 +1,4 @@
-"""The contract of every method in models/. A new folder is tested by being there."""
+"""The contract of every method in models/ and examples/. A new folder is tested by being there."""
 
 import hashlib
 from pathlib import Path
@@ -16,8 +16,9 @@ from defectbench.nn.detector import Targets
 from defectbench.nn.fold import fold_all
 
 ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "models"
-ALL = method_names(MODELS)
+SHELVES = {
+    name: shelf for shelf in (ROOT / "models", ROOT / "examples") for name in method_names(shelf)
+}
 MATH = SDPBackend.MATH
 COUNTED = {getattr(torch.ops.aten, name) for name in ("convolution", "mm", "addmm", "bmm")}
 
@@ -63,14 +64,14 @@ def trained(method, nc=6, steps=3):
     return model.eval()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", sorted(SHELVES))
 def test_card_recipe_and_rule_are_there(name):
-    method = load_method(name, MODELS)
+    method = load_method(name, SHELVES[name])
     assert method.card.name == name
     assert method.recipe.size % 32 == 0
     assert method.card.paper
     assert method.card.licence
-    assert f'method="{name}"' in (MODELS / name / "method.smk").read_text()
+    assert f'method="{name}"' in (SHELVES[name] / name / "method.smk").read_text()
 
 
 @pytest.mark.parametrize("nc", [1, 6, 10, 20])

@@ -133,6 +133,14 @@ class Optimizer(Strict):
     """Optimiser settings; weight decay goes to everything unless norms and biases are spared.
 
     ``adamw`` decays weights beside the step; ``adam`` adds the decay to the gradient (L2), as ``sgd`` does.
+
+    Attributes:
+        name: The optimiser.
+        lr: Learning rate after the warm-up.
+        weight_decay: Weight decay.
+        momentum: Momentum of ``sgd``.
+        betas: Decays of the two averages of ``adamw`` and ``adam``.
+        decay_norm_and_bias: Whether norms and biases decay, too.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -144,10 +152,19 @@ class Optimizer(Strict):
 
 
 class Schedule(Strict):
-    """Learning rate: linear warm-up over steps or epochs (at most a tenth of the run), then ``kind``."""
+    """Learning rate: linear warm-up over steps or epochs (at most a tenth of the run), then ``kind``.
+
+    Attributes:
+        warmup_steps: Steps of the warm-up.
+        warmup_epochs: Its epochs, where ``warmup_steps`` is 0.
+        warmup_ratio: Share of the learning rate that it starts from.
+        kind: How the rate goes on.
+        min_lr_ratio: Share of the learning rate that it ends at.
+        per: Whether the rate changes after an epoch or after a step.
+    """
 
     warmup_steps: int = Field(default=0, ge=0)
-    warmup_epochs: float = Field(default=0, ge=0)  # where warmup_steps is 0
+    warmup_epochs: float = Field(default=0, ge=0)
     warmup_ratio: float = 1e-4
     kind: Literal["cosine", "linear", "constant"] = "cosine"
     min_lr_ratio: float = 0.0
@@ -373,7 +390,9 @@ def _parse(path: Path, model: type[_T]) -> _T:
     try:
         return model.model_validate(yaml.safe_load(path.read_text()))
     except FileNotFoundError as error:
-        raise ConfigError(path, "file", "nothing", "write it; see CONTRIBUTING.md") from error
+        raise ConfigError(
+            path, "file", "nothing", "write it; docs/add-a-model.md shows how"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(path, "content", str(error), "mend the YAML") from error
     except ValidationError as error:

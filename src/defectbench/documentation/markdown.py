@@ -1,0 +1,85 @@
+"""Pages and tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.errors import ReportError
+from ..base.files import atomic_write_text
+
+NOTICE = "<!-- Made by `defectbench document`; edit what it is made from. -->"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A generated page.
+
+    Attributes:
+        path: Where it stands below the folder of the pages.
+        text: Its Markdown.
+    """
+
+    path: str
+    text: str
+
+
+def write_pages(pages: Iterable[Page], out_dir: str | Path) -> list[Path]:
+    """Write pages below a folder, each whole or not at all.
+
+    Returns:
+        The files.
+    """
+    files = []
+    for page in pages:
+        files.append(Path(out_dir) / page.path)
+        atomic_write_text(files[-1], page.text)
+    return files
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    r"""A table.
+
+    Args:
+        headings: Names of the columns.
+        rows: Their cells.
+        align: One letter a column, ``l`` or ``r``; the last one goes on.
+
+    Example:
+        >>> print(table(["name", "size"], [["a|b", "3"]], "lr"))
+        | name | size |
+        |---|---:|
+        | a\|b | 3 |
+    """
+    letters = (align or "l").ljust(len(headings), (align or "l")[-1])
+    rule = "|".join("---:" if letter == "r" else "---" for letter in letters[: len(headings)])
+    lines = [_line(headings), f"|{rule}|", *(_line(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def replace_block(text: str, name: str, block: str) -> str:
+    r"""A text with what stands between two markers replaced.
+
+    The markers are ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``, each on a line of its own.
+
+    Raises:
+        ReportError: The text has no such pair of markers.
+
+    Example:
+        >>> text = "a\n<!-- t: begin -->\nold\n<!-- t: end -->\nb\n"
+        >>> replace_block(text, "t", "new").splitlines()
+        ['a', '<!-- t: begin -->', 'new', '<!-- t: end -->', 'b']
+    """
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    head, first, rest = text.partition(begin)
+    _, second, tail = rest.partition(end)
+    if not (first and second):
+        raise ReportError(
+            "page", name, "no such block", f"write {begin.strip()} and {end} in lines of their own"
+        )
+    return f"{head}{begin}{block.strip()}\n{end}{tail}"

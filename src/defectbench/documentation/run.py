@@ -1,0 +1,95 @@
+"""All that is generated, for a whole checkout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..base.errors import ReportError
+from .commands import Verb, commands_page
+from .figure import leakage_figure
+from .markdown import Page, replace_block, write_pages
+from .records import kept_groups
+from .results import INVALID, results_pages, score_notes, scores_table
+from .shelves import shelves_page
+from .studies import studies_page, study_schema
+
+README_GROUP = "neu-det/clean"
+MARKED = f"{INVALID} timing that was marked invalid when it was measured."
+README_COLUMNS = (
+    "mAP50, %",
+    "mAP50-95, %",
+    "params, M",
+    "MACs, G",
+    "time / reference model",
+    "p50, ms",
+)
+
+
+def kept_pages(root: str | Path = ".") -> list[Page]:
+    """What is generated and kept in the repository: results, their figure, the table of the README, the schema.
+
+    Args:
+        root: The checkout.
+
+    Raises:
+        ReportError: A page asks for what no record has.
+    """
+    home = Path(root)
+    reference, models = home / "results" / "reference", home / "models"
+    schema = json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
+    readme = replace_block(
+        (home / "README.md").read_text(), "table", front_table(reference, models)
+    )
+    pages = results_pages(reference, home / "reports" / "results", models)
+    return [
+        *(Page(f"docs/{page.path}", page.text) for page in pages),
+        Page("docs/images/leakage.svg", leakage_figure(reference / "neu-det")),
+        Page("config/study.schema.json", schema),
+        Page("README.md", readme),
+    ]
+
+
+def fresh_pages(verbs: Sequence[Verb], root: str | Path = ".") -> list[Page]:
+    """What is generated for the site alone and not kept: fields of studies, cards of methods and datasets, verbs.
+
+    Args:
+        verbs: The verbs.
+        root: The checkout.
+    """
+    home = Path(root)
+    shelves = shelves_page(home / "models", home / "datasets")
+    pages = [studies_page(home / "config"), shelves, commands_page(verbs)]
+    return [Page(f"docs/{page.path}", page.text) for page in pages]
+
+
+def document(verbs: Sequence[Verb], root: str | Path = ".") -> list[Path]:
+    """Generate all pages of a checkout.
+
+    Args:
+        verbs: The verbs of the command line.
+        root: The checkout.
+
+    Returns:
+        The files.
+
+    Raises:
+        ReportError: This is no checkout, or a page asks for what no record has.
+    """
+    if not (Path(root) / "mkdocs.yml").is_file():
+        raise ReportError(
+            root,
+            "mkdocs.yml",
+            "nothing",
+            "run it in the repository's root, or name that with --root",
+        )
+    return write_pages([*kept_pages(root), *fresh_pages(verbs, root)], root)
+
+
+def front_table(reference: str | Path, models_dir: str | Path = "models") -> str:
+    """The table of the README: the light methods on NEU-DET, fewer columns than on their page."""
+    groups = kept_groups(Path(reference) / README_GROUP.split("/")[0], models_dir)
+    group = next(group for group in groups if group.folder == Path(reference) / README_GROUP)
+    said = [line.removeprefix("- ") for line in score_notes(group)[1:3]]
+    return f"{scores_table(group, README_COLUMNS)}\n\n{' '.join(said)} {MARKED}"

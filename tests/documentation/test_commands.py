@@ -1,0 +1,33 @@
+"""The page of the command line."""
+
+from defectbench.cli import build_parser
+from defectbench.cli_document import verbs_of
+from defectbench.documentation.commands import Option, Verb, commands_page
+
+
+def test_every_verb_and_every_option_is_on_the_page():
+    verbs = verbs_of(build_parser())
+    text = commands_page(verbs).text
+    assert {"synthesize", "train", "report", "document"} <= {verb.name for verb in verbs}
+    for verb in verbs:
+        assert f"# {verb.name}\n" in text
+        assert verb.meaning
+        assert not [option for option in verb.options if f"| `{option.name}`" not in text]
+
+
+def test_verbs_stand_under_their_topic():
+    made = [Verb("b", "Two", "does b"), Verb("a", "One", "does a"), Verb("c", "Two", "does c.")]
+    text = commands_page(made).text
+    heads = [line for line in text.splitlines() if line.startswith("##")]
+    assert heads == ["## Two", "### b", "### c", "## One", "### a"]
+    assert "Does c.\n" in text
+
+
+def test_options_say_what_they_take_and_whether_they_must_be_given():
+    options = [
+        Option("--out", "PATH", "", True, "where"),
+        Option("--seed", "INT", "0", False, "which"),
+    ]
+    text = commands_page([Verb("make", "", "makes it", options)]).text
+    assert "| `--out` `PATH` | *required* | where |" in text
+    assert "| `--seed` `INT` | `0` | which |" in text
