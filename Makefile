@@ -20,7 +20,6 @@ lint: $(VENV)/.ready  ## format and type checks
 	$(BIN)/pyright
 
 docs: $(VENV)/.ready  ## build the documentation into site/; a warning is an error
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable ".[docs]"
 	$(BIN)/defectbench document
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

@@ -1,4 +1,4 @@
-"""The contract of a dataset card, held for every file in ``datasets/``."""
+"""The contract of a dataset card, held for every file in ``datasets/`` and for the one of ``examples/``."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from defectbench.data.manifest import read_manifest
 from defectbench.data.published import draw_lists
 
 SHELF = Path(__file__).parents[2] / "datasets"
-CARDS = sorted(SHELF.glob("*.yaml"))
+CARDS = [*sorted(SHELF.glob("*.yaml")), SHELF.parent / "examples" / "my_steel" / "my-steel.yaml"]
 SIDE = 64
 
 

@@ -321,9 +321,8 @@ def override_recipe(
         for key in path:
             place = place.get(key) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place:
-            raise ConfigError(
-                source, "recipe", name, "name a field of the recipe, such as optimizer.lr"
-            )
+            fix = "name a field of the recipe, such as optimizer.lr"
+            raise ConfigError(source, "recipe", name, fix)
         place[last] = value
     try:
         return Recipe.model_validate(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ..base.errors import ReportError
 from ..base.files import atomic_write_text
 
+LANGUAGES = {".py": "python", ".smk": "python"}
 NOTICE = "<!-- Made by `defectbench document`; edit what it is made from. -->"
 
 
@@ -60,6 +62,25 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def with_files(text: str, root: str | Path) -> str:
+    """A text in which each pair of markers that is named by a file holds that file, as a block of code.
+
+    Args:
+        text: The page.
+        root: What the names of the markers are relative to.
+
+    Raises:
+        ReportError: There is no such file.
+    """
+    for name in re.findall(r"<!-- (\S+/\S+): begin -->", text):
+        path = Path(root) / name
+        if not path.is_file():
+            raise ReportError("page", name, "no such file", "name a file of the repository")
+        language = LANGUAGES.get(path.suffix, path.suffix.removeprefix("."))
+        text = replace_block(text, name, f"```{language}\n{path.read_text().strip()}\n```")
+    return text
 
 
 def replace_block(text: str, name: str, block: str) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from ..base.errors import ReportError
 from .commands import Verb, commands_page
 from .figure import leakage_figure
-from .markdown import Page, replace_block, write_pages
+from .markdown import Page, replace_block, with_files, write_pages
 from .records import kept_groups
 from .results import INVALID, results_pages, score_notes, scores_table
 from .shelves import shelves_page
-from .studies import studies_page, study_schema
+from .studies import config_page, studies_page, study_schema
 
+WITH_FILES = ("docs/add-a-model.md", "docs/add-a-dataset.md")
 README_GROUP = "neu-det/clean"
 MARKED = f"{INVALID} timing that was marked invalid when it was measured."
 README_COLUMNS = (
@@ -28,7 +29,7 @@ README_COLUMNS = (
 
 
 def kept_pages(root: str | Path = ".") -> list[Page]:
-    """What is generated and kept in the repository: results, their figure, the table of the README, the schema.
+    """What is generated and kept in the repository: results, their figure, the schema, files within pages.
 
     Args:
         root: The checkout.
@@ -47,7 +48,9 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
         *(Page(f"docs/{page.path}", page.text) for page in pages),
         Page("docs/images/leakage.svg", leakage_figure(reference / "neu-det")),
         Page("config/study.schema.json", schema),
+        Page("config/README.md", config_page(home / "config").text),
         Page("README.md", readme),
+        *(Page(path, with_files((home / path).read_text(), home)) for path in WITH_FILES),
     ]
 
 

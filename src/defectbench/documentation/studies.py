@@ -69,6 +69,12 @@ def studies_page(config_dir: str | Path = "config") -> Page:
     return Page("studies.md", "\n".join(parts))
 
 
+def config_page(config_dir: str | Path = "config") -> Page:
+    """The page that a reader of the folder of studies sees."""
+    text = "One file a study. `docs/studies.md`, made by `make docs`, lists every field.\n"
+    return Page("README.md", f"{NOTICE}\n# Studies\n\n{text}\n{study_index(config_dir)}\n")
+
+
 def model_section(model: type[BaseModel]) -> str:
     """A section with the fields of one model."""
     rows = [[f"`{row.name}`", row.takes, row.default, row.meaning] for row in field_rows(model)]
