@@ -9,7 +9,7 @@ Three arms take turns, each in a process of its own, on the same part, size, bat
   more, so that its figure compares programs of different networks).
 
     python benchmarks/training_throughput.py --dataset-dir results/data/neu-det --pack \
-        results/data/neu-det/clean/train@192.safetensors --out results/benchmarks/training.json
+        results/data/neu-det/clean/split0/train@192.safetensors --out results/benchmarks/training.json
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Files(torch.utils.data.Dataset):
 
     def __init__(self, args, settings):
         self.coco, self.folder = protocol_coco(args.dataset_dir, args.protocol)
-        self.names = read_part(args.dataset_dir, args.protocol, "train")
+        self.names = read_part(args.pack.parent, "train")
         self.size, self.settings = args.size, settings
 
     def __len__(self):

@@ -38,7 +38,7 @@ def packs(dataset, crowd):
     """Training and validation at 64 px; one image of the former has no box, another one is full of them."""
     crowd(dataset)
     for part in ("train", "val"):
-        pack(dataset, "clean", part, 64, dataset / "clean" / f"{part}@64.safetensors")
+        pack(dataset, "clean", part, 64, dataset / "clean" / "split0" / f"{part}@64.safetensors")
     return dataset
 
 
@@ -46,7 +46,7 @@ def command_line(dataset, out, network, *more):
     options = {"size": 64, "epochs": EPOCHS, "batch": 8, "threads": 1, "seed": 0, "device": "cpu"}
     options |= {"protocol": "clean", "method": f"models/{network}", "out": out}
     options |= {"network": f"models/{network}/network.yaml", "environment": ENVIRONMENT}
-    options |= {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
+    options |= {part: dataset / "clean" / "split0" / f"{part}@64.safetensors" for part in ("train", "val")}
     command = [sys.executable, str(PROGRAM), f"--dataset-dir={dataset}", "--set=validate_every=2"]
     return [*command, *(f"--{key}={value}" for key, value in options.items()), *more]
 
@@ -186,7 +186,7 @@ def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs,
     """The same draws and the same start: the losses differ by the rounding alone."""
     parts = [f"--{part}={packs / 'clean' / f'{part}@96.safetensors'}" for part in ("train", "val")]
     for part in ("train", "val"):
-        pack(packs, "clean", part, 96, packs / "clean" / f"{part}@96.safetensors")
+        pack(packs, "clean", part, 96, packs / "clean" / "split0" / f"{part}@96.safetensors")
     losses = []
     for precision in ("float32", "bfloat16"):
         out = tmp_path / precision / "clean" / method / "seed0"

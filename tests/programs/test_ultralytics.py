@@ -153,7 +153,7 @@ def test_a_finished_run_is_not_trained_again(cell, dataset):
 
 
 def test_program_sees_the_pixels_and_boxes_of_the_pack(programs, dataset, tmp_path):
-    part = load_pack(dataset / "clean" / "train@64.safetensors")
+    part = load_pack(dataset / "clean" / "split0" / "train@64.safetensors")
     programs("train_ultralytics").write_dataset({"train": part}, tmp_path / "data")
     images = sorted((tmp_path / "data" / "images" / "train").iterdir())
     assert len(images) == len(part) == 16
@@ -178,7 +178,7 @@ def test_leak_is_refused(dataset, certify, tmp_path):
 
 def test_a_clean_split_with_a_thinned_training_part_is_no_way_around(dataset, tmp_path, programs):
     cell, folder = programs("cell"), tmp_path / "clean-few"
-    shutil.copytree(dataset / "clean", folder)
+    shutil.copytree(dataset / "clean" / "split0", folder)
     args = argparse.Namespace(dataset_dir=tmp_path, protocol="clean-few")
     lists = {f"{p}.txt": folder / f"{p}.txt" for p in ("train", "val", "test")}
     for shared in (0, 2):
@@ -190,7 +190,7 @@ def test_a_clean_split_with_a_thinned_training_part_is_no_way_around(dataset, tm
 
 
 def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
-    path = dataset / "clean" / "val.txt"
+    path = dataset / "clean" / "split0" / "val.txt"
     kept = path.read_text()
     path.write_text(kept.split("\n", 1)[1])
     refused = run(dataset, tmp_path / "run")

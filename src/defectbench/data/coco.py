@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ConfigError, ConversionError, SplitError
 from ..base.files import read_json
+from ..base.places import truth_folder
 
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
@@ -96,9 +97,11 @@ def annotation(number: int, image_id: int, class_id: int, corners: Corners) -> d
     }
 
 
-def protocol_coco(dataset_dir: str | Path, protocol: str) -> tuple[Coco, Path]:
-    """Annotations and image folder of a protocol; ``paper`` has its own."""
-    folder = Path(dataset_dir) / "paper" if protocol == "paper" else Path(dataset_dir)
+def protocol_coco(
+    dataset_dir: str | Path, protocol: str, split_seed: int = 0
+) -> tuple[Coco, Path]:
+    """Annotations and image folder of a protocol; each split of ``paper`` has its own."""
+    folder = truth_folder(dataset_dir, protocol, split_seed)
     return read_coco(folder / "annotations.json"), folder / "images"
 
 
@@ -114,13 +117,17 @@ def read_grey(path: Path) -> Grey:
     return np.asarray(image, np.uint8)
 
 
-def read_part(dataset_dir: str | Path, protocol: str, part: str) -> list[str]:
+def read_part(parts: str | Path, part: str) -> list[str]:
     """File names of one part.
+
+    Args:
+        parts: Folder of the split, ``<protocol>/split<seed>``.
+        part: ``train``, ``val`` or ``test``; of a thinned training part ``left_out`` too.
 
     Raises:
         SplitError: The list is missing, empty or names an image twice.
     """
-    path = Path(dataset_dir) / protocol / f"{part}.txt"
+    path = Path(parts) / f"{part}.txt"
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench split` first")
     names = path.read_text().split("\n")[:-1]
