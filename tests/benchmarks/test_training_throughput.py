@@ -33,10 +33,15 @@ def dataset(tmp_path):
     content["categories"] = [{"id": 0, "name": "square"}]
     (folder / "annotations.json").write_text(json.dumps(content))
     names = "".join(f"im_{n}.png\n" for n in range(1, 9))
-    lists = {f"{part}.txt": folder / "clean" / "split0" / f"{part}.txt" for part in ("train", "val", "test")}
+    lists = {
+        f"{part}.txt": folder / "clean" / "split0" / f"{part}.txt"
+        for part in ("train", "val", "test")
+    }
     for path in lists.values():
         path.write_text(names)
-    write_record(folder / "clean" / "split0" / "certificate.json", "certificate", {"shared_pixels": 0}, lists)
+    write_record(
+        folder / "clean" / "split0" / "certificate.json", "certificate", {"shared_pixels": 0}, lists
+    )
     pack(folder, "clean", "train", 64, folder / "clean" / "split0" / "train@64.safetensors")
     return folder
 

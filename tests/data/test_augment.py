@@ -28,7 +28,9 @@ def test_every_image_becomes_five(folder):
     augment_offline(folder)
     coco = read_coco(folder / "paper" / "split0" / "annotations.json")
     assert Counter(map(source_stem, coco.images)) == {f"pit_{k}": 5 for k in range(6)}
-    assert {path.name for path in (folder / "paper" / "split0" / "images").iterdir()} == set(coco.images)
+    assert {path.name for path in (folder / "paper" / "split0" / "images").iterdir()} == set(
+        coco.images
+    )
     assert [entry["id"] for entry in coco.images.values()] == list(range(1, 31))
     assert coco.classes == ["pit", "scale"]
 
@@ -86,7 +88,10 @@ def test_variants_show_what_their_boxes_say(tmp_path):
     augment_offline(folder, copies=12, seed=5)
     coco = read_coco(folder / "paper" / "split5" / "annotations.json")
     for name, entry in coco.images.items():
-        seen = cv2.imread(str(folder / "paper" / "split5" / "images" / name), cv2.IMREAD_GRAYSCALE) > 40
+        seen = (
+            cv2.imread(str(folder / "paper" / "split5" / "images" / name), cv2.IMREAD_GRAYSCALE)
+            > 40
+        )
         rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
         x, y, w, h = coco.boxes[entry["id"]][0]["bbox"]
         hull = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]

@@ -40,7 +40,9 @@ def test_a_thinned_part_keeps_the_other_parts_and_has_a_certificate(home, tmp_pa
     table.write_text("file_name,class\n" + "".join(f"{name},x\n" for name in kept))
     split(home, "clean-few", train_list=table)
     for part in ("val", "test"):
-        assert read_part(home / "clean-few" / "split0", part) == read_part(home / "clean" / "split0", part)
+        assert read_part(home / "clean-few" / "split0", part) == read_part(
+            home / "clean" / "split0", part
+        )
     assert read_part(home / "clean-few" / "split0", "train") == kept
     left_out = read_part(home / "clean-few" / "split0", "left_out")
     assert sorted(left_out + kept) == sorted(whole["train"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .errors import ConfigError
-
 RESULTS = "results"
 SHARED = ("data", "envs", "reference", "benchmarks")  # folders of ``results`` that no study owns
 FIRST_VERSION = ("runs", "report", "logs")  # folders in which all studies of version 0.1 lay
@@ -39,23 +37,19 @@ def truth_folder(dataset_dir: str | Path, protocol: str, split_seed: int = 0) ->
     return parts_folder(dataset_dir, protocol, split_seed) if own else Path(dataset_dir)
 
 
-def check_study_name(name: str) -> str:
-    """The name of a study, which is its folder in ``results``.
-
-    Raises:
-        ConfigError: It is no plain file name, or a folder that studies share.
+def fault_of_study_name(name: str) -> str | None:
+    """What mends the name of a study, which is its folder in ``results``; None where nothing is wrong with it.
 
     Example:
-        >>> check_study_name("neu-det")
-        'neu-det'
+        >>> fault_of_study_name("neu-det")
+        >>> fault_of_study_name("data")
+        'results/data is no folder of a study; choose another name'
     """
     if not re.fullmatch(PLAIN_NAME, name):
-        fix = "its results lie in a folder of that name: use letters, digits, '-', '_' and '.'"
-        raise ConfigError("study", "study", name, fix)
+        return "its results lie in a folder of that name: use letters, digits, '-', '_' and '.'"
     if name in (*SHARED, *FIRST_VERSION):
-        fix = f"results/{name} is no folder of a study; choose another name"
-        raise ConfigError("study", "study", name, fix)
-    return name
+        return f"results/{name} is no folder of a study; choose another name"
+    return None
 
 
 def note_on_first_version(results: str | Path = RESULTS) -> str | None:

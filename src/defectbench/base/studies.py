@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from .compressions import Compression, base_method, compressed_name
+from .compressions import (
+    Compression,
+    base_method,
+    compressed_name,
+    refuse_budget_in_recipe,
+)
 from .errors import ConfigError
+from .places import fault_of_study_name
 from .rates import Written, fault_of
 from .strict import Strict
 
@@ -51,6 +57,11 @@ class Budget(Strict):
     device: Literal["auto", "cpu", "cuda"] | None = None
     recipe: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _recipe_leaves_the_budget_alone(self) -> Budget:
+        refuse_budget_in_recipe(self.recipe or {}, "the budget")
+        return self
+
 
 class Block(Strict):
     """A grid of cells: every dataset x protocol x method x seed of it is made.
@@ -79,6 +90,12 @@ class Block(Strict):
     budgets: dict[str, Budget] = Field(default={})
     train_list: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
     compress: list[Compression] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _heavy_is_for_all(self) -> Block:
+        if self.heavy and self.methods != "all":
+            raise ValueError("`heavy` says what `methods: all` means; these methods are named")
+        return self
 
     @model_validator(mode="after")
     def _lists_name_images_of_the_set(self) -> Block:
@@ -112,18 +129,26 @@ class Study(Strict):
     """A study file.
 
     Attributes:
-        study: Name of the study.
+        study: Name of the study, and of the folder in ``results`` that holds its runs and its report.
         blocks: The grids of cells.
         mirrors: Local archive or folder, or another address, by dataset name; tried first.
-        split_seed: Seed of all splits.
+        split_seed: Seed of all splits; parts lie in a folder of it, ``split<seed>``.
         latency: The latency protocol.
     """
 
     study: str
     blocks: list[Block] = Field(min_length=1)
     mirrors: dict[str, str] = Field(default={})
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
     latency: LatencySettings = LatencySettings()
+
+    @field_validator("study")
+    @classmethod
+    def _name_can_be_a_folder(cls, name: str) -> str:
+        fault = fault_of_study_name(name)
+        if fault is not None:
+            raise ValueError(fault)
+        return name
 
 
 def parse_study(path: str | Path, content: object) -> Study:
@@ -176,7 +201,7 @@ class Cell(Strict):
 
     @property
     def folder(self) -> str:
-        """The cell's folder under ``results/runs``."""
+        """The cell's folder below the study's ``runs``."""
         return f"{self.dataset}/{self.protocol}/{self.method}/seed{self.seed}"
 
     @property
@@ -225,11 +250,17 @@ def expand_cells(
         if rates is not None:
             _check_rates(block, rates, f"{source}: blocks.{number}")
         named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
+        made: set[str] = set()
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
+            made |= {*fitting}
             for cell in _block_cells(block, dataset, fitting):
                 cells[cell.folder] = cell
+        for method in block.budgets:
+            if method not in made:
+                fix = f"the block does not make it: its budget has no effect; it makes {', '.join(sorted(made))}"
+                raise ConfigError(source, f"blocks.{number}.budgets", method, fix)
     _check_bases(cells, source)
     return list(cells.values())
 

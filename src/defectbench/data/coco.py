@@ -97,9 +97,7 @@ def annotation(number: int, image_id: int, class_id: int, corners: Corners) -> d
     }
 
 
-def protocol_coco(
-    dataset_dir: str | Path, protocol: str, split_seed: int = 0
-) -> tuple[Coco, Path]:
+def protocol_coco(dataset_dir: str | Path, protocol: str, split_seed: int = 0) -> tuple[Coco, Path]:
     """Annotations and image folder of a protocol; each split of ``paper`` has its own."""
     folder = truth_folder(dataset_dir, protocol, split_seed)
     return read_coco(folder / "annotations.json"), folder / "images"
