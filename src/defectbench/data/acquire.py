@@ -16,6 +16,7 @@ from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatch
 from ..base.files import atomic_directory, exclusive_lock, sha256_file
 from ..base.mirrors import folder_files, is_address, local_mirror
 from ..base.records import read_record, write_record
+from ..base.tasks import task_named
 from .archives import extract_into
 from .download import download
 from .manifest import verify
@@ -52,7 +53,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         if _is_there(card, out):
             return
         if card.source.kind == "synthetic":
-            draw = synthesize_classes if card.task == "classification" else synthesize
+            draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
             draw(out / "raw", seed=card.source.seed)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:
