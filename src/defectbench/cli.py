@@ -161,13 +161,20 @@ def _count(args: Arguments) -> None:
     count(args.model, args.out)
 
 
-def _time(args: Arguments) -> None:
-    from .base.studies import LatencySettings
-    from .measure.latency import time_latency
+def _race(args: Arguments) -> None:
+    from pydantic import ValidationError
 
-    settings = {field: getattr(args, field) for field in LatencySettings.model_fields}
-    point = args.operating_point
-    time_latency(args.model, args.pack, args.out, LatencySettings(**settings), point)
+    from .base.errors import ConfigError
+    from .base.studies import LatencySettings
+    from .measure.race import entries_of, race
+
+    try:
+        settings = LatencySettings.model_validate_json(args.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "--settings"
+        raise ConfigError("race", field, first.get("input"), first["msg"]) from error
+    race(entries_of(args.cells, args.engine), settings, args.engine)
 
 
 def _report(args: Arguments) -> None:
@@ -279,19 +286,11 @@ def _add_cell_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     )
     for option in ("--model", "--val", "--out"):
         chosen.add_argument(option, type=Path, required=True)
-    timed = verb("time", _time, "time a model file on real images")
-    for option in ("--model", "--pack", "--out"):
-        timed.add_argument(option, type=Path, required=True)
-    timed.add_argument("--operating-point", type=Path, help="record of choose-threshold")
-    for option, kind in (
-        ("--processes", int),
-        ("--warmup", int),
-        ("--calls", int),
-        ("--seconds", float),
-        ("--burst-calls", int),
-        ("--threads", int),
-    ):
-        timed.add_argument(option, type=kind, required=True)
+    raced = verb("race", _race, "time the model files of cells in one race")
+    raced.add_argument("cells", type=Path, nargs="+", metavar="CELL", help="folders of cells")
+    text = """JSON of a study's `latency`, such as '{"rounds": 12}'; the full protocol without it"""
+    raced.add_argument("--settings", default="{}", help=text)
+    raced.add_argument("--engine", default="onnxruntime")
 
 
 def _add_report_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""Verbs of network slimming: check a cut, prune a network, and time it beside what it was."""
+"""Verbs of network slimming: check a cut and prune a network."""
 
 from __future__ import annotations
 
@@ -19,14 +19,6 @@ PRUNING = {  # options of ``prune`` that are fields of its settings
     "layer_keep": float,
     "round_to": int,
     "drop_units": int,
-}
-LATENCY = {
-    "processes": int,
-    "warmup": int,
-    "calls": int,
-    "seconds": float,
-    "burst_calls": int,
-    "threads": int,
 }
 
 
@@ -71,17 +63,8 @@ def _prune(args: Arguments) -> None:
     export_run(args.out, method, "prune")
 
 
-def _time_beside(args: Arguments) -> None:
-    from .base.studies import LatencySettings
-    from .measure.beside import time_beside
-
-    settings = LatencySettings(**{field: getattr(args, field) for field in LATENCY})
-    points = (args.operating_point, args.base_operating_point)
-    time_beside(args.model, args.base, args.pack, args.out, settings, points)
-
-
 def add_slimming_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add ``check-pruning``, ``prune`` and ``time-beside`` to the parser of the command."""
+    """Add ``check-pruning`` and ``prune`` to the parser of the command."""
     checked = verb("check-pruning", _check, "hold a cut against a network, before it is trained")
     pruned = verb("prune", _prune, "prune a network after sparse training and export it")
     text = "leave the constants of dead channels to the statistics that are measured anew"
@@ -105,10 +88,3 @@ def add_slimming_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     pruned.add_argument("--batch", type=int, default=16)
     pruned.add_argument("--threads", type=int)
     pruned.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    timed = verb("time-beside", _time_beside, "time a compressed model in turn with its base")
-    for option in ("--model", "--base", "--pack", "--out"):
-        timed.add_argument(option, type=Path, required=True)
-    timed.add_argument("--operating-point", type=Path, help="record of choose-threshold")
-    timed.add_argument("--base-operating-point", type=Path, help="the same of the base")
-    for name, kind in LATENCY.items():
-        timed.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
