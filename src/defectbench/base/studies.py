@@ -104,22 +104,22 @@ class Block(Strict):
 
 
 class LatencySettings(Strict):
-    """The latency protocol. The defaults are the full protocol; a demo may shorten it.
+    """The latency protocol: a race of all model files. The defaults are the full protocol; a demo may shorten it.
 
     Attributes:
         processes: Fresh processes, each a repetition of its own.
-        warmup: Calls before the first counted one, in each process.
-        calls: Most counted calls back to back a process.
-        seconds: Most counted time a process, seconds; calls or seconds, whichever ends first.
-        burst_calls: Further calls a process, each after a pause of 200 ms, as a camera on a line
+        rounds: Rounds a process; in each, every model has one block of calls.
+        block_calls: Counted calls back to back in a block.
+        warmup: Calls of each model before the first round, in each process.
+        burst_calls: Further calls of each model in all, each after a pause of 200 ms, as a camera on a line
             makes them; 0 leaves this regime out.
         threads: Threads of the engine.
     """
 
-    processes: int = Field(default=3, ge=2)
-    warmup: int = Field(default=50, ge=1)
-    calls: int = Field(default=1000, ge=20)
-    seconds: float = Field(default=10.0, gt=0)
+    processes: int = Field(default=5, ge=2)
+    rounds: int = Field(default=25, ge=1)
+    block_calls: int = Field(default=8, ge=1)
+    warmup: int = Field(default=10, ge=1)
     burst_calls: int = Field(default=20, ge=0)
     threads: int = Field(default=1, ge=1)
 
