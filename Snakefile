@@ -12,19 +12,21 @@ if "study" not in config:
     configfile: "config/demo.yaml"
 
 
-include: "workflow/common.smk"
+include: "workflow/helpers/study.smk"
+include: "workflow/helpers/data.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
-include: "workflow/slimming.smk"
+include: "workflow/helpers/slimming.smk"
 include: "workflow/rules/slimming.smk"
-include: "workflow/filters.smk"
+include: "workflow/helpers/cfp.smk"
 include: "workflow/rules/cfp.smk"
 include: "workflow/rules/programs.smk"
+include: "workflow/helpers/measure.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/report.smk"
 
 
-for method in METHODS:
+for method in PLAN.catalogue.names:
 
     include: f"models/{method}/method.smk"
 
@@ -32,7 +34,7 @@ for method in METHODS:
 rule all:
     default_target: True
     input:
-        REPORT,
+        REPORT_FILES,
     localrule: True
 
 
@@ -44,5 +46,10 @@ rule datasets:
 
 rule scores:
     input:
-        [f"{RUNS}/{folder}/accuracy.json" for folder in CELLS],
+        [f"{RUNS}/{folder}/accuracy.json" for folder in PLAN.cells],
     localrule: True
+
+
+onsuccess:
+    if os.path.exists(PAGE):
+        print(f"The page of study {STUDY.study}: {PAGE}")

@@ -1,3 +1,3 @@
-use rule train_detector as train_lidd_net with:
+use rule train_network as train_lidd_net with:
     wildcard_constraints:
         method="lidd_net",

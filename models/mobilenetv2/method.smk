@@ -1,3 +1,3 @@
-use rule train_detector as train_mobilenetv2 with:
+use rule train_network as train_mobilenetv2 with:
     wildcard_constraints:
         method="mobilenetv2",

@@ -1,3 +1,3 @@
-use rule train_detector as train_nanodet_m with:
+use rule train_network as train_nanodet_m with:
     wildcard_constraints:
         method="nanodet_m",

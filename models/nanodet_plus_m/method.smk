@@ -1,5 +1,5 @@
 # the longest run of the default study goes first
-use rule train_detector as train_nanodet_plus_m with:
+use rule train_network as train_nanodet_plus_m with:
     wildcard_constraints:
         method="nanodet_plus_m",
     priority: 20

@@ -1,3 +1,3 @@
-use rule train_detector as train_picodet_s with:
+use rule train_network as train_picodet_s with:
     wildcard_constraints:
         method="picodet_s",

@@ -1,3 +1,3 @@
-use rule train_detector as train_repvgg_a0 with:
+use rule train_network as train_repvgg_a0 with:
     wildcard_constraints:
         method="repvgg_a0",

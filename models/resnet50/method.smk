@@ -1,3 +1,3 @@
-use rule train_detector as train_resnet50 with:
+use rule train_network as train_resnet50 with:
     wildcard_constraints:
         method="resnet50",

@@ -1,3 +1,3 @@
-use rule train_detector as train_tinydefectnet with:
+use rule train_network as train_tinydefectnet with:
     wildcard_constraints:
         method="tinydefectnet",

@@ -1,3 +1,3 @@
-use rule train_detector as train_vgg16 with:
+use rule train_network as train_vgg16 with:
     wildcard_constraints:
         method="vgg16",

@@ -1,3 +1,3 @@
-use rule train_detector as train_yolo_fastestv2 with:
+use rule train_network as train_yolo_fastestv2 with:
     wildcard_constraints:
         method="yolo_fastestv2",

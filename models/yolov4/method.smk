@@ -1,3 +1,3 @@
-use rule train_detector as train_yolov4 with:
+use rule train_network as train_yolov4 with:
     wildcard_constraints:
         method="yolov4",

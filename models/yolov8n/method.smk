@@ -1,3 +1,3 @@
-use rule train_detector as train_yolov8n with:
+use rule train_network as train_yolov8n with:
     wildcard_constraints:
         method="yolov8n",

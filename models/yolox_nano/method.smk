@@ -1,3 +1,3 @@
-use rule train_detector as train_yolox_nano with:
+use rule train_network as train_yolox_nano with:
     wildcard_constraints:
         method="yolox_nano",

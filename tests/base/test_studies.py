@@ -56,12 +56,68 @@ def test_later_block_wins():
         ({}, ["alpha"]),
         ({"heavy": True}, ["alpha", "beta"]),
         ({"methods": ["beta"]}, ["beta"]),
-        ({"budgets": {"beta": {"epochs": 9}}}, ["alpha"]),
     ],
 )
 def test_all_leaves_heavy_methods_out_unless_the_block_says_otherwise(block, expected):
     cells = expand_cells(study(**block), METHODS, heavy=["beta"])
     assert [cell.method for cell in cells] == expected
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"budgets": {"beta": {"epochs": 9}}},
+        {"methods": ["alpha"], "budgets": {"beta": {"epochs": 9}}},
+    ],
+)
+def test_a_budget_of_a_method_that_the_block_does_not_make_is_named(block):
+    with pytest.raises(ConfigError, match=r"blocks.0.budgets: got 'beta'; .* it makes alpha"):
+        expand_cells(study(**block), METHODS, heavy=["beta"])
+
+
+def test_the_base_of_a_compressed_method_may_have_a_budget_of_its_own():
+    cells = compressed(SLIM, methods=["beta"], budgets={"alpha": {"epochs": 9}})
+    assert {cell.budget.epochs for cell in cells if cell.method != "beta"} == {9}
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"budget": {"recipe": {"epochs": 2}}}, "`epochs` in a recipe has no effect here"),
+        ({"budgets": {"alpha": {"recipe": {"batch": 2}}}}, "it is a field of the budget"),
+        ({"budget": {"recipe": {"size": 64}}}, "`size` in a recipe has no effect"),
+        ({"methods": ["alpha"], "heavy": True}, "`heavy` says what `methods: all` means"),
+        (
+            {
+                "compress": [
+                    {"method": "alpha", "how": "slimming", "sparse": {"recipe": {"epochs": 2}}}
+                ]
+            },
+            "it is a field of the stage",
+        ),
+        (
+            {"compress": [{"method": "alpha", "how": "slimming", "percent": 0.5}]},
+            "`percent` has no effect by `rule: size`",
+        ),
+        (
+            {
+                "compress": [
+                    {"method": "alpha", "how": "slimming", "rule": "classic", "target_mib": 2}
+                ]
+            },
+            "`target_mib` has no effect by `rule: classic`",
+        ),
+    ],
+)
+def test_a_field_without_effect_is_refused(block, message):
+    with pytest.raises(ConfigError, match=message):
+        study(**block)
+
+
+@pytest.mark.parametrize("name", ["data", "runs", "../elsewhere", "two words", ""])
+def test_a_name_that_is_no_folder_of_a_study_is_refused(name):
+    with pytest.raises(ConfigError, match=f"mine.yaml: study: got '{name}'"):
+        parse_study("mine.yaml", {"study": name, "blocks": [{"datasets": ["d"]}]})
 
 
 @pytest.mark.parametrize(

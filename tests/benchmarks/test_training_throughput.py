@@ -20,7 +20,7 @@ def dataset(tmp_path):
     """Eight images of 64 px with one bright square each."""
     folder = tmp_path / "tiny"
     (folder / "images").mkdir(parents=True)
-    (folder / "clean").mkdir()
+    (folder / "clean" / "split0").mkdir(parents=True)
     images, annotations = [], []
     for n in range(1, 9):
         picture = np.full((64, 64), 40, np.uint8)
@@ -33,11 +33,16 @@ def dataset(tmp_path):
     content["categories"] = [{"id": 0, "name": "square"}]
     (folder / "annotations.json").write_text(json.dumps(content))
     names = "".join(f"im_{n}.png\n" for n in range(1, 9))
-    lists = {f"{part}.txt": folder / "clean" / f"{part}.txt" for part in ("train", "val", "test")}
+    lists = {
+        f"{part}.txt": folder / "clean" / "split0" / f"{part}.txt"
+        for part in ("train", "val", "test")
+    }
     for path in lists.values():
         path.write_text(names)
-    write_record(folder / "clean" / "certificate.json", "certificate", {"shared_pixels": 0}, lists)
-    pack(folder, "clean", "train", 64, folder / "clean" / "train@64.safetensors")
+    write_record(
+        folder / "clean" / "split0" / "certificate.json", "certificate", {"shared_pixels": 0}, lists
+    )
+    pack(folder, "clean", "train", 64, folder / "clean" / "split0" / "train@64.safetensors")
     return folder
 
 
@@ -45,7 +50,7 @@ def test_all_arms_are_timed_side_by_side(dataset, tmp_path):
     out = tmp_path / "found" / "training.json"
     options = {
         "--dataset-dir": dataset,
-        "--pack": dataset / "clean" / "train@64.safetensors",
+        "--pack": dataset / "clean" / "split0" / "train@64.safetensors",
         "--size": 64,
         "--batch": 2,
         "--threads": 1,

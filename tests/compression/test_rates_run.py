@@ -19,7 +19,8 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 def check(out, name, rates, *more):
-    command = ["check-rates", "--method", str(MODELS / name), "--classes", "6", "--rates", rates]
+    command = ["check-rates", "--method", str(MODELS / name), "--classes", "6"]
+    command += ["--set", f"rates={rates}"]
     return main([*command, "--out", str(out / "rates.json"), *more])
 
 
@@ -38,7 +39,7 @@ def test_the_record_tells_widths_and_parameters(tmp_path, capsys):
 
 
 def test_a_width_of_the_recipe_is_that_of_the_network(tmp_path):
-    assert check(tmp_path, "repvgg_a0", "published", "--set", "options={width: 0.125}") == 0
+    assert check(tmp_path, "repvgg_a0", "published", "--set", "recipe.options={width: 0.125}") == 0
     assert read_record(tmp_path / "rates.json", "rates")["widths"]["block1"] == [6, 6]
 
 
@@ -47,9 +48,9 @@ def test_a_width_of_the_recipe_is_that_of_the_network(tmp_path):
     [
         ("vgg16", ".4*11", (), r"method vgg16: rates: got '.4\*11'; .* takes 12 to 14 rates"),
         ("vgg16", '{"stem": 0.5}', (), "rates: got {'stem': 0.5}; rates 'stem': choose of conv1, "),
-        ("vgg16", "v39", ("--ratio", "1e6"), "method vgg16: ratio: got 1000000.0; .* at most "),
+        ("vgg16", "v39", ("--set", "ratio=1e6"), "method vgg16: ratio: got 1000000.0; .* at most "),
         ("resnet50", ".5*12", (), "resnet50 takes 37 to 37 rates"),
-        ("mobilenetv2", "even", ("--ratio", "1e6"), "method mobilenetv2: ratio: got 1000000.0"),
+        ("mobilenetv2", "even", ("--set", "ratio=1e6"), "method mobilenetv2: ratio: got 1000000.0"),
     ],
 )
 def test_rates_that_fit_no_such_network_are_named(tmp_path, capsys, name, rates, more, message):
@@ -63,7 +64,7 @@ def test_all_rates_of_a_card_fit_its_network(tmp_path, name):
     method = load_method(name, MODELS)
     assert method.card.rates
     for rates in method.card.rates:
-        assert check(tmp_path, name, rates, "--set", "options={width: 0.25}") == 0
+        assert check(tmp_path, name, rates, "--set", "recipe.options={width: 0.25}") == 0
 
 
 def cut_classifiers():

@@ -258,7 +258,7 @@ def test_the_whole_way_to_packs(textured):
 def test_variants_keep_class_box_and_task(textured):
     group_images(textured)
     augment_offline(textured, copies=3)
-    coco = read_coco(textured / "paper" / "annotations.json")
+    coco = read_coco(textured / "paper" / "split0" / "annotations.json")
     assert coco.task == "classification"
     assert len(coco.images) == 60
     for name, image in coco.images.items():

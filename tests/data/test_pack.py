@@ -28,17 +28,17 @@ def folder(tmp_path):
     folder = write_dataset(tmp_path / "set", images, boxes)
     write_overlaps(folder, [])
     group_images(folder)
-    (folder / "random").mkdir()
+    (folder / "random" / "split0").mkdir(parents=True)
     for part, numbers in {"train": range(7), "val": [7], "test": [8, 9]}.items():
         text = "".join(f"pit_{k}.png\n" for k in numbers)
-        (folder / "random" / f"{part}.txt").write_text(text)
+        (folder / "random" / "split0" / f"{part}.txt").write_text(text)
     certify(folder, "random")
     return folder
 
 
 @pytest.fixture
 def packed(folder):
-    out = folder / "random" / "train@64.safetensors"
+    out = folder / "random" / "split0" / "train@64.safetensors"
     pack(folder, "random", "train", 64, out)
     return out
 
@@ -82,7 +82,7 @@ def test_a_pack_of_another_task_is_refused(folder):
     (folder / "annotations.json").write_text(
         json.dumps({"info": {"task": "classification"}, **content})
     )
-    out = folder / "random" / "val@64.safetensors"
+    out = folder / "random" / "split0" / "val@64.safetensors"
     pack(folder, "random", "val", 64, out)
     with pytest.raises(PackError, match=r"task: got 'classification'; this step is for detection"):
         load_pack(out)
@@ -164,7 +164,7 @@ def test_checksum_tells_tensors_apart():
 
 
 def test_a_list_changed_after_its_certificate_is_refused(folder):
-    (folder / "random" / "train.txt").write_text("pit_0.png\npit_9.png\n")
+    (folder / "random" / "split0" / "train.txt").write_text("pit_0.png\npit_9.png\n")
     with pytest.raises(LeakageError, match=r"train\.txt: sha256"):
         pack(folder, "random", "train", 64, folder / "out.safetensors")
     assert not (folder / "out.safetensors").exists()
@@ -211,7 +211,7 @@ def test_images_that_do_not_fit_their_annotations_are_named(folder):
 
 
 def test_missing_lists_and_sizes_are_named(folder):
-    with pytest.raises(SplitError, match=r"clean/train\.txt"):
+    with pytest.raises(SplitError, match=r"clean/split0/train\.txt"):
         pack(folder, "clean", "train", 64, folder / "out.safetensors")
     with pytest.raises(PackError, match="size: got 0"):
         pack(folder, "random", "train", 0, folder / "out.safetensors")
@@ -221,5 +221,5 @@ def test_a_split_that_was_made_here_packs(folder):
     split(folder, "clean")
     certify(folder, "clean")
     for part, count in (("train", 7), ("val", 1), ("test", 2)):
-        pack(folder, "clean", part, 32, folder / "clean" / f"{part}@32.safetensors")
-        assert len(load_pack(folder / "clean" / f"{part}@32.safetensors")) == count
+        pack(folder, "clean", part, 32, folder / "clean" / "split0" / f"{part}@32.safetensors")
+        assert len(load_pack(folder / "clean" / "split0" / f"{part}@32.safetensors")) == count

@@ -77,7 +77,7 @@ def test_the_verb_writes_both_lists(the_card, tmp_path):
     (tmp_path / "steel-like.yaml").write_text(text)  # JSON is YAML
     out, thin = tmp_path / "parts.csv", tmp_path / "thin.csv"
     files = ["--card", f"{tmp_path}/steel-like.yaml", "--out", str(out), "--thin-out", str(thin)]
-    assert main(["draw-lists", *files, "--thin", "1", "2", "3"]) == 0
+    assert main(["draw-lists", *files, "--thin=1", "--thin=2", "--thin=3"]) == 0
     with out.open() as handle:
         assert [tuple(row) for row in csv.reader(handle)][1:] == draw_lists(the_card)[0]
     assert len(thin.read_text().splitlines()) == 7

@@ -121,13 +121,24 @@ def test_sequential_without_series_cuts_classes_by_name():
 def test_lists_are_sorted_lines_and_the_same_bytes_again(tmp_path):
     folder = series_set(tmp_path)
     split(folder, "random", seed=4)
-    first = {part: (folder / "random" / f"{part}.txt").read_bytes() for part in PARTS}
+    lists = folder / "random" / "split4"
+    first = {part: (lists / f"{part}.txt").read_bytes() for part in PARTS}
     split(folder, "random", seed=4)
-    assert first == {part: (folder / "random" / f"{part}.txt").read_bytes() for part in PARTS}
+    assert first == {part: (lists / f"{part}.txt").read_bytes() for part in PARTS}
     for part in PARTS:
-        assert first[part].decode() == "".join(
-            f"{n}\n" for n in sorted(read_part(folder, "random", part))
-        )
+        assert first[part].decode() == "".join(f"{n}\n" for n in sorted(read_part(lists, part)))
+
+
+def test_splits_of_two_seeds_lie_beside_each_other(tmp_path):
+    folder = series_set(tmp_path)
+    first = split(folder, "random", seed=0)
+    second = split(folder, "random", seed=1)
+    assert first != second
+    for seed, parts in enumerate((first, second)):
+        lists = folder / "random" / f"split{seed}"
+        assert {part: read_part(lists, part) for part in PARTS} == {
+            part: sorted(names) for part, names in parts.items()
+        }
 
 
 def test_clean_keeps_pairs_together(tmp_path):
@@ -190,7 +201,7 @@ def test_published_lists_are_taken_as_they_stand(tmp_path):
     parts = split(folder, "random", published=published(tmp_path, rows))
     assert {name: part for part, own in parts.items() for name in own} == dict(rows)
     for part in PARTS:
-        assert read_part(folder, "random", part) == sorted(parts[part])
+        assert read_part(folder / "random" / "split0", part) == sorted(parts[part])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +218,7 @@ def test_published_lists_that_do_not_fit_are_named(tmp_path, change, named):
     rows = [(f"s{s}_{k}.png", PARTS[k % 3]) for s in range(2) for k in range(10)]
     with pytest.raises(SplitError, match=named):
         split(folder, "random", published=published(tmp_path, change(rows)))
-    assert not (folder / "random" / "train.txt").exists()
+    assert not (folder / "random" / "split0" / "train.txt").exists()
 
 
 def test_published_lists_that_are_missing_are_named(tmp_path):

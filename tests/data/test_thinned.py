@@ -40,16 +40,18 @@ def test_a_thinned_part_keeps_the_other_parts_and_has_a_certificate(home, tmp_pa
     table.write_text("file_name,class\n" + "".join(f"{name},x\n" for name in kept))
     split(home, "clean-few", train_list=table)
     for part in ("val", "test"):
-        assert read_part(home, "clean-few", part) == read_part(home, "clean", part)
-    assert read_part(home, "clean-few", "train") == kept
-    left_out = read_part(home, "clean-few", "left_out")
+        assert read_part(home / "clean-few" / "split0", part) == read_part(
+            home / "clean" / "split0", part
+        )
+    assert read_part(home / "clean-few" / "split0", "train") == kept
+    left_out = read_part(home / "clean-few" / "split0", "left_out")
     assert sorted(left_out + kept) == sorted(whole["train"])
     record = certify(home, "clean-few")
     assert record["figures"]["shared_pixels"] == 0
     assert record["figures"]["images"]["train"] == len(kept)
     names = {f"{part}.txt" for part in ("train", "val", "test", "left_out")}
     assert {name for name in record["inputs"] if name.endswith(".txt")} == names
-    (home / "clean-few" / "left_out.txt").unlink()
+    (home / "clean-few" / "split0" / "left_out.txt").unlink()
     with pytest.raises(SplitError, match="exactly one part"):
         certify(home, "clean-few")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from defectbench.cli import build_parser
-from defectbench.cli_document import verbs_of
+from defectbench.cli.document import verbs_of
+from defectbench.cli.main import TOPICS
 from defectbench.documentation.markdown import write_pages
 from defectbench.documentation.run import fresh_pages
 
@@ -29,7 +29,7 @@ def site(tmp_path_factory):
     home = tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "docs", home / "docs")
     shutil.copy(ROOT / "mkdocs.yml", home)
-    write_pages(fresh_pages(verbs_of(build_parser()), ROOT), home)
+    write_pages(fresh_pages(verbs_of(TOPICS), ROOT), home)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, env=env)

@@ -35,8 +35,8 @@ def home(tmp_path):
     (tmp_path / "annotations.json").write_text(json.dumps({**content, "categories": categories}))
     rows = "".join(f"{name},{n // 2}\n" for n, name in enumerate(names))
     (tmp_path / "groups.csv").write_text("file_name,group\n" + rows)
-    folder = tmp_path / "clean"
-    folder.mkdir()
+    folder = tmp_path / "clean" / "split0"
+    folder.mkdir(parents=True)
     (folder / "test.txt").write_text("".join(f"{name}\n" for name in names[:6]))
     (folder / "train.txt").write_text("".join(f"{name}\n" for name in names[6:]))
     head = "image_a,image_b,dx,dy,correlation,shared_area,kind\n"
@@ -51,7 +51,7 @@ def predict(home, said):
 
 
 def evaluated(home, predictions):
-    lists = home / "clean" / "test.txt"
+    lists = home / "clean" / "split0" / "test.txt"
     out = home / "accuracy.json"
     return evaluate_classes(home / "annotations.json", predictions, lists, home / "groups.csv", out)
 

@@ -17,7 +17,7 @@ from defectbench.measure.label_jitter import fit_jitter, jitter
 def dataset(folder, truth, train, test, overlaps=(), protocol="clean"):
     """Write what a control reads."""
     atomic_write_json(folder / "annotations.json", truth)
-    part = folder / protocol
+    part = folder / protocol / "split0"
     part.mkdir(parents=True, exist_ok=True)
     for name, ids in (("train", train), ("test", test)):
         (part / f"{name}.txt").write_text("".join(f"image{n}.png\n" for n in ids))
@@ -132,7 +132,7 @@ def test_wrong_kind_and_foreign_lists_are_named(tmp_path):
     folder = dataset(tmp_path, make_truth([[]]), [1], [1])
     with pytest.raises(ConfigError, match="control: got 'magic'"):
         control("magic", folder, "clean", tmp_path / "p.json")
-    (folder / "clean" / "test.txt").write_text("ghost.png\n")
+    (folder / "clean" / "split0" / "test.txt").write_text("ghost.png\n")
     with pytest.raises(MeasurementError, match="ghost"):
         control("oracle", folder, "clean", tmp_path / "p.json")
 

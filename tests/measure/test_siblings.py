@@ -55,14 +55,14 @@ def test_memoriser_scores_high_where_images_are_augmented_before_the_split(tmp_p
         cv2.imwrite(str(tmp_path / "images" / f"image{number}.png"), texture(number))
     augment_offline(folder, copies=3)
     names = [f"image{n}__aug{copy}.png" for n in range(1, 7) for copy in range(3)]
-    (tmp_path / "paper" / "test.txt").write_text("".join(f"{n}\n" for n in names[1::3]))
-    (tmp_path / "paper" / "train.txt").write_text(
+    (tmp_path / "paper" / "split0" / "test.txt").write_text("".join(f"{n}\n" for n in names[1::3]))
+    (tmp_path / "paper" / "split0" / "train.txt").write_text(
         "".join(f"{n}\n" for n in names[0::3] + names[2::3])
     )
     results = control("memoriser", folder, "paper", tmp_path / "predictions.json")
     test = restrict(
-        read_json(tmp_path / "paper" / "annotations.json"),
-        read_part(folder, "paper", "test"),
+        read_json(tmp_path / "paper" / "split0" / "annotations.json"),
+        read_part(folder / "paper" / "split0", "test"),
         "test.txt",
     )
     assert score(test, results).map50 > 0.9

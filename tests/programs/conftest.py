@@ -43,12 +43,14 @@ def dataset(tmp_path_factory, certify):
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(content))
     names = [image["file_name"] for image in images]
-    (folder / "clean").mkdir()
+    (folder / "clean" / "split0").mkdir(parents=True)
     for part, some in (("train", names[:16]), ("val", names[16:20]), ("test", names[20:])):
-        (folder / "clean" / f"{part}.txt").write_text("".join(f"{name}\n" for name in some))
+        (folder / "clean" / "split0" / f"{part}.txt").write_text(
+            "".join(f"{name}\n" for name in some)
+        )
     certify(folder)
     for part in ("train", "val"):
-        pack(folder, "clean", part, 64, folder / "clean" / f"{part}@64.safetensors")
+        pack(folder, "clean", part, 64, folder / "clean" / "split0" / f"{part}@64.safetensors")
     return folder
 
 
@@ -57,8 +59,10 @@ def certify():
     """Write the certificate of a dataset: its lists as they are, and how many pixels they share."""
 
     def write(folder, shared=0):
-        lists = {f"{p}.txt": folder / "clean" / f"{p}.txt" for p in ("train", "val", "test")}
-        path = folder / "clean" / "certificate.json"
+        lists = {
+            f"{p}.txt": folder / "clean" / "split0" / f"{p}.txt" for p in ("train", "val", "test")
+        }
+        path = folder / "clean" / "split0" / "certificate.json"
         write_record(path, "certificate", {"shared_pixels": shared}, lists)
 
     return write

@@ -38,16 +38,18 @@ def packs(dataset, crowd):
     """Training and validation at 64 px; one image of the former has no box, another one is full of them."""
     crowd(dataset)
     for part in ("train", "val"):
-        pack(dataset, "clean", part, 64, dataset / "clean" / f"{part}@64.safetensors")
+        pack(dataset, "clean", part, 64, dataset / "clean" / "split0" / f"{part}@64.safetensors")
     return dataset
 
 
 def command_line(dataset, out, network, *more):
-    options = {"size": 64, "epochs": EPOCHS, "batch": 8, "threads": 1, "seed": 0, "device": "cpu"}
-    options |= {"protocol": "clean", "method": f"models/{network}", "out": out}
+    told = {"epochs": EPOCHS, "batch": 8, "threads": 1, "seed": 0, "device": "cpu"}
+    told["recipe"] = {"validate_every": 2}
+    options = {"settings": json.dumps(told), "method": f"models/{network}", "out": out}
     options |= {"network": f"models/{network}/network.yaml", "environment": ENVIRONMENT}
-    options |= {part: dataset / "clean" / f"{part}@64.safetensors" for part in ("train", "val")}
-    command = [sys.executable, str(PROGRAM), f"--dataset-dir={dataset}", "--set=validate_every=2"]
+    parts = dataset / "clean" / "split0"
+    options |= {part: parts / f"{part}@64.safetensors" for part in ("train", "val")}
+    command = [sys.executable, str(PROGRAM)]
     return [*command, *(f"--{key}={value}" for key, value in options.items()), *more]
 
 
@@ -184,13 +186,14 @@ def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs, tmp_path):
     """The same draws and the same start: the losses differ by the rounding alone."""
-    parts = [f"--{part}={packs / 'clean' / f'{part}@96.safetensors'}" for part in ("train", "val")]
-    for part in ("train", "val"):
-        pack(packs, "clean", part, 96, packs / "clean" / f"{part}@96.safetensors")
+    files = {p: packs / "clean" / "split0" / f"{p}@96.safetensors" for p in ("train", "val")}
+    for part, file in files.items():
+        pack(packs, "clean", part, 96, file)
+    parts = [f"--{part}={file}" for part, file in files.items()]
     losses = []
     for precision in ("float32", "bfloat16"):
         out = tmp_path / precision / "clean" / method / "seed0"
-        told = ["--size=96", "--epochs=1", f"--set=precision={precision}", *parts]
+        told = ["--set=epochs=1", f"--set=recipe.precision={precision}", *parts]
         made = run(packs, out, method, *told)
         assert made.returncode == 0, made.stderr
         assert read_record(out / "train.json", "train")["recipe"]["precision"] == precision
@@ -200,7 +203,7 @@ def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs,
 
 
 def test_bfloat16_on_maps_of_one_cell_is_refused(packs, tmp_path):
-    made = run(packs, tmp_path / "out", "tood_r50", "--set=precision=bfloat16")
+    made = run(packs, tmp_path / "out", "tood_r50", "--set=recipe.precision=bfloat16")
     assert made.returncode == 2
     assert "over 64 px" in made.stderr
 

@@ -1,6 +1,5 @@
 """The foreign program, really run: tiny, offline, from parts to artifact and record."""
 
-import argparse
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import pytest
 from defectbench.base.errors import DiskFullError, LeakageError, ProgramError
 from defectbench.base.methods import load_card
 from defectbench.base.records import read_record, write_record
-from defectbench.data.pack import load_pack
+from defectbench.data.pack import load_pack, pack
 from defectbench.deploy.artifact import load_model, validate_artifact
 from defectbench.measure.complexity import count_params, declared_macs
 
@@ -153,7 +152,7 @@ def test_a_finished_run_is_not_trained_again(cell, dataset):
 
 
 def test_program_sees_the_pixels_and_boxes_of_the_pack(programs, dataset, tmp_path):
-    part = load_pack(dataset / "clean" / "train@64.safetensors")
+    part = load_pack(dataset / "clean" / "split0" / "train@64.safetensors")
     programs("train_ultralytics").write_dataset({"train": part}, tmp_path / "data")
     images = sorted((tmp_path / "data" / "images" / "train").iterdir())
     assert len(images) == len(part) == 16
@@ -178,19 +177,18 @@ def test_leak_is_refused(dataset, certify, tmp_path):
 
 def test_a_clean_split_with_a_thinned_training_part_is_no_way_around(dataset, tmp_path, programs):
     cell, folder = programs("cell"), tmp_path / "clean-few"
-    shutil.copytree(dataset / "clean", folder)
-    args = argparse.Namespace(dataset_dir=tmp_path, protocol="clean-few")
+    shutil.copytree(dataset / "clean" / "split0", folder)
     lists = {f"{p}.txt": folder / f"{p}.txt" for p in ("train", "val", "test")}
     for shared in (0, 2):
         write_record(folder / "certificate.json", "certificate", {"shared_pixels": shared}, lists)
         if not shared:
-            cell.refuse_leak(args)
+            cell.refuse_leak(folder / "certificate.json", "clean-few")
     with pytest.raises(LeakageError, match="shared_pixels"):
-        cell.refuse_leak(args)
+        cell.refuse_leak(folder / "certificate.json", "clean-few")
 
 
 def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
-    path = dataset / "clean" / "val.txt"
+    path = dataset / "clean" / "split0" / "val.txt"
     kept = path.read_text()
     path.write_text(kept.split("\n", 1)[1])
     refused = run(dataset, tmp_path / "run")
@@ -201,9 +199,13 @@ def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
 
 
 def test_size_that_the_program_would_change_is_refused(dataset, tmp_path):
-    refused = run(dataset, tmp_path / "run", options={"size": 72})
+    parts = dataset / "clean" / "split0"
+    for part in ("train", "val"):
+        pack(dataset, "clean", part, 72, parts / f"{part}@72.safetensors")
+    refused = run(dataset, tmp_path / "run", options={"packed": 72})
     assert refused.returncode == 2
-    assert refused.stderr.startswith("ConfigError: --size: pixels: got 72")
+    file = parts / "train@72.safetensors"
+    assert refused.stderr.startswith(f"ConfigError: {file}: size in pixels: got 72")
 
 
 def test_a_precision_that_the_program_is_not_told_is_refused(dataset, tmp_path):
@@ -270,7 +272,11 @@ def test_full_disk_is_named(tmp_path, programs):
 
 def test_failure_is_one_named_error(dataset, tmp_path):
     broken = run(
-        dataset, tmp_path / "run", YOLO_AUTOINSTALL="0", OMP_NUM_THREADS="1", options={"epochs": 0}
+        dataset,
+        tmp_path / "run",
+        changes=["options.no_such_option=1"],
+        YOLO_AUTOINSTALL="0",
+        OMP_NUM_THREADS="1",
     )
     assert broken.returncode == 2
     assert broken.stderr.startswith("ProgramError")

@@ -45,7 +45,7 @@ def train(dataset, crowd):
         boxes = [{**box, "category_id": box["id"] % count} for box in content["annotations"]]
         path.write_text(json.dumps({**content, "annotations": boxes}))
         for part in ("train", "val"):
-            file = dataset / "clean" / f"{part}@{size}.safetensors"
+            file = dataset / "clean" / "split0" / f"{part}@{size}.safetensors"
             pack(dataset, "clean", part, size, file)
         changes = [f"options.{name}={value}" for name, value in options.items()]
         network = method.removesuffix("_ultralytics")

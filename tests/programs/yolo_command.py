@@ -1,5 +1,6 @@
 """The command line of a training by the `yolo` program, on the packs of a tiny dataset."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,10 +9,10 @@ PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
 
 
 def command_line(dataset, out, network, changes=(), packed=64, **options):
-    """``packed`` is the size of the packs, pixels; ``options`` are the command's beside its defaults here."""
-    told = {"size": packed, "epochs": 1, "batch": 8, "threads": 1, "seed": 0, **options}
-    told |= {p: dataset / "clean" / f"{p}@{packed}.safetensors" for p in ("train", "val")}
-    command = [sys.executable, str(PROGRAM), "--dataset-dir", str(dataset), "--protocol", "clean"]
+    """``packed`` is the size of the packs, pixels; ``options`` are settings beside the defaults here, ``changes`` those of the recipe."""
+    told = json.dumps({"epochs": 1, "batch": 8, "threads": 1, "seed": 0, **options})
+    parts = dataset / "clean" / "split0"
+    packs = [f"--{p}={parts / f'{p}@{packed}.safetensors'}" for p in ("train", "val")]
+    command = [sys.executable, str(PROGRAM), *packs, "--settings", told, "--out", str(out)]
     command += [f"--method=models/{network}_ultralytics", f"--network={network}.yaml"]
-    command += [f"--{key}={value}" for key, value in told.items()]
-    return [*command, *(f"--set={change}" for change in changes), "--out", str(out)]
+    return [*command, *(f"--set=recipe.{change}" for change in changes)]

@@ -61,7 +61,7 @@ def test_a_control_needs_no_model_records(filled):
     [
         ("accuracy.json", "defectbench evaluate --annotations"),
         ("complexity.json", "defectbench count --model"),
-        ("latency/onnxruntime.json", "defectbench time --model"),
+        ("latency/onnxruntime.json", "defectbench race"),
         ("train.json", "snakemake --cores 8"),
     ],
 )
@@ -71,10 +71,11 @@ def test_a_missing_record_is_named_with_the_command_that_makes_it(filled, record
     refuses(filled, path, command, str(filled.folder("beta_net")))
 
 
-def test_the_command_for_a_latency_names_the_pack(filled):
-    path = filled.folder("beta_net") / "latency" / "onnxruntime.json"
+def test_the_command_for_a_latency_names_the_cell(filled):
+    folder = filled.folder("beta_net")
+    path = folder / "latency" / "onnxruntime.json"
     path.unlink()
-    refuses(filled, path, f"--pack {filled.data}/clean/test@64.safetensors", "--calls 1000")
+    refuses(filled, path, f"defectbench race {folder}")
 
 
 def test_the_command_for_an_accuracy_of_paper_names_its_own_truth(filled):

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import cv2
 
+from defectbench.base.commandline import parse_settings
 from defectbench.base.devices import device_name, resolve_device
 from defectbench.base.errors import ConfigError, DefectBenchError, LeakageError
 from defectbench.base.files import (
@@ -23,10 +25,11 @@ from defectbench.base.files import (
     read_json,
     sha256_file,
 )
-from defectbench.base.methods import changed_recipe, load_card, load_recipe
+from defectbench.base.methods import load_card, load_recipe, override_recipe
 from defectbench.base.records import read_record, write_record
+from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import base_protocol
-from defectbench.data.pack import Pack
+from defectbench.data.pack import Pack, load_arrays
 
 STRIDE = 32
 CONTINUED = ("network", "seed", "size", "epochs", "batch")
@@ -52,11 +55,9 @@ def run_cell(
     work.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive_lock(args.out / ".train.lock"):
-            args.card = load_card(args.method)
-            args.recipe = changed_recipe(load_recipe(args.method), args.set)
-            args.device = resolve_device(args.device)
-            refuse_size(args.size)
-            refuse_leak(args)
+            take_settings(args)
+            refuse_size(args.train, args.size)
+            refuse_leak(args.certificate, args.protocol)
             start_anew_if_changed(work, args)
             make(args, work)
     except DefectBenchError as error:
@@ -68,46 +69,75 @@ def run_cell(
 def parse_arguments(description: str | None, options: Sequence[str] = ()) -> argparse.Namespace:
     """Read the command line; paths are made absolute, for the program works in a folder of its own."""
     parser = argparse.ArgumentParser(description=description)
-    for option in ("--method", "--dataset-dir", "--train", "--val", "--out", *options):
-        parser.add_argument(option, type=Path, required=True)
+    texts = {
+        "--method": "folder of the method, models/<method>",
+        "--train": "pack of the training part, beside the certificate of its split",
+        "--val": "pack of the validation part",
+        "--out": "folder to write to",
+        **dict.fromkeys(options, ""),
+    }
+    for option, text in texts.items():
+        parser.add_argument(option, type=Path, required=True, help=text)
     parser.add_argument("--network", required=True, help="the program's own name of the network")
-    parser.add_argument("--protocol", required=True)
-    for option in ("--seed", "--size", "--epochs", "--batch", "--threads"):
-        parser.add_argument(option, type=int, required=True)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    text = "a field of the recipe, such as options={nbs: 16}"
+    text = "settings of the training: a JSON object, or a JSON or YAML file of one"
+    parser.add_argument("--settings", metavar="JSON|FILE", help=text)
+    text = "one field of the settings, such as epochs=3 or recipe.options.nbs=16"
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     args = parser.parse_args()
     args.out = args.out.resolve()
     return args
 
 
-def refuse_size(size: int) -> None:
+def take_settings(args: argparse.Namespace) -> None:
+    """Put what a training is told beside the command line: settings, card, recipe, and what its pack says of itself.
+
+    Raises:
+        ConfigError: Settings, card or recipe are wrong, or there is no such device.
+        PackError: The pack cannot be read.
+    """
+    told = parse_settings(TrainingSettings, args.settings, args.set)
+    pack = load_arrays(args.train, verify=False)
+    args.card = load_card(args.method)
+    args.recipe = override_recipe(load_recipe(args.method), told.recipe, "recipe")
+    args.seed, args.size = told.seed, pack.size
+    args.epochs = told.epochs or args.recipe.epochs
+    args.batch = told.batch or args.recipe.batch
+    args.threads = told.threads or len(os.sched_getaffinity(0))
+    args.device = resolve_device(told.device)
+    args.dataset, args.protocol = pack.metadata["dataset"], pack.metadata["protocol"]
+    args.certificate = args.train.with_name("certificate.json")
+
+
+def refuse_size(pack: Path, size: int) -> None:
     """Stop before a size that a program would round up by itself.
 
     Raises:
         ConfigError: It is no multiple of 32.
     """
     if size % STRIDE or size <= 0:
-        raise ConfigError("--size", "pixels", size, f"give a multiple of {STRIDE}")
+        fix = f"pack the parts at a multiple of {STRIDE}"
+        raise ConfigError(pack, "size in pixels", size, fix)
 
 
-def refuse_leak(args: argparse.Namespace) -> None:
+def refuse_leak(path: Path, protocol: str) -> None:
     """Stop before a clean split whose certificate shows shared pixels or is of other lists.
+
+    Args:
+        path: The certificate, which lies beside the lists.
+        protocol: How the parts were made.
 
     Raises:
         LeakageError: It is such a split.
     """
-    path = args.dataset_dir / args.protocol / "certificate.json"
     certificate = read_record(path, "certificate")
     shared = certificate["figures"]["shared_pixels"]
-    clean = base_protocol(args.protocol) == "clean"
+    clean = base_protocol(protocol) == "clean"
     if clean and shared:
         raise LeakageError(path, "shared_pixels", shared, "split by groups and certify again")
-    for name, known in certificate["inputs"].items():
+    for name, listed in certificate["inputs"].items():
         if name.endswith(".txt"):
             digest = sha256_file(path.with_name(name))
-            if clean and digest != known["sha256"]:
+            if clean and digest != listed["sha256"]:
                 raise LeakageError(path.with_name(name), "sha256", digest, "certify again")
 
 
@@ -138,7 +168,7 @@ def provenance(args: argparse.Namespace, weights_sha256: str) -> dict[str, str |
     """What the metadata of a cell's model file say of its origin."""
     return {
         "method": args.card.name,
-        "dataset": args.dataset_dir.name,
+        "dataset": args.dataset,
         "protocol": args.protocol,
         "seed": args.seed,
         "licence": args.card.licence.split()[0],
@@ -156,7 +186,7 @@ def record_training(
     """Write ``history.csv`` and ``train.json`` in the engine's terms.
 
     Args:
-        args: The command line.
+        args: The command line and what it tells.
         history: A row an epoch: epoch, loss, lr, images_per_s, where validated val_map50 and
             val_map50_95, and seconds, the wall time up to its end, validations included.
         steps: Updates of the weights.
@@ -194,6 +224,5 @@ def record_training(
         "recipe": json.loads(json.dumps(settings, default=str)),
         "licence": f"{args.card.licence.split()[0]}; run as a program of its own",
     }
-    certificate = args.dataset_dir / args.protocol / "certificate.json"
-    inputs = {"certificate": certificate, "pack": args.train}
+    inputs = {"certificate": args.certificate, "pack": args.train}
     write_record(args.out / "train.json", "train", figures, inputs, seconds, extra)

@@ -4,134 +4,125 @@
 rule acquire_dataset:
     input:
         card="datasets/{dataset}.yaml",
+        mirror=mirror_of,
     output:
-        raw=directory("results/data/{dataset}/raw"),
-        source="results/data/{dataset}/source.json",
+        raw=directory(f"{DATA}/raw"),
+        source=f"{DATA}/source.json",
     log:
-        "results/logs/{dataset}/acquire.log",
+        f"{LOGS}/{{dataset}}/acquire.log",
     params:
         mirror=mirror_option,
+        folder=subpath(output.source, parent=True),
     shell:
-        "defectbench acquire --card {input.card} --out results/data/{wildcards.dataset} {params.mirror} 2>&1 | tee {log}"
+        "defectbench acquire --card {input.card} --out {params.folder} {params.mirror} 2>&1 | tee {log}"
 
 
 rule convert_dataset:
     input:
         card="datasets/{dataset}.yaml",
-        raw="results/data/{dataset}/raw",
-        source="results/data/{dataset}/source.json",
+        raw=f"{DATA}/raw",
+        source=f"{DATA}/source.json",
     output:
-        images=directory("results/data/{dataset}/images"),
-        annotations="results/data/{dataset}/annotations.json",
-        conversion="results/data/{dataset}/conversion.json",
+        images=directory(f"{DATA}/images"),
+        annotations=f"{DATA}/annotations.json",
+        conversion=f"{DATA}/conversion.json",
     log:
-        "results/logs/{dataset}/convert.log",
+        f"{LOGS}/{{dataset}}/convert.log",
+    params:
+        folder=subpath(output.images, parent=True),
     shell:
-        "defectbench convert --card {input.card} --raw {input.raw} --out results/data/{wildcards.dataset} 2>&1 | tee {log}"
-
-
-rule find_overlaps:
-    input:
-        images="results/data/{dataset}/images",
-        annotations="results/data/{dataset}/annotations.json",
-    output:
-        "results/data/{dataset}/overlaps.csv",
-    log:
-        "results/logs/{dataset}/find-overlaps.log",
-    threads: claim(2)
-    shell:
-        "defectbench find-overlaps --dataset results/data/{wildcards.dataset} 2>&1 | tee {log}"
+        "defectbench convert --card {input.card} --raw {input.raw} --out {params.folder} 2>&1 | tee {log}"
 
 
 rule group_images:
     input:
-        images="results/data/{dataset}/images",
-        annotations="results/data/{dataset}/annotations.json",
-        overlaps="results/data/{dataset}/overlaps.csv",
+        images=f"{DATA}/images",
+        annotations=f"{DATA}/annotations.json",
     output:
-        "results/data/{dataset}/groups.csv",
+        overlaps=f"{DATA}/overlaps.csv",
+        groups=f"{DATA}/groups.csv",
     log:
-        "results/logs/{dataset}/group.log",
+        f"{LOGS}/{{dataset}}/group.log",
+    threads: claim(2)
+    params:
+        folder=subpath(output.groups, parent=True),
     shell:
-        "defectbench group --dataset results/data/{wildcards.dataset} 2>&1 | tee {log}"
+        "defectbench find-overlaps --dataset {params.folder} --group 2>&1 | tee {log}"
 
 
 rule augment_before_split:
     input:
-        images="results/data/{dataset}/images",
-        annotations="results/data/{dataset}/annotations.json",
-        groups="results/data/{dataset}/groups.csv",
+        images=f"{DATA}/images",
+        annotations=f"{DATA}/annotations.json",
+        groups=f"{DATA}/groups.csv",
     output:
-        images=directory("results/data/{dataset}/paper/images"),
-        annotations="results/data/{dataset}/paper/annotations.json",
+        images=directory(f"{PAPER}/images"),
+        annotations=f"{PAPER}/annotations.json",
     log:
-        "results/logs/{dataset}/augment-offline.log",
+        f"{LOGS}/{{dataset}}/augment-offline.log",
     params:
+        folder=subpath(input.groups, parent=True),
         seed=STUDY.split_seed,
     shell:
-        "defectbench augment-offline --dataset results/data/{wildcards.dataset} --seed {params.seed} 2>&1 | tee {log}"
+        "defectbench augment-offline --dataset {params.folder} --seed {params.seed} 2>&1 | tee {log}"
 
 
 rule split_dataset:
     input:
-        annotations="results/data/{dataset}/annotations.json",
-        groups="results/data/{dataset}/groups.csv",
-        paper=paper_inputs,
+        annotations=f"{DATA}/annotations.json",
+        images=images_of,
+        overlaps=f"{DATA}/overlaps.csv",
+        groups=f"{DATA}/groups.csv",
+        paper=paper_annotations,
         published=published_lists,
-        train_list=train_list,
+        train_list=train_lists,
     output:
-        "results/data/{dataset}/{protocol}/train.txt",
-        "results/data/{dataset}/{protocol}/val.txt",
-        "results/data/{dataset}/{protocol}/test.txt",
+        f"{PARTS}/train.txt",
+        f"{PARTS}/val.txt",
+        f"{PARTS}/test.txt",
+        f"{PARTS}/certificate.json",
     log:
-        "results/logs/{dataset}/{protocol}/split.log",
+        f"{LOGS}/{{dataset}}/{{protocol}}/split.log",
     wildcard_constraints:
         protocol="[a-z]+",
     params:
+        folder=subpath(input.groups, parent=True),
         seed=STUDY.split_seed,
         published=published_option,
         train_list=train_list_option,
     shell:
-        "defectbench split --dataset results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--seed {params.seed} {params.published} {params.train_list} 2>&1 | tee {log}"
+        "defectbench split --dataset {params.folder} --protocol {wildcards.protocol} --seed {params.seed} "
+        "{params.published} {params.train_list} --certify 2>&1 | tee {log}"
 
 
-use rule split_dataset as thin_split with:
+use rule split_dataset as split_thinned_dataset with:
     output:
-        "results/data/{dataset}/{protocol}/train.txt",
-        "results/data/{dataset}/{protocol}/val.txt",
-        "results/data/{dataset}/{protocol}/test.txt",
-        "results/data/{dataset}/{protocol}/left_out.txt",
+        f"{PARTS}/train.txt",
+        f"{PARTS}/val.txt",
+        f"{PARTS}/test.txt",
+        f"{PARTS}/left_out.txt",
+        f"{PARTS}/certificate.json",
     wildcard_constraints:
         protocol="[a-z]+-[a-z0-9]+",
 
 
-rule certify_split:
+rule pack_parts:
     input:
-        part_lists,
-        overlaps="results/data/{dataset}/overlaps.csv",
-        groups="results/data/{dataset}/groups.csv",
+        images=images_of,
+        annotations=annotations_of,
+        parts=collect(
+            f"{PARTS}/{{part}}.txt", part=["train", "val", "test"], allow_missing=True
+        ),
+        certificate=f"{PARTS}/certificate.json",
     output:
-        "results/data/{dataset}/{protocol}/certificate.json",
+        f"{PARTS}/train@{{size}}.safetensors",
+        f"{PARTS}/val@{{size}}.safetensors",
+        f"{PARTS}/test@{{size}}.safetensors",
     log:
-        "results/logs/{dataset}/{protocol}/certify.log",
+        f"{LOGS}/{{dataset}}/{{protocol}}/pack-{{size}}.log",
     params:
+        folder=DATA,
         seed=STUDY.split_seed,
     shell:
-        "defectbench certify --dataset results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--seed {params.seed} 2>&1 | tee {log}"
-
-
-rule pack_part:
-    input:
-        images="results/data/{dataset}/images",
-        annotations=annotations_of,
-        part="results/data/{dataset}/{protocol}/{part}.txt",
-        certificate="results/data/{dataset}/{protocol}/certificate.json",
-    output:
-        "results/data/{dataset}/{protocol}/{part}@{size}.safetensors",
-    log:
-        "results/logs/{dataset}/{protocol}/pack-{part}-{size}.log",
-    shell:
-        "defectbench pack --dataset results/data/{wildcards.dataset} --protocol {wildcards.protocol} "
-        "--part {wildcards.part} --size {wildcards.size} --out {output} 2>&1 | tee {log}"
+        "defectbench pack --dataset {params.folder} --protocol {wildcards.protocol} --split-seed {params.seed} "
+        "--part train --part val --part test --size {wildcards.size} 2>&1 | tee {log}"

@@ -1,87 +1,143 @@
-# What is measured of a cell. Predictions are made from model.onnx: the timed file is the scored file.
+# What is measured of a cell, one job a cell. Predictions are made from model.onnx: the timed file is the scored file.
 
 
-rule predict_test_part:
+rule measure_cell:
     input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}model.onnx",
-        pack=pack_of("test"),
-    output:
-        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.json",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.record.json",
-    log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}predict.log",
-    wildcard_constraints:
-        method=EXPORTING,
-    threads: claim(1)
-    shell:
-        "defectbench predict --model {input.model} --pack {input.pack} --out {output.predictions} 2>&1 | tee {log}"
-
-
-rule predict_control:
-    input:
-        annotations=annotations_of,
-        overlaps="results/data/{dataset}/overlaps.csv",
-        train="results/data/{dataset}/{protocol}/train.txt",
-        test="results/data/{dataset}/{protocol}/test.txt",
-    output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/control_{{control}}/seed{{seed}}/predictions.json",
-    log:
-        "results/logs/{dataset}/{protocol}/control_{control}/seed{seed}/predict.log",
-    shell:
-        "defectbench control --kind {wildcards.control} --dataset results/data/{wildcards.dataset} "
-        "--protocol {wildcards.protocol} --seed {wildcards.seed} --out {output} 2>&1 | tee {log}"
-
-
-rule evaluate_accuracy:
-    input:
-        annotations=annotations_of,
-        test="results/data/{dataset}/{protocol}/test.txt",
-        groups="results/data/{dataset}/groups.csv",
-        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}predictions.json",
-    output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}accuracy.json",
-    log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}evaluate.log",
-    shell:
-        "defectbench evaluate --annotations {input.annotations} --images {input.test} --groups {input.groups} "
-        "--predictions {input.predictions} --out {output} 2>&1 | tee {log}"
-
-
-rule count_complexity:
-    input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}model.onnx",
-    output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{stage}}complexity.json",
-    log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/{stage}count.log",
-    shell:
-        "defectbench count --model {input.model} --out {output} 2>&1 | tee {log}"
-
-
-rule choose_threshold:
-    input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
+        model=f"{CELL}/model.onnx",
         val=pack_of("val"),
+        test=pack_of("test"),
+        annotations=annotations_of,
+        images=f"{PARTS}/test.txt",
+        groups=f"{DATA}/groups.csv",
     output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/operating_point.json",
+        f"{CELL}/operating_point.json",
+        f"{CELL}/predictions.json",
+        f"{CELL}/predictions.record.json",
+        f"{CELL}/accuracy.json",
+        f"{CELL}/complexity.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/choose-threshold.log",
-    shell:
-        "defectbench choose-threshold --model {input.model} --val {input.val} --out {output} 2>&1 | tee {log}"
-
-
-rule time_latency:
-    input:
-        point=operating_point,
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
-        pack=pack_of("test"),
-    output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/latency/onnxruntime.json",
-    log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/time.log",
-    threads: all_cores
+        f"{CELL_LOGS}/measure.log",
+    wildcard_constraints:
+        method=MODEL_FILES,
+        dataset=DETECTION_SETS,
+    threads: claim(1)
     params:
-        protocol=latency_options,
-        point=operating_point_option,
+        truth=truth_options,
     shell:
-        "defectbench time --model {input.model} --pack {input.pack} {params.point} {params.protocol} --out {output} 2>&1 | tee {log}"
+        "defectbench measure --model {input.model} --test {input.test} --val {input.val} {params.truth} 2>&1 | tee {log}"
+
+
+# a class is the one with the highest probability: there is no threshold to choose
+rule measure_classifier:
+    input:
+        model=f"{CELL}/model.onnx",
+        test=pack_of("test"),
+        annotations=annotations_of,
+        images=f"{PARTS}/test.txt",
+        groups=f"{DATA}/groups.csv",
+    output:
+        f"{CELL}/predictions.json",
+        f"{CELL}/predictions.record.json",
+        f"{CELL}/accuracy.json",
+        f"{CELL}/complexity.json",
+    log:
+        f"{CELL_LOGS}/measure.log",
+    wildcard_constraints:
+        method=MODEL_FILES,
+        dataset=CLASSIFICATION_SETS,
+    threads: claim(1)
+    params:
+        truth=truth_options,
+    shell:
+        "defectbench measure --model {input.model} --test {input.test} {params.truth} 2>&1 | tee {log}"
+
+
+# what a cell passes through on its way, such as a cut network before it is trained again
+use rule measure_classifier as measure_stage with:
+    input:
+        model=f"{CELL}/{{stage}}/model.onnx",
+        test=pack_of("test"),
+        annotations=annotations_of,
+        images=f"{PARTS}/test.txt",
+        groups=f"{DATA}/groups.csv",
+    output:
+        f"{CELL}/{{stage}}/predictions.json",
+        f"{CELL}/{{stage}}/predictions.record.json",
+        f"{CELL}/{{stage}}/accuracy.json",
+        f"{CELL}/{{stage}}/complexity.json",
+    log:
+        f"{CELL_LOGS}/{{stage}}/measure.log",
+    wildcard_constraints:
+        method=MODEL_FILES,
+
+
+# a method that makes predictions itself
+rule evaluate_predictions:
+    input:
+        predictions=f"{CELL}/predictions.json",
+        annotations=annotations_of,
+        images=f"{PARTS}/test.txt",
+        groups=f"{DATA}/groups.csv",
+    output:
+        f"{CELL}/accuracy.json",
+    log:
+        f"{CELL_LOGS}/evaluate.log",
+    wildcard_constraints:
+        method=PREDICTING,
+    params:
+        truth=truth_options,
+    shell:
+        "defectbench evaluate --predictions {input.predictions} {params.truth} --out {output} 2>&1 | tee {log}"
+
+
+for task in TASKS:
+    if PLAN.controls_of(task):
+
+        rule:
+            name:
+                f"measure_{task}_controls"
+            input:
+                annotations=annotations_of,
+                images=f"{PARTS}/test.txt",
+                train=f"{PARTS}/train.txt",
+                overlaps=f"{DATA}/overlaps.csv",
+                groups=f"{DATA}/groups.csv",
+            output:
+                [
+                    f"{RUNS}/{{dataset}}/{{protocol}}/control_{kind}/seed0/{file}"
+                    for kind in PLAN.controls_of(task)
+                    for file in ("predictions.json", "accuracy.json")
+                ],
+            log:
+                f"{LOGS}/{{dataset}}/{{protocol}}/controls.log",
+            wildcard_constraints:
+                dataset=pattern(PLAN.datasets_of(task)),
+            params:
+                kinds=" ".join(f"--kind {kind}" for kind in PLAN.controls_of(task)),
+                data=subpath(input.groups, parent=True),
+                seed=STUDY.split_seed,
+                folder=f"{RUNS}/{{dataset}}/{{protocol}}",
+            shell:
+                "defectbench measure-controls {params.kinds} --dataset {params.data} --protocol {wildcards.protocol} "
+                "--split-seed {params.seed} --out {params.folder} 2>&1 | tee {log}"
+
+
+if PLAN.raced:
+
+    # One race of all files: what slows one slows all.
+    rule race_models:
+        input:
+            models=raced("model.onnx"),
+            packs=raced_packs(),
+            points=raced_points(),
+            predictions=raced("predictions.record.json"),
+        output:
+            raced("latency/onnxruntime.json"),
+        log:
+            f"{LOGS}/race.log",
+        threads: all_cores
+        params:
+            settings=stages.as_json(STUDY.latency),
+            cells=[f"{RUNS}/{cell.folder}" for cell in PLAN.raced],
+        shell:
+            "defectbench race --settings {params.settings:q} {params.cells:q} 2>&1 | tee {log}"

@@ -1,37 +1,36 @@
-# Foreign programs, each in a process of its own. As with train_detector, a method takes a rule over by its name.
+# Foreign programs, each in a process of its own. As with train_network, a method takes a rule over by its name.
 
 
 rule train_by_ultralytics:
     input:
         train=pack_of("train"),
         val=pack_of("val"),
-        certificate="results/data/{dataset}/{protocol}/certificate.json",
-        lists=part_lists,
+        certificate=f"{PARTS}/certificate.json",
+        lists=collect(
+            f"{PARTS}/{{part}}.txt", part=["train", "val", "test"], allow_missing=True
+        ),
         program="workflow/programs/train_ultralytics.py",
         around=collect(
             "workflow/programs/{file}.py", file=["cell", "process", "yolo_program"]
         ),
         recipe="models/{method}/recipe.yaml",
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
-        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/history.csv",
+        model=f"{CELL}/model.onnx",
+        record=f"{CELL}/train.json",
+        history=f"{CELL}/history.csv",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train.log",
+        f"{CELL_LOGS}/train.log",
     wildcard_constraints:
-        method="no_method_of_its_own",
+        method=NOBODY,
     priority: 10
     threads: training_cores
     params:
-        budget=budget_options,
-        recipe=recipe_options,
-        size=training_size,
+        settings=settings_of(stages.training),
         folder=subpath(output.model, parent=True),
         network="",
     shell:
         "python {input.program} --method models/{wildcards.method} --network {params.network} "
-        "--train {input.train} --val {input.val} --dataset-dir results/data/{wildcards.dataset} "
-        "--protocol {wildcards.protocol} --seed {wildcards.seed} --size {params.size} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"
+        "--train {input.train} --val {input.val} --settings {params.settings:q} --out {params.folder} 2>&1 | tee {log}"
 
 
 rule build_mmdetection_environment:
@@ -43,9 +42,9 @@ rule build_mmdetection_environment:
         operators=ancient("workflow/programs/mmdetection/operators.py"),
         compat=ancient("workflow/programs/compat/sitecustomize.py"),
     output:
-        "results/envs/mmdet/installed.txt",
+        f"{RESULTS}/envs/mmdet/installed.txt",
     log:
-        "results/logs/envs/mmdet.log",
+        f"{LOGS}/envs/mmdet.log",
     params:
         folder=subpath(output[0], parent=True),
         compat=subpath(input.compat, parent=True),
@@ -61,9 +60,11 @@ rule train_by_mmdetection:
     input:
         train=pack_of("train"),
         val=pack_of("val"),
-        certificate="results/data/{dataset}/{protocol}/certificate.json",
-        lists=part_lists,
-        environment="results/envs/mmdet/installed.txt",
+        certificate=f"{PARTS}/certificate.json",
+        lists=collect(
+            f"{PARTS}/{{part}}.txt", part=["train", "val", "test"], allow_missing=True
+        ),
+        environment=f"{RESULTS}/envs/mmdet/installed.txt",
         program="workflow/programs/train_mmdetection.py",
         around=collect("workflow/programs/{file}.py", file=["cell", "process"]),
         inside=collect(
@@ -81,22 +82,19 @@ rule train_by_mmdetection:
         network="models/{method}/network.yaml",
         recipe="models/{method}/recipe.yaml",
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
-        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/history.csv",
+        model=f"{CELL}/model.onnx",
+        record=f"{CELL}/train.json",
+        history=f"{CELL}/history.csv",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train.log",
+        f"{CELL_LOGS}/train.log",
     wildcard_constraints:
-        method="no_method_of_its_own",
+        method=NOBODY,
     priority: 10
     threads: training_cores
     params:
-        budget=budget_options,
-        recipe=recipe_options,
-        size=training_size,
+        settings=settings_of(stages.training),
         folder=subpath(output.model, parent=True),
     shell:
         "python {input.program} --method models/{wildcards.method} --network {input.network} "
         "--environment {input.environment} --train {input.train} --val {input.val} "
-        "--dataset-dir results/data/{wildcards.dataset} --protocol {wildcards.protocol} --seed {wildcards.seed} "
-        "--size {params.size} {params.budget} {params.recipe} --out {params.folder} 2>&1 | tee {log}"
+        "--settings {params.settings:q} --out {params.folder} 2>&1 | tee {log}"

@@ -1,20 +1,48 @@
 # Tables, figures and a page from the records of the study.
 
+TABLE_FILES = {
+    "detection": [
+        "comparison.csv",
+        "comparison.md",
+        "comparison.tex",
+        "per_class.csv",
+        "pairs.csv",
+        "leakage.csv",
+    ],
+    "classification": [
+        "classification.csv",
+        "classification.md",
+        "classification.tex",
+        "classification_per_class.csv",
+        "classification_pairs.csv",
+    ],
+}
+TABLES = [
+    f"{REPORT}/{file}"
+    for task, files in TABLE_FILES.items()
+    if PLAN.datasets_of(task)
+    for file in files
+]
+PAGE = f"{REPORT}/index.html"
+REPORT_FILES = [*TABLES, f"{REPORT}/figures", f"{REPORT}/gallery", PAGE]
+
 
 rule render_report:
     input:
-        records=study_records(),
-        cards=study_cards(),
+        records=[f"{RUNS}/{record}" for record in PLAN.records()],
+        certificates=certificates(),
+        cards=[f"models/{name}/card.yaml" for name in PLAN.base_methods()],
     output:
         tables=TABLES,
-        claims="results/report/claims.csv",
-        figures=directory("results/report/figures"),
-        gallery=directory("results/report/gallery"),
-        page="results/report/index.html",
+        claims=f"{REPORT}/claims.csv",
+        figures=directory(f"{REPORT}/figures"),
+        gallery=directory(f"{REPORT}/gallery"),
+        page=PAGE,
     log:
-        f"results/logs/report-{STUDY.study}.log",
+        f"{LOGS}/report.log",
     params:
-        runs=study_folders(),
+        runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
         name=STUDY.study,
+        folder=REPORT,
     shell:
-        "defectbench report --study {params.name} --out results/report {params.runs} 2>&1 | tee {log}"
+        "defectbench report --study {params.name} --out {params.folder} {params.runs:q} 2>&1 | tee {log}"

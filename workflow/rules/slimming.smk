@@ -3,27 +3,26 @@
 # The rules in measure.smk score and count both.
 
 
-use rule train_detector as train_sparse with:
+use rule train_network as train_sparse_network with:
     input:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
         start=base_weights,
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/model.onnx",
-        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/weights.safetensors",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/train.json",
-        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/{{sparse}}/history.csv",
+        model=f"{CELL}/{{sparse}}/model.onnx",
+        weights=f"{CELL}/{{sparse}}/weights.safetensors",
+        record=f"{CELL}/{{sparse}}/train.json",
+        history=f"{CELL}/{{sparse}}/history.csv",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/train_{sparse}.log",
+        f"{CELL_LOGS}/train_{{sparse}}.log",
     wildcard_constraints:
         method=SLIMMING_BASES,
     params:
         method=method_folder,
-        budget=sparse_budget,
-        recipe=sparse_recipe,
+        settings=sparse_settings,
         folder=subpath(output.model, parent=True),
-        from_others=sparse_options,
+        sources=start_option,
 
 
 # A cut that the network does not allow stops a study here, not after its sparse training: the job needs no data, has the
@@ -33,9 +32,9 @@ rule check_pruning:
         method=method_files,
         dataset="datasets/{dataset}.yaml",
     output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
+        f"{CELL}/pruned/pruning.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/check-pruning.log",
+        f"{CELL_LOGS}/check-pruning.log",
     wildcard_constraints:
         method=SLIMMED,
     priority: 100
@@ -43,92 +42,64 @@ rule check_pruning:
     params:
         method=method_folder,
         classes=class_count,
-        pruning=pruning_options,
-        teaching=teaching_option,
-        recipe=recipe_options,
+        settings=pruning_check_settings,
     shell:
-        "defectbench check-pruning --method {params.method} --classes {params.classes} {params.pruning} "
-        "{params.teaching} {params.recipe} --out {output} 2>&1 | tee {log}"
+        "defectbench check-pruning --method {params.method} --classes {params.classes} "
+        "--settings {params.settings:q} --out {output} 2>&1 | tee {log}"
 
 
 rule prune_channels:
     input:
-        checked=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/pruning.json",
+        checked=f"{CELL}/pruned/pruning.json",
         sparse=sparse_weights,
         train=pack_of("train"),
         method=method_files,
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/model.onnx",
-        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/weights.safetensors",
-        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/plan.json",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/prune.json",
+        model=f"{CELL}/pruned/model.onnx",
+        weights=f"{CELL}/pruned/weights.safetensors",
+        plan=f"{CELL}/pruned/plan.json",
+        record=f"{CELL}/pruned/prune.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/prune.log",
+        f"{CELL_LOGS}/prune.log",
     wildcard_constraints:
         method=SLIMMED,
     threads: training_cores
     params:
         method=method_folder,
-        pruning=pruning_options,
-        statistics=statistics_options,
+        settings=settings_of(stages.channel_pruning),
         folder=subpath(output.model, parent=True),
     shell:
         "defectbench prune --method {params.method} --weights {input.sparse[0]} --train {input.train} "
-        "--seed {wildcards.seed} {params.pruning} {params.statistics} --out {params.folder} 2>&1 | tee {log}"
+        "--settings {params.settings:q} --out {params.folder} 2>&1 | tee {log}"
 
 
 # The cut before its residual units go: what the channels cost, and what the units. Nothing starts from it.
 use rule prune_channels as prune_channels_alone with:
     output:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/model.onnx",
-        weights=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/weights.safetensors",
-        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/plan.json",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/channels/prune.json",
+        model=f"{CELL}/pruned/channels/model.onnx",
+        weights=f"{CELL}/pruned/channels/weights.safetensors",
+        plan=f"{CELL}/pruned/channels/plan.json",
+        record=f"{CELL}/pruned/channels/prune.json",
     log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/prune_channels_alone.log",
+        f"{CELL_LOGS}/prune_channels_alone.log",
     params:
         method=method_folder,
-        pruning=channels_alone_options,
-        statistics=statistics_options,
+        settings=settings_of(stages.channel_pruning, channels_alone=True),
         folder=subpath(output.model, parent=True),
 
 
-use rule train_detector as train_slimmed with:
+use rule train_network as train_slimmed_network with:
     input:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
-        start=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/weights.safetensors",
-        start_record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/prune.json",
-        plan=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/pruned/plan.json",
+        start=recovery_start,
+        plan=f"{CELL}/pruned/plan.json",
         teacher=recovery_teacher,
     wildcard_constraints:
         method=SLIMMED,
     params:
         method=method_folder,
-        budget=recovery_budget,
-        recipe=recovery_recipe,
+        settings=settings_of(stages.recovery),
         folder=subpath(output.model, parent=True),
-        from_others=recovery_options,
-
-
-rule time_beside_base:
-    input:
-        model=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/model.onnx",
-        point=operating_point,
-        base=base_file("model.onnx"),
-        base_point=base_operating_point,
-        pack=pack_of("test"),
-    output:
-        f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/beside_base.json",
-    log:
-        "results/logs/{dataset}/{protocol}/{method}/seed{seed}/time_beside.log",
-    wildcard_constraints:
-        method=COMPRESSED,
-    threads: all_cores
-    params:
-        protocol=latency_options,
-        points=operating_points_option,
-    shell:
-        "defectbench time-beside --model {input.model} --base {input.base} --pack {input.pack} "
-        "{params.points} {params.protocol} --out {output} 2>&1 | tee {log}"
+        sources=recovery_sources,

@@ -36,6 +36,11 @@ class Catalogue:
         return [name for name, card in self.cards.items() if card.artifact == "predictions"]
 
     @property
+    def exporting(self) -> list[str]:
+        """Those that make a model file."""
+        return [name for name, card in self.cards.items() if card.artifact == "model"]
+
+    @property
     def prunable(self) -> list[str]:
         """Those that a study may compress."""
         return [name for name, card in self.cards.items() if card.prunable]

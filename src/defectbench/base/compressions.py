@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .strict import Strict
 
@@ -34,6 +35,17 @@ TEACHERS = {  # other than sliding from R to C
 NAME = r"^[a-z0-9][a-z0-9_.]*$"
 
 
+def refuse_budget_in_recipe(recipe: Mapping[str, Any], where: str) -> None:
+    """Stop where a change of a recipe names what the budget decides.
+
+    Raises:
+        ValueError: It does; it would have no effect.
+    """
+    for name in ("epochs", "batch", "size"):
+        if name in recipe:
+            raise ValueError(f"`{name}` in a recipe has no effect here; it is a field of {where}")
+
+
 class Stage(Strict):
     """How one further training of a pipeline differs from its method's recipe and budget.
 
@@ -46,6 +58,11 @@ class Stage(Strict):
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     recipe: dict[str, Any] = Field(default={})
+
+    @model_validator(mode="after")
+    def _recipe_leaves_the_budget_alone(self) -> Stage:
+        refuse_budget_in_recipe(self.recipe, "the stage, and `size` of the base's budget")
+        return self
 
 
 class Pruning(Strict):
@@ -96,6 +113,13 @@ class Slimming(Pruning):
     kd: str = Field(default="none", pattern=NAME)
     sparse: Stage = Stage()
     recovery: Stage = Stage()
+
+    @model_validator(mode="after")
+    def _the_rule_has_its_own_aim(self) -> Slimming:
+        other = "percent" if self.rule == "size" else "target_mib"
+        if other in self.model_fields_set:
+            raise ValueError(f"`{other}` has no effect by `rule: {self.rule}`")
+        return self
 
     @property
     def default_name(self) -> str:
@@ -210,19 +234,6 @@ class CFP(Strict):
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that the stage ``fine_tuning`` changes."""
         return {**FINE_TUNING, **getattr(self, stage).recipe}
-
-
-def slimming_options(one: Pruning) -> str:
-    """How much goes and by which rule, as options of ``check-pruning`` and ``prune``.
-
-    Example:
-        >>> slimming_options(Slimming(method="yolov4", how="slimming", drop_units=12))
-        '--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12'
-    """
-    aim = f"--target-mib {one.target_mib}" if one.rule == "size" else f"--percent {one.percent}"
-    fields = ("layer_keep", "round_to", "drop_units")
-    rest = " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in fields)
-    return f"--rule {one.rule} {aim} {rest}{'' if one.absorb else ' --no-absorb'}"
 
 
 Compression = Annotated[Slimming | CFP, Field(discriminator="how")]

@@ -15,10 +15,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from .augmentation import Augmentation, Span
-from .cards import Task
+from .cards import TaskName
 from .errors import ConfigError
 from .rates import Written, fault_of
 from .strict import Strict
+from .tasks import DETECTION
 
 
 class Claim(Strict):
@@ -108,7 +109,7 @@ class MethodCard(Strict):
     name: str
     title: str
     family: Literal["engine", "program"]
-    task: Task = "detection"
+    task: TaskName = DETECTION.name
     paper: str
     licence: str
     reconstructed: list[str] = Field(default=[])
@@ -132,10 +133,8 @@ class MethodCard(Strict):
 class Optimizer(Strict):
     """Optimiser settings; weight decay goes to everything unless norms and biases are spared.
 
-    ``adamw`` decays weights beside the step; ``adam`` adds the decay to the gradient (L2), as ``sgd`` does.
-
     Attributes:
-        name: The optimiser.
+        name: ``adamw`` decays weights beside the step; ``adam`` adds the decay to the gradient (L2), as ``sgd`` does.
         lr: Learning rate after the warm-up.
         weight_decay: Weight decay.
         momentum: Momentum of ``sgd``.

@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from .compressions import Compression, base_method, compressed_name
+from .compressions import (
+    Compression,
+    base_method,
+    compressed_name,
+    refuse_budget_in_recipe,
+)
 from .errors import ConfigError
+from .places import fault_of_study_name
 from .rates import Written, fault_of
 from .strict import Strict
+from .tasks import CLASSIFICATION, DETECTION, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
-CLASS_CONTROLS = ("memoriser", "class_prior")
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
-COMPRESSES = {"slimming": "detection", "cfp": "classification"}
-SIDE_MULTIPLES = {"detection": 32, "classification": 8}
+COMPRESSES = {"slimming": DETECTION, "cfp": CLASSIFICATION}
 
 
 def base_protocol(name: str) -> str:
@@ -51,6 +56,11 @@ class Budget(Strict):
     device: Literal["auto", "cpu", "cuda"] | None = None
     recipe: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _recipe_leaves_the_budget_alone(self) -> Budget:
+        refuse_budget_in_recipe(self.recipe or {}, "the budget")
+        return self
+
 
 class Block(Strict):
     """A grid of cells: every dataset x protocol x method x seed of it is made.
@@ -81,6 +91,12 @@ class Block(Strict):
     compress: list[Compression] = Field(default=[])
 
     @model_validator(mode="after")
+    def _heavy_is_for_all(self) -> Block:
+        if self.heavy and self.methods != "all":
+            raise ValueError("`heavy` says what `methods: all` means; these methods are named")
+        return self
+
+    @model_validator(mode="after")
     def _lists_name_images_of_the_set(self) -> Block:
         if self.train_list is not None and "paper" in self.protocols:
             raise ValueError("train_list names images of the set; `paper` makes images of its own")
@@ -88,22 +104,22 @@ class Block(Strict):
 
 
 class LatencySettings(Strict):
-    """The latency protocol. The defaults are the full protocol; a demo may shorten it.
+    """The latency protocol: a race of all model files. The defaults are the full protocol; a demo may shorten it.
 
     Attributes:
         processes: Fresh processes, each a repetition of its own.
-        warmup: Calls before the first counted one, in each process.
-        calls: Most counted calls back to back a process.
-        seconds: Most counted time a process, seconds; calls or seconds, whichever ends first.
-        burst_calls: Further calls a process, each after a pause of 200 ms, as a camera on a line
+        rounds: Rounds a process; in each, every model has one block of calls.
+        block_calls: Counted calls back to back in a block.
+        warmup: Calls of each model before the first round, in each process.
+        burst_calls: Further calls of each model in all, each after a pause of 200 ms, as a camera on a line
             makes them; 0 leaves this regime out.
         threads: Threads of the engine.
     """
 
-    processes: int = Field(default=3, ge=2)
-    warmup: int = Field(default=50, ge=1)
-    calls: int = Field(default=1000, ge=20)
-    seconds: float = Field(default=10.0, gt=0)
+    processes: int = Field(default=5, ge=2)
+    rounds: int = Field(default=25, ge=1)
+    block_calls: int = Field(default=8, ge=1)
+    warmup: int = Field(default=10, ge=1)
     burst_calls: int = Field(default=20, ge=0)
     threads: int = Field(default=1, ge=1)
 
@@ -112,18 +128,26 @@ class Study(Strict):
     """A study file.
 
     Attributes:
-        study: Name of the study.
+        study: Name of the study, and of the folder in ``results`` that holds its runs and its report.
         blocks: The grids of cells.
         mirrors: Local archive or folder, or another address, by dataset name; tried first.
-        split_seed: Seed of all splits.
+        split_seed: Seed of all splits; parts lie in a folder of it, ``split<seed>``.
         latency: The latency protocol.
     """
 
     study: str
     blocks: list[Block] = Field(min_length=1)
     mirrors: dict[str, str] = Field(default={})
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
     latency: LatencySettings = LatencySettings()
+
+    @field_validator("study")
+    @classmethod
+    def _name_can_be_a_folder(cls, name: str) -> str:
+        fault = fault_of_study_name(name)
+        if fault is not None:
+            raise ValueError(fault)
+        return name
 
 
 def parse_study(path: str | Path, content: object) -> Study:
@@ -176,7 +200,7 @@ class Cell(Strict):
 
     @property
     def folder(self) -> str:
-        """The cell's folder under ``results/runs``."""
+        """The cell's folder below the study's ``runs``."""
         return f"{self.dataset}/{self.protocol}/{self.method}/seed{self.seed}"
 
     @property
@@ -225,11 +249,17 @@ def expand_cells(
         if rates is not None:
             _check_rates(block, rates, f"{source}: blocks.{number}")
         named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
+        made: set[str] = set()
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
+            made |= {*fitting}
             for cell in _block_cells(block, dataset, fitting):
                 cells[cell.folder] = cell
+        for method in block.budgets:
+            if method not in made:
+                fix = f"the block does not make it: its budget has no effect; it makes {', '.join(sorted(made))}"
+                raise ConfigError(source, f"blocks.{number}.budgets", method, fix)
     _check_bases(cells, source)
     return list(cells.values())
 
@@ -256,8 +286,9 @@ def _check_compressions(
         if one.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
             raise ConfigError(where, f"compress.{number}.method", one.method, fix)
-        if tasks is not None and tasks.get(one.method, "detection") != COMPRESSES[one.how]:
-            fix = f"{one.how} is for {COMPRESSES[one.how]}, and {one.method} is not"
+        task = COMPRESSES[one.how].name
+        if tasks is not None and tasks.get(one.method, DETECTION.name) != task:
+            fix = f"{one.how} is for {task}, and {one.method} is not"
             raise ConfigError(where, f"compress.{number}.how", one.how, fix)
         if compressed_name(one) in names:
             fix = "two are called so; give each a name"
@@ -283,21 +314,21 @@ def _fitting(
     block: Block, dataset: str, methods: list[str], tasks: Mapping[str, str], where: str
 ) -> list[str]:
     """Those methods that solve a dataset's task; a named one that does not is an error."""
-    task = tasks.get(dataset, "detection")
-    fitting = [name for name in methods if tasks.get(name, "detection") == task]
+    task = task_named(tasks.get(dataset, DETECTION.name))
+    fitting = [name for name in methods if tasks.get(name, DETECTION.name) == task.name]
     odd = [name for name in methods if name not in fitting] if block.methods != "all" else []
     if odd or (methods and not fitting):
-        fix = f"{dataset} is for {task}; name a method that solves it"
+        fix = f"{dataset} is for {task.name}; name a method that solves it"
         raise ConfigError(where, "methods", odd[0] if odd else block.methods, fix)
-    lost = [] if task == "detection" else sorted(set(block.controls) - set(CLASS_CONTROLS))
+    lost = sorted(set(block.controls) - set(task.controls))
     if lost:
-        fix = f"{dataset} is for {task}, which has {' and '.join(CLASS_CONTROLS)}"
+        fix = f"{dataset} is for {task.name}, which has {' and '.join(task.controls)}"
         raise ConfigError(where, "controls", lost[0], fix)
     own = [block.budgets[name] for name in fitting if name in block.budgets]
     sizes = [one.size for one in (block.budget, *own) if one.size]
-    odd_sizes = [size for size in sizes if size % SIDE_MULTIPLES[task]]
+    odd_sizes = [size for size in sizes if size % task.side_multiple]
     if odd_sizes:
-        fix = f"the side of an input for {task} is a multiple of {SIDE_MULTIPLES[task]}"
+        fix = f"the side of an input for {task.name} is a multiple of {task.side_multiple}"
         raise ConfigError(where, "budget.size", odd_sizes[0], fix)
     return fitting
 

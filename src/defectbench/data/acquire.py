@@ -14,7 +14,9 @@ from typing import Any
 from ..base.cards import DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
 from ..base.files import atomic_directory, exclusive_lock, sha256_file
+from ..base.mirrors import folder_files, is_address, local_mirror
 from ..base.records import read_record, write_record
+from ..base.tasks import task_named
 from .archives import extract_into
 from .download import download
 from .manifest import verify
@@ -51,7 +53,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         if _is_there(card, out):
             return
         if card.source.kind == "synthetic":
-            draw = synthesize_classes if card.task == "classification" else synthesize
+            draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
             draw(out / "raw", seed=card.source.seed)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:
@@ -81,14 +83,10 @@ def _tell(card: DatasetCard, what: str) -> None:
     sys.stdout.flush()
 
 
-def _is_address(source: str) -> bool:
-    return source.startswith(("http://", "https://"))
-
-
 def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> dict[str, Any]:
     first = str(mirror) if mirror else None
-    if first and not _is_address(first):
-        return _from_disk(card, out / "raw", Path(first).expanduser().resolve())
+    if first and not is_address(first):
+        return _from_disk(card, out / "raw", local_mirror(first).resolve())
     if card.source.package and not first:
         return _from_disk(card, out / "raw", _package_folder(card, card.source.package))
     faults: list[Exception] = []
@@ -150,12 +148,10 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.is_file() and card.layout.holds(Path(folder.name) / inside):
-            target = part / folder.name / inside
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    for path in folder_files(card, folder):
+        target = part / folder.name / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _verified(card: DatasetCard, source: Path, part: Path) -> dict[str, int]:

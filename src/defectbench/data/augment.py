@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import SplitError
 from ..base.files import atomic_directory, atomic_write_text
+from ..base.places import truth_folder
 from .coco import coco_content, read_coco
 from .pack import read_rgb
 
@@ -24,7 +25,7 @@ Boxes = NDArray[np.float64]
 
 
 def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0) -> None:
-    """Make ``paper/images`` and ``paper/annotations.json``: images and variants, before any split.
+    """Make images and annotations of ``paper/split<seed>``: originals and variants, before the split.
 
     The first copy keeps the original's bytes; the others are flipped, turned by up to 15 degrees
     and brightened or darkened by up to 30 %. Boxes become the hull of their turned corners.
@@ -32,7 +33,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
     Args:
         dataset_dir: ``results/data/<dataset>``.
         copies: Images that each original becomes.
-        seed: Seed of the draws; each image has a stream of its own.
+        seed: Seed of the draws and of the split behind them; each image has a stream of its own.
 
     Raises:
         SplitError: There is nothing to copy.
@@ -41,10 +42,11 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
     if copies < 1:
         raise SplitError(dataset_dir, "copies", copies, "give at least 1, the original")
     folder = Path(dataset_dir)
+    out = truth_folder(folder, "paper", seed)
     coco = read_coco(folder / "annotations.json")
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    with atomic_directory(folder / "paper" / "images") as part:
+    with atomic_directory(out / "images") as part:
         for name, entry in coco.images.items():
             source = folder / "images" / name
             pixels = read_rgb(source)
@@ -62,7 +64,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
                 images.append({**entry, "id": len(images) + 1, "file_name": file})
                 annotations += _annotations(len(images), labels, moved, len(annotations))
     content = coco_content(images, annotations, coco.classes, coco.task)
-    atomic_write_text(folder / "paper" / "annotations.json", json.dumps(content) + "\n")
+    atomic_write_text(out / "annotations.json", json.dumps(content) + "\n")
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ConversionError, LeakageError, SplitError
 from ..base.files import sha256_file
+from ..base.places import parts_folder
 from ..base.records import write_record
 from ..base.studies import base_protocol
 from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
@@ -23,7 +24,7 @@ Size = tuple[int, int]
 
 
 def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, Any]:
-    """Measure what the parts share and write ``<protocol>/certificate.json``.
+    """Measure what the parts share and write ``<protocol>/split<seed>/certificate.json``.
 
     Images share surface if ``overlaps.csv`` pairs them, if their files hold the same bytes, or if
     they were made from one original. ``groups.csv`` is not consulted. Images of ``left_out.txt`` are in no part.
@@ -31,7 +32,7 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     Args:
         dataset_dir: ``results/data/<dataset>``.
         protocol: Which split.
-        seed: Seed of the split, written down.
+        seed: Seed of the split.
 
     Returns:
         The record. ``shared_images`` counts, for each two parts, images of the second that share
@@ -44,13 +45,14 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
         SplitError: The lists do not hold each image exactly once, or overlaps name other images.
     """
     folder = Path(dataset_dir)
-    out = folder / protocol / "certificate.json"
+    lists_in = parts_folder(folder, protocol, seed)
+    out = lists_in / "certificate.json"
     out.unlink(missing_ok=True)
-    parts = {part: read_part(folder, protocol, part) for part in PARTS}
-    coco, image_dir = protocol_coco(folder, protocol)
-    left_out = folder / protocol / "left_out.txt"
-    unused = read_part(folder, protocol, "left_out") if left_out.is_file() else []
-    _check_cover(folder / protocol, {**parts, "left_out": unused}, set(coco.images))
+    parts = {part: read_part(lists_in, part) for part in PARTS}
+    coco, image_dir = protocol_coco(folder, protocol, seed)
+    left_out = lists_in / "left_out.txt"
+    unused = read_part(lists_in, "left_out") if left_out.is_file() else []
+    _check_cover(lists_in, {**parts, "left_out": unused}, set(coco.images))
     overlaps = read_overlaps(folder)
     originals = read_coco(folder / "annotations.json")
     check_known(folder / "overlaps.csv", overlaps, set(originals.images))
@@ -59,9 +61,9 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     if base_protocol(protocol) == "clean" and figures["shared_pixels"]:
         a, b = seen.example()
         fix = "delete the lists and split again by groups"
-        raise LeakageError(folder / protocol, "shared surface", f"{a} and {b}", fix)
+        raise LeakageError(lists_in, "shared surface", f"{a} and {b}", fix)
     lists = (*PARTS, "left_out") if left_out.is_file() else PARTS
-    inputs = {f"{part}.txt": folder / protocol / f"{part}.txt" for part in lists}
+    inputs = {f"{part}.txt": lists_in / f"{part}.txt" for part in lists}
     inputs |= {name: folder / name for name in ("overlaps.csv", "groups.csv")}
     extra = {"dataset": folder.name, "protocol": protocol, "seed": seed}
     return write_record(out, "certificate", figures, inputs, extra=extra)

@@ -17,7 +17,9 @@ from safetensors.numpy import save_file
 
 from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
+from ..base.places import parts_folder
 from ..base.records import read_record
+from ..base.tasks import DETECTION
 from .coco import Coco, protocol_coco, read_part
 from .letterbox import letterbox
 
@@ -67,7 +69,14 @@ class Pack(Generic[Values]):
         return int(self.images.shape[-1])
 
 
-def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str | Path) -> None:
+def pack(
+    dataset_dir: str | Path,
+    protocol: str,
+    part: str,
+    size: int,
+    out: str | Path,
+    split_seed: int = 0,
+) -> None:
     """Decode one part and write it.
 
     Args:
@@ -75,7 +84,8 @@ def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str 
         protocol: Which split; its certificate must be there.
         part: ``train``, ``val`` or ``test``.
         size: Side of the images, pixels.
-        out: File to write, ``<protocol>/<part>@<size>.safetensors``.
+        out: File to write, ``<protocol>/split<seed>/<part>@<size>.safetensors``.
+        split_seed: Seed of the split.
 
     Raises:
         LeakageError: The part's list is not the one that was certified.
@@ -86,10 +96,10 @@ def pack(dataset_dir: str | Path, protocol: str, part: str, size: int, out: str 
     if size < 1:
         raise PackError(out, "size", size, "give the side of the images in pixels")
     folder = Path(dataset_dir)
-    coco, image_dir = protocol_coco(folder, protocol)
-    names = read_part(folder, protocol, part)
-    certificate = folder / protocol / "certificate.json"
-    shared = _certified(certificate, folder / protocol / f"{part}.txt")
+    coco, image_dir = protocol_coco(folder, protocol, split_seed)
+    parts = parts_folder(folder, protocol, split_seed)
+    names, certificate = read_part(parts, part), parts / "certificate.json"
+    shared = _certified(certificate, parts / f"{part}.txt")
     tensors = _labels(coco, names, folder / "annotations.json")
     images = np.empty((len(names), 3, size, size), np.uint8)
     fit = np.empty((len(names), 3), np.float32)
@@ -200,7 +210,7 @@ def checksum(tensors: Mapping[str, Tensor | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def load_pack(path: str | Path, verify: bool = True, task: str = "detection") -> Pack[Tensor]:
+def load_pack(path: str | Path, verify: bool = True, task: str = DETECTION.name) -> Pack[Tensor]:
     """Read a pack as tensors.
 
     Args:
@@ -216,7 +226,7 @@ def load_pack(path: str | Path, verify: bool = True, task: str = "detection") ->
 
 
 def load_arrays(
-    path: str | Path, verify: bool = True, task: str = "detection"
+    path: str | Path, verify: bool = True, task: str = DETECTION.name
 ) -> Pack[NDArray[Any]]:
     """Read a pack as arrays, without loading torch; otherwise as ``load_pack``."""
     return _load(Path(path), "np", verify, task)
@@ -232,7 +242,7 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     missing = [key for key in METADATA if key not in metadata]
     if missing:
         raise PackError(file, "metadata", metadata, f"{missing[0]} is missing; pack the part again")
-    found = metadata.get("task", "detection")
+    found = metadata.get("task", DETECTION.name)
     if found != task:
         raise PackError(
             file, "task", found, f"this step is for {task}; give a dataset of that task"

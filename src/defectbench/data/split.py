@@ -10,7 +10,9 @@ import numpy as np
 
 from ..base.errors import SplitError
 from ..base.files import atomic_write_text
+from ..base.places import parts_folder
 from ..base.studies import base_protocol
+from ..base.tasks import task_named
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
 from .overlap import series
@@ -28,14 +30,14 @@ def split(
     published: str | Path | None = None,
     train_list: str | Path | None = None,
 ) -> Split:
-    """Divide a dataset and write ``<protocol>/{train,val,test}.txt``.
+    """Divide a dataset and write ``<protocol>/split<seed>/{train,val,test}.txt``.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
         protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by
             class; ``sequential`` cuts each series of names by index. ``<protocol>-<list>`` names the folder of the
             same parts with a thinned training part.
-        seed: Seed of the draws; ``sequential`` draws nothing.
+        seed: Seed of the draws; ``sequential`` draws nothing. Each has a folder of its own.
         ratios: Shares of train, val and test, adding up to 1.
         published: CSV of ``file_name,part``; taken as they stand instead of a draw.
         train_list: CSV of ``file_name,class``: images of the training part that stay in it. The others are listed in
@@ -50,8 +52,9 @@ def split(
     """
     if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
-    coco, _ = protocol_coco(dataset_dir, protocol)
-    name, protocol = protocol, base_protocol(protocol)
+    coco, _ = protocol_coco(dataset_dir, protocol, seed)
+    folder = parts_folder(dataset_dir, protocol, seed)
+    protocol = base_protocol(protocol)
     if published is not None:
         parts = read_published(published, coco)
     elif protocol == "clean":
@@ -70,7 +73,7 @@ def split(
     lists = parts if train_list is None else thinned(parts, train_list)
     for part, names in lists.items():
         text = "".join(f"{file}\n" for file in sorted(names))
-        atomic_write_text(Path(dataset_dir) / name / f"{part}.txt", text)
+        atomic_write_text(folder / f"{part}.txt", text)
     return lists
 
 
@@ -168,7 +171,7 @@ def split_series(coco: Coco, ratios: tuple[float, ...] = RATIOS) -> Split:
         prefix, index = series(name)
         entries[prefix].append((prefix, index, name))
     shortest = min(len(members) for members in entries.values())
-    if coco.task == "classification" or shortest < LEAST_SERIES:
+    if not task_named(coco.task).finds_boxes or shortest < LEAST_SERIES:
         listed = [entry for members in entries.values() for entry in members]
         entries.clear()
         for entry in listed:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..base import settings, stages
 from ..base.cards import DatasetCard
 from ..base.methods import MethodCard, Recipe
 from ..base.studies import Study, load_study
@@ -42,11 +43,28 @@ _RECIPE = """
 `models/<name>/recipe.yaml` says how a method learns. A study changes single fields of it by their dotted names, such as
 `optimizer.lr`, under `recipe` of a budget.
 """
+_STEPS = """
+## Settings of the steps
+
+What a verb of the [command line](cli.md) takes as `--settings`, in JSON or from a file, and field by field as
+`--set`. Rules make these settings from a study; you need them only to run a verb by hand.
+"""
 _CARDS = """
 ## Fields of cards
 
 A method has a `card.yaml` in its folder, a dataset a card in `datasets/`.
 """
+
+
+def step_models() -> list[type[BaseModel]]:
+    """The settings that steps are told, in the order in which they are written."""
+    kinds = [*vars(settings).values(), *vars(stages).values()]
+    homes = (settings.__name__, stages.__name__)
+    return [
+        kind
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ in homes
+    ]
 
 
 def studies_page(config_dir: str | Path = "config") -> Page:
@@ -61,6 +79,7 @@ def studies_page(config_dir: str | Path = "config") -> Page:
         (_FIELDS, [Study]),
         (_RECIPE, [Recipe]),
         (_CARDS, [MethodCard, DatasetCard]),
+        (_STEPS, list(dict.fromkeys(step_models()))),
     ):
         models = dict.fromkeys(model for root in roots for model in models_within(root))
         fresh = [model for model in models if anchor(model) not in seen]

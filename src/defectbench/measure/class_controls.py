@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ConfigError
 from ..base.files import atomic_write_json
+from ..base.places import parts_folder
 from ..data.coco import Coco, protocol_coco, read_part, source_stem
 from ..data.overlap import read_overlaps
 
@@ -21,7 +22,9 @@ Shares = NDArray[np.float64]
 Votes = dict[str, Shares]
 
 
-def control_classes(kind: str, dataset_dir: str | Path, protocol: str, out: str | Path) -> None:
+def control_classes(
+    kind: str, dataset_dir: str | Path, protocol: str, out: str | Path, split_seed: int = 0
+) -> None:
     """Write the class probabilities of a control for the test part.
 
     Args:
@@ -29,6 +32,7 @@ def control_classes(kind: str, dataset_dir: str | Path, protocol: str, out: str 
         dataset_dir: ``results/data/<dataset>`` of a set for classification.
         protocol: How the parts were made.
         out: The file to make: a list of ``image_id`` and ``probabilities``.
+        split_seed: Seed of the split.
 
     Raises:
         ConfigError: There is no such control.
@@ -37,8 +41,9 @@ def control_classes(kind: str, dataset_dir: str | Path, protocol: str, out: str 
     if kind not in CLASS_CONTROLS:
         raise ConfigError(out, "control", kind, f"name one of {', '.join(CLASS_CONTROLS)}")
     folder = Path(dataset_dir)
-    coco, _ = protocol_coco(folder, protocol)
-    train, test = (read_part(folder, protocol, part) for part in ("train", "test"))
+    coco, _ = protocol_coco(folder, protocol, split_seed)
+    parts = parts_folder(folder, protocol, split_seed)
+    train, test = (read_part(parts, part) for part in ("train", "test"))
     said = CLASS_CONTROLS[kind](folder, coco, train, test)
     rows = [
         {"image_id": coco.images[name]["id"], "probabilities": said[name].round(6).tolist()}

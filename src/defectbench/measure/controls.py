@@ -32,7 +32,12 @@ Control = Callable[[Parts], list[dict[str, Any]]]
 
 
 def control(
-    kind: str, dataset_dir: str | Path, protocol: str, out: str | Path, seed: int = 0
+    kind: str,
+    dataset_dir: str | Path,
+    protocol: str,
+    out: str | Path,
+    seed: int = 0,
+    split_seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Write the predictions of a control for the test part.
 
@@ -42,6 +47,7 @@ def control(
         protocol: How the parts were made.
         out: The file to make: a COCO result list.
         seed: Seed of what is drawn (label jitter only).
+        split_seed: Seed of the split.
 
     Returns:
         The results as written.
@@ -52,7 +58,7 @@ def control(
     """
     if kind not in CONTROLS:
         raise ConfigError(out, "control", kind, f"name one of {', '.join(CONTROLS)}")
-    results = CONTROLS[kind](read_parts(Path(dataset_dir), protocol, seed))
+    results = CONTROLS[kind](read_parts(Path(dataset_dir), protocol, seed, split_seed))
     atomic_write_json(out, results)
     return results
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import MeasurementError
+from ..base.places import parts_folder, truth_folder
 from ..data.coco import read_detection, read_part
 from ..data.overlap import read_overlaps
 from .agreement import Labels, Overlap, labels_by_image
@@ -34,34 +35,41 @@ class Parts:
     seed: int
 
 
-def read_parts(dataset_dir: Path, protocol: str, seed: int) -> Parts:
+def read_parts(dataset_dir: Path, protocol: str, seed: int, split_seed: int = 0) -> Parts:
     """Read what a control may know from a dataset's folder.
+
+    Args:
+        dataset_dir: ``results/data/<dataset>``.
+        protocol: How the parts were made.
+        seed: Seed of what the control draws.
+        split_seed: Seed of the split.
 
     Raises:
         SplitError: A list is missing.
         ConfigError: The dataset is for another task.
         MeasurementError: A list names an image without annotations.
     """
-    home = dataset_dir / protocol if protocol == "paper" else dataset_dir
+    home = truth_folder(dataset_dir, protocol, split_seed)
+    parts = parts_folder(dataset_dir, protocol, split_seed)
     truth = read_detection(home / "annotations.json")
     ids = {image["file_name"]: image["id"] for image in truth["images"]}
     return Parts(
         labels=labels_by_image(truth),
         classes=sorted(category["id"] for category in truth["categories"]),
-        train=_listed(dataset_dir, protocol, "train", ids),
-        test=_listed(dataset_dir, protocol, "test", ids),
+        train=_listed(parts, "train", ids),
+        test=_listed(parts, "test", ids),
         overlaps=_known_overlaps(dataset_dir, ids),
         files={number: home / "images" / name for name, number in ids.items()},
         seed=seed,
     )
 
 
-def _listed(dataset_dir: Path, protocol: str, part: str, ids: dict[str, int]) -> list[int]:
-    names = read_part(dataset_dir, protocol, part)
+def _listed(parts: Path, part: str, ids: dict[str, int]) -> list[int]:
+    names = read_part(parts, part)
     for name in names:
         if name not in ids:
             fix = "make the split and the annotations from the same dataset"
-            raise MeasurementError(dataset_dir / protocol / f"{part}.txt", "image", name, fix)
+            raise MeasurementError(parts / f"{part}.txt", "image", name, fix)
     return [ids[name] for name in names]
 
 

@@ -14,7 +14,7 @@ from ..base.errors import ReportError
 from ..base.files import sha256_file
 from ..base.methods import MethodCard, load_card
 from ..base.records import read_record
-from ..base.studies import LatencySettings, base_protocol
+from ..base.studies import base_protocol
 
 PROTOCOLS = ("clean", "random", "sequential", "paper")
 CONTROL_TITLES = {
@@ -176,7 +176,7 @@ def _read_cell(folder: Path) -> Cell:
     command = f"defectbench count --model {folder}/model.onnx --out {folder}/complexity.json"
     complexity = read_figures(folder / "complexity.json", "complexity", command)
     timed = latency_path(folder)
-    latency = read_figures(timed, "latency", _time_command(folder, train))
+    latency = read_figures(timed, "latency", f"defectbench race {folder}")
     _check_one_model(timed, latency, complexity["inputs"]["model"]["sha256"], "counted")
     if accuracy.get(
         "model_sha256"
@@ -216,17 +216,6 @@ def _evaluate_command(folder: Path) -> str:
         f"defectbench evaluate --annotations {truth}/annotations.json"
         f" --predictions {folder}/predictions.json --images {data}/{protocol}/test.txt"
         f" --groups {data}/groups.csv --out {folder}/accuracy.json"
-    )
-
-
-def _time_command(folder: Path, train: dict[str, Any]) -> str:
-    pack = (
-        f"{_data_folder(folder)}/{folder.parts[-3]}/test@{train['figures']['size_px']}.safetensors"
-    )
-    settings = " ".join(f"--{k} {v}" for k, v in LatencySettings().model_dump().items())
-    return (
-        f"defectbench time --model {folder}/model.onnx --pack {pack} {settings}"
-        f" --out {folder}/latency/onnxruntime.json"
     )
 
 

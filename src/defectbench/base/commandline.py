@@ -1,0 +1,86 @@
+"""Settings from a command line: one JSON object, a file of it, or single fields, read by the class of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .errors import ConfigError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def parse_settings(
+    kind: type[Settings], text: str | None = None, changes: Iterable[str] = ()
+) -> Settings:
+    """Read the settings of a step.
+
+    Args:
+        kind: Class of the settings.
+        text: A JSON object, or the path of a JSON or YAML file; none for the defaults.
+        changes: Single fields that win over it, each ``FIELD=VALUE`` with VALUE in YAML. What stands behind the first
+            dot of FIELD is a name within the field, such as ``recipe.optimizer.lr=0.002``.
+
+    Raises:
+        ConfigError: Text, file or change cannot be read, names no field, or its value does not fit.
+
+    Example:
+        >>> from .settings import TrainingSettings
+        >>> parse_settings(TrainingSettings, '{"epochs": 3}', ["recipe.optimizer.lr=0.002"]).recipe
+        {'optimizer.lr': 0.002}
+    """
+    where, content = _content(text)
+    for change in changes:
+        name, sign, value = change.partition("=")
+        if not sign:
+            raise ConfigError("--set", "change", change, "write FIELD=VALUE")
+        field, dot, inner = name.partition(".")
+        target = content.setdefault(field, {}) if dot else content
+        if not isinstance(target, dict):
+            raise ConfigError("--set", name, change, f"{field} holds no further names")
+        target[inner if dot else field] = _yaml("--set", name, value)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        fix = first["msg"]
+        if first["type"] == "extra_forbidden":
+            close = get_close_matches(field, kind.model_fields, n=1)
+            named = ", ".join(kind.model_fields)
+            fix = (
+                f"there is no such field; did you mean {close[0]}?"
+                if close
+                else f"name one of {named}"
+            )
+        raise ConfigError(where, field, first.get("input"), fix) from error
+
+
+def _content(text: str | None) -> tuple[str, dict[str, Any]]:
+    """Where settings come from, and what they say."""
+    if text is None:
+        return "--set", {}
+    where = "--settings"
+    if not text.lstrip().startswith("{"):
+        where = text
+        try:
+            text = Path(text).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            fix = "give a JSON object, such as '{\"epochs\": 3}', or a file that holds one"
+            raise ConfigError("--settings", "file", where, fix) from error
+    content = _yaml(where, "content", text)
+    if not isinstance(content, dict):
+        raise ConfigError(where, "content", content, "give an object: fields and their values")
+    return where, content
+
+
+def _yaml(where: str, field: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(where, field, text, "write JSON or YAML") from error

@@ -1,0 +1,241 @@
+"""The plan of a study: its cells, and what its rules ask of them. It is made without data and without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .cards import DatasetCard, load_dataset_card
+from .catalogue import Catalogue, load_catalogue
+from .compressions import AFRESH, CFP, Slimming, base_method
+from .errors import ConfigError
+from .methods import Recipe, load_recipe, override_recipe
+from .studies import LISTED, Cell, Study, base_protocol, expand_cells
+from .tasks import TASKS
+
+NOBODY = "no_method_of_its_own"  # matches no folder
+CONTROL = "control_"
+SCORED = ("accuracy.json", "complexity.json")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study makes.
+
+    Attributes:
+        study: The study.
+        catalogue: The cards of all methods.
+        datasets: The cards of its datasets, by name.
+        cells: Its cells, by folder.
+        models_dir: Folder of the methods.
+    """
+
+    study: Study
+    catalogue: Catalogue
+    datasets: dict[str, DatasetCard]
+    cells: dict[str, Cell]
+    models_dir: Path
+
+    def cell(self, dataset: str, protocol: str, method: str, seed: int | str) -> Cell:
+        """One cell.
+
+        Raises:
+            ConfigError: The study has no such cell.
+        """
+        folder = f"{dataset}/{protocol}/{method}/seed{seed}"
+        if folder not in self.cells:
+            fix = f"it is no cell of this study; `snakemake --dry-run all` lists those that are; {len(self.cells)} are"
+            raise ConfigError(f"study {self.study.study}", "cell", folder, fix)
+        return self.cells[folder]
+
+    def base_of(self, cell: Cell) -> Cell:
+        """The cell that a compressed one is made of; of any other one the cell itself."""
+        return self.cells[cell.model_copy(update={"method": base_method(cell.method)}).folder]
+
+    def recipe(self, cell: Cell) -> Recipe:
+        """The recipe of a cell's method, or of its base, as it stands in the method's folder."""
+        return load_recipe(self.models_dir / base_method(cell.method))
+
+    def changed_recipe(self, cell: Cell) -> Recipe:
+        """The same with the study's changes."""
+        return override_recipe(self.recipe(cell), cell.budget.recipe or {}, cell.folder)
+
+    @cached_property
+    def trained(self) -> list[Cell]:
+        """Cells that are no controls."""
+        return [cell for cell in self.cells.values() if not cell.is_control]
+
+    @cached_property
+    def raced(self) -> list[Cell]:
+        """Cells with a model file, which is timed."""
+        return [cell for cell in self.trained if cell.method not in self.catalogue.predicting]
+
+    def compressed(self, how: str) -> list[Cell]:
+        """Cells that are compressed in one way."""
+        return [
+            cell
+            for cell in self.cells.values()
+            if cell.compression is not None and cell.compression.how == how
+        ]
+
+    def names_compressed(self, how: str) -> str:
+        """Pattern of the methods that are compressed in one way."""
+        return pattern(cell.method for cell in self.compressed(how))
+
+    def bases_compressed(self, how: str) -> str:
+        """Pattern of the methods that these are made of."""
+        return pattern(base_method(cell.method) for cell in self.compressed(how))
+
+    def datasets_of(self, task: str) -> list[str]:
+        """Names of the study's datasets of a task."""
+        return [name for name, card in self.datasets.items() if card.task == task]
+
+    def controls_of(self, task: str) -> list[str]:
+        """Kinds of controls that the study asks for on datasets of a task, in the task's order."""
+        wanted = {
+            cell.method.removeprefix(CONTROL)
+            for cell in self.cells.values()
+            if cell.is_control and self.datasets[cell.dataset].task == task
+        }
+        return [kind for kind in TASKS[task].controls if kind in wanted]
+
+    def finds_boxes(self, cell: Cell) -> bool:
+        """Whether a cell is a detector, whose score depends on a threshold once it is deployed."""
+        return TASKS[self.datasets[cell.dataset].task].finds_boxes
+
+    def published_lists(self, dataset: str, protocol: str) -> list[str]:
+        """The lists that seed 0 of a protocol stands for, where the dataset's card names some."""
+        card = self.datasets[dataset]
+        splits: dict[str, str] = {**card.splits}
+        base = base_protocol(protocol)
+        if self.study.split_seed or base not in splits:
+            return []
+        return [(card.folder / splits[base]).as_posix()]
+
+    def train_lists(self, dataset: str, protocol: str) -> list[str]:
+        """The list that thins the training part of a protocol, where its name holds one."""
+        name = protocol.partition(LISTED)[2]
+        return [self.datasets[dataset].train_list(name).as_posix()] if name else []
+
+    def sparse_cell(self, base: Cell, folder: str) -> Cell:
+        """One of the slimmed cells behind a sparse training of a base; all agree on that stage.
+
+        Raises:
+            ConfigError: Nothing of the study starts from it.
+        """
+        started = {
+            cell.compression.sparse_folder: cell
+            for cell in self.cells.values()
+            if isinstance(cell.compression, Slimming) and self.base_of(cell) == base
+        }
+        if folder not in started:
+            fix = (
+                f"nothing in it starts from that; {base.method} has {', '.join(started) or 'none'}"
+            )
+            raise ConfigError(f"study {self.study.study}", "sparse", folder, fix)
+        return started[folder]
+
+    def places(self) -> list[tuple[str, str]]:
+        """Datasets and protocols of the study, each pair once."""
+        return list(dict.fromkeys((cell.dataset, cell.protocol) for cell in self.cells.values()))
+
+    def base_methods(self) -> list[str]:
+        """Names of the methods, and of the bases of compressed ones, sorted."""
+        return sorted({base_method(cell.method) for cell in self.trained})
+
+    def records(self) -> list[str]:
+        """Every record that the report stands on but certificates, as paths below the folder of the runs."""
+        paths = [f"{folder}/accuracy.json" for folder in self.cells]
+        paths += [f"{c.folder}/{name}" for c in self.trained for name in self._beside_score(c)]
+        return list(dict.fromkeys([*paths, *self._shared_records()]))
+
+    def _beside_score(self, cell: Cell) -> list[str]:
+        """What the report reads of a trained cell beside its score."""
+        if cell.method in self.catalogue.predicting:
+            return ["latency/own.json", "train.json"]
+        measured = ["complexity.json", "latency/onnxruntime.json", "train.json"]
+        how = cell.compression
+        if how is None:
+            return measured
+        if isinstance(how, CFP) and how.choose in AFRESH:
+            return [*measured, "pruned/prune.json"]
+        cuts = ["pruned/"]
+        if isinstance(how, Slimming) and how.drop_units:
+            cuts.append("pruned/channels/")
+        return [*measured, *(f"{cut}{name}" for cut in cuts for name in (*SCORED, "prune.json"))]
+
+    def _shared_records(self) -> list[str]:
+        """What the report reads of the trainings that several compressed cells start from."""
+        paths: list[str] = []
+        for cell in self.cells.values():
+            how = cell.compression
+            if isinstance(how, Slimming):
+                stage = f"{self.base_of(cell).folder}/{how.sparse_folder}"
+                paths += [f"{stage}/{name}" for name in (*SCORED, "train.json")]
+            elif how is not None and how.choose != "thin" and "c" in how.taught_by:
+                paths.append(f"{self.base_of(cell).folder}/teacher_c/accuracy.json")
+        return paths
+
+
+def plan_study(
+    study: Study,
+    source: str | Path = "study",
+    models_dir: str | Path = "models",
+    datasets_dir: str | Path = "datasets",
+) -> Plan:
+    """List the cells of a study and check all that can be checked without data.
+
+    Raises:
+        ConfigError: The study names what does not exist or does not fit, or says something that has no effect.
+    """
+    catalogue = load_catalogue(models_dir)
+    names = dict.fromkeys(name for block in study.blocks for name in block.datasets)
+    cards = {name: load_dataset_card(Path(datasets_dir) / f"{name}.yaml") for name in names}
+    for name, mirror in study.mirrors.items():
+        if name not in cards:
+            fix = f"no block has that dataset; the study has {', '.join(cards)}"
+            raise ConfigError(source, f"mirrors.{name}", mirror, fix)
+    tasks = {**catalogue.tasks, **{name: card.task for name, card in cards.items()}}
+    cells = expand_cells(
+        study,
+        catalogue.names,
+        source,
+        catalogue.heavy,
+        tasks,
+        catalogue.prunable,
+        catalogue.rates,
+    )
+    plan = Plan(study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir))
+    _check_recipes(plan, source)
+    return plan
+
+
+def _check_recipes(plan: Plan, source: str | Path) -> None:
+    """Every change of a recipe names a field of it and has a value that fits."""
+    for cell in plan.trained:
+        where = f"{source}: {cell.folder}"
+        recipe = override_recipe(plan.recipe(cell), cell.budget.recipe or {}, where)
+        stages: tuple[str, ...] = ()
+        if isinstance(cell.compression, Slimming):
+            stages = ("sparse", "recovery")
+        elif isinstance(cell.compression, CFP):
+            stages = ("fine_tuning",)
+        for stage in stages:
+            changes: dict[str, Any] = cell.compression.recipe_of(stage) if cell.compression else {}
+            override_recipe(recipe, changes, f"{where}: {stage}")
+
+
+def pattern(names: Iterable[str]) -> str:
+    r"""A pattern that matches these names and nothing else; without names it matches nothing.
+
+    Example:
+        >>> pattern(["vgg16+cfpv39", "vgg16+cfpv39", "a"])
+        'a|vgg16\\+cfpv39'
+        >>> pattern([])
+        'no_method_of_its_own'
+    """
+    return "|".join(sorted({re.escape(name) for name in names}) or [NOBODY])

@@ -1,0 +1,183 @@
+"""Verbs of data: from raw archives to packs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from .options import Card, Dataset, Folder, Protocol, SplitSeed
+
+
+class Part(StrEnum):
+    """Parts of a split."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+def synthesize(
+    out: Folder, seed: Annotated[int, Option(help="Seed of every image.", min=0)] = 0
+) -> None:
+    """Make the embedded synthetic steel set."""
+    from ..data.synthetic import synthesize
+
+    synthesize(out, seed=seed)
+
+
+def acquire(
+    card: Card,
+    out: Folder,
+    mirror: Annotated[
+        str | None, Option(help="Local archive or folder, or an address; tried first.")
+    ] = None,
+) -> None:
+    """Fetch, verify and unpack a dataset."""
+    from ..base.cards import load_dataset_card
+    from ..data.acquire import acquire
+
+    acquire(load_dataset_card(card), out, mirror=mirror)
+
+
+def convert(
+    card: Card,
+    raw: Annotated[Path, Option(help="Folder of the raw data.")],
+    out: Folder,
+) -> None:
+    """Turn raw labels into COCO annotations."""
+    from ..base.cards import load_dataset_card
+    from ..data.convert import convert
+
+    convert(load_dataset_card(card), raw, out)
+
+
+def find_overlaps(
+    dataset: Dataset,
+    group: Annotated[bool, Option("--group", help="Join them into groups as well.")] = False,
+) -> None:
+    """Find images that show the same surface."""
+    from ..data.groups import group_images
+    from ..data.overlap import find_overlaps
+
+    find_overlaps(dataset)
+    if group:
+        group_images(dataset)
+
+
+def group(dataset: Dataset) -> None:
+    """Join overlapping images into groups."""
+    from ..data.groups import group_images
+
+    group_images(dataset)
+
+
+def draw_lists(
+    card: Card,
+    out: Annotated[Path, Option(help="CSV of file_name,part to write.")],
+    seed: Annotated[int, Option(help="Seed of the draw.", min=0)] = 0,
+    thin: Annotated[
+        list[int] | None,
+        Option(help="Training images of a class; repeat it, in the order of the card's classes."),
+    ] = None,
+    thin_out: Annotated[Path | None, Option(help="CSV of file_name,class to write.")] = None,
+) -> None:
+    """Draw lists to publish for a set for classification, with a thin training list."""
+    from ..base.cards import load_dataset_card
+    from ..base.errors import ConfigError
+    from ..data.published import draw_lists, write_rows
+
+    loaded = load_dataset_card(card)
+    if thin and len(thin) != len(loaded.classes):
+        fix = f"give --thin once a class, {len(loaded.classes)} times"
+        raise ConfigError(card, "--thin", thin, fix)
+    counts = dict(zip(loaded.classes, thin or [], strict=False))
+    rows, thinned = draw_lists(loaded, counts, seed)
+    write_rows(out, ("file_name", "part"), rows)
+    if thin_out:
+        write_rows(thin_out, ("file_name", "class"), thinned)
+
+
+def augment_offline(dataset: Dataset, seed: SplitSeed = 0) -> None:
+    """Enlarge a set before its split, for the protocol `paper`."""
+    from ..data.augment import augment_offline
+
+    augment_offline(dataset, seed=seed)
+
+
+def split(
+    dataset: Dataset,
+    protocol: Protocol,
+    seed: SplitSeed = 0,
+    published: Annotated[
+        Path | None, Option(help="CSV of file_name,part to take instead of a draw.")
+    ] = None,
+    train_list: Annotated[
+        Path | None,
+        Option(help="CSV of file_name,class: training images that stay, for <protocol>-<list>."),
+    ] = None,
+    certify: Annotated[
+        bool, Option("--certify", help="Prove what the parts share as well.")
+    ] = False,
+) -> None:
+    """Divide a dataset into train, val and test."""
+    from ..data.certificate import certify as prove
+    from ..data.split import split
+
+    split(dataset, protocol, seed, published=published, train_list=train_list)
+    if certify:
+        prove(dataset, protocol, seed)
+
+
+def certify(dataset: Dataset, protocol: Protocol, seed: SplitSeed = 0) -> None:
+    """Prove from pixels what the parts of a split share."""
+    from ..data.certificate import certify
+
+    certify(dataset, protocol, seed)
+
+
+def pack(
+    dataset: Dataset,
+    protocol: Protocol,
+    size: Annotated[int, Option(help="Side of the images, pixels.", min=1)],
+    part: Annotated[
+        list[Part] | None, Option(help="Part to decode; repeat it for more. All by default.")
+    ] = None,
+    split_seed: SplitSeed = 0,
+    out: Annotated[
+        Path | None,
+        Option(
+            help="File to write, of a single part; <part>@<size>.safetensors beside its list by default."
+        ),
+    ] = None,
+) -> None:
+    """Decode parts of a split, each into one file."""
+    from ..base.errors import ConfigError
+    from ..base.places import parts_folder
+    from ..data.pack import pack
+
+    parts = part or list(Part)
+    if out is not None and len(parts) > 1:
+        raise ConfigError(
+            "--out", "parts", [*map(str, parts)], "give one --part, or leave --out away"
+        )
+    folder = parts_folder(dataset, protocol, split_seed)
+    for name in parts:
+        file = out or folder / f"{name}@{size}.safetensors"
+        pack(dataset, protocol, name, size, file, split_seed)
+
+
+VERBS = {
+    "synthesize": synthesize,
+    "acquire": acquire,
+    "convert": convert,
+    "find-overlaps": find_overlaps,
+    "group": group,
+    "augment-offline": augment_offline,
+    "draw-lists": draw_lists,
+    "split": split,
+    "certify": certify,
+    "pack": pack,
+}

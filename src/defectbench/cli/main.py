@@ -1,0 +1,69 @@
+"""The command: its verbs by topic, and how it ends. What a verb needs is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from typer import Exit, Typer, TyperException
+
+from ..base.errors import DefectBenchError
+from . import cfp, data, document, measure, report, slimming, training
+
+TOPICS = {
+    "Data": data.VERBS,
+    "Training": training.VERBS,
+    "Network slimming": slimming.VERBS,
+    "Collaborative filter pruning": cfp.VERBS,
+    "Measures": measure.VERBS,
+    "Report": report.VERBS,
+    "Documentation": document.VERBS,
+}
+
+
+def build_app() -> Typer:
+    """The command with all its verbs."""
+    app = Typer(
+        name="defectbench",
+        help="From raw archives to paper-style tables: one verb a step.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for topic, verbs in TOPICS.items():
+        for name, verb in verbs.items():
+            app.command(name, rich_help_panel=topic)(verb)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        arguments: The command line behind the command's name; that of this process by default.
+
+    Returns:
+        0 when it is done, 2 when a named error or a wrong command line stopped it (one line on stderr).
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = build_app()(given, prog_name="defectbench", standalone_mode=False)
+    except Exit as end:
+        return end.exit_code
+    except TyperException as error:
+        verb = f" {given[0]}" if given and given[0] in _verbs() else ""
+        told = " ".join(error.format_message().split())
+        return _refuse(f"{told.rstrip('.')}; see defectbench{verb} --help")
+    except DefectBenchError as error:
+        return _refuse(f"{type(error).__name__}: {error}")
+    return int(status or 0)
+
+
+def _verbs() -> set[str]:
+    return {name for verbs in TOPICS.values() for name in verbs}
+
+
+def _refuse(line: str) -> int:
+    print(line, file=sys.stderr)  # noqa: T201
+    return 2

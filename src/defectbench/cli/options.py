@@ -1,0 +1,49 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+Dataset = Annotated[Path, Option(help="Folder of the dataset, results/data/<dataset>.")]
+Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml.")]
+Protocol = Annotated[
+    str,
+    Option(help="How the parts are made: clean, random, sequential, paper, or one with -<list>."),
+]
+SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0)]
+
+Method = Annotated[Path, Option(help="Folder of the method, models/<method>.")]
+Classes = Annotated[int, Option(help="Number of classes.", min=1)]
+Train = Annotated[Path, Option(help="Pack of the training part.")]
+Val = Annotated[Path, Option(help="Pack of the validation part.")]
+Weights = Annotated[
+    Path, Option(help="weights.safetensors of a training, the record of it beside them.")
+]
+Folder = Annotated[Path, Option("--out", help="Folder to write to.")]
+File = Annotated[Path, Option("--out", help="File to write.")]
+
+Model = Annotated[Path, Option(help="Model file, model.onnx.")]
+Annotations = Annotated[
+    Path, Option(help="annotations.json of the dataset or of a split of `paper`.")
+]
+Images = Annotated[Path, Option(help="List of the part that is scored, one file name a line.")]
+Groups = Annotated[Path, Option(help="groups.csv of the dataset.")]
+
+Settings = Annotated[
+    str | None,
+    Option(
+        metavar="JSON|FILE",
+        help="Settings of the step: a JSON object, or a JSON or YAML file of one.",
+    ),
+]
+Change = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="One field of the settings, such as epochs=3 or recipe.optimizer.lr=0.002; repeat it for more.",
+    ),
+]

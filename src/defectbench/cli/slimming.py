@@ -1,0 +1,72 @@
+"""Verbs of network slimming: hold a cut against a network, and cut it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .options import Change, Classes, File, Folder, Method, Settings, Train, Weights
+
+if TYPE_CHECKING:
+    from ..base.compressions import Pruning
+
+
+def check_pruning(
+    method: Method, classes: Classes, out: File, settings: Settings = None, change: Change = None
+) -> None:
+    """Hold a cut against a network, before it is trained."""
+    from dataclasses import replace
+
+    from ..base.commandline import parse_settings
+    from ..base.methods import load_method, override_recipe
+    from ..base.stages import PruningCheck
+    from ..compression.pruning_check import check_pruning
+
+    told = parse_settings(PruningCheck, settings, change or [])
+    loaded = load_method(method.name, method.parent)
+    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, told.recipe, "recipe"))
+    figures = check_pruning(loaded, classes, _how_much_goes(told), told.kd, out)["figures"]
+    text = "{size_mib:.2f} MiB, {channels} channels in {groups} groups, {units} residual units"
+    print(text.format(**figures))  # noqa: T201
+
+
+def prune(
+    method: Method,
+    weights: Weights,
+    train: Train,
+    out: Folder,
+    settings: Settings = None,
+    change: Change = None,
+) -> None:
+    """Prune a network after sparse training and export it."""
+    from ..base.commandline import parse_settings
+    from ..base.methods import load_method
+    from ..base.stages import ChannelPruning
+    from ..compression.run import prune_run
+    from ..deploy.run import export_run
+
+    told = parse_settings(ChannelPruning, settings, change or [])
+    loaded = load_method(method.name, method.parent)
+    prune_run(
+        weights,
+        train,
+        loaded,
+        out,
+        _how_much_goes(told),
+        told.seed,
+        batches=told.batches,
+        batch=told.batch,
+        threads=told.threads,
+        device=told.device,
+        channels_alone=told.channels_alone,
+    )
+    export_run(out, loaded, "prune")
+
+
+def _how_much_goes(told: Pruning) -> Pruning:
+    """What a cut's record says of its settings."""
+    from ..base.compressions import Pruning
+
+    return Pruning(**{name: getattr(told, name) for name in Pruning.model_fields})
+
+
+VERBS = {"check-pruning": check_pruning, "prune": prune}

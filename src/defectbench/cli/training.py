@@ -1,0 +1,48 @@
+"""The verb of training with the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from .options import Change, Folder, Method, Settings, Train, Val
+
+
+def train(
+    method: Method,
+    train: Train,
+    val: Val,
+    out: Folder,
+    settings: Settings = None,
+    change: Change = None,
+    teacher: Annotated[
+        Path | None,
+        Option(help="weights.safetensors to learn from as well, its train.json beside it."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        Option(help="weights.safetensors to start from, the record of what made it beside it."),
+    ] = None,
+    plan: Annotated[
+        Path | None, Option(help="plan.json of a cut network, whose widths the network then has.")
+    ] = None,
+) -> None:
+    """Train a method of the engine and export it."""
+    from ..base.commandline import parse_settings
+    from ..base.methods import load_method
+    from ..base.settings import TrainingSettings
+    from ..deploy.run import export_run
+    from ..measure.validation import make_validator
+    from ..training.loop import train as train_network
+    from ..training.sources import Sources
+
+    told = parse_settings(TrainingSettings, settings, change or [])
+    loaded = load_method(method.name, method.parent)
+    validator = make_validator(val, task=loaded.card.task)
+    train_network(loaded, told, Sources(train, teacher, start, plan), out, validator)
+    export_run(out, loaded)
+
+
+VERBS = {"train": train}

@@ -1,0 +1,123 @@
+"""All that is measured of a cell but its speed, in one process; and the controls of a dataset and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.files import read_json
+from ..base.places import parts_folder, truth_folder
+from ..base.tasks import task_named
+from ..data.coco import protocol_coco, task_of
+from ..deploy.predict import predict
+from .accuracy import evaluate
+from .class_controls import control_classes
+from .classification import evaluate_classes
+from .complexity import count
+from .controls import control
+from .operating_point import choose_operating_point
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What predictions are held against.
+
+    Attributes:
+        annotations: ``annotations.json`` of the dataset, or of a split of ``paper``.
+        images: The list of the part: one file name a line.
+        groups: ``groups.csv`` of the dataset.
+    """
+
+    annotations: Path
+    images: Path
+    groups: Path
+
+
+def measure_cell(model: Path, test: Path, truth: Truth, val: Path | None = None) -> None:
+    """Choose the threshold, predict, evaluate and count; each record is written beside the model.
+
+    Args:
+        model: The cell's model file.
+        test: Pack of the test part.
+        truth: What the predictions are held against.
+        val: Pack of the validation part that a detector's threshold is chosen on; none leaves it out.
+
+    Raises:
+        ArtifactError: The file cannot be run, or gives figures that are not finite.
+        PackError: Size or classes of pack and model differ.
+        MeasurementError: The files do not belong together, or two counters of complexity disagree.
+    """
+    folder = model.parent
+    if val is not None:
+        choose_operating_point(model, val, folder / "operating_point.json")
+    predict(model, test, folder / "predictions.json")
+    evaluate_predictions(folder / "predictions.json", truth, folder / "accuracy.json")
+    count(model, folder / "complexity.json")
+
+
+def evaluate_predictions(predictions: Path, truth: Truth, out: Path) -> None:
+    """Score predictions by the measures of the dataset's task.
+
+    Args:
+        predictions: COCO results, or probabilities of classes.
+        truth: What they are held against.
+        out: The record to make.
+
+    Raises:
+        MeasurementError: The files do not belong together.
+    """
+    task = task_named(task_of(read_json(truth.annotations)))
+    score = evaluate if task.finds_boxes else evaluate_classes
+    score(truth.annotations, predictions, truth.images, truth.groups, out)
+
+
+def predict_control(
+    kind: str, dataset_dir: Path, protocol: str, out: Path, seed: int = 0, split_seed: int = 0
+) -> None:
+    """Write the predictions of a control of the dataset's task.
+
+    Args:
+        kind: ``memoriser``, ``class_prior``, ``oracle`` or ``label_jitter``.
+        dataset_dir: ``results/data/<dataset>``.
+        protocol: How the parts were made.
+        out: The file to make.
+        seed: Seed of what is drawn.
+        split_seed: Seed of the split.
+
+    Raises:
+        ConfigError: The task has no such control.
+    """
+    task = task_named(protocol_coco(dataset_dir, protocol, split_seed)[0].task)
+    if task.finds_boxes:
+        control(kind, dataset_dir, protocol, out, seed, split_seed)
+    else:
+        control_classes(kind, dataset_dir, protocol, out, split_seed)
+
+
+def measure_controls(
+    kinds: Iterable[str], dataset_dir: Path, protocol: str, out: Path, split_seed: int = 0
+) -> None:
+    """Predict and score by programs that learn nothing.
+
+    Args:
+        kinds: Their names.
+        dataset_dir: ``results/data/<dataset>``.
+        protocol: How the parts were made.
+        out: Folder of the cells of this dataset and protocol; each control has one, ``control_<kind>/seed0``.
+        split_seed: Seed of the split.
+
+    Raises:
+        ConfigError: The task has no such control.
+    """
+    truth = Truth(
+        truth_folder(dataset_dir, protocol, split_seed) / "annotations.json",
+        parts_folder(dataset_dir, protocol, split_seed) / "test.txt",
+        dataset_dir / "groups.csv",
+    )
+    for kind in kinds:
+        cell = out / f"control_{kind}" / "seed0"
+        predict_control(
+            kind, dataset_dir, protocol, cell / "predictions.json", split_seed=split_seed
+        )
+        evaluate_predictions(cell / "predictions.json", truth, cell / "accuracy.json")

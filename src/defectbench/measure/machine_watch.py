@@ -1,0 +1,81 @@
+"""What else a machine does while calls are timed: evidence for a record, never a condition of a measurement.
+
+Boards, containers and other kernels hide their clock, their counters or their cores; what cannot be read is None.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psutil
+
+Value = TypeVar("Value")
+HIDDEN = (OSError, AttributeError, NotImplementedError, RuntimeError, ValueError, psutil.Error)
+
+
+def read_or_none(read: Callable[[], Value]) -> Value | None:
+    """What a counter says, or None where the machine does not tell it."""
+    try:
+        return read()
+    except HIDDEN:
+        return None
+
+
+def clock_mhz() -> float | None:
+    """The processor's clock where the machine tells it."""
+    clock = read_or_none(psutil.cpu_freq)
+    return float(clock.current) if clock else None
+
+
+def machine_seconds() -> tuple[float, float]:
+    """Busy seconds of all processors, and of this process."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    own = psutil.Process().cpu_times()
+    return sum(times) - guest - idle, own.user + own.system
+
+
+def usable_cores() -> int | None:
+    """Cores that this process may use."""
+    affinity = read_or_none(lambda: len(psutil.Process().cpu_affinity()))
+    return affinity or os.cpu_count()
+
+
+def load_average() -> float | None:
+    """Mean number of runnable programs over a minute."""
+    return read_or_none(lambda: os.getloadavg()[0])
+
+
+class Watch:
+    """What the machine does while calls are counted; it watches from when it is made."""
+
+    def __init__(self) -> None:
+        self.clocks: list[float | None] = [clock_mhz()]
+        self.load, self.start = load_average(), time.perf_counter()
+        self.seconds = read_or_none(machine_seconds)
+
+    def look(self) -> None:
+        """Note the processor's clock."""
+        self.clocks.append(clock_mhz())
+
+    def evidence(self) -> dict[str, Any]:
+        """Load of this process and of others since the start, cores; the clock, MHz; None what is hidden."""
+        wall = time.perf_counter() - self.start
+        before, after = self.seconds, read_or_none(machine_seconds)
+        own = foreign = None
+        if before is not None and after is not None:
+            own = (after[1] - before[1]) / wall
+            foreign = max(0.0, (after[0] - before[0]) / wall - own)
+        return {
+            "wall_s": wall,
+            "foreign_cores_busy": foreign,
+            "usable_cores": usable_cores(),
+            "own_cores_busy": own,
+            "load_average_before": self.load,
+            "load_average_after": load_average(),
+            "clock_mhz": self.clocks,
+        }

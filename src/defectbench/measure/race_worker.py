@@ -1,0 +1,273 @@
+"""One process of a race: load every model file, then let all take turns, block by block.
+
+Run by ``measure.race``: ``python -m defectbench.measure.race_worker REQUEST OUT``. It imports no training framework, so
+nothing but the engine shares the processor with the models.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from ..base.errors import ArtifactError, DefectBenchError
+from ..deploy.nms import SCORING_THRESHOLD, nms
+from ..deploy.runtime import OnnxClassifier, OnnxDetector, load_engine, make_session, prepare
+from .machine_watch import Watch
+
+REFERENCE_CALLS = 5  # of each block of the reference model
+SETTLING_CALLS = 1  # before each block, not counted: another file has just had the caches
+GAP_SECONDS = 0.2
+
+Image = NDArray[np.uint8]
+
+
+def read_images(pack: str | Path, limit: int) -> list[Image]:
+    """Read images of a pack and undo its letterbox: decoded images at their original size.
+
+    Args:
+        pack: The pack of the test part.
+        limit: Most images to read, spread evenly over the part.
+
+    Returns:
+        [H, W, 3] RGB images.
+    """
+    with safe_open(str(pack), framework="numpy") as tensors:
+        stored = tensors.get_slice("images")
+        total = stored.get_shape()[0]
+        scale, pad = tensors.get_tensor("scale"), tensors.get_tensor("pad")
+        original = tensors.get_tensor("original_size")
+        chosen = np.unique(np.linspace(0, total - 1, min(limit, total)).astype(int)).tolist()
+        rows = {n: np.asarray(stored[n : n + 1])[0] for n in chosen}
+    images = []
+    for n in chosen:
+        width, height = (int(v) for v in original[n])
+        left, top = (round(float(v)) for v in pad[n])
+        inner_w, inner_h = (max(1, round(side * float(scale[n]))) for side in (width, height))
+        inner = rows[n].transpose(1, 2, 0)[top : top + inner_h, left : left + inner_w]
+        restored = cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR)
+        images.append(np.ascontiguousarray(restored, dtype=np.uint8))
+    return images
+
+
+@dataclass
+class Call:
+    """One timed call, nanoseconds.
+
+    Attributes:
+        pre: Decoded image to network input.
+        forward: The engine.
+        post: Suppression, or the choice of the class.
+        outputs: What the engine answered.
+    """
+
+    pre: int
+    forward: int
+    post: int
+    outputs: Any
+
+
+class Runner:
+    """A model file in the race: its engine and its images.
+
+    Args:
+        request: Model, pack and threshold of the file.
+        engine: What runs it.
+        threads: Threads of the engine.
+        images: Images of its pack.
+
+    Attributes:
+        calls: Nanoseconds by round and call: pre, forward, post, time on the processor.
+        burst: Nanoseconds of the calls after a pause: pre, forward, post.
+        scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
+    """
+
+    def __init__(
+        self, request: dict[str, Any], engine: str, threads: int, images: list[Image]
+    ) -> None:
+        self.model, self.threshold = request["model"], request["threshold"]
+        self.engine: OnnxDetector | OnnxClassifier = load_engine(engine, self.model, threads)
+        self.images, self.turn = images, 0
+        self.calls: list[list[tuple[int, int, int, int]]] = []
+        self.burst: list[tuple[int, int, int]] = []
+        self.scoring_post: list[int] = []
+
+    def call(self) -> Call:
+        """Run the next image, phase by phase, on one clock."""
+        image = self.images[self.turn % len(self.images)]
+        self.turn += 1
+        start = time.perf_counter_ns()
+        images = prepare(image, self.engine.size)
+        ready = time.perf_counter_ns()
+        outputs = self.engine(images)
+        done = time.perf_counter_ns()
+        self.suppress(outputs, self.threshold)
+        return Call(ready - start, done - ready, time.perf_counter_ns() - done, outputs)
+
+    def suppress(self, outputs: Any, threshold: float) -> None:
+        """What makes an answer of the engine's outputs for one image."""
+        if isinstance(self.engine, OnnxClassifier):
+            outputs[0].argmax()
+        else:
+            boxes, scores = outputs
+            nms(boxes[0], scores[0], threshold)
+
+    def run_block(self, calls: int) -> None:
+        """Settle, then count some calls back to back; a detector's last outputs are suppressed once more."""
+        for _ in range(SETTLING_CALLS):
+            self.call()
+        block, outputs = [], None
+        for _ in range(calls):
+            before = time.thread_time_ns()
+            call = self.call()
+            busy = time.thread_time_ns() - before
+            block.append((call.pre, call.forward, call.post, busy))
+            outputs = call.outputs
+        self.calls.append(block)
+        if isinstance(self.engine, OnnxDetector):
+            start = time.perf_counter_ns()
+            self.suppress(outputs, SCORING_THRESHOLD)
+            self.scoring_post.append(time.perf_counter_ns() - start)
+
+    def run_burst(self) -> None:
+        """One call after a pause, as a camera on a line makes it."""
+        time.sleep(GAP_SECONDS)
+        call = self.call()
+        self.burst.append((call.pre, call.forward, call.post))
+
+
+@dataclass
+class Reference:
+    """The reference model.
+
+    Args:
+        path: Its file.
+        threads: Threads of the engine.
+
+    Attributes:
+        blocks: Nanoseconds by block and call: on the wall, on the processor.
+    """
+
+    path: str
+    threads: int
+    blocks: list[list[tuple[int, int]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.session = make_session(Path(self.path), self.threads)
+        self.image = np.full(self.session.get_inputs()[0].shape, 0.5, np.float32)
+
+    def run_block(self) -> None:
+        """Settle, then count some calls."""
+        block = []
+        for _ in range(SETTLING_CALLS + REFERENCE_CALLS):
+            before, start = time.thread_time_ns(), time.perf_counter_ns()
+            self.session.run(None, {"images": self.image})
+            wall = time.perf_counter_ns() - start
+            block.append((wall, time.thread_time_ns() - before))
+        self.blocks.append(block[SETTLING_CALLS:])
+
+
+def start_runner(request: dict[str, Any], entry: dict[str, Any], images: list[Image]) -> Runner:
+    """Load and warm up one model.
+
+    Raises:
+        ArtifactError: The engine cannot load or run the file.
+    """
+    try:
+        runner = Runner(entry, request["engine"], request["threads"], images)
+        for _ in range(request["warmup"]):
+            runner.call()
+    except DefectBenchError:
+        raise
+    except Exception as error:  # an engine's errors share no public root
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(entry["model"], "run", first, "export the model again") from error
+    return runner
+
+
+def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]:
+    """Load and warm up every model; models that fail are left out.
+
+    Returns:
+        The runners, and what went wrong by model file.
+    """
+    images: dict[str, list[Image]] = {}
+    runners, failed = [], {}
+    for entry in request["entries"]:
+        sys.stdout.write(
+            f"{entry['model']}\n"
+        )  # the last line names a model that kills its process
+        sys.stdout.flush()
+        pack = entry["pack"]
+        if pack not in images:
+            images[pack] = read_images(pack, request["images"])
+        try:
+            runners.append(start_runner(request, entry, images[pack]))
+        except DefectBenchError as error:
+            failed[entry["model"]] = f"{type(error).__name__}: {error}"
+    return runners, failed
+
+
+def turns(runners: int, process: int, turn: int) -> list[int]:
+    """Order of the runners in one round of one process; drawn anew, so that none always follows the same.
+
+    Example:
+        >>> turns(5, 0, 0) == turns(5, 0, 0), sorted(turns(5, 0, 1))
+        (True, [0, 1, 2, 3, 4])
+    """
+    return np.random.default_rng([process, turn]).permutation(runners).tolist()
+
+
+def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Let all take turns, the reference model between; then the calls after a pause."""
+    reference = Reference(request["reference"], request["threads"])
+    reference.run_block()
+    reference.blocks.clear()  # it has warmed up
+    orders = [turns(len(runners), request["process"], n) for n in range(request["rounds"])]
+    reference.run_block()
+    for order in orders:
+        for n in order:
+            runners[n].run_block(request["block_calls"])
+            reference.run_block()
+        watch.look()
+    evidence = watch.evidence()
+    for _ in range(request["burst_calls"]):
+        for runner in runners:
+            runner.run_burst()
+    kept = ("calls", "burst", "scoring_post")
+    return {
+        "orders": orders,
+        "reference": reference.blocks,
+        "runners": [{name: getattr(r, name) for name in kept} for r in runners],
+        "images": [len(r.images) for r in runners],
+        "evidence": evidence,
+    }
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a request asks and return samples and evidence, or the models that failed."""
+    cv2.setNumThreads(request["threads"])
+    runners, failed = load_runners(request)
+    if failed:
+        return {"failed": failed}
+    gc.disable()
+    return run_race(runners, request, Watch())
+
+
+def main(request_path: str, out_path: str) -> None:
+    """Read the request, measure, write the answer."""
+    request = json.loads(Path(request_path).read_text())
+    Path(out_path).write_text(json.dumps(measure(request)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

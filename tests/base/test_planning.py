@@ -1,0 +1,117 @@
+"""The plan of a study: what it makes of cells, and what it refuses before anything is made."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from defectbench.base import stages
+from defectbench.base.errors import ConfigError
+from defectbench.base.planning import NOBODY, pattern, plan_study
+from defectbench.base.studies import load_study, parse_study
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = (ROOT / "models", ROOT / "datasets")
+
+
+def plan(*blocks, **study):
+    content = {"study": "t", "blocks": [{"datasets": ["demo-steel"], **b} for b in blocks], **study}
+    return plan_study(parse_study("t", content), "t", *FOLDERS)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return plan_study(load_study(ROOT / "config" / "demo.yaml"), "demo", *FOLDERS)
+
+
+def test_every_shipped_study_can_be_planned():
+    for path in sorted((ROOT / "config").glob("*.yaml")):
+        assert plan_study(load_study(path), path, *FOLDERS).cells, path
+
+
+def test_patterns_match_the_names_and_nothing_else():
+    names = pattern(["vgg16+cfpv39", "resnet50"])
+    assert re.fullmatch(names, "vgg16+cfpv39")
+    assert not re.fullmatch(names, "vgg16ccfpv39")
+    assert pattern([]) == NOBODY
+
+
+def test_records_of_a_compressed_cell_hold_each_of_its_stages(demo):
+    records = demo.records()
+    assert len(set(records)) == len(records)
+    (cell,) = demo.compressed("slimming")
+    sparse = f"demo-steel/clean/yolov4_thin/seed0/{cell.compression.sparse_folder}"
+    for path in (
+        f"{cell.folder}/latency/onnxruntime.json",
+        f"{cell.folder}/pruned/prune.json",
+        f"{cell.folder}/pruned/channels/accuracy.json",
+        f"{sparse}/complexity.json",
+        "demo-steel-cls/clean/vgg16/seed0/teacher_c/accuracy.json",
+        "demo-steel/clean/control_oracle/seed0/accuracy.json",
+    ):
+        assert path in records, path
+    assert not [r for r in records if "control_" in r and not r.endswith("accuracy.json")]
+
+
+def test_a_method_that_predicts_is_not_raced():
+    made = plan({"methods": ["lidd_net", "yolov8n"]})
+    made.catalogue.cards["lidd_net"] = made.catalogue.cards["lidd_net"].model_copy(
+        update={"artifact": "predictions"}
+    )
+    assert [cell.method for cell in made.raced] == ["yolov8n"]
+    assert "demo-steel/clean/lidd_net/seed0/latency/own.json" in made.records()
+
+
+def test_controls_are_those_of_the_task(demo):
+    assert demo.controls_of("detection") == ["memoriser", "class_prior", "oracle", "label_jitter"]
+    assert demo.controls_of("classification") == ["memoriser", "class_prior"]
+    assert plan({"methods": ["lidd_net"]}).controls_of("detection") == []
+
+
+def test_a_cell_or_stage_that_the_study_lacks_is_named(demo):
+    with pytest.raises(ConfigError, match="demo-steel/clean/nobody/seed0"):
+        demo.cell("demo-steel", "clean", "nobody", 0)
+    base = demo.cell("demo-steel", "clean", "yolov4_thin", 0)
+    with pytest.raises(ConfigError, match="yolov4_thin has sparse-"):
+        demo.sparse_cell(base, "sparse-00000000")
+    (slimmed,) = demo.compressed("slimming")
+    assert demo.sparse_cell(base, slimmed.compression.sparse_folder) == slimmed
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (
+            {"budget": {"recipe": {"optimizer.rate": 1}}},
+            "t: demo-steel/clean/lidd_net/seed0: recipe: got 'optimizer.rate'",
+        ),
+        ({"budget": {"recipe": {"optimizer.lr": -1}}}, "recipe.optimizer.lr: got -1"),
+        (
+            {"budgets": {"yolov8n": {"epochs": 3}}},
+            "blocks.0.budgets: got 'yolov8n'; the block does",
+        ),
+    ],
+)
+def test_a_change_without_effect_is_named_before_anything_is_made(block, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        plan({"methods": ["lidd_net"], **block})
+
+
+def test_a_wrong_change_of_a_stage_is_named():
+    one = {"method": "yolov4", "how": "slimming", "recovery": {"recipe": {"sparsty": None}}}
+    with pytest.raises(ConfigError, match=r"slim4.19mib/seed0: recovery: recipe: got 'sparsty'"):
+        plan({"methods": ["yolov4"], "compress": [one]})
+
+
+def test_a_mirror_of_no_dataset_of_the_study_is_named():
+    with pytest.raises(ConfigError, match=r"mirrors.neu-det: got '/x'; no block has that dataset"):
+        plan({"methods": ["lidd_net"]}, mirrors={"neu-det": "/x"})
+
+
+def test_a_plan_holds_what_its_rules_ask(demo):
+    cell = demo.cell("demo-steel-cls", "clean", "vgg16+randompublished", 0)
+    assert demo.base_of(cell).method == "vgg16"
+    assert stages.size_px(cell, demo.recipe(cell)) == 48
+    assert demo.changed_recipe(cell).options == {"width": 0.125}
+    assert demo.places() == [("demo-steel", "clean"), ("demo-steel-cls", "clean")]
+    assert "vgg16" in demo.base_methods()

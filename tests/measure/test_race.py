@@ -1,0 +1,219 @@
+"""A race really run: a detector, the same made smaller, and a classifier of another size, in two processes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from race_cases import write_classifier, write_detector, write_pack
+
+from defectbench.base.errors import ConfigError, ProgramError
+from defectbench.base.files import sha256_file
+from defectbench.base.records import read_record, write_record
+from defectbench.base.studies import LatencySettings
+from defectbench.cli import main
+from defectbench.measure import race as race_module
+from defectbench.measure.race import RaceEntry, entries_of, race, split_heats
+from defectbench.measure.race_worker import read_images, turns
+from defectbench.measure.reference import write_reference
+
+SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=3)
+CELLS = ("pixels", "pixels+small", "colours")
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """Three cells of one data set with what a race reads of them."""
+    root = tmp_path_factory.mktemp("cells")
+    write_pack(root / "test@16.safetensors")
+    for method in CELLS:
+        cell = root / method / "seed0"
+        (write_classifier if method == "colours" else write_detector)(cell / "model.onnx")
+        inputs = {"model": cell / "model.onnx", "pack": root / "test@16.safetensors"}
+        write_record(cell / "predictions.record.json", "predictions", {"n_images": 6}, inputs)
+    point = {"schema": "defectbench/1", "kind": "operating_point", "figures": {"threshold": 0.4}}
+    (root / "pixels" / "seed0" / "operating_point.json").write_text(json.dumps(point))
+    return root
+
+
+@pytest.fixture(scope="module")
+def records(shelf):
+    """The records of a race of all three."""
+    entries = entries_of([shelf / method / "seed0" for method in CELLS])
+    race(entries, SHORT)
+    return {e.model.parent.parent.name: read_record(e.out, "latency") for e in entries}
+
+
+def entry(shelf, method, tmp_path, **changes):
+    return RaceEntry(
+        **{
+            "model": shelf / method / "seed0" / "model.onnx",
+            "pack": shelf / "test@16.safetensors",
+            "out": tmp_path / f"{method}.json",
+            **changes,
+        }
+    )
+
+
+def test_reference_model_is_the_same_bytes_always(tmp_path):
+    for name in ("a.onnx", "b.onnx"):
+        write_reference(tmp_path / name)
+    assert sha256_file(tmp_path / "a.onnx") == sha256_file(tmp_path / "b.onnx")
+
+
+def test_letterbox_is_undone(shelf):
+    images = read_images(shelf / "test@16.safetensors", 4)
+    assert [image.shape for image in images] == [(10, 20, 3)] * 4
+    assert all(image.std() > 30 for image in images)
+
+
+@pytest.mark.parametrize("method", CELLS)
+def test_every_cell_has_a_record_of_the_same_race(records, method):
+    figures = records[method]["figures"]
+    assert (figures["n_calls"], figures["n_blocks"]) == (40, 20)
+    assert (figures["n_processes"], figures["n_images"], figures["n_burst_calls"]) == (2, 6, 3)
+    for p in (50, 90, 99):
+        low, value, high = (figures[f"latency_ms_p{p}{end}"] for end in ("_low", "", "_high"))
+        assert 0 < low <= value <= high
+    low, ratio, high = (figures[f"ratio_to_reference{end}"] for end in ("_low", "", "_high"))
+    assert 0 < low <= high
+    assert low * 0.8 <= ratio <= high * 1.25
+    assert figures["fps"] == pytest.approx(1000 / figures["latency_ms_p50"])
+    assert figures["reference_ms_p50"] == records["pixels"]["figures"]["reference_ms_p50"]
+    assert figures["burst_latency_ms_p50"] > 0
+    assert figures["valid"] == (not figures["invalid_because"])
+    assert figures["threads"] == 1
+    assert figures["ratio_clock"] == "processor"
+    settings = records[method]["settings"]
+    assert settings["heat"] == {"number": 1, "of": 1, "models": 3}
+    assert (settings["rounds"], settings["engine"]) == (10, "onnxruntime")
+    assert len(records[method]["evidence"]) == 2
+
+
+def test_only_a_detector_suppresses(records):
+    counts = [records[m]["figures"]["n_post_calls_at_score_0001"] for m in CELLS]
+    assert counts == [20, 20, 0]
+    assert records["pixels"]["figures"]["post_ms_p50_at_score_0001"] > 0
+    assert "post_ms_p50_at_score_0001" not in records["colours"]["figures"]
+
+
+def test_a_compressed_cell_meets_its_base(records, shelf):
+    figures = records["pixels+small"]["figures"]
+    assert figures["ratio_to_base"] == pytest.approx(1.0, rel=0.5)  # the file itself
+    assert figures["ratio_to_base_low"] <= figures["ratio_to_base_high"]
+    base = records["pixels"]["figures"]["latency_ms_p50"]
+    assert figures["base_latency_ms_p50"] == pytest.approx(base)
+    hashes = records["pixels+small"]["inputs"]["base"]["sha256"]
+    assert hashes == sha256_file(shelf / "pixels" / "seed0" / "model.onnx")
+    assert not {"base", "operating_point"} & set(records["colours"]["inputs"])
+    assert "ratio_to_base" not in records["pixels"]["figures"]
+
+
+def test_threshold_comes_from_the_operating_point(records, shelf):
+    thresholds = [records[method]["settings"]["threshold"] for method in CELLS]
+    assert thresholds == [0.4, 0.25, 0.25]
+    seen = records["pixels"]["inputs"]["operating_point"]["sha256"]
+    assert seen == sha256_file(shelf / "pixels" / "seed0" / "operating_point.json")
+
+
+def test_each_round_has_an_order_of_its_own():
+    orders = [turns(6, process, n) for process in range(3) for n in range(8)]
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert orders == [turns(6, process, n) for process in range(3) for n in range(8)]
+    after_first = {o[o.index(0) + 1] for o in orders if o.index(0) < 5}
+    assert after_first == {1, 2, 3, 4, 5}
+
+
+def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_path):
+    broken, entries = [], [entry(shelf, "pixels", tmp_path)]
+    for name in ("first", "second"):
+        broken.append(tmp_path / f"{name}.onnx")
+        broken[-1].write_bytes(b"nothing")
+        entries.append(entry(shelf, name, tmp_path, model=broken[-1]))
+    with pytest.raises(ProgramError, match=r"first\.onnx: race: .*ArtifactError.*second\.onnx"):
+        race(entries, SHORT)
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_process_that_dies_names_the_model_at_hand(shelf, tmp_path, monkeypatch):
+    code = "print('a.onnx'); print('b.onnx', flush=True); import os; os.kill(os.getpid(), 9)"
+    (tmp_path / "dying_worker.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(race_module, "WORKER", "dying_worker")
+    with pytest.raises(ProgramError, match=r"b\.onnx: race: got 'ended by signal 9'"):
+        race([entry(shelf, "pixels", tmp_path)], SHORT)
+
+
+def test_what_cannot_race_is_told_before_it_starts(shelf, tmp_path):
+    small, base = (shelf / m / "seed0" / "model.onnx" for m in ("pixels+small", "pixels"))
+    alone = entry(shelf, "pixels+small", tmp_path, base=base)
+    twice = [entry(shelf, "pixels", tmp_path)] * 2
+    lost = entry(shelf, "pixels", tmp_path, pack=tmp_path / "none.safetensors")
+    for entries, message in (
+        ([], r"name at least one cell"),
+        ([alone], rf"{small}: base: got 'not in the race'; name {base.parent} in"),
+        (twice, r"name each cell once"),
+        ([lost], r"none\.safetensors: file: got 'nothing'"),
+    ):
+        with pytest.raises(ConfigError, match=message.replace("+", r"\+")):
+            race(entries, SHORT)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_race(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="not writable"):
+        race([entry(shelf, "pixels", tmp_path)], SHORT)
+
+
+def test_a_cell_without_a_model_or_predictions_is_named(tmp_path):
+    cell = tmp_path / "net" / "seed0"
+    with pytest.raises(ConfigError, match=r"model\.onnx: file: got 'nothing'"):
+        entries_of([cell])
+    write_detector(cell / "model.onnx")
+    with pytest.raises(ConfigError, match=r"predictions\.record\.json"):
+        entries_of([cell])
+
+
+def test_large_files_are_split_into_heats_with_their_families(shelf, tmp_path):
+    files = {}
+    for name, mib in (("a", 3), ("b", 3), ("c", 2), ("a+cut", 1), ("d", 9)):
+        files[name] = tmp_path / f"{name}.onnx"
+        files[name].write_bytes(bytes(mib * 2**20))
+    entries = [
+        entry(shelf, name, tmp_path, model=path, base=files["a"] if "+" in name else None)
+        for name, path in files.items()
+    ]
+    heats = split_heats(entries, most_mib=6)
+    names = [[e.model.stem for e in heat] for heat in heats]
+    assert names == [["a", "a+cut", "c"], ["b"], ["d"]]
+    assert len(split_heats(entries)) == 1
+
+
+def test_records_of_heats_say_so(shelf, tmp_path, monkeypatch):
+    monkeypatch.setattr(race_module, "split_heats", lambda entries: [[e] for e in entries])
+    entries = [entry(shelf, method, tmp_path) for method in ("pixels", "colours")]
+    race(entries, SHORT.model_copy(update={"rounds": 1, "burst_calls": 0}))
+    heats = [read_record(e.out, "latency")["settings"]["heat"] for e in entries]
+    assert heats == [{"number": n, "of": 2, "models": 1} for n in (1, 2)]
+
+
+def test_the_verb_races_cells(shelf, capsys):
+    cells = [str(shelf / "colours" / "seed0")]
+    out = shelf / "colours" / "seed0" / "latency" / "onnxruntime.json"
+    out.unlink(missing_ok=True)
+    short = json.dumps({"processes": 2, "rounds": 1, "block_calls": 1, "burst_calls": 0})
+    assert main(["race", "--settings", short, *cells]) == 0
+    figures = read_record(out, "latency")["figures"]
+    assert (figures["n_calls"], figures["valid"]) == (2, False)
+    assert figures["invalid_because"][0] == "2 blocks, under 20"
+    assert main(["race", "--settings", '{"calls": 5}', *cells]) == 2
+    assert "calls" in capsys.readouterr().err
+
+
+def test_worker_imports_no_training_framework():
+    code = (
+        "import sys, defectbench.measure.race_worker, defectbench.measure.memory_worker\n"
+        "assert not {'torch', 'onnx'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,42 @@
+"""Input functions of the data."""
+
+
+def mirror_of(wildcards):
+    """What a local mirror holds of a dataset."""
+    card = PLAN.datasets[wildcards.dataset]
+    return [str(path) for path in mirror_files(card, STUDY.mirrors.get(card.name))]
+
+
+def mirror_option(wildcards):
+    """The study's mirror of a dataset as an option of `acquire`."""
+    return option("mirror", [*filter(None, [STUDY.mirrors.get(wildcards.dataset)])])
+
+
+def paper_annotations(wildcards):
+    """What only the protocol `paper` needs before its split."""
+    return f"{PAPER}/annotations.json" if wildcards.protocol == "paper" else []
+
+
+def images_of(wildcards):
+    """Images of a protocol: `paper` has its own."""
+    return f"{PAPER if wildcards.protocol == 'paper' else DATA}/images"
+
+
+def published_lists(wildcards):
+    """The lists that seed 0 of a protocol stands for, where the dataset's card names some."""
+    return PLAN.published_lists(wildcards.dataset, wildcards.protocol)
+
+
+def train_lists(wildcards):
+    """The list that thins the training part of a protocol, where its name holds one."""
+    return PLAN.train_lists(wildcards.dataset, wildcards.protocol)
+
+
+def published_option(wildcards, input):
+    """Published lists as an option of `split`."""
+    return option("published", input.published)
+
+
+def train_list_option(wildcards, input):
+    """A list that thins the training part as an option of `split`."""
+    return option("train-list", input.train_list)

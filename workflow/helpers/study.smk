@@ -1,0 +1,154 @@
+"""The study, where its results lie, and the input functions that rules of several topics share."""
+
+import math
+import os
+from shlex import quote
+
+from defectbench.base import stages
+from defectbench.base.code import source_files
+from defectbench.base.compressions import base_method
+from defectbench.base.mirrors import mirror_files
+from defectbench.base.places import RESULTS, note_on_first_version
+from defectbench.base.planning import NOBODY, pattern, plan_study
+from defectbench.base.studies import LISTED, parse_study
+from defectbench.base.tasks import TASKS
+
+STUDY = parse_study(f"study {config['study']}", config)
+PLAN = plan_study(STUDY, f"study {STUDY.study}")
+
+# A study owns its runs, its report and its logs; data are shared, their parts keyed by the seed of the split.
+RUNS = f"{RESULTS}/{STUDY.study}/runs"
+REPORT = f"{RESULTS}/{STUDY.study}/report"
+LOGS = f"{RESULTS}/{STUDY.study}/logs"
+CELL = f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}"
+CELL_LOGS = f"{LOGS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}"
+DATA = f"{RESULTS}/data/{{dataset}}"
+PARTS = f"{DATA}/{{protocol}}/split{STUDY.split_seed}"
+PAPER = f"{DATA}/paper/split{STUDY.split_seed}"
+
+PREDICTING = pattern(PLAN.catalogue.predicting)
+DETECTION_SETS = pattern(PLAN.datasets_of("detection"))
+CLASSIFICATION_SETS = pattern(PLAN.datasets_of("classification"))
+
+if note := note_on_first_version(RESULTS):
+    logger.warning(note)
+
+
+wildcard_constraints:
+    dataset=r"[a-z0-9-]+",
+    protocol="(clean|random|sequential|paper)(-[a-z0-9]+)?",
+    size=r"\d+",
+    method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
+    seed=r"\d+",
+    stage=r"(sparse-[0-9a-f]{8}|pruned|pruned/channels|teacher_c)",
+    sparse="sparse-[0-9a-f]{8}",
+
+
+def claim(wanted):
+    """Cores to claim so that real ones are never oversubscribed, even under `--cores 8` on two."""
+    real = len(os.sched_getaffinity(0))
+    asked = workflow.cores or real
+    return max(1, min(asked, math.ceil(wanted * max(1.0, asked / real))))
+
+
+def all_cores(wildcards):
+    """Everything: a job that measures time runs alone."""
+    return workflow.cores or 1
+
+
+def cell_of(wildcards):
+    """The cell that a job belongs to."""
+    return PLAN.cell(
+        wildcards.dataset, wildcards.protocol, wildcards.method, wildcards.seed
+    )
+
+
+def settings_of(make, **more):
+    """Input function: the settings that a step of a cell is told, as one line of JSON."""
+
+    def settings(wildcards):
+        cell = cell_of(wildcards)
+        return stages.as_json(make(cell, PLAN.recipe(cell), **more))
+
+    return settings
+
+
+def training_cores(wildcards):
+    """Cores that a cell's training claims from the scheduler."""
+    return claim(stages.thread_count(cell_of(wildcards)))
+
+
+def pack_of(part):
+    """Input function: a cell's pack of one part, at the cell's size."""
+
+    def path(wildcards):
+        cell = cell_of(wildcards)
+        size = stages.size_px(cell, PLAN.recipe(cell))
+        parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
+        return f"{parts}/{part}@{size}.safetensors"
+
+    return path
+
+
+def method_folder(wildcards):
+    """Folder of a cell's method, which is that of its base where it is compressed."""
+    return f"models/{base_method(wildcards.method)}"
+
+
+def method_files(wildcards):
+    """What a cell is made of: its recipe, its method's modules and every module of the suite that they import."""
+    folder = method_folder(wildcards)
+    return [f"{folder}/recipe.yaml", *map(os.path.relpath, source_files(folder))]
+
+
+def class_count(wildcards):
+    """Number of classes of a cell's dataset, by its card."""
+    return len(PLAN.datasets[wildcards.dataset].classes)
+
+
+def base_file(name):
+    """Input function: a file of the cell that a compressed one is made of."""
+
+    def path(wildcards):
+        return f"{RUNS}/{PLAN.base_of(cell_of(wildcards)).folder}/{name}"
+
+    return path
+
+
+def base_weights(wildcards):
+    """Weights of a compressed cell's base and the record of their training."""
+    return [
+        base_file(name)(wildcards) for name in ("weights.safetensors", "train.json")
+    ]
+
+
+def teacher_files(wildcards):
+    """Weights and record of a cell's teacher; none where its recipe says `kd: none`."""
+    cell = cell_of(wildcards)
+    if PLAN.changed_recipe(cell).options.get("kd") == "none":
+        return []
+    names = ("weights.safetensors", "train.json")
+    return [f"{RUNS}/{cell.folder}/teacher/{name}" for name in names]
+
+
+def annotations_of(wildcards):
+    """Truth of a protocol: `paper` has images, hence labels, of its own."""
+    return f"{PAPER if wildcards.protocol == 'paper' else DATA}/annotations.json"
+
+
+def certificates():
+    """The certificate of every dataset and protocol of the study."""
+    return [
+        f"{PARTS}/certificate.json".format(dataset=dataset, protocol=protocol)
+        for dataset, protocol in PLAN.places()
+    ]
+
+
+def option(name, files):
+    """The first of some files as an option of a step; nothing where there is none."""
+    return f"--{name} {quote(str(files[0]))}" if files else ""
+
+
+def teacher_option(wildcards, input):
+    """The teacher of a cell as an option of `train`."""
+    return option("teacher", input.teacher)
