@@ -121,7 +121,7 @@ def test_a_teacher_without_its_record_or_with_anothers_is_refused(
 
 
 def test_a_teacher_of_the_students_seed_is_refused(student, teacher, pack_path, tmp_path):
-    with pytest.raises(ConfigError, match="--as teacher"):
+    with pytest.raises(ConfigError, match="--set role=teacher"):
         run_training(pack_path, student, tmp_path / "run", seed=9, teacher=teacher)
 
 
@@ -133,8 +133,8 @@ def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
     monkeypatch.setattr("defectbench.deploy.run.export_run", lambda *_: None)
     monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda *_, **__: None)
     options = ["train", "--method", "models/sd_gasnet", "--train", "t", "--val", "v", "--out", "o"]
-    for role in ([], ["--as", "teacher"], ["--teacher", "w"]):
-        assert cli.main([*options, "--seed", "3", *role]) == 0
+    for role in ([], ["--set", "role=teacher"], ["--teacher", "w"]):
+        assert cli.main([*options, "--set", "seed=3", *role]) == 0
     assert seeds == [3, derived_seed(3, 0, "teacher"), 3]
 
 

@@ -151,7 +151,9 @@ def training(
         "device": device_of(cell),
         "recipe": {**(cell.budget.recipe or {}), **(changes or {})},
     }
-    return TrainingSettings(**told, **({"role": role} if role else {}))
+    if role is not None:
+        told["role"] = role
+    return TrainingSettings(**told)
 
 
 def sparse_training(cell: Cell, recipe: Recipe) -> TrainingSettings:
@@ -202,7 +204,9 @@ def channel_pruning(cell: Cell, recipe: Recipe, channels_alone: bool = False) ->
         "threads": thread_count(cell),
         "device": device_of(cell),
     }
-    return ChannelPruning(**told, **({"channels_alone": True} if channels_alone else {}))
+    if channels_alone:
+        told["channels_alone"] = True
+    return ChannelPruning(**told)
 
 
 def channel_scores(cell: Cell, images: int) -> ChannelScores:

@@ -100,12 +100,12 @@ def fine_tune(
 
     told = parse_settings(FineTuning, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    chosen = {"choose": told.choose, "teachers": told.teachers}
-    cut = CFP(method=loaded.card.name, how="cfp", rates="0", **chosen)
-    training = TrainingSettings(**told.model_dump(exclude=set(chosen)))
+    cut = CFP(
+        method=loaded.card.name, how="cfp", rates="0", choose=told.choose, teachers=told.teachers
+    )
+    training = TrainingSettings(**told.model_dump(exclude={"choose", "teachers"}))
     validator = make_validator(val, task=loaded.card.task)
-    teachers = {"r": teacher_r, "c": teacher_c}
-    fine_tune(loaded, training, cut, pruned, train, out, **teachers, validator=validator)
+    fine_tune(loaded, training, cut, pruned, train, out, teacher_r, teacher_c, validator)
     export_run(out, loaded)
 
 

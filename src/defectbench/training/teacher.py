@@ -48,7 +48,7 @@ def read_teacher(weights: str | Path, seed: int) -> TaughtBy:
         fix = f"its weights are {digest}; train the teacher again"
         raise ConfigError(record_path, "weights_sha256", record["weights_sha256"], fix)
     if record["seed"] == seed:
-        fix = "give the student another seed, or train the teacher with --as teacher"
+        fix = "give the student another seed, or train the teacher with --set role=teacher"
         raise ConfigError(record_path, "seed", seed, fix)
     figures = record["figures"]
     return TaughtBy(path, record_path, digest, figures["train_s"], figures["epochs"])
