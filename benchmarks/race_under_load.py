@@ -167,6 +167,8 @@ def main():
     if not args.cells or args.out is None:
         parser.error("name cells and --out")
     entries = entries_of(args.cells)
+    if len({entry.model.parent.parent.name for entry in entries}) < len(entries):
+        parser.error("name one cell of each method")
     settings = LatencySettings.model_validate_json(args.settings) if args.settings else DEMO
     runs = []
     for number in range(2 * args.repeats + 1):

@@ -203,9 +203,8 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
     images: dict[str, list[Image]] = {}
     runners, failed = [], {}
     for entry in request["entries"]:
-        sys.stdout.write(
-            f"{entry['model']}\n"
-        )  # the last line names a model that kills its process
+        # the last line names a model that kills its process
+        sys.stdout.write(f"{entry['model']}\n")
         sys.stdout.flush()
         pack = entry["pack"]
         if pack not in images:
