@@ -52,6 +52,8 @@ def load(args):
     process = subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     try:
         yield
+        if process.poll() is not None:
+            raise RuntimeError("the load generator has ended; is there such a core?")
     finally:
         process.kill()
         process.wait()
@@ -84,7 +86,7 @@ def run_once(entries, settings, loaded, args):
     return {
         "loaded": loaded,
         "wall_s": round(wall, 2),
-        "children_core_s": round(own, 2),
+        "core_s": None if loaded else round(own, 2),  # the load generator's would count as well
         "machine_cores_busy": round((machine_seconds()[0] - busy) / wall, 3),
         "load_average": [evidence[0]["load_average_before"], evidence[-1]["load_average_after"]],
         "models": models,
@@ -152,7 +154,9 @@ def main():
         "--settings", help="JSON of the latency protocol; the default study's without"
     )
     parser.add_argument("--repeats", type=int, default=3, help="races under load; one more without")
-    parser.add_argument("--core", type=int, default=0, help="core of the load generator")
+    parser.add_argument(
+        "--core", type=int, default=min(os.sched_getaffinity(0)), help="core of the load generator"
+    )
     parser.add_argument("--on", type=float, default=2.0, help="seconds of load")
     parser.add_argument("--off", type=float, default=2.0, help="seconds of pause")
     parser.add_argument("--out", type=Path, help="the record to make")
@@ -163,6 +167,8 @@ def main():
     if not args.cells or args.out is None:
         parser.error("name cells and --out")
     entries = entries_of(args.cells)
+    if len({entry.model.parent.parent.name for entry in entries}) < len(entries):
+        parser.error("name one cell of each method")
     settings = LatencySettings.model_validate_json(args.settings) if args.settings else DEMO
     runs = []
     for number in range(2 * args.repeats + 1):

@@ -14,7 +14,8 @@ from defectbench.base.records import read_record, write_record
 from defectbench.base.studies import LatencySettings
 from defectbench.cli import main
 from defectbench.measure import race as race_module
-from defectbench.measure.race import RaceEntry, entries_of, race, split_heats
+from defectbench.measure import race_worker
+from defectbench.measure.race import RaceEntry, entries_of, make_request, race, split_heats
 from defectbench.measure.race_worker import read_images, turns
 from defectbench.measure.reference import write_reference
 
@@ -134,6 +135,20 @@ def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_
     with pytest.raises(ProgramError, match=r"first\.onnx: race: .*ArtifactError.*second\.onnx"):
         race(entries, SHORT)
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path):
+    request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, "onnxruntime", 0, tmp_path)
+    write_reference(tmp_path / "reference.onnx")
+
+    def fails(runner, calls):
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setattr(race_worker.Runner, "run_block", fails)
+    (failed,) = race_worker.measure(request)["failed"].items()
+    assert failed[0] == str(shelf / "pixels" / "seed0" / "model.onnx")
+    assert "ArtifactError" in failed[1]
+    assert "'out of memory'" in failed[1]
 
 
 def test_a_process_that_dies_names_the_model_at_hand(shelf, tmp_path, monkeypatch):

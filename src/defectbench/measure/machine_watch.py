@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psutil
 
 Value = TypeVar("Value")
-HIDDEN = (OSError, AttributeError, NotImplementedError, RuntimeError, ValueError, psutil.Error)
+HIDDEN = (OSError, AttributeError, RuntimeError, ValueError, psutil.Error)
 
 
 def read_or_none(read: Callable[[], Value]) -> Value | None:

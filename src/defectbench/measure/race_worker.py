@@ -10,6 +10,8 @@ import gc
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,22 +178,20 @@ class Reference:
         self.blocks.append(block[SETTLING_CALLS:])
 
 
-def start_runner(request: dict[str, Any], entry: dict[str, Any], images: list[Image]) -> Runner:
-    """Load and warm up one model.
+@contextmanager
+def failure_named(model: str) -> Iterator[None]:
+    """Raise whatever an engine raises as an error that names the model file.
 
     Raises:
         ArtifactError: The engine cannot load or run the file.
     """
     try:
-        runner = Runner(entry, request["engine"], request["threads"], images)
-        for _ in range(request["warmup"]):
-            runner.call()
+        yield
     except DefectBenchError:
         raise
     except Exception as error:  # an engine's errors share no public root
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(entry["model"], "run", first, "export the model again") from error
-    return runner
+        raise ArtifactError(model, "run", first, "export the model again") from error
 
 
 def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]:
@@ -203,17 +203,21 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
     images: dict[str, list[Image]] = {}
     runners, failed = [], {}
     for entry in request["entries"]:
-        sys.stdout.write(
-            f"{entry['model']}\n"
-        )  # the last line names a model that kills its process
+        # the last line names a model that kills its process
+        sys.stdout.write(f"{entry['model']}\n")
         sys.stdout.flush()
         pack = entry["pack"]
         if pack not in images:
             images[pack] = read_images(pack, request["images"])
         try:
-            runners.append(start_runner(request, entry, images[pack]))
+            with failure_named(entry["model"]):
+                runner = Runner(entry, request["engine"], request["threads"], images[pack])
+                for _ in range(request["warmup"]):
+                    runner.call()
         except DefectBenchError as error:
             failed[entry["model"]] = f"{type(error).__name__}: {error}"
+        else:
+            runners.append(runner)
     return runners, failed
 
 
@@ -236,13 +240,15 @@ def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> di
     reference.run_block()
     for order in orders:
         for n in order:
-            runners[n].run_block(request["block_calls"])
+            with failure_named(runners[n].model):
+                runners[n].run_block(request["block_calls"])
             reference.run_block()
         watch.look()
     evidence = watch.evidence()
     for _ in range(request["burst_calls"]):
         for runner in runners:
-            runner.run_burst()
+            with failure_named(runner.model):
+                runner.run_burst()
     kept = ("calls", "burst", "scoring_post")
     return {
         "orders": orders,
@@ -260,7 +266,12 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     if failed:
         return {"failed": failed}
     gc.disable()
-    return run_race(runners, request, Watch())
+    try:
+        return run_race(runners, request, Watch())
+    except ArtifactError as error:
+        return {"failed": {error.where: f"{type(error).__name__}: {error}"}}
+    finally:
+        gc.enable()
 
 
 def main(request_path: str, out_path: str) -> None:
