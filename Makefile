@@ -36,7 +36,7 @@ lock:  ## write the lock anew (needs uv)
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file $(LOCK)
 
 clean:  ## remove what the default study made
-	rm -rf results/data/demo-steel results/runs/demo-steel results/report
+	rm -rf results/data/demo-steel results/data/demo-steel-cls results/demo
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/:/'

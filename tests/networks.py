@@ -1,11 +1,48 @@
 """Small classifiers that tests share, and what a pruned one must compute."""
 
+import importlib
+from pathlib import Path
+
 import torch
 from torch import nn
 
-from defectbench.nn.classifiers import build_classifier, scaled_widths
+from defectbench.base.methods import load_method
+
+MODELS = Path(__file__).parents[1] / "models"
 
 PRUNABLE = ["vgg16", "resnet50", "mobilenet_v2", "repvgg_a0_plain"]
+
+
+def piece(method, file):
+    """A file of a method's folder as a module."""
+    module = load_method(method, MODELS).module
+    assert module is not None
+    return importlib.import_module(f"{module.__package__}.{file}")
+
+
+def networks():
+    """Classes of all classifiers by the names of the networks."""
+    classes = [
+        piece("vgg16", "vgg16").VGG16,
+        piece("resnet50", "resnet50").ResNet50,
+        piece("mobilenetv2", "mobilenetv2").MobileNetV2,
+        piece("repvgg_a0", "repvgg_a0").RepVGGA0,
+    ]
+    classes.append(classes[-1].cut_form)
+    return {network.name: network for network in classes}
+
+
+CLASSIFIERS = networks()
+
+
+def build_classifier(name, nc, widths=None):
+    """A fresh network."""
+    return CLASSIFIERS[name](nc, widths)
+
+
+def scaled_widths(name, factor):
+    """Every width of a network times a factor."""
+    return CLASSIFIERS[name].scaled_widths(factor)
 
 
 def sketch(name, nc, widths=None):

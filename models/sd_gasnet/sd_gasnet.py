@@ -19,20 +19,21 @@ from defectbench.nn.blocks import ConvBlock, chosen
 from defectbench.nn.boxes import generalised_iou, paired_iou
 from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
 from defectbench.nn.distillation import Predictions, Teacher, enhanced_kl, fading, plain_kl
-from defectbench.nn.frequency import FGPEM
 from defectbench.nn.heads import boxes_of_sides, decode_bins, join_levels
 from defectbench.nn.losses import distribution_focal, varifocal
-from defectbench.nn.lvt import LiteTransformer
 from defectbench.nn.necks import bilinear_like
 from defectbench.nn.rep import RepConv
 from defectbench.nn.task_aligned import task_aligned
 from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, conv_silu
-from defectbench.nn.yolov6 import MBLA, BiC, conv_relu
+
+from .frequency import FGPEM
+from .lvt import LiteTransformer
+from .yolov6 import MBLA, BiC, conv_relu
 
 WIDTH = 64  # of all levels inside the neck
 BINS = 17  # of a side's distance: 0 to 16 strides
 
-# --- blocks: those of YOLOv6's neck are in defectbench.nn.yolov6 ----------------------------------
+# --- blocks: those of YOLOv6's neck are in yolov6.py ----------------------------------------------
 
 
 def conv_norm(c_in: int, c_out: int) -> ConvBlock:
@@ -40,7 +41,7 @@ def conv_norm(c_in: int, c_out: int) -> ConvBlock:
     return ConvBlock(c_in, c_out, act="none", eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
-# --- backbone: LiteTransformer of defectbench.nn.lvt ----------------------------------------------
+# --- backbone: LiteTransformer of lvt.py ----------------------------------------------------------
 
 DEPTHS = {"elvt_ds": (1, 1, 2, 2), "lvt_ds": (2, 2, 2, 2)}
 C2, C3, C4, C5 = LiteTransformer.widths

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.counting import macs_at, size_of
-from tests.networks import PRUNABLE, sketch
+from tests.networks import PRUNABLE, scaled_widths, sketch
 
 from defectbench.base.errors import CompressionError
 from defectbench.base.rates import parse_rates
@@ -13,7 +13,6 @@ from defectbench.compression.rates import (
     solve,
     widths_at,
 )
-from defectbench.nn.classifiers import scaled_widths
 
 VGG_PUBLISHED = [38, 38, 76, 76, 153, 127, 127, 255, 256, 255, 256, 255, 512, 512]
 REPVGG_PUBLISHED = [48, 35, 35, 71, 72, 71, 70, 124, 124, *[123] * 7, 122, *[123] * 3, 122, 1280]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.networks import PRUNABLE, lively, sketch
+from tests.networks import PRUNABLE, build_classifier, lively, sketch
 
 from defectbench.base.errors import CompressionError
 from defectbench.compression.cfp import Scores
@@ -16,7 +16,6 @@ from defectbench.compression.selection import (
     select_cfp,
     widths_of,
 )
-from defectbench.nn.classifiers import build_classifier
 
 SMALL = {"conv1": 6, "conv13": 4, "hidden": 4}
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.counting import size_of
-from tests.networks import PRUNABLE, lively, masked_forward
+from tests.networks import CLASSIFIERS, PRUNABLE, lively, masked_forward
 
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.compression.rates import widths_at
 from defectbench.compression.selection import select_at_random, widths_of
 from defectbench.compression.surgery import prune
-from defectbench.nn.classifiers import build_planned
+from defectbench.nn.classifier import build_planned
 from defectbench.nn.plan import read_plan
 
 IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -147,7 +147,7 @@ def test_plan_and_state_dict_rebuild_a_network_bit_by_bit(name, tmp_path):
     plan = {"network": pruned.name, "widths": pruned.widths}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     save_file(pruned.state_dict(), tmp_path / "weights.safetensors")
-    back = build_planned(name, network.nc, plan=read_plan(tmp_path / "plan.json"))
+    back = build_planned(CLASSIFIERS[name], network.nc, plan=read_plan(tmp_path / "plan.json"))
     back.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert size_of(back) == size_of(pruned)
     state = back.state_dict()
@@ -171,4 +171,4 @@ def test_a_plan_that_is_none_is_a_named_error(tmp_path, content, match):
     with pytest.raises(CompressionError, match="prune the network first"):
         read_plan(tmp_path / "none.json")
     with pytest.raises(CompressionError, match="network: got None; the plan is of another network"):
-        build_planned("vgg16", 6, plan={"widths": {}})
+        build_planned(CLASSIFIERS["vgg16"], 6, plan={"widths": {}})

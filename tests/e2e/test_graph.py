@@ -1,6 +1,8 @@
 """The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,13 +19,10 @@ HEAVY = CATALOGUE.heavy
 METHODS = [
     name for name in CATALOGUE.names if name not in HEAVY and CATALOGUE.tasks[name] == "detection"
 ]
-CONTROLS = 4 + 2  # of detection and of classification
 SLIMMED = 1  # compressed cells of the default study
 CLASSIFIERS, CUT = 1, 2  # and those of classification, bases and what is cut from them
-# Files that are scored and counted: sparse and recovered ones and both cuts too
-FILES = len(METHODS) + 4 * SLIMMED + CLASSIFIERS + 2 * CUT
-CHOSEN = len(METHODS) + SLIMMED  # detectors have a threshold
-TIMED = CHOSEN + CLASSIFIERS + CUT
+DETECTORS = len(METHODS) + SLIMMED
+STAGES = 3 * SLIMMED + CLASSIFIERS + CUT  # sparse, both cuts; teacher C; cut classifiers
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "reports")
 
 pytestmark = pytest.mark.e2e
@@ -76,20 +75,19 @@ def test_default_study_plans_every_stage(checkout):
     stages = {
         "acquire_dataset": 2,
         "convert_dataset": 2,
-        "find_overlaps": 2,
         "group_images": 2,
         "split_dataset": 2,
-        "certify_split": 2,
-        "predict_control": CONTROLS,
-        "predict_test_part": FILES + CLASSIFIERS,  # teacher C too
-        "evaluate_accuracy": FILES + CLASSIFIERS + CONTROLS,
-        "count_complexity": FILES,
-        "choose_threshold": CHOSEN,
-        "time_latency": TIMED,
-        "train_sparse": SLIMMED,
+        "pack_parts": 2,
+        "measure_detection_controls": 1,
+        "measure_classification_controls": 1,
+        "measure_cell": DETECTORS,
+        "measure_classifier": CLASSIFIERS + CUT,
+        "measure_stage": STAGES,
+        "race_models": 1,
+        "train_sparse_network": SLIMMED,
         "prune_channels": SLIMMED,
         "prune_channels_alone": SLIMMED,
-        "train_slimmed": SLIMMED,
+        "train_slimmed_network": SLIMMED,
         "train_vgg16": CLASSIFIERS,
         "train_balanced_teacher": CLASSIFIERS,
         "check_rates": CUT,
@@ -97,13 +95,12 @@ def test_default_study_plans_every_stage(checkout):
         "score_channels": CLASSIFIERS,
         "prune_classifier": CUT,
         "fine_tune_classifier": CUT,
-        "time_beside_base": SLIMMED + CUT,
         "render_report": 1,
         "all": 1,
     }
     stages |= {f"train_{name}": 1 for name in METHODS}
-    assert {rule: jobs.get(rule) for rule in stages} == stages
-    assert "train_detector" not in jobs
+    jobs.pop("total", None)
+    assert jobs == stages
 
 
 def test_neu_det_study_runs_the_paper_protocol_too(checkout):
@@ -121,42 +118,54 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
         (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
     jobs = planned(checkout)
     assert jobs["train_my_net"] == 1
-    assert jobs["predict_test_part"] == FILES + CLASSIFIERS + 1
-    assert jobs["evaluate_accuracy"] == FILES + CLASSIFIERS + 1 + CONTROLS
+    assert jobs["measure_cell"] == DETECTORS + 1
+    assert (jobs["measure_stage"], jobs["race_models"]) == (STAGES, 1)
 
 
-def test_slimming_hands_each_stage_to_the_next(checkout):
-    options = ("--configfile", "config/slimming.yaml", "--dry-run", "--printshellcmds")
+def settings_of(command):
+    """The settings that a command hands its step."""
+    words = shlex.split(command)
+    return json.loads(words[words.index("--settings") + 1])
+
+
+def verbs_of(checkout, study):
+    """Commands of a dry run, without their logs."""
+    options = ("--configfile", str(study), "--dry-run", "--printshellcmds")
     run = snakemake(checkout, "all", *options)
     assert run.returncode == 0, run.stdout + run.stderr
     lines = (run.stdout + run.stderr).splitlines()
-    verbs = [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
-    cells = "results/runs/neu-det/clean"
+    commands = [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
+    return [" ".join(command.split()) for command in commands if command]
+
+
+def test_slimming_hands_each_stage_to_the_next(checkout):
+    verbs = verbs_of(checkout, "config/slimming.yaml")
+    cells = "results/slimming/runs/neu-det/clean"
     base, own = f"{cells}/yolov4/seed0", f"{cells}/yolov4+slim4.19mib_chen2017/seed0"
     (sparse,) = (
         v for v in verbs if f"--out {base}/sparse-" in v and " train " in v
     )  # for both cuts
     ends = [f"--out {own}/pruned ", f"--out {own} "]
     cut, recovery = (next(v for v in verbs if end in f"{v} ") for end in ends)
-    assert f"--as sparse --start {base}/weights.safetensors" in sparse
-    assert """--set 'sparsity={"strength": "auto"}'""" in sparse
+    assert f"--start {base}/weights.safetensors" in sparse
+    told = settings_of(sparse)
+    assert told["role"] == "sparse"
+    assert told["recipe"]["sparsity"] == {"strength": "auto"}
     assert f"--weights {sparse.partition('--out ')[2].strip()}/weights.safetensors" in cut
-    assert "--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12" in cut
+    expected = {"rule": "size", "target_mib": 4.19, "round_to": 1, "drop_units": 12}
+    assert settings_of(cut).items() >= expected.items()
     start = f"--start {own}/pruned/weights.safetensors --plan {own}/pruned/plan.json"
-    assert f"--as recovery {start} --teacher {base}/weights.safetensors" in recovery
-    assert """--set 'options.kd="chen2017"'""" in recovery
+    assert f"{start} --teacher {base}/weights.safetensors" in recovery
+    told = settings_of(recovery)
+    assert told["role"] == "recovery"
+    assert told["recipe"]["options.kd"] == "chen2017"
     assert all("--method models/yolov4 " in verb for verb in (sparse, cut, recovery))
     alone = next(v for v in verbs if v.endswith(f"--out {own}/pruned/channels"))
-    assert alone == f"{cut.partition(' --out ')[0]} --out {own}/pruned/channels".replace(
-        "--drop-units 12", "--drop-units 12 --channels-alone"
-    )
-    for name in ("evaluate", "count"):
-        assert any(
-            v.startswith(f"defectbench {name}") and f"{own}/pruned/channels/" in v for v in verbs
-        )
+    assert settings_of(alone) == {**settings_of(cut), "channels_alone": True}
+    assert any(f"measure --model {own}/pruned/channels/model.onnx" in v for v in verbs)
     assert not any("yolov8n+" in v and "pruned/channels" in v for v in verbs)  # drops no units
-    beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
-    assert f"--model {own}/model.onnx --base {base}/model.onnx" in beside
+    (race,) = (v for v in verbs if v.startswith("defectbench race"))
+    assert {base, own} <= set(shlex.split(race))
     plain = next(v for v in verbs if v.endswith(f"--out {cells}/yolov4+slim4.19mib/seed0"))
     assert "--teacher" not in plain
 
@@ -166,42 +175,38 @@ def test_a_control_of_a_cut_takes_its_plan_and_none_of_its_weights(checkout):
     study = checkout / "study.yaml"
     study.write_text(content.replace("recovery: {epochs: 30}", "recovery: {epochs: 30, batch: 4}"))
     verbs = verbs_of(checkout, study)
-    own = "results/runs/neu-det/clean/yolov8n+slim2.9mib_thin/seed0"
+    own = "results/slimming-yolov8n-cpu/runs/neu-det/clean/yolov8n+slim2.9mib_thin/seed0"
     (thin,) = [v for v in verbs if " train " in v and f"--out {own} " in f"{v} "]
-    assert f"--as recovery --plan {own}/pruned/plan.json " in thin
+    assert f"--plan {own}/pruned/plan.json " in thin
     assert "--start" not in thin
-    assert "--epochs 100 --batch 16 " in thin  # 40 of the base, 30 and 30; the base's batch
+    told = settings_of(thin)
+    # 40 of the base, 30 and 30; the base's batch
+    assert (told["role"], told["epochs"], told["batch"]) == ("recovery", 100, 16)
     assert "sgd" not in thin
     (other,) = [v for v in verbs if v.endswith("--out " + own.replace("_thin", ""))]
     assert "--start" in other
-    assert "--epochs 30 --batch 4 " in other
-    assert not any("predict" in v and f"{own}/pruned" in v for v in verbs)
-
-
-def verbs_of(checkout, study):
-    """Commands of a dry run, without their logs."""
-    options = ("--configfile", str(study), "--dry-run", "--printshellcmds")
-    run = snakemake(checkout, "all", *options)
-    assert run.returncode == 0, run.stdout + run.stderr
-    lines = (run.stdout + run.stderr).splitlines()
-    return [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
+    assert (settings_of(other)["epochs"], settings_of(other)["batch"]) == (30, 4)
+    assert not any("measure" in v and f"{own}/pruned" in v for v in verbs)
 
 
 def test_a_thinned_training_part_has_lists_and_a_certificate_of_its_own(checkout):
     verbs = verbs_of(checkout, "config/cfp-x-sdd.yaml")
-    (split,) = [v for v in verbs if "split" in v and "random-imbalanced" in v]
+    (split,) = [
+        v
+        for v in verbs
+        if "split " in v and "--protocol random-imbalanced" in v and "--certify" in v
+    ]
     assert "--published datasets/lists/x-sdd-random.csv" in split
     assert "--train-list datasets/lists/x-sdd-imbalanced.csv" in split
     (whole,) = [v for v in verbs if "defectbench split" in v and v != split]
     assert "--train-list" not in whole
-    assert any("certify" in v and "--protocol random-imbalanced" in v for v in verbs)
-    parts = "results/data/x-sdd/random-imbalanced"
+    parts = "results/data/x-sdd/random-imbalanced/split0"
     study = ("--configfile", "config/cfp-x-sdd.yaml")
-    jobs = planned(checkout, *study, "--until", "certify_split")
-    assert (jobs["split_dataset"], jobs["thin_split"], jobs["certify_split"]) == (1, 1, 2)
+    jobs = planned(checkout, *study, "--until", "split_dataset", "split_thinned_dataset")
+    assert (jobs["split_dataset"], jobs["split_thinned_dataset"]) == (1, 1)
     lists = snakemake(checkout, f"{parts}/left_out.txt", "--dry-run", *study)
     assert lists.returncode == 0, lists.stdout + lists.stderr
-    cells = "results/runs/x-sdd/random-imbalanced"
+    cells = "results/cfp-x-sdd/runs/x-sdd/random-imbalanced"
     (alone,) = [
         v for v in verbs if f"--out {cells}/vgg16+cfppublished_r/seed2" in v and "fine-tune" in v
     ]
@@ -211,32 +216,35 @@ def test_a_thinned_training_part_has_lists_and_a_certificate_of_its_own(checkout
 
 def test_filter_pruning_hands_each_stage_to_the_next_and_shares_what_can_be_shared(checkout):
     verbs = verbs_of(checkout, "config/cfp-neu-cls.yaml")
-    cells = "results/runs/neu-cls/clean"
+    cells = "results/cfp-neu-cls/runs/neu-cls/clean"
     base, own = f"{cells}/vgg16/seed0", f"{cells}/vgg16+cfpv39/seed0"
     assert len([v for v in verbs if "score-channels" in v]) == 2  # one a base, for all choices
-    assert len([v for v in verbs if "--set 'order=" in v and "--as teacher" in v]) == 2
+    teachers = [settings_of(v) for v in verbs if v.endswith("/teacher_c") and " train " in v]
+    assert [(t["role"], t["recipe"]["order"]) for t in teachers] == [
+        ("teacher", "class_balanced")
+    ] * 2
     cut = next(v for v in verbs if v.endswith(f"--out {own}/pruned"))
     assert f"--weights {base}/weights.safetensors --scores {base}/scores/640.json" in cut
-    assert "--rates v39" in cut
+    assert settings_of(cut)["rates"] == "v39"
     tuned = next(v for v in verbs if v.endswith(f"--out {own}") and "fine-tune" in v)
     assert f"--pruned {own}/pruned/weights.safetensors" in tuned
-    assert "--epochs 100 --batch 128" in tuned
-    assert "--set optimizer.lr=5e-05" in tuned
+    told = settings_of(tuned)
+    assert (told["epochs"], told["batch"], told["recipe"]["optimizer.lr"]) == (100, 128, 5e-5)
     assert f"--teacher-c {base}/teacher_c/weights.safetensors" in tuned
     thin = next(v for v in verbs if v.endswith("vgg16+thinv39/seed0") and "fine-tune" in v)
-    assert "--epochs 500 --batch 64" in thin  # base, teacher C and fine-tuning
+    told = settings_of(thin)
+    assert (told["epochs"], told["batch"]) == (500, 64)  # base, teacher C and fine-tuning
     assert "--teacher-" not in thin
-    beside = next(v for v in verbs if v.startswith("defectbench time-beside") and own in v)
-    assert "operating-point" not in beside
+    assert not any("--val" in v for v in verbs if v.startswith("defectbench measure "))
 
 
 FOREIGN = """
 rule predict_by_my_net:
     output:
-        predictions=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/predictions.json",
-        record=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/train.json",
-        history=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/history.csv",
-        latency=f"{RUNS}/{{dataset}}/{{protocol}}/{{method}}/seed{{seed}}/latency/own.json",
+        predictions=f"{CELL}/predictions.json",
+        record=f"{CELL}/train.json",
+        history=f"{CELL}/history.csv",
+        latency=f"{CELL}/latency/own.json",
     wildcard_constraints:
         method="my_net",
     shell:
@@ -252,10 +260,10 @@ def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkou
     (new / "method.smk").write_text(FOREIGN)
     jobs = planned(checkout)
     assert jobs["predict_by_my_net"] == 1
-    assert jobs["evaluate_accuracy"] == FILES + CLASSIFIERS + 1 + CONTROLS
-    assert jobs["predict_test_part"] == FILES + CLASSIFIERS
-    assert jobs["count_complexity"] == FILES
-    assert (jobs["time_latency"], jobs["choose_threshold"]) == (TIMED, CHOSEN)
+    assert jobs["evaluate_predictions"] == 1
+    assert (jobs["measure_cell"], jobs["measure_stage"]) == (DETECTORS, STAGES)
+    (race,) = (v for v in verbs_of(checkout, "config/demo.yaml") if "defectbench race" in v)
+    assert "my_net" not in race
 
 
 def test_unknown_method_is_named(checkout):
@@ -303,3 +311,51 @@ def test_a_distilled_method_trains_its_teacher_first_unless_told_otherwise(check
     jobs = planned(checkout, *options)
     assert "train_sd_gasnet_teacher" not in jobs
     assert jobs["train_sd_gasnet"] == 1
+
+
+def budgets(checkout, name, epochs):
+    """A study of one method with its own name and budget."""
+    block = {"datasets": ["demo-steel"], "methods": ["lidd_net"], "controls": ["class_prior"]}
+    content = {"study": name, "blocks": [{**block, "budget": {"size": 64, "epochs": epochs}}]}
+    path = checkout / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_two_studies_own_their_cells_and_share_their_data(checkout):
+    short, long = (verbs_of(checkout, budgets(checkout, n, e)) for n, e in (("one", 2), ("two", 4)))
+    cell = "runs/demo-steel/clean/lidd_net/seed0"
+    for name, verbs, epochs in (("one", short, 2), ("two", long, 4)):
+        (train,) = (v for v in verbs if v.startswith("defectbench train "))
+        assert train.endswith(f"--out results/{name}/{cell}")
+        assert settings_of(train)["epochs"] == epochs
+        outs = [
+            words[words.index("--out") + 1] for words in map(shlex.split, verbs) if "--out" in words
+        ]
+        assert all(out.startswith((f"results/{name}/", "results/data/demo-steel")) for out in outs)
+    data = [[v for v in verbs if " split " in v or " pack " in v] for verbs in (short, long)]
+    assert data[0] == data[1]
+
+
+def test_parts_are_keyed_by_the_seed_of_the_split(checkout):
+    path = budgets(checkout, "seeded", 2)
+    path.write_text(path.read_text() + "split_seed: 3\n")
+    verbs = verbs_of(checkout, path)
+    (split,) = (v for v in verbs if "defectbench split" in v)
+    assert "--seed 3" in split
+    (train,) = (v for v in verbs if v.startswith("defectbench train "))
+    assert "--train results/data/demo-steel/clean/split3/train@64.safetensors" in train
+
+
+def test_a_folder_of_the_first_version_is_named_with_the_command_that_moves_it(checkout):
+    (checkout / "results" / "runs").mkdir(parents=True)
+    run = snakemake(checkout, "all", "--dry-run")
+    assert run.returncode == 0, run.stdout + run.stderr
+    (line,) = {li for li in (run.stdout + run.stderr).splitlines() if "version 0.1" in li}
+    assert "mkdir -p results/version-0.1 && mv results/runs results/version-0.1/" in line
+
+
+def test_a_study_may_not_be_called_as_a_shared_folder(checkout):
+    run = snakemake(checkout, "all", "--dry-run", "--configfile", str(budgets(checkout, "data", 2)))
+    assert run.returncode != 0
+    assert "study: got 'data'" in run.stdout + run.stderr

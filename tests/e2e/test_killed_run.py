@@ -26,7 +26,7 @@ STUDY = {
     ],
 }
 DATA = Path("results/data/demo-steel")
-CELL = Path("results/runs/demo-steel/clean/control_class_prior/seed0")
+CELL = Path("results/killed/runs/demo-steel/clean/control_class_prior/seed0")
 PATIENCE_S = 600
 # the rules call `defectbench`, which lies beside this Python
 ENVIRONMENT = {

@@ -121,7 +121,7 @@ rule pack_parts:
     log:
         f"{LOGS}/{{dataset}}/{{protocol}}/pack-{{size}}.log",
     params:
-        folder=DATA,
+        folder=subpath(output[0], ancestor=3),
         seed=STUDY.split_seed,
     shell:
         "defectbench pack --dataset {params.folder} --protocol {wildcards.protocol} --split-seed {params.seed} "

@@ -116,7 +116,7 @@ for task in TASKS:
                 kinds=" ".join(f"--kind {kind}" for kind in PLAN.controls_of(task)),
                 data=subpath(input.groups, parent=True),
                 seed=STUDY.split_seed,
-                folder=f"{RUNS}/{{dataset}}/{{protocol}}",
+                folder=subpath(output[0], ancestor=3),
             shell:
                 "defectbench measure-controls {params.kinds} --dataset {params.data} --protocol {wildcards.protocol} "
                 "--split-seed {params.seed} --out {params.folder} 2>&1 | tee {log}"

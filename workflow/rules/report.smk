@@ -43,6 +43,6 @@ rule render_report:
     params:
         runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
         name=STUDY.study,
-        folder=REPORT,
+        folder=subpath(output.page, parent=True),
     shell:
         "defectbench report --study {params.name} --out {params.folder} {params.runs:q} 2>&1 | tee {log}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
@@ -20,6 +20,8 @@ from .errors import ConfigError
 from .rates import Written, fault_of
 from .strict import Strict
 from .tasks import DETECTION
+
+PACKAGE = "defectbench_models"  # under which the folders of methods are imported
 
 
 class Claim(Strict):
@@ -369,13 +371,25 @@ def build_network(method: Method, nc: int, options: Mapping[str, Any]) -> Any:
 
 
 def _load_module(folder: Path) -> ModuleType:
+    """Import a method's entry file out of its folder, a package whose files can import one another relatively.
+
+    Each load runs the files anew: a folder elsewhere may bear the same name.
+    """
     path = folder / f"{folder.name}.py"
-    spec = importlib.util.spec_from_file_location(f"defectbench_models.{folder.name}", path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
         raise ConfigError(path, "file", "nothing", "write the network there, with build(nc)")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    package = f"{PACKAGE}.{folder.name}"
+    for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+        del sys.modules[name]
+    for name, places in ((PACKAGE, []), (package, [str(folder.resolve())])):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = places
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(f"{package}.{folder.name}")
+    except (ImportError, SyntaxError) as error:
+        fix = "mend the import or the line; files of the folder import one another as `from .file import name`"
+        raise ConfigError(path, "content", str(error), fix) from error
     if not callable(getattr(module, "build", None)):
         raise ConfigError(path, "build", None, "define build(nc) that returns a Detector")
     return module

@@ -161,7 +161,7 @@ class Plan:
         how = cell.compression
         if how is None:
             return measured
-        if isinstance(how, CFP) and how.choose in AFRESH:
+        if how.choose in AFRESH:
             return [*measured, "pruned/prune.json"]
         cuts = ["pruned/"]
         if isinstance(how, Slimming) and how.drop_units:

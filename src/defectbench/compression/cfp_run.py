@@ -23,7 +23,6 @@ from ..base.settings import TrainingSettings
 from ..base.tasks import CLASSIFICATION
 from ..data.pack import load_pack
 from ..nn.classifier import Classifier
-from ..nn.classifiers import build_planned
 from ..nn.size import stored_mib
 from ..training.loop import Validator, train
 from ..training.objective import Objective, OutputLoss
@@ -232,7 +231,7 @@ def _fresh(
     """A network of other widths in training form, with weights as they start."""
     whole = build_network(method, network.nc, start.content["recipe"]["options"])
     torch.manual_seed(derived_seed(seed, 0, "thin"))
-    return build_planned(whole.name, network.nc, plan={"network": whole.name, "widths": widths})
+    return build_network(method, network.nc, {"plan": {"network": whole.name, "widths": widths}})
 
 
 def _sizes(network: Classifier, made: Classifier, widths: Mapping[str, int]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import torch
 
 from ..base.errors import CompressionError
 from ..base.rates import parse_rates
-from ..nn.classifier import ChannelSet, Classifier, known
+from ..nn.classifier import ChannelSet, Classifier, check_names
 from .cfp import quota
 
 Rates = str | Sequence[float] | Mapping[str, float]
@@ -38,7 +38,7 @@ def rates_by_set(network: Classifier, rates: Rates) -> dict[str, float]:
     """
     sets = network.channel_sets
     named = rates if isinstance(rates, Mapping) else _by_order(network, rates)
-    known(named, dict.fromkeys([s.name for s in sets] + [s.role for s in sets]), "rates")
+    check_names(named, dict.fromkeys([s.name for s in sets] + [s.role for s in sets]), "rates")
     for rate in named.values():
         quota(1, rate)
     found = {s.name: named.get(s.name, named.get(s.role)) for s in sets}
@@ -83,7 +83,7 @@ def widths_at(
         CompressionError: The rates do not fit the network, or sizes do not add up to the width.
     """
     by_set, sizes = rates_by_set(network, rates), clusters or {}
-    known(sizes, network.widths, "clusters")
+    check_names(sizes, network.widths, "clusters")
     widths: dict[str, int] = {}
     for channels in network.channel_sets:
         if channels.name in by_set:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nn.classifier import ChannelSet, Classifier, known
+from ..nn.classifier import ChannelSet, Classifier, check_names
 from .cfp import FilterScores, Scores
 
 CHUNK = 1 << 24  # numbers of a map that are scored at once; bounds the copies that ranks need
@@ -37,7 +37,7 @@ def score_channels(
         CompressionError: A name is unknown, or there was no image.
     """
     wanted = set(network.widths if names is None else names)
-    known(wanted, network.widths, "sets")
+    check_names(wanted, network.widths, "sets")
     sets = [channels for channels in network.channel_sets if channels.name in wanted]
     gathered = {tap: FilterScores() for channels in sets for tap in channels.taps}
     device = next(network.parameters()).device

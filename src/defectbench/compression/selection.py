@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..base.errors import CompressionError
-from ..nn.classifier import ChannelSet, Classifier, known
+from ..nn.classifier import ChannelSet, Classifier, check_names
 from ..training.randomness import generator
 from .cfp import Scores, cluster, keep
 from .rates import Rates, rates_by_set
@@ -140,7 +140,7 @@ def select_at_random(network: Classifier, widths: Mapping[str, int], seed: int) 
 
 def _counts(network: Classifier, widths: Mapping[str, int]) -> dict[str, int]:
     """Widths of all sets in order, held against the network."""
-    known(widths, network.widths, "widths")
+    check_names(widths, network.widths, "widths")
     counts: dict[str, int] = {}
     for name, full in network.widths.items():
         counts[name] = widths.get(name, full)

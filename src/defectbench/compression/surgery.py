@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..base.errors import CompressionError
 from ..nn.blocks import chosen
-from ..nn.classifier import Classifier, known
+from ..nn.classifier import Classifier, check_names
 from ..training.randomness import derived_seed
 
 INHERIT = {"full": False, "conv_only": True}  # whether only weights of convolutions are inherited
@@ -61,7 +61,7 @@ def checked_kept(network: Classifier, kept: Mapping[str, Sequence[int]]) -> dict
     Raises:
         CompressionError: A set is unknown, or its indices are none, not ascending or out of range.
     """
-    known(kept, network.widths, "kept")
+    check_names(kept, network.widths, "kept")
     indices: dict[str, list[int]] = {}
     for name, width in network.widths.items():
         own = list(kept.get(name, range(width)))

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -62,23 +62,24 @@ class Classifier(Trained):
         widths: Channels by name of set; a set that is not named has its full width.
 
     Attributes:
-        name: Name of the network, a key of ``CLASSIFIERS``.
+        name: Name of the network, which its plans bear.
         full_widths: Published width of every set, in order.
-        cut_as: Name of the network that ``pruning_form`` gives, where it is another one.
+        cut_form: Class of the network that ``pruning_form`` gives, where it is another one.
         tail: Last sets that a list of rates may leave out; they are kept then.
 
     Raises:
         CompressionError: The plan names an unknown set, or a width is no whole number above 0.
 
     Example:
-        >>> from defectbench.nn.vgg import VGG16
-        >>> VGG16(6, {"conv1": 38}).widths["conv1"]
+        >>> from defectbench.base.methods import load_method
+        >>> vgg16 = load_method("vgg16", "models").module.VGG16
+        >>> vgg16(6, {"conv1": 38}).widths["conv1"]
         38
     """
 
     name: ClassVar[str]
     full_widths: ClassVar[Mapping[str, int]]
-    cut_as: ClassVar[str | None] = None
+    cut_form: ClassVar[type[Classifier] | None] = None
     tail: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, nc: int, widths: Mapping[str, int] | None = None) -> None:
@@ -87,7 +88,7 @@ class Classifier(Trained):
         self.widths = self._checked(widths or {})
 
     def _checked(self, widths: Mapping[str, int]) -> dict[str, int]:
-        known(widths, self.full_widths, "widths")
+        check_names(widths, self.full_widths, "widths")
         for name, width in widths.items():
             if isinstance(width, bool) or not isinstance(width, int) or width < 1:
                 raise CompressionError("widths", name, width, "give a whole number of at least 1")
@@ -106,6 +107,11 @@ class Classifier(Trained):
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         """Cross-entropy of the class of each image's one box."""
         return {"loss": F.cross_entropy(self(images), targets.labels[:, 0])}
+
+    @classmethod
+    def scaled_widths(cls, factor: float) -> dict[str, int]:
+        """Every full width times a factor, rounded, at least 1."""
+        return {name: max(1, round(factor * width)) for name, width in cls.full_widths.items()}
 
     def narrowed(self, widths: Mapping[str, int]) -> Self:
         """A fresh network of other widths; a set that is not named keeps the width that it has here."""
@@ -126,7 +132,34 @@ class Classifier(Trained):
         return nn.Sequential(bare, nn.Softmax(1)).eval()
 
 
-def known(names: Iterable[str], table: Iterable[str], field: str) -> None:
+def build_planned(
+    network: type[Classifier],
+    nc: int,
+    width: float = 1.0,
+    plan: Mapping[str, Any] | None = None,
+) -> Classifier:
+    """What ``build`` of a classifier's folder does: the network at any width, or as a cut left it.
+
+    Args:
+        network: Class of the network in training form.
+        nc: Number of classes.
+        width: Factor of every width.
+        plan: Of a cut network: ``network``, the name of this one or of the form of it that is cut, and ``widths`` by
+            set; it wins over ``width``.
+
+    Raises:
+        CompressionError: The plan is of another network, or the widths do not fit.
+    """
+    if plan is None:
+        return network(nc, None if width == 1.0 else network.scaled_widths(width))
+    forms = {form.name: form for form in (network, network.cut_form) if form is not None}
+    if plan.get("network") not in forms:
+        fix = f"the plan is of another network; give one of {' or '.join(sorted(forms))}"
+        raise CompressionError("plan", "network", plan.get("network"), fix)
+    return forms[plan["network"]](nc, plan["widths"])
+
+
+def check_names(names: Iterable[str], table: Iterable[str], field: str) -> None:
     """Hold names against a table.
 
     Raises:

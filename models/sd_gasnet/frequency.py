@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .blocks import DepthwiseConv2d
-from .functional import is_exporting
-from .yolo import BN_EPS, BN_MOMENTUM, conv_silu
+from defectbench.nn.blocks import DepthwiseConv2d
+from defectbench.nn.functional import is_exporting
+from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, conv_silu
 
 
 @lru_cache(maxsize=64)

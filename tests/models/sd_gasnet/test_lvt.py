@@ -4,14 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.counting import size_of
+from tests.networks import piece
 
-from defectbench.nn.lvt import (
-    LiteTransformer,
-    ReducedAttention,
-    WindowAttention,
-    added_up,
-    windows,
-)
+LVT = piece("sd_gasnet", "lvt")
+LiteTransformer, ReducedAttention = LVT.LiteTransformer, LVT.ReducedAttention
+WindowAttention, added_up, windows = LVT.WindowAttention, LVT.added_up, LVT.windows
 
 
 @pytest.fixture(autouse=True)

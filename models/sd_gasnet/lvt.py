@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import DepthwiseConv2d, outputs_of
-from .yolo import conv_silu
+from defectbench.nn.blocks import DepthwiseConv2d, outputs_of
+from defectbench.nn.yolo import conv_silu
 
 WINDOW, CELLS = 3, 9  # side of the windows of convolutional self-attention, and cells in one
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .blocks import ConvBlock
-from .yolo import BN_EPS, BN_MOMENTUM, conv_silu
+from defectbench.nn.blocks import ConvBlock
+from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, conv_silu
 
 
 def conv_relu(c_in: int, c_out: int, kernel: int = 1, stride: int = 1) -> ConvBlock:

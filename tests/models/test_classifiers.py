@@ -3,10 +3,17 @@
 import pytest
 import torch
 from tests.counting import size_of
-from tests.networks import PRUNABLE, lively, sketch
+from tests.networks import (
+    CLASSIFIERS,
+    PRUNABLE,
+    build_classifier,
+    lively,
+    scaled_widths,
+    sketch,
+)
 
-from defectbench.base.errors import CompressionError, ConfigError
-from defectbench.nn.classifiers import CLASSIFIERS, build_classifier, scaled_widths
+from defectbench.base.errors import CompressionError
+from defectbench.nn.classifier import build_planned
 
 
 @pytest.mark.parametrize(
@@ -159,6 +166,9 @@ def test_a_wrong_plan_is_a_named_error(widths):
         build_classifier("vgg16", 6, widths)
 
 
-def test_an_unknown_network_is_a_named_error():
-    with pytest.raises(ConfigError, match="choose one of vgg16, resnet50"):
-        build_classifier("vgg19", 6)
+def test_a_plan_of_another_network_is_a_named_error():
+    plan = {"network": "vgg19", "widths": {}}
+    with pytest.raises(CompressionError, match=r"'vgg19'; .*give one of vgg16"):
+        build_planned(CLASSIFIERS["vgg16"], 6, plan=plan)
+    with pytest.raises(CompressionError, match="give one of repvgg_a0 or repvgg_a0_plain"):
+        build_planned(CLASSIFIERS["repvgg_a0"], 6, plan=plan)

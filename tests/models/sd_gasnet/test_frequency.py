@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn, idctn
+from tests.networks import piece
 
-from defectbench.nn.frequency import FGPEM, low_pass
+FREQUENCY = piece("sd_gasnet", "frequency")
+FGPEM, low_pass = FREQUENCY.FGPEM, FREQUENCY.low_pass
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 13, 40])

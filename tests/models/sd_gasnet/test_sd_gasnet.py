@@ -16,7 +16,7 @@ from defectbench.nn.assigners import Assignment
 from defectbench.nn.detector import Targets, grid_priors
 from defectbench.nn.heads import boxes_of_sides
 
-METHOD = load_method("sd_gasnet", Path(__file__).parents[2] / "models")
+METHOD = load_method("sd_gasnet", Path(__file__).parents[3] / "models")
 MODULE = METHOD.module
 assert MODULE is not None
 
