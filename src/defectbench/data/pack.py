@@ -19,6 +19,7 @@ from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
 from ..base.records import read_record
 from .coco import Coco, protocol_coco, read_part
+from .damage import damage_named
 from .letterbox import letterbox
 
 if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack needs it
@@ -163,7 +164,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         PackError: It cannot be decoded.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    with damage_named(path, PackError, "image", "run the conversion again"):
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise PackError(path, "image", "undecodable", "run the conversion again")
     return np.asarray(image, np.uint8)
