@@ -171,7 +171,7 @@ def choose_operating_point(
     """Choose the deployment threshold of a detector on the validation part, score the file there and record both.
 
     The score is that of the artifact itself. What ``train.json`` says is the score of the network as it was
-    trained; where the two differ, the export is not what was trained. A classifier has no threshold, only a score.
+    trained; where the two differ, the export is not what was trained. A classifier's threshold is None.
 
     Args:
         model_path: An artifact.
@@ -216,4 +216,4 @@ def _class_figures(engine: OnnxClassifier, pack: Pack[Any], source: str | Path) 
     rows = classify_pack(engine, pack, source)
     predicted = np.array([np.argmax(row["probabilities"]) for row in rows])
     hits = predicted == np.asarray(pack.labels)[:, 0]
-    return {"n_images": len(hits), "val_accuracy": float(hits.mean())}
+    return {"threshold": None, "n_images": len(hits), "val_accuracy": float(hits.mean())}
