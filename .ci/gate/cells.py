@@ -21,9 +21,9 @@ from defectbench.base.studies import Cell, expand_cells, load_study
 from .floors import Floor
 
 SCORES = {"detection": "val_map50_95", "classification": "val_accuracy"}
-# The engine's validation and the artifact's share suppression and measures; only rounding differs between runtimes. Every
-# cell that was looked at agreed to the last digit; the bounds leave room for a detection that changes its rank, and for
-# one of the 28 images of the embedded set of classes.
+# The engine's validation and the artifact's share suppression and measures; only rounding differs between runtimes.
+# Every cell that was looked at agreed to the last digit; the bounds leave room for a detection that changes its rank,
+# and for one of the 28 images of the embedded set of classes.
 AGREEMENT = {"detection": 0.01, "classification": 0.04}
 # A foreign program scores by its own suppression, in its own batches and at its own letterbox.
 AGREEMENT_OF_PROGRAMS = 0.06
