@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from defectbench.base.errors import ArchiveError, DiskFullError
@@ -236,6 +236,15 @@ def test_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [archive]
 
 
+def test_fault_of_the_machine_is_not_blamed_on_the_archive(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(shutil, "copyfileobj", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        extract(make_zip(tmp_path / "set.zip"), tmp_path / "out")
+
+
 def test_disk_that_is_too_small_is_named_before_anything_is_written(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
@@ -243,8 +252,20 @@ def test_disk_that_is_too_small_is_named_before_anything_is_written(tmp_path, mo
         extract(make_zip(tmp_path / "set.zip"), tmp_path / "out")
 
 
+PACKERS = {
+    "zip": None,
+    "tar": bytes,
+    "tar.gz": gzip.compress,
+    "tar.bz2": bz2.compress,
+    "tar.xz": lzma.compress,
+}
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.sampled_from(["zip", "tar", "tar.gz"]), st.integers(0, 10**6), st.integers(1, 255))
+@given(st.sampled_from(sorted(PACKERS)), st.integers(0, 10**6), st.integers(1, 255))
+@example(
+    "zip", 265, 1
+)  # the list of members seems to begin before the file: OSError, invalid argument
 def test_any_flipped_byte_ends_in_files_inside_or_in_the_named_error(
     tmp_path_factory, kind, at, bits
 ):
@@ -253,7 +274,7 @@ def test_any_flipped_byte_ends_in_files_inside_or_in_the_named_error(
     if kind == "zip":
         make_zip(archive)
     else:
-        archive.write_bytes(gzip.compress(tar_bytes()) if kind.endswith("gz") else tar_bytes())
+        archive.write_bytes(PACKERS[kind](tar_bytes()))
     data = bytearray(archive.read_bytes())
     data[at % len(data)] ^= bits
     archive.write_bytes(data)

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import lzma
 import shutil
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..base.errors import ArchiveError, DiskFullError
 from ..base.files import atomic_directory
+from .damage import damage_named
 
 MAX_MEMBERS = 500_000
 MAX_BYTES = 16 * 2**30
 _CHUNK = 2**20
 _LARGEST_READ = 64 * 2**20  # a tar header that asks for more is an attack on memory
 _WHOLE = "get a whole ZIP or tar archive without a password; download it again"
-# None: gzip and bz2 read nonsense; the others: a member's name cannot be that of a file.
-_FAULTS_OF_THE_ARCHIVE = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    RuntimeError,  # encrypted, or an unknown compression
-    ValueError,
-)
 _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -76,25 +62,14 @@ def extract_into(
 ) -> int:
     """The same as ``extract`` into a folder that the caller puts in place or throws away."""
     path = Path(archive)
-    try:
+    with damage_named(path, ArchiveError, "content", _WHOLE):
         if zipfile.is_zipfile(path):
             return _unzip(path, folder, max_bytes, wanted or _all)
         return _untar(path, folder, max_bytes, wanted or _all)
-    except _DAMAGE as error:
-        raise ArchiveError(path, "content", _fault(path, error), _WHOLE) from error
-    except OSError as error:
-        if error.errno in _FAULTS_OF_THE_ARCHIVE:
-            raise ArchiveError(path, "content", _fault(path, error), _WHOLE) from error
-        raise
 
 
 def _all(_: PurePosixPath) -> bool:
     return True
-
-
-def _fault(path: Path, error: Exception) -> str:
-    with path.open("rb") as handle:
-        return f"{error or type(error).__name__} in a file that begins with {handle.read(16)!r}"
 
 
 def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:

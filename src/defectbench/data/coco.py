@@ -16,6 +16,7 @@ from ..base.errors import ConfigError, ConversionError, SplitError
 from ..base.files import read_json
 from ..base.places import truth_folder
 from ..base.tasks import DETECTION, task_named
+from .damage import damage_named
 
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
@@ -110,7 +111,8 @@ def read_grey(path: Path) -> Grey:
     Raises:
         ConversionError: It cannot be decoded.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    with damage_named(path, ConversionError, "image", "get a whole copy"):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ConversionError(path, "image", "undecodable", "get a whole copy")
     return np.asarray(image, np.uint8)

@@ -21,6 +21,7 @@ from ..base.places import parts_folder
 from ..base.records import read_record
 from ..base.tasks import DETECTION
 from .coco import Coco, protocol_coco, read_part
+from .damage import damage_named
 from .letterbox import letterbox
 
 if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack needs it
@@ -173,7 +174,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         PackError: It cannot be decoded.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    with damage_named(path, PackError, "image", "run the conversion again"):
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise PackError(path, "image", "undecodable", "run the conversion again")
     return np.asarray(image, np.uint8)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,11 @@ from PIL import Image
 
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
+from .damage import damage_named
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 LABEL_SUFFIXES = {"voc": {".xml"}, "lists": {".txt", ".csv"}}
 _ORIENTATION = 0x0112  # EXIF tag
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -129,13 +127,11 @@ def decode(path: Path) -> Decoded:
         ConversionError: It cannot be decoded, or carries a rotation that decoders may or may not
             apply.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
-            decoded = Decoded(image.width, image.height, len(image.getbands()))
-    except (*_UNREADABLE, Image.DecompressionBombError) as error:
-        raise ConversionError(path, "image", str(error), "get a whole copy") from error
+    whole = damage_named(path, ConversionError, "image", "get a whole copy")
+    with whole, Image.open(path) as image:
+        image.load()
+        turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+        decoded = Decoded(image.width, image.height, len(image.getbands()))
     if turned:
         fix = "turn the pixels and remove the tag, so that boxes and pixels agree"
         raise ConversionError(path, "EXIF orientation", "a rotation", fix)

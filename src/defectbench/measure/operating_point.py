@@ -21,9 +21,16 @@ from numpy.typing import NDArray
 from ..base.records import write_record
 from ..data.pack import Pack, load_arrays
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
-from ..deploy.predict import check_pack_fits, coco_results, predict_pack, to_original
-from ..deploy.runtime import OnnxDetector
+from ..deploy.predict import (
+    check_pack_fits,
+    classify_pack,
+    coco_results,
+    predict_pack,
+    to_original,
+)
+from ..deploy.runtime import OnnxClassifier, OnnxDetector, open_artifact
 from .bootstrap import Matches, match, pairwise_iou
+from .evaluator import score
 
 TOUCH_IOU = 0.1
 OVERKILL_RATE = 0.05
@@ -161,23 +168,52 @@ def pack_truth(pack: Pack[Any]) -> dict[str, Any]:
 def choose_operating_point(
     model_path: str | Path, val_pack: str | Path, out: str | Path, threads: int = 1
 ) -> dict[str, Any]:
-    """Choose the deployment threshold of a model on the validation part and record it.
+    """Choose the deployment threshold of a detector on the validation part, score the file there and record both.
+
+    The score is that of the artifact itself. What ``train.json`` says is the score of the network as it was
+    trained; where the two differ, the export is not what was trained. A classifier's threshold is None.
 
     Args:
-        model_path: A detector artifact.
+        model_path: An artifact.
         val_pack: The pack of the validation part, at the model's size.
-        out: The record to make; its ``threshold`` has the best F1 at IoU 0.5.
+        out: The record to make. A detector's ``threshold`` has the best F1 at IoU 0.5; ``val_map50`` and
+            ``val_map50_95`` are its scores in 0..1, None without a true box. A classifier's is ``val_accuracy``.
         threads: Threads of the engine.
+
+    Returns:
+        The record as written.
+
+    Raises:
+        ArtifactError: The file cannot be run, or gives figures that are not finite.
+        PackError: Size, classes or task of pack and model differ.
     """
-    engine, pack = OnnxDetector(model_path, threads), load_arrays(val_pack)
+    engine = open_artifact(model_path, threads)
+    pack = load_arrays(val_pack, task=engine.task)
     check_pack_fits(engine, pack, val_pack)
-    results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+    if isinstance(engine, OnnxClassifier):
+        figures = _class_figures(engine, pack, model_path)
+    else:
+        figures = _box_figures(engine, pack, model_path)
+    return write_record(out, "operating_point", figures, {"model": model_path, "val": val_pack})
+
+
+def _box_figures(engine: OnnxDetector, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
+    results = [row for rows in predict_pack(engine, pack, source) for row in rows]
     truth = pack_truth(pack)
     threshold, f1 = best_f1_threshold(match(truth, results))
-    figures = {
+    scores = score(truth, results) if truth["annotations"] else None
+    return {
         "threshold": threshold,
         "f1": f1,
         "n_images": len(truth["images"]),
+        "val_map50": scores.map50 if scores else None,
+        "val_map50_95": scores.map50_95 if scores else None,
         "on_validation": asdict(escape_at_overkill(truth, results)),
     }
-    return write_record(out, "operating_point", figures, {"model": model_path, "val": val_pack})
+
+
+def _class_figures(engine: OnnxClassifier, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
+    rows = classify_pack(engine, pack, source)
+    predicted = np.array([np.argmax(row["probabilities"]) for row in rows])
+    hits = predicted == np.asarray(pack.labels)[:, 0]
+    return {"threshold": None, "n_images": len(hits), "val_accuracy": float(hits.mean())}

@@ -1,0 +1,128 @@
+"""Floors of the gate: how little a run of a method may score before something is wrong.
+
+Two runs of one method differ: by the seed, and by the processor, whose rounding makes another network of the same
+seed. ``benchmarks/seed_spread.py`` measures that spread. A floor is the mean over the measured runs minus four
+standard deviations; twice the class prior is asked of every method in any case.
+
+Few seeds tell a standard deviation badly, so each method's is the larger of its own and of the pooled one of its task.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import t
+
+DEVIATIONS = 4.0
+SPREAD = Path("results/reference/demo-spread/spread.csv")
+FLOORS = Path(".ci/floors.csv")
+FIELDS = ("method", "task", "n", "mean", "sd", "own_sd", "floor")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least validation score of a method.
+
+    Attributes:
+        method: Name of the method.
+        task: What it solves; it says which score this is.
+        n: Measured runs.
+        mean: Their mean score, 0..1.
+        sd: Standard deviation that the floor is made with.
+        own_sd: Standard deviation of these runs alone.
+        floor: ``mean`` minus four ``sd``, at least 0.
+    """
+
+    method: str
+    task: str
+    n: int
+    mean: float
+    sd: float
+    own_sd: float
+    floor: float
+
+
+def unmeasured(method: str, task: str) -> Floor:
+    """The floor of a method whose spread nobody has measured: what is asked of every method is asked of it, no more."""
+    return Floor(method, task, 0, 0.0, 0.0, 0.0, 0.0)
+
+
+def floors_of(runs: Iterable[Mapping[str, str]]) -> list[Floor]:
+    """Floors of all methods.
+
+    Args:
+        runs: Rows of ``method``, ``task`` and ``val_score``; two or more runs of each method.
+
+    Raises:
+        ValueError: A method has a single run.
+    """
+    scores: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        scores.setdefault((run["task"], run["method"]), []).append(float(run["val_score"]))
+    lone = sorted(method for (_, method), values in scores.items() if len(values) < 2)
+    if lone:
+        raise ValueError(f"one run says nothing of spread: {', '.join(lone)}")
+    pooled = {
+        task: _pooled([v for (of, _), v in scores.items() if of == task]) for task, _ in scores
+    }
+    return [_floor(*key, values, pooled[key[0]]) for key, values in sorted(scores.items())]
+
+
+def _floor(task: str, method: str, values: list[float], pooled: float) -> Floor:
+    mean, own = sum(values) / len(values), _pooled([values])
+    sd = max(own, pooled)
+    least = max(mean - DEVIATIONS * sd, 0.0)
+    return Floor(method, task, len(values), *(round(v, 4) for v in (mean, sd, own, least)))
+
+
+def _pooled(groups: list[list[float]]) -> float:
+    """Standard deviation within groups that each have a mean of their own."""
+    means = [sum(values) / len(values) for values in groups]
+    squares = sum((v - m) ** 2 for vs, m in zip(groups, means, strict=True) for v in vs)
+    return math.sqrt(squares / sum(len(values) - 1 for values in groups))
+
+
+def false_alarm(floors: list[Floor]) -> float:
+    """Chance that a sound run of all methods falls below at least one floor.
+
+    Assumes that scores of a method are normal, that runs to come are drawn as the measured ones were, and that the
+    pooled deviation is every method's: the score of a new run then lies below its floor by Student's t, with as many
+    degrees of freedom as the pooled deviation has. Methods are taken as independent; the sum bounds it if they are not.
+    """
+    freedom = {
+        task: sum(f.n - 1 for f in floors if f.task == task) for task in {f.task for f in floors}
+    }
+    tails = [t.sf(DEVIATIONS / math.sqrt(1 + 1 / f.n), freedom[f.task]) for f in floors]
+    return 1 - math.prod(1 - float(tail) for tail in tails)
+
+
+def read_spread(path: Path = SPREAD) -> list[dict[str, str]]:
+    """Rows of the measured runs."""
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def write_floors(floors: list[Floor], path: Path = FLOORS) -> None:
+    """Write the floors as CSV."""
+    with path.open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows([getattr(floor, field) for field in FIELDS] for floor in floors)
+
+
+def read_floors(path: Path = FLOORS) -> dict[str, Floor]:
+    """The floors by method."""
+    with path.open(newline="") as handle:
+        return {
+            row["method"]: Floor(
+                row["method"],
+                row["task"],
+                int(row["n"]),
+                *(float(row[field]) for field in FIELDS[3:]),
+            )
+            for row in csv.DictReader(handle)
+        }

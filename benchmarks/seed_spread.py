@@ -1,0 +1,163 @@
+"""How wide the validation scores of a study spread over seeds, on the processor that this runs on.
+
+Trains given methods of a study with given seeds, each in the study's own budget and on its own parts, and appends one
+row a run to a table that names the processor: another machine adds its rows to the same file. A run that the table
+holds already, with the same recipe on the same processor, is left out. The gate's floors are made from these rows
+(`.ci/make_floors.py`), so that they ask of a run what a run comes to.
+
+    snakemake --cores 2 datasets
+    python benchmarks/seed_spread.py config/demo.yaml --methods yolo_fastestv2 yolov4_thin --seeds 0 1 2 3 4 \
+        --out results/reference/demo-spread/spread.csv
+
+Costs are processor seconds of the process that trains, validation included; export and imports are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from defectbench.base.cards import dataset_tasks
+from defectbench.base.catalogue import load_catalogue
+from defectbench.base.methods import load_method, override_recipe
+from defectbench.base.records import hardware_card
+from defectbench.base.studies import expand_cells, load_study
+from defectbench.data.pack import load_pack
+from defectbench.deploy.predict import predict_pack
+from defectbench.measure.evaluator import score
+from defectbench.measure.operating_point import pack_truth
+from defectbench.measure.validation import TorchEngine, make_validator
+from defectbench.training.loop import train
+
+FIELDS = (
+    "method",
+    "task",
+    "seed",
+    "size_px",
+    "epochs",
+    "batch",
+    "recipe_sha256",
+    "val_score",
+    "val_map50",
+    "cpu_s",
+    "train_s",
+    "processor",
+)
+
+
+def cells_of(study):
+    """Cells of the study that the engine trains as they are, and the task of their set."""
+    catalogue, content = load_catalogue(), load_study(study)
+    sets = dataset_tasks({name for block in content.blocks for name in block.datasets})
+    tasks = {**catalogue.tasks, **sets}
+    known = (catalogue.names, study, catalogue.heavy, tasks, catalogue.prunable, catalogue.rates)
+    return {
+        cell.method: (cell, sets[cell.dataset])
+        for cell in expand_cells(content, *known)
+        if cell.compression is None
+        and not cell.is_control
+        and catalogue.cards[cell.method].family == "engine"
+    }
+
+
+def map50_validator(pack_file, seen):
+    """A validator that notes mAP50 beside the score that it returns."""
+    pack = load_pack(pack_file)
+    truth = pack_truth(pack)
+
+    def validate(network):
+        engine = TorchEngine(network.deploy(), pack.classes, pack.size)
+        results = [row for rows in predict_pack(engine, pack, pack_file) for row in rows]
+        scores = score(truth, results)
+        seen.append((scores.map50_95, scores.map50))
+        return scores.map50_95
+
+    return validate
+
+
+def run(cell, task, seed, parts):
+    """Train one cell with a seed; the row of the table."""
+    budget, method = cell.budget, load_method(cell.method)
+    recipe = override_recipe(method.recipe, budget.recipe)
+    said = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    row = dict.fromkeys(FIELDS, "")
+    row |= {"method": cell.method, "task": task, "seed": seed, "size_px": budget.size}
+    row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
+    row["processor"] = hardware_card()["cpu"]
+
+    def measure():
+        files = {part: parts[part].format(dataset=cell.dataset, size=budget.size) for part in parts}
+        seen = []
+        boxes = task == "detection"
+        validator = (
+            map50_validator(files["val"], seen)
+            if boxes
+            else make_validator(files["val"], task=task)
+        )
+        started = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            train(
+                files["train"],
+                replace(method, recipe=recipe),
+                folder,
+                seed,
+                epochs=budget.epochs,
+                batch=budget.batch,
+                threads=1,
+                validator=validator,
+                checkpoint_s=float("inf"),
+            )
+            figures = json.loads((Path(folder) / "train.json").read_text())["figures"]
+        row["cpu_s"] = round(time.process_time() - started, 1)
+        row["train_s"] = round(figures["train_s"], 1)
+        row["val_score"] = round(figures["val_map50_95" if boxes else "val_accuracy"], 4)
+        row["val_map50"] = round(max(seen)[1], 4) if boxes else ""
+        return row
+
+    return row, measure
+
+
+def main():
+    """Train what the table lacks, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--methods", nargs="+", help="default: all of the engine's")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, required=True, help="table to append to")
+    text = "file of a part's pack; {dataset} and {size} are filled in"
+    for part in ("train", "val"):
+        default = f"results/data/{{dataset}}/clean/{part}@{{size}}.safetensors"
+        parser.add_argument(f"--{part}", default=default, help=text)
+    args = parser.parse_args()
+    cells = cells_of(args.study)
+    held = []
+    if args.out.is_file():
+        with args.out.open(newline="") as handle:
+            held = list(csv.DictReader(handle))
+    keys = ("method", "seed", "recipe_sha256", "processor")
+    done = {tuple(str(row[key]) for key in keys) for row in held}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    for seed in args.seeds:
+        for name in args.methods or sorted(cells):
+            row, measure = run(*cells[name], seed, {"train": args.train, "val": args.val})
+            if tuple(str(row[key]) for key in keys) in done:
+                continue
+            row = measure()
+            new = not args.out.is_file()
+            with args.out.open("a", newline="") as handle:
+                writer = csv.DictWriter(handle, FIELDS, lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            print(*row.values(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The gate sees each planted fault, by the assertion that is made for it, and lets a sound cell pass."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from defectbench.base.methods import load_method, override_recipe
+from defectbench.data.letterbox import letterbox
+from defectbench.data.pack import write_pack
+from defectbench.data.synthetic import CLASSES, draw_crops
+from defectbench.deploy.run import export_run
+from defectbench.measure.operating_point import choose_operating_point
+from defectbench.measure.validation import make_validator
+from defectbench.training.loop import train
+from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
+from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
+
+ROOT = Path(__file__).parents[2]
+METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
+RECIPE = {
+    "optimizer.name": "adamw",
+    "optimizer.lr": 0.004,
+    "schedule.warmup_steps": 10,
+    "schedule.per": "step",
+    "augmentation.scale": [1.0, 1.0],
+    "augmentation.translate": 0.0,
+    "ema.short_run_share": 0.05,
+    "ema.decay": 0.99,
+    "ema.tau": 10,
+    "validate_every": EPOCHS,
+}
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """Crops of the embedded set; a network may learn them by heart, since only its file is in question."""
+    crops = [crop for crop in draw_crops(seed=0, images=40) if crop.boxes][:IMAGES]
+    views = [letterbox(crop.pixels[..., None].repeat(3, 2), SIZE) for crop in crops]
+    scale = np.array([scale for _, scale, _ in views], np.float32)
+    most = max(len(crop.boxes) for crop in crops)
+    boxes = np.zeros((len(crops), most, 4), np.float32)
+    labels = np.full((len(crops), most), -1, np.int64)
+    for row, crop in enumerate(crops):
+        for column, (name, *corners) in enumerate(crop.boxes):
+            boxes[row, column] = np.array(corners) * scale[row]
+            labels[row, column] = CLASSES.index(name)
+    tensors = {
+        "images": np.stack([view for view, _, _ in views]).transpose(0, 3, 1, 2),
+        "boxes": boxes,
+        "labels": labels,
+        "image_ids": np.arange(len(crops)) + 1,
+        "scale": scale,
+        "pad": np.zeros((len(crops), 2), np.float32),
+        "original_size": np.array([crop.pixels.shape for crop in crops]),
+    }
+    path = tmp_path_factory.mktemp("pack") / f"train@{SIZE}.safetensors"
+    metadata = {
+        "classes": json.dumps(CLASSES),
+        "protocol": "random",
+        "part": "train",
+        "dataset": "demo-steel",
+    }
+    write_pack(path, tensors, metadata)
+    return path
+
+
+def run(pack, folder, epochs=EPOCHS, **changes):
+    """A cell: a network trained in seconds, its export, and its score on the pack."""
+    method = load_method(METHOD, ROOT / "models")
+    method = replace(method, recipe=override_recipe(method.recipe, RECIPE | changes))
+    budget = {"epochs": epochs, "batch": BATCH, "threads": 1}
+    train(pack, method, folder, 0, validator=make_validator(pack), **budget)
+    export_run(folder, method)
+    choose_operating_point(folder / "model.onnx", pack, folder / "operating_point.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sound(pack, tmp_path_factory):
+    """A cell that has learnt, its file as it was exported."""
+    return run(pack, tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def faulty(sound, pack, tmp_path):
+    """Plants a fault in the graph of a copy of the sound cell and scores it as the workflow does."""
+
+    def plant(fault):
+        folder = tmp_path / "cell"
+        shutil.copytree(sound, folder)
+        model = onnx.load(folder / "model.onnx")
+        fault(model.graph)
+        onnx.save(model, folder / "model.onnx")
+        choose_operating_point(folder / "model.onnx", pack, folder / "operating_point.json")
+        return cell(folder)
+
+    return plant
+
+
+def cell(folder):
+    return read_cell(folder, METHOD, "detection", "engine")
+
+
+def behind(graph, output, make):
+    """Put a node between an output of the graph and what the network gives there."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == output:
+                    names[place] = f"{output}_before"
+    graph.node.append(make(f"{output}_before", output))
+
+
+def zero_one_layer(graph):
+    """The weights of the convolution in the middle; the head's last may serve a level that finds nothing."""
+    kernels = {k.name: k for k in graph.initializer if len(k.dims) == 4}
+    used = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+    kernel = kernels[used[len(used) // 2]]
+    kernel.CopyFrom(numpy_helper.from_array(np.zeros(tuple(kernel.dims), np.float32), kernel.name))
+
+
+def swap_two_classes(graph):
+    order = np.arange(len(CLASSES))
+    order[[0, 4]] = order[[4, 0]]
+    graph.initializer.append(numpy_helper.from_array(order, "order"))
+    behind(graph, "scores", lambda i, o: helper.make_node("Gather", [i, "order"], [o], axis=2))
+
+
+def shift_boxes(graph):
+    graph.initializer.append(numpy_helper.from_array(np.float32(0.1 * SIZE), "shift"))
+    behind(graph, "boxes", lambda i, o: helper.make_node("Add", [i, "shift"], [o]))
+
+
+def test_a_sound_cell_passes(sound):
+    scored = cell(sound)
+    assert scored.trained > 0.15
+    check_export(scored)
+    check_learnt(scored, unmeasured(METHOD, "detection"), twice_prior=0.1)
+    assert abs(scored.artifact - scored.trained) < AGREEMENT["detection"] / 5
+
+
+@pytest.mark.parametrize("fault", [zero_one_layer, swap_two_classes, shift_boxes])
+def test_a_fault_in_the_export_is_caught_whatever_the_floor(faulty, fault):
+    scored = faulty(fault)
+    with pytest.raises(AssertionError, match="the export is not what was trained"):
+        check_export(scored)
+
+
+def test_a_method_that_does_not_learn_falls_below_every_floor(pack, tmp_path):
+    # a rate of 0 is refused by the recipe itself; at this one no weight moves
+    scored = cell(run(pack, tmp_path, epochs=1, **{"optimizer.lr": 1e-12}))
+    check_export(scored)
+    for floor in read_floors(ROOT / ".ci" / "floors.csv").values():
+        with pytest.raises(AssertionError, match="has not learnt"):
+            check_learnt(scored, floor, twice_prior=0.004)
+    with pytest.raises(AssertionError, match="has not learnt"):
+        check_learnt(scored, unmeasured(METHOD, "detection"), twice_prior=0.02)
+
+
+def rows(task, **scores):
+    return [
+        {"task": task, "method": m, "val_score": str(v)} for m, vs in scores.items() for v in vs
+    ]
+
+
+def test_floors_by_hand():
+    """Pooled deviation: squares 0.02 + 0.08 over 2 + 2; the steady method takes it, the restless one has its own."""
+    steady, restless = floors_of(rows("detection", a=(0.5, 0.6, 0.4), b=(0.7, 0.9, 0.5)))
+    assert (steady.n, steady.mean, steady.own_sd) == (3, 0.5, 0.1)
+    assert steady.sd == pytest.approx(0.025**0.5, abs=5e-5)
+    assert steady.floor == 0.0  # never below nothing
+    assert (restless.mean, restless.sd, restless.own_sd) == (0.7, 0.2, 0.2)
+    close = floors_of(rows("detection", a=(0.5, 0.51, 0.49)))[0]
+    assert close == Floor("a", "detection", 3, 0.5, 0.01, 0.01, 0.46)
+
+
+def test_each_task_has_a_deviation_of_its_own():
+    found = floors_of([*rows("detection", a=(0.5, 0.5)), *rows("classification", b=(0.4, 0.8))])
+    assert {floor.method: floor.sd for floor in found} == {"a": 0.0, "b": 0.2828}
+
+
+def test_one_run_makes_no_floor():
+    with pytest.raises(ValueError, match="one run says nothing of spread: a"):
+        floors_of(rows("detection", a=(0.5,)))
+
+
+def test_chance_of_a_false_alarm():
+    """Of one floor from many runs it is the normal tail beyond 4; it grows with their number and falls with the runs."""
+    many = Floor("a", "detection", 10**6, 0.5, 0.01, 0.01, 0.46)
+    assert false_alarm([many]) == pytest.approx(3.167e-5, rel=1e-2)
+    few = [Floor(name, "detection", 3, 0.5, 0.01, 0.01, 0.46) for name in "abcdefgh"]
+    assert false_alarm([many]) < false_alarm(few[:1]) / 10
+    assert false_alarm(few) < 8 * float(false_alarm(few[:1]))
+    assert 0.001 < false_alarm(few) < 0.05
+
+
+def test_bounds_are_inclusive():
+    edge = TrainedCell("a", "detection", "engine", 0.5, 0.5 + AGREEMENT["detection"] - 1e-9)
+    check_export(edge)
+    check_learnt(edge, Floor("a", "detection", 3, 0.6, 0.0, 0.0, edge.artifact), 0.0)
+    with pytest.raises(
+        AssertionError, match=r"a has not learnt: val_map50_95 of model\.onnx is 0\.510"
+    ):
+        check_learnt(edge, unmeasured("a", "detection"), twice_prior=0.52)
+
+
+def test_floors_are_those_of_the_measured_spread(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert read_floors() == {floor.method: floor for floor in floors_of(read_spread())}
