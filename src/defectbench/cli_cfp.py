@@ -22,7 +22,7 @@ CHOICES = {  # options that are fields of the settings
 
 def _check(args: Arguments) -> None:
     from .base.methods import changed_recipe, load_method
-    from .compression.rates_run import check_rates
+    from .compression.cfp.rates_check import check_rates
 
     method = load_method(args.method.name, args.method.parent)
     method = replace(method, recipe=changed_recipe(method.recipe, args.set))
@@ -34,16 +34,16 @@ def _check(args: Arguments) -> None:
 
 def _score(args: Arguments) -> None:
     from .base.methods import load_method
-    from .compression.cfp_run import score_run
+    from .compression.cfp.score_classifier import score_classifier
 
     method = load_method(args.method.name, args.method.parent)
     work = {"threads": args.threads, "device": args.device}
-    score_run(args.weights, args.train, method, args.out, args.images, args.seed, **work)
+    score_classifier(args.weights, args.train, method, args.out, args.images, args.seed, **work)
 
 
 def _prune(args: Arguments) -> None:
     from .base.methods import load_method
-    from .compression.cfp_run import prune_classifier
+    from .compression.cfp.prune_classifier import prune_classifier
     from .deploy.run import export_run
 
     method = load_method(args.method.name, args.method.parent)
@@ -56,7 +56,7 @@ def _prune(args: Arguments) -> None:
 def _fine_tune(args: Arguments) -> None:
     from .base.methods import changed_recipe, load_method
     from .base.settings import TrainingSettings
-    from .compression.cfp_run import fine_tune
+    from .compression.cfp.fine_tune import fine_tune
     from .deploy.run import export_run
     from .measure.validation import make_validator
 

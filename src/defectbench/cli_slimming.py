@@ -40,7 +40,7 @@ def _pruning(args: Arguments) -> Pruning:
 
 def _check(args: Arguments) -> None:
     from .base.methods import changed_recipe, load_method
-    from .compression.pruning_check import check_pruning
+    from .compression.slimming.pruning_check import check_pruning
 
     method = load_method(args.method.name, args.method.parent)
     method = replace(method, recipe=changed_recipe(method.recipe, args.set))
@@ -51,11 +51,11 @@ def _check(args: Arguments) -> None:
 
 def _prune(args: Arguments) -> None:
     from .base.methods import load_method
-    from .compression.run import prune_run
+    from .compression.slimming.prune_detector import prune_detector
     from .deploy.run import export_run
 
     method = load_method(args.method.name, args.method.parent)
-    prune_run(
+    prune_detector(
         args.weights,
         args.train,
         method,

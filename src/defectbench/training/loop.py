@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.devices import device_name, take_device
 from ..base.errors import TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method
@@ -69,8 +69,7 @@ def train(
         CheckpointError: The checkpoint is damaged.
     """
     keep_freed_memory()
-    torch.set_num_threads(settings.threads or torch.get_num_threads())
-    fix_arithmetic(resolve_device(settings.device))
+    take_device(settings.device, settings.threads)
     pack = load_pack(sources.pack, task=method.card.task)
     refuse_leak(pack)
     folder = Path(out_dir)
