@@ -23,7 +23,7 @@ from defectbench.compression.cfp.widths import widths_at
 from defectbench.data.pack import load_pack
 from defectbench.deploy.export import export_onnx
 from defectbench.measure.validation import make_validator
-from defectbench.nn.trained import Targets
+from defectbench.nn.trainable import Targets
 from defectbench.training import loop
 
 SIDE, NEVER = 32, float("inf")

@@ -21,6 +21,7 @@ from ..base.settings import TrainingSettings
 from ..data.pack import load_pack
 from ..nn.detector import Targets
 from ..nn.size import stored_mib
+from ..nn.trainable import Trainable
 from .allocator import keep_freed_memory
 from .augment import augment
 from .checkpoint import Progress, save_checkpoint
@@ -32,7 +33,7 @@ from .randomness import derived_seed
 from .sources import Sources
 from .start import costs_before, files_before
 
-Validator = Callable[[nn.Module], float]
+Validator = Callable[[Trainable], float]
 
 
 def train(
@@ -129,7 +130,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     recipe, step = run.recipe, run.progress.step
     taken = run.batches.take(order, position)
     settings = recipe.augmentation
-    if epoch >= run.model.closing_epoch:  # type: ignore[operator]
+    if epoch >= run.model.closing_epoch:
         settings = settings.model_copy(update={"mosaic": 0.0})
     images, boxes, labels = augment(taken, settings, run.seed, step, run.batches)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -165,7 +166,7 @@ def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str,
     """Scalar losses of a batch by name: the network's own, or the run's objective."""
     if run.objective is not None:
         return {"loss": run.objective.loss(run.model(images), images, epoch)}
-    return run.model.loss(images, targets, epoch)  # type: ignore[operator]
+    return run.model.loss(images, targets, epoch)
 
 
 def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None:

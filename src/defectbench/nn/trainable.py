@@ -36,7 +36,7 @@ class Targets:
         return Targets(self.boxes.new_zeros(batch, 1, 4), self.labels.new_full((batch, 1), -1))
 
 
-class Trained(nn.Module):
+class Trainable(nn.Module):
     """A network that the engine can train and export.
 
     Attributes:
