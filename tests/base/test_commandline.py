@@ -7,7 +7,7 @@ import pytest
 from defectbench.base.commandline import parse_settings
 from defectbench.base.errors import ConfigError
 from defectbench.base.settings import TrainingSettings
-from defectbench.base.stages import ChannelPruning
+from defectbench.base.steps import ChannelPruning
 
 
 def test_without_anything_settings_are_the_defaults():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from defectbench.base import stages
+from defectbench.base import steps
 from defectbench.base.errors import ConfigError
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.studies import load_study, parse_study
@@ -111,7 +111,7 @@ def test_a_mirror_of_no_dataset_of_the_study_is_named():
 def test_a_plan_holds_what_its_rules_ask(demo):
     cell = demo.cell("demo-steel-cls", "clean", "vgg16+randompublished", 0)
     assert demo.base_of(cell).method == "vgg16"
-    assert stages.size_px(cell, demo.recipe(cell)) == 48
+    assert steps.size_px(cell, demo.recipe(cell)) == 48
     assert demo.changed_recipe(cell).options == {"width": 0.125}
     assert demo.places() == [("demo-steel", "clean"), ("demo-steel-cls", "clean")]
     assert "vgg16" in demo.base_methods()

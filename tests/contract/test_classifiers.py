@@ -16,14 +16,14 @@ from defectbench.base.compressions import CFP
 from defectbench.base.files import sha256_file
 from defectbench.base.methods import override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.cfp import Scores
-from defectbench.compression.cfp_run import choose_channels
-from defectbench.compression.rates import widths_at
-from defectbench.compression.selection import widths_of
+from defectbench.compression.cfp.filters import Scores
+from defectbench.compression.cfp.prune_classifier import choose_channels
+from defectbench.compression.cfp.selection import widths_of
+from defectbench.compression.cfp.widths import widths_at
 from defectbench.data.pack import load_pack
 from defectbench.deploy.export import export_onnx
 from defectbench.measure.validation import make_validator
-from defectbench.nn.trained import Targets
+from defectbench.nn.trainable import Targets
 from defectbench.training import loop
 
 SIDE, NEVER = 32, float("inf")

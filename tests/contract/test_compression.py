@@ -16,7 +16,7 @@ from defectbench.base.compressions import Pruning
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.run import prune_run
+from defectbench.compression.slimming.prune_detector import prune_detector
 from defectbench.deploy.run import export_run
 from defectbench.nn.plan import Plan, read_plan
 from defectbench.nn.size import stored_mib
@@ -55,7 +55,7 @@ def chain(request, tmp_path_factory):
     half = read_record(root / "base" / "train.json", "train")["figures"]["stored_mib"] / 2
     settings = Pruning(target_mib=half)
     sparse = root / "sparse" / WEIGHTS
-    prune_run(sparse, pack, method, root / "pruned", settings, 3, batches=2, batch=7)
+    prune_detector(sparse, pack, method, root / "pruned", settings, 3, batches=2, batch=7)
     options = {**taught(method, 2), "plan": read_plan(root / "pruned" / "plan.json")}
     planned = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
     start, teacher = root / "pruned" / WEIGHTS, root / "base" / WEIGHTS

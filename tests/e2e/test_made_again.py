@@ -85,7 +85,7 @@ def test_an_edit_of_a_shared_block_trains_exactly_the_methods_that_use_it(checko
 
 
 def test_a_label_that_is_corrected_in_the_mirror_is_seen(checkout, tmp_path):
-    mirror = tmp_path / "my steel {2}"
+    mirror = tmp_path / "my steel's (2)"
     label = mirror / "ANNOTATIONS" / "crazing_1.xml"
     for file in (label, mirror / "IMAGES" / "crazing_1.jpg"):
         file.parent.mkdir(parents=True)
@@ -98,3 +98,5 @@ def test_a_label_that_is_corrected_in_the_mirror_is_seen(checkout, tmp_path):
     assert rules(plan(checkout, study)) == set()
     os.utime(label, (now + 10, now + 10))
     assert "acquire_dataset" in rules(plan(checkout, study))
+    braces = mirror.rename(tmp_path / "my {steel}")
+    plan(checkout, {**study, "mirrors": {"neu-det": str(braces)}})

@@ -6,8 +6,8 @@ FILTER_BASES = PLAN.bases_compressed("cfp")
 
 def score_settings(wildcards):
     """The settings of the scores of a base's channels."""
-    scores = stages.channel_scores(cell_of(wildcards), int(wildcards.images))
-    return stages.as_json(scores)
+    scores = steps.channel_scores(cell_of(wildcards), int(wildcards.images))
+    return steps.as_json(scores)
 
 
 def filter_scores(wildcards):
@@ -21,12 +21,12 @@ def filter_scores(wildcards):
 
 def rates_check_settings(wildcards):
     """The rates of a cell, before anything is trained."""
-    return stages.as_json(stages.rates_check(cell_of(wildcards)))
+    return steps.as_json(steps.rates_check(cell_of(wildcards)))
 
 
 def filter_settings(wildcards):
     """The settings of the cut of a classifier."""
-    return stages.as_json(stages.filter_pruning(cell_of(wildcards)))
+    return steps.as_json(steps.filter_pruning(cell_of(wildcards)))
 
 
 def rates_on_card(wildcards):

@@ -2,9 +2,10 @@
 
 
 def mirror_of(wildcards):
-    """What a local mirror holds of a dataset."""
+    """What a local mirror holds of a dataset; a path with braces would be read as a pattern and is not watched."""
     card = PLAN.datasets[wildcards.dataset]
-    return [str(path) for path in mirror_files(card, STUDY.mirrors.get(card.name))]
+    files = map(str, mirror_files(card, STUDY.mirrors.get(card.name)))
+    return [path for path in files if "{" not in path]
 
 
 def mirror_option(wildcards):

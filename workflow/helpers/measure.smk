@@ -17,7 +17,7 @@ def raced_packs():
     """The images that models are timed on."""
     packs = {}
     for cell in PLAN.raced:
-        size = stages.size_px(cell, PLAN.recipe(cell))
+        size = steps.size_px(cell, PLAN.recipe(cell))
         parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
         packs[f"{parts}/test@{size}.safetensors"] = None
     return list(packs)

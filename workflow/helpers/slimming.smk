@@ -8,7 +8,7 @@ def sparse_settings(wildcards):
     """The settings of a sparse training, which lies in the base's folder."""
     base = cell_of(wildcards)
     slimmed = PLAN.sparse_cell(base, wildcards.sparse)
-    return stages.as_json(stages.sparse_training(slimmed, PLAN.recipe(base)))
+    return steps.as_json(steps.sparse_training(slimmed, PLAN.recipe(base)))
 
 
 def sparse_weights(wildcards):
@@ -22,7 +22,7 @@ def sparse_weights(wildcards):
 
 def pruning_check_settings(wildcards):
     """The cut of a cell, before anything is trained."""
-    return stages.as_json(stages.pruning_check(cell_of(wildcards)))
+    return steps.as_json(steps.pruning_check(cell_of(wildcards)))
 
 
 def recovery_start(wildcards):

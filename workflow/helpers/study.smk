@@ -4,7 +4,7 @@ import math
 import os
 from shlex import quote
 
-from defectbench.base import stages
+from defectbench.base import steps
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.mirrors import mirror_files
@@ -68,14 +68,14 @@ def settings_of(make, **more):
 
     def settings(wildcards):
         cell = cell_of(wildcards)
-        return stages.as_json(make(cell, PLAN.recipe(cell), **more))
+        return steps.as_json(make(cell, PLAN.recipe(cell), **more))
 
     return settings
 
 
 def training_cores(wildcards):
     """Cores that a cell's training claims from the scheduler."""
-    return claim(stages.thread_count(cell_of(wildcards)))
+    return claim(steps.thread_count(cell_of(wildcards)))
 
 
 def pack_of(part):
@@ -83,7 +83,7 @@ def pack_of(part):
 
     def path(wildcards):
         cell = cell_of(wildcards)
-        size = stages.size_px(cell, PLAN.recipe(cell))
+        size = steps.size_px(cell, PLAN.recipe(cell))
         parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
         return f"{parts}/{part}@{size}.safetensors"
 

@@ -14,7 +14,7 @@ use rule train_network as train_balanced_teacher with:
         method=FILTER_BASES,
     params:
         method=method_folder,
-        settings=settings_of(stages.balanced_teacher),
+        settings=settings_of(steps.balanced_teacher),
         folder=subpath(output.model, parent=True),
         sources="",
 
@@ -115,7 +115,7 @@ rule fine_tune_classifier:
     threads: training_cores
     params:
         method=method_folder,
-        settings=settings_of(stages.fine_tuning),
+        settings=settings_of(steps.fine_tuning),
         teachers=fine_tuning_teachers,
         folder=subpath(output.model, parent=True),
     shell:

@@ -137,7 +137,7 @@ if PLAN.raced:
             f"{LOGS}/race.log",
         threads: all_cores
         params:
-            settings=stages.as_json(STUDY.latency),
+            settings=steps.as_json(STUDY.latency),
             cells=[f"{RUNS}/{cell.folder}" for cell in PLAN.raced],
         shell:
             "defectbench race --settings {params.settings:q} {params.cells:q} 2>&1 | tee {log}"

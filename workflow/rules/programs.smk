@@ -25,7 +25,7 @@ rule train_by_ultralytics:
     priority: 10
     threads: training_cores
     params:
-        settings=settings_of(stages.training),
+        settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
         network="",
     shell:
@@ -92,7 +92,7 @@ rule train_by_mmdetection:
     priority: 10
     threads: training_cores
     params:
-        settings=settings_of(stages.training),
+        settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
     shell:
         "python {input.program} --method models/{wildcards.method} --network {input.network} "

@@ -66,7 +66,7 @@ rule prune_channels:
     threads: training_cores
     params:
         method=method_folder,
-        settings=settings_of(stages.channel_pruning),
+        settings=settings_of(steps.channel_pruning),
         folder=subpath(output.model, parent=True),
     shell:
         "defectbench prune --method {params.method} --weights {input.sparse[0]} --train {input.train} "
@@ -84,7 +84,7 @@ use rule prune_channels as prune_channels_alone with:
         f"{CELL_LOGS}/prune_channels_alone.log",
     params:
         method=method_folder,
-        settings=settings_of(stages.channel_pruning, channels_alone=True),
+        settings=settings_of(steps.channel_pruning, channels_alone=True),
         folder=subpath(output.model, parent=True),
 
 
@@ -100,6 +100,6 @@ use rule train_network as train_slimmed_network with:
         method=SLIMMED,
     params:
         method=method_folder,
-        settings=settings_of(stages.recovery),
+        settings=settings_of(steps.recovery),
         folder=subpath(output.model, parent=True),
         sources=recovery_sources,

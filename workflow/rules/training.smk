@@ -20,7 +20,7 @@ rule train_network:
     threads: training_cores
     params:
         method=method_folder,
-        settings=settings_of(stages.training),
+        settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
         sources="",
     shell:
@@ -39,7 +39,7 @@ use rule train_network as train_teacher with:
         f"{CELL_LOGS}/train_teacher.log",
     params:
         method=method_folder,
-        settings=settings_of(stages.training, role="teacher"),
+        settings=settings_of(steps.training, role="teacher"),
         folder=subpath(output.model, parent=True),
         sources="",
 
@@ -52,6 +52,6 @@ use rule train_network as train_student with:
         teacher=teacher_files,
     params:
         method=method_folder,
-        settings=settings_of(stages.training),
+        settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
         sources=teacher_option,

@@ -32,6 +32,24 @@ def resolve_device(wanted: str) -> str:
     return "cuda" if found and wanted != "cpu" else "cpu"
 
 
+def take_device(wanted: str, threads: int | None) -> str:
+    """Set threads and arithmetic for a run; returns its device.
+
+    Args:
+        wanted: ``cpu``, ``cuda`` or ``auto``.
+        threads: Processor threads; those of torch by default.
+
+    Raises:
+        ConfigError: A GPU is asked for and there is none.
+    """
+    import torch
+
+    torch.set_num_threads(threads or torch.get_num_threads())
+    device = resolve_device(wanted)
+    fix_arithmetic(device)
+    return device
+
+
 def multiplies_bfloat16(device: str) -> bool:
     """Whether a device has instructions that multiply bfloat16; without them it is slower than float32.
 

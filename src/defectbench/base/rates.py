@@ -1,6 +1,6 @@
 """Rates of filter pruning as studies and cards write them, read without a network.
 
-A rate is the share of its channels that a set gives up. Which sets a network has, ``compression.rates`` knows.
+A rate is the share of its channels that a set gives up. Which sets a network has, ``compression.cfp.widths`` knows.
 """
 
 from __future__ import annotations

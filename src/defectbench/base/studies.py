@@ -13,18 +13,17 @@ from .compressions import (
     Compression,
     base_method,
     compressed_name,
-    refuse_budget_in_recipe,
 )
 from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written, fault_of
+from .stages import refuse_budget_in_recipe
 from .strict import Strict
-from .tasks import CLASSIFICATION, DETECTION, task_named
+from .tasks import DETECTION, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
-COMPRESSES = {"slimming": DETECTION, "cfp": CLASSIFICATION}
 
 
 def base_protocol(name: str) -> str:
@@ -286,9 +285,8 @@ def _check_compressions(
         if one.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
             raise ConfigError(where, f"compress.{number}.method", one.method, fix)
-        task = COMPRESSES[one.how].name
-        if tasks is not None and tasks.get(one.method, DETECTION.name) != task:
-            fix = f"{one.how} is for {task}, and {one.method} is not"
+        if tasks is not None and tasks.get(one.method, DETECTION.name) != one.task.name:
+            fix = f"{one.how} is for {one.task.name}, and {one.method} is not"
             raise ConfigError(where, f"compress.{number}.how", one.how, fix)
         if compressed_name(one) in names:
             fix = "two are called so; give each a name"

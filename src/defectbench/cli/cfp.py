@@ -19,8 +19,8 @@ def check_rates(
     from ..base.commandline import parse_settings
     from ..base.compressions import CFP
     from ..base.methods import load_method, override_recipe
-    from ..base.stages import RatesCheck
-    from ..compression.rates_run import check_rates
+    from ..base.steps import RatesCheck
+    from ..compression.cfp.rates_check import check_rates
 
     told = parse_settings(RatesCheck, settings, _of_method(method, change))
     loaded = load_method(method.name, method.parent)
@@ -42,13 +42,13 @@ def score_channels(
     """Score the channels of a trained classifier on images."""
     from ..base.commandline import parse_settings
     from ..base.methods import load_method
-    from ..base.stages import ChannelScores
-    from ..compression.cfp_run import score_run
+    from ..base.steps import ChannelScores
+    from ..compression.cfp.score_classifier import score_classifier
 
     told = parse_settings(ChannelScores, settings, change or [])
     loaded = load_method(method.name, method.parent)
     place = {"threads": told.threads, "device": told.device}
-    score_run(weights, train, loaded, out, told.images, told.seed, **place)
+    score_classifier(weights, train, loaded, out, told.images, told.seed, **place)
 
 
 def prune_classifier(
@@ -64,8 +64,8 @@ def prune_classifier(
     from ..base.commandline import parse_settings
     from ..base.compressions import CFP
     from ..base.methods import load_method
-    from ..base.stages import FilterPruning
-    from ..compression.cfp_run import prune_classifier
+    from ..base.steps import FilterPruning
+    from ..compression.cfp.prune_classifier import prune_classifier
     from ..deploy.run import export_run
 
     told = parse_settings(FilterPruning, settings, _of_method(method, change))
@@ -93,8 +93,8 @@ def fine_tune(
     from ..base.compressions import CFP
     from ..base.methods import load_method
     from ..base.settings import TrainingSettings
-    from ..base.stages import FineTuning
-    from ..compression.cfp_run import fine_tune
+    from ..base.steps import FineTuning
+    from ..compression.cfp.fine_tune import fine_tune
     from ..deploy.run import export_run
     from ..measure.validation import make_validator
 

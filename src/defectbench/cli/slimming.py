@@ -18,8 +18,8 @@ def check_pruning(
 
     from ..base.commandline import parse_settings
     from ..base.methods import load_method, override_recipe
-    from ..base.stages import PruningCheck
-    from ..compression.pruning_check import check_pruning
+    from ..base.steps import PruningCheck
+    from ..compression.slimming.pruning_check import check_pruning
 
     told = parse_settings(PruningCheck, settings, change or [])
     loaded = load_method(method.name, method.parent)
@@ -40,13 +40,13 @@ def prune(
     """Prune a network after sparse training and export it."""
     from ..base.commandline import parse_settings
     from ..base.methods import load_method
-    from ..base.stages import ChannelPruning
-    from ..compression.run import prune_run
+    from ..base.steps import ChannelPruning
+    from ..compression.slimming.prune_detector import prune_detector
     from ..deploy.run import export_run
 
     told = parse_settings(ChannelPruning, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    prune_run(
+    prune_detector(
         weights,
         train,
         loaded,

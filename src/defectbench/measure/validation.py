@@ -14,6 +14,7 @@ from torch import nn
 from ..base.errors import PackError
 from ..data.pack import load_pack
 from ..deploy.predict import classify_pack, predict_pack
+from ..nn.trainable import Trainable
 from .evaluator import score
 from .operating_point import pack_truth
 
@@ -46,7 +47,7 @@ class TorchEngine:
 
 def make_validator(
     val_pack: str | Path, threads: int | None = None, task: str = "detection"
-) -> Callable[[nn.Module], float]:
+) -> Callable[[Trainable], float]:
     """Make a function that scores a network on a validation pack.
 
     Args:
@@ -69,8 +70,8 @@ def make_validator(
     if not truth["annotations"]:
         raise PackError(val_pack, "boxes", 0, "split again; validation needs true boxes")
 
-    def validate(detector: nn.Module) -> float:
-        deployed = detector.deploy()  # type: ignore[operator]
+    def validate(detector: Trainable) -> float:
+        deployed = detector.deploy()
         engine = TorchEngine(deployed, pack.classes, pack.size)
         results = [row for rows in predict_pack(engine, pack, val_pack) for row in rows]
         value = score(truth, results).map50_95
@@ -79,12 +80,12 @@ def make_validator(
     return validate
 
 
-def _class_validator(val_pack: str | Path) -> Callable[[nn.Module], float]:
+def _class_validator(val_pack: str | Path) -> Callable[[Trainable], float]:
     pack = load_pack(val_pack, task="classification")
     truth = pack.labels[:, 0].tolist()
 
-    def validate(classifier: nn.Module) -> float:
-        deployed = classifier.deploy()  # type: ignore[operator]
+    def validate(classifier: Trainable) -> float:
+        deployed = classifier.deploy()
         device = next(iter(deployed.parameters())).device
 
         def engine(images: NDArray[np.float32]) -> NDArray[np.float32]:

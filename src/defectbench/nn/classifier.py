@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..base.errors import CompressionError
 from .fold import fold_conv_bn
-from .trained import Targets, Trained
+from .trainable import Targets, Trainable
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Wire:
     reads: str | None = None
 
 
-class Classifier(Trained):
+class Classifier(Trainable):
     """A network from images float32 [B, 3, H, W], RGB in 0..1, to logits [B, nc].
 
     Subclasses set the class attributes, build themselves from ``self.widths`` and describe themselves by

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fold import fold_all
-from .trained import Targets, Trained
+from .trainable import Targets, Trainable
 
 __all__ = ["Detector", "Normalise", "Targets", "clip_boxes", "grid_priors", "total_of"]
 
 
-class Detector(Trained):
+class Detector(Trainable):
     """A detector that the engine can train, score and export.
 
     Subclasses set the attributes and write ``forward``, ``loss`` and ``decode``.

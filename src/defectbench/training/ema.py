@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -12,8 +13,10 @@ from ..base.methods import Ema
 
 LEAST_STEPS = 10_000
 
+_Network = TypeVar("_Network", bound=nn.Module)
 
-class Average:
+
+class Average(Generic[_Network]):
     """The averaged copy of a model.
 
     At update t the new weights get the share (1 - d) + d exp(-(1 + t) / tau), d the decay: a plain copy at
@@ -26,20 +29,22 @@ class Average:
         steps: Steps of the whole run.
     """
 
-    def __init__(self, model: nn.Module, settings: Ema, steps: int) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    def __init__(self, model: _Network, settings: Ema, steps: int) -> None:
+        self.model: _Network = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self.decay, self.tau = settings.decay, settings.tau
         if steps < LEAST_STEPS and settings.short_run_share:
             window = max(1.0, steps * settings.short_run_share)
             self.decay, self.tau = min(self.decay, 1 - 1 / window), min(self.tau, window)
         self._pairs(model)
 
-    def _pairs(self, model: nn.Module) -> None:
-        own, live = self.model.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
-        floating = [name for name, value in own.items() if value.is_floating_point()]
-        self.own, self.live = [own[n].data for n in floating], [live[n].data for n in floating]
-        counted = [name for name, value in own.items() if not value.is_floating_point()]
-        self.counts = [(own[n], live[n]) for n in counted]
+    def _pairs(self, model: _Network) -> None:
+        """Pair the tensors of both: floating ones are averaged, counts are copied."""
+        averages, live = self.model.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+        floating = [name for name, value in averages.items() if value.is_floating_point()]
+        self.averages = [averages[name].data for name in floating]
+        self.live = [live[name].data for name in floating]
+        counted = [name for name, value in averages.items() if not value.is_floating_point()]
+        self.counts = [(averages[name], live[name]) for name in counted]
 
     def share(self, step: int) -> float:
         """Share of the new weights at a step."""
@@ -48,6 +53,6 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the model."""
-        torch._foreach_lerp_(self.own, self.live, self.share(step))  # type: ignore[reportPrivateImportUsage]
-        for own, live in self.counts:
-            own.copy_(live)
+        torch._foreach_lerp_(self.averages, self.live, self.share(step))  # type: ignore[reportPrivateImportUsage]
+        for count, live in self.counts:
+            count.copy_(live)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.devices import device_name, take_device
 from ..base.errors import TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method
@@ -21,6 +21,7 @@ from ..base.settings import TrainingSettings
 from ..data.pack import load_pack
 from ..nn.detector import Targets
 from ..nn.size import stored_mib
+from ..nn.trainable import Trainable
 from .allocator import keep_freed_memory
 from .augment import augment
 from .checkpoint import Progress, save_checkpoint
@@ -32,7 +33,7 @@ from .randomness import derived_seed
 from .sources import Sources
 from .start import costs_before, files_before
 
-Validator = Callable[[nn.Module], float]
+Validator = Callable[[Trainable], float]
 
 
 def train(
@@ -69,8 +70,7 @@ def train(
         CheckpointError: The checkpoint is damaged.
     """
     keep_freed_memory()
-    torch.set_num_threads(settings.threads or torch.get_num_threads())
-    fix_arithmetic(resolve_device(settings.device))
+    take_device(settings.device, settings.threads)
     pack = load_pack(sources.pack, task=method.card.task)
     refuse_leak(pack)
     folder = Path(out_dir)
@@ -130,7 +130,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     recipe, step = run.recipe, run.progress.step
     taken = run.batches.take(order, position)
     settings = recipe.augmentation
-    if epoch >= run.model.closing_epoch:  # type: ignore[operator]
+    if epoch >= run.model.closing_epoch:
         settings = settings.model_copy(update={"mosaic": 0.0})
     images, boxes, labels = augment(taken, settings, run.seed, step, run.batches)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -166,7 +166,7 @@ def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str,
     """Scalar losses of a batch by name: the network's own, or the run's objective."""
     if run.objective is not None:
         return {"loss": run.objective.loss(run.model(images), images, epoch)}
-    return run.model.loss(images, targets, epoch)  # type: ignore[operator]
+    return run.model.loss(images, targets, epoch)
 
 
 def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None:

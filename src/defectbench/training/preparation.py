@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from ..base.code import code_sha256
 from ..base.devices import resolve_device, settle_precision
@@ -19,6 +18,7 @@ from ..base.studies import base_protocol
 from ..base.tasks import TASKS
 from ..data.pack import Pack
 from ..nn.plan import read_plan
+from ..nn.trainable import Trainable
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
 from .ema import Average
@@ -38,8 +38,8 @@ class Run:
 
     recipe: Recipe
     batches: PackBatches
-    model: nn.Module
-    average: Average
+    model: Trainable
+    average: Average[Trainable]
     optimizer: torch.optim.Optimizer
     progress: Progress
     folder: Path
@@ -130,7 +130,7 @@ def prepare(
     teacher = read_teacher(sources.teacher, seed) if sources.teacher is not None else None
     batches = PackBatches(pack, recipe.batch, seed, device, recipe.order == "class_balanced")
     torch.manual_seed(derived_seed(seed, 0, "weights"))
-    model: Any = build_network(method, len(pack.classes), recipe.options)
+    model: Trainable = build_network(method, len(pack.classes), recipe.options)
     model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
     boxes = pack.boxes[pack.labels >= 0]
@@ -140,7 +140,7 @@ def prepare(
         load_weights(model, sources.start)
     start = read_start(sources.start) if sources.start is not None else None
     facts = model.facts(boxes)
-    model = model.to(device).to(memory_format=torch.channels_last).train()
+    model.to(device).to(memory_format=torch.channels_last).train()
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)
     if teacher is not None and objective is None:

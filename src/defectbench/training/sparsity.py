@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..base.compressions import FADED
 from ..base.errors import ConfigError
 from ..base.methods import Optimizer, Sparsity
+from ..base.slimming import FADED
 
 
 class Sparse:

@@ -1,0 +1,122 @@
+"""Settings of collaborative filter pruning: which channels of a classifier go, and who teaches what is left."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from .stages import NAME, THIN_TITLE, Stage
+from .strict import Strict
+from .tasks import CLASSIFICATION, Task
+
+# The fine-tuning of Wang et al., 2023; its batch is 128 and its epochs are 300
+FINE_TUNING = {"optimizer.lr": 5e-5, "optimizer.weight_decay": 5e-4, "schedule.min_lr_ratio": 0.02}
+CHOICES = {
+    "cfp": "pruned by CFP",
+    "rank": "pruned by rank",
+    "l1": "pruned by L1 norm",
+    "random": "pruned at random",
+    "fresh": "its widths taught afresh",
+    "thin": THIN_TITLE,
+}
+AFRESH = ("fresh", "thin")  # take the widths of a cut network and nothing of its weights
+TEACHERS = {  # other than sliding from R to C
+    "r": "teacher R alone",
+    "c": "teacher C alone",
+    "half": "half of each teacher",
+    "none": "labels alone",
+}
+
+
+class CFP(Strict):
+    """Two teachers, scores, narrow network, fine-tuning with fused knowledge; or a control at the same widths.
+
+    Wang et al., IEEE Transactions on Industrial Informatics, 2023.
+
+    Attributes:
+        method: What is compressed; a classifier whose card says ``prunable: true``.
+        how: ``cfp``.
+        name: Its name behind the method's; made of choice, rates and teachers by default.
+        rates: Named rates of the method, published or derived, such as ``v39``; a list in words such as ``.4*5,.5*7``;
+            or a rate by name of a set of channels.
+        ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
+        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; ``fresh``: these
+            widths with weights as they start, taught as a cut network is, so that it lacks nothing but inherited
+            weights; or ``thin``: the same, trained on labels for the epochs of all trainings behind a cut network with
+            the same ``teachers``: base, fine-tuning, and teacher C where it teaches.
+        images: Training images that are scored, balanced over the classes.
+        scale: Larger makes more clusters.
+        most_clusters: Upper bound of a layer's clusters.
+        min_per_cluster: Filters that each cluster keeps at any rate; 0 is what was published.
+        inherit: What the narrow network takes from the wide one; ``conv_only`` is what the released code does.
+        teachers: Sliding from the instance-balanced to the class-balanced one, or one of them alone, half of
+            each, or none: labels.
+        fine_tuning: The training after the cut; rate and decay are the paper's where its recipe does not say them.
+    """
+
+    task: ClassVar[Task] = CLASSIFICATION
+
+    method: str
+    how: Literal["cfp"]
+    name: str | None = Field(default=None, pattern=NAME)
+    rates: str | dict[str, float]
+    ratio: float | None = Field(default=None, gt=1)
+    choose: Literal["cfp", "rank", "l1", "random", "fresh", "thin"] = "cfp"
+    images: int = Field(default=640, ge=2)
+    scale: float = Field(default=2.0, gt=0)
+    most_clusters: int = Field(default=4, ge=1)
+    min_per_cluster: int = Field(default=0, ge=0)
+    inherit: Literal["full", "conv_only"] = "full"
+    teachers: Literal["r_to_c", "r", "c", "half", "none"] = "r_to_c"
+    fine_tuning: Stage = Stage()
+
+    @property
+    def default_name(self) -> str:
+        """Name where the study gives none."""
+        size = (
+            f"{self.ratio:g}x"
+            if self.ratio
+            else self.rates
+            if isinstance(self.rates, str)
+            else "own"
+        )
+        plain = "".join(c for c in size.lower() if c.isalnum() or c in "._")
+        return f"{self.choose}{plain}" + (f"_{self.teachers}" if self.teachers in TEACHERS else "")
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """Teachers that a cut network learns from: ``r``, ``c``, both or none."""
+        return {"r": ("r",), "c": ("c",), "none": ()}.get(self.teachers, ("r", "c"))
+
+    def last_epochs(self, base: int) -> int:
+        """Epochs of the last training, where the base and teacher C have ``base`` each.
+
+        Example:
+            >>> both = {"method": "vgg16", "how": "cfp", "rates": "v39", "fine_tuning": {"epochs": 100}}
+            >>> CFP(**both).last_epochs(200), CFP(**both, choose="thin").last_epochs(200)
+            (100, 500)
+            >>> CFP(**both, choose="thin", teachers="r").last_epochs(200)
+            300
+        """
+        own = self.fine_tuning.epochs or base
+        return own if self.choose != "thin" else own + base * (2 if "c" in self.taught_by else 1)
+
+    def recipe_of(self, stage: str) -> dict[str, Any]:
+        """Fields of the recipe that the stage ``fine_tuning`` changes."""
+        return {**FINE_TUNING, **getattr(self, stage).recipe}
+
+    @staticmethod
+    def title_of(name: str) -> str | None:
+        """Words for a name that ``default_name`` made; None for any other.
+
+        Example:
+            >>> CFP.title_of("cfpv39_r")
+            'pruned by CFP (v39), teacher R alone'
+        """
+        parts = re.fullmatch(rf"({'|'.join(CHOICES)})([^_].*?)(?:_({'|'.join(TEACHERS)}))?", name)
+        if parts is None:
+            return None
+        taught = f", {TEACHERS[parts[3]]}" if parts[3] else ""
+        return f"{CHOICES[parts[1]]} ({parts[2]}){taught}"

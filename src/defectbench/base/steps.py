@@ -1,0 +1,248 @@
+"""What each step of a cell is told: one object of settings a step, made of budget, recipe and compression.
+
+A rule hands its step these settings as one JSON object, and the step reads them with the same class. They hold what
+the step depends on and nothing else, so that a change elsewhere in a study makes no step again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .compressions import CFP, Pruning, Slimming
+from .methods import Recipe
+from .settings import Role, TrainingSettings
+from .strict import Strict
+from .studies import Cell
+
+THREADS = 2  # of a training, unless the study says otherwise
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class PruningCheck(Pruning):
+    """A cut that is held against a network before it is trained.
+
+    Attributes:
+        kd: How the base teaches the recovery.
+        recipe: The study's changes to the base's recipe, by dotted name.
+    """
+
+    kd: str = "none"
+    recipe: dict[str, Any] = Field(default={})
+
+
+class ChannelPruning(Pruning):
+    """A cut of a sparsely trained network.
+
+    Attributes:
+        seed: Seed of the order of the images.
+        batches: Batches of training images that the statistics of what is left are measured on.
+        batch: Images in each.
+        threads: Processor threads; those of torch by default.
+        device: Where to compute.
+        channels_alone: Whether the residual units that go stay, to see what the channels alone cost.
+    """
+
+    seed: int = 0
+    batches: int = Field(default=200, ge=1)
+    batch: int = Field(default=16, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: Device = "auto"
+    channels_alone: bool = False
+
+
+class ChannelScores(Strict):
+    """Scores of a classifier's channels.
+
+    Attributes:
+        seed: Seed of the choice of images.
+        images: Training images to look at, balanced over the classes.
+        threads: Processor threads; those of torch by default.
+        device: Where to compute.
+    """
+
+    seed: int = 0
+    images: int = Field(default=640, ge=2)
+    threads: int | None = Field(default=None, ge=1)
+    device: Device = "auto"
+
+
+class RatesCheck(CFP):
+    """Rates that are held against a classifier before it is trained.
+
+    Attributes:
+        recipe: The study's changes to the base's recipe, by dotted name.
+    """
+
+    recipe: dict[str, Any] = Field(default={})
+
+
+class FilterPruning(CFP):
+    """A cut of a classifier.
+
+    Attributes:
+        seed: Seed of random choices and of what starts afresh.
+    """
+
+    seed: int = 0
+
+
+class FineTuning(TrainingSettings):
+    """The training of a cut classifier.
+
+    Attributes:
+        choose: How its channels were chosen; ``thin`` trains from scratch on labels.
+        teachers: Who teaches.
+    """
+
+    choose: Literal["cfp", "rank", "l1", "random", "fresh", "thin"] = "cfp"
+    teachers: Literal["r_to_c", "r", "c", "half", "none"] = "r_to_c"
+
+
+def as_json(settings: Strict) -> str:
+    """Settings as one line that their class reads again; what was not set is left out.
+
+    Example:
+        >>> as_json(ChannelScores(seed=1, images=96))
+        '{"seed":1,"images":96}'
+    """
+    return settings.model_dump_json(exclude_unset=True)
+
+
+def size_px(cell: Cell, recipe: Recipe) -> int:
+    """Side of a cell's input, pixels: the study's, else the recipe's."""
+    return cell.budget.size or recipe.size
+
+
+def thread_count(cell: Cell) -> int:
+    """Threads of a cell's trainings."""
+    return cell.budget.threads or THREADS
+
+
+def device_of(cell: Cell) -> Device:
+    """Where a cell is trained."""
+    return cell.budget.device or "auto"
+
+
+def training(
+    cell: Cell,
+    recipe: Recipe,
+    epochs: int | None = None,
+    batch: int | None = None,
+    changes: dict[str, Any] | None = None,
+    role: Role | None = None,
+) -> TrainingSettings:
+    """Settings of a training of a cell.
+
+    Args:
+        cell: The cell.
+        recipe: Its method's recipe.
+        epochs: Of a stage that has its own; those of the cell by default.
+        batch: The same of its images a step.
+        changes: What a stage changes in the recipe beside what the study changes.
+        role: What the training is for where it serves another.
+    """
+    told: dict[str, Any] = {
+        "seed": cell.seed,
+        "epochs": epochs or cell.budget.epochs or recipe.epochs,
+        "batch": batch or cell.budget.batch or recipe.batch,
+        "threads": thread_count(cell),
+        "device": device_of(cell),
+        "recipe": {**(cell.budget.recipe or {}), **(changes or {})},
+    }
+    if role is not None:
+        told["role"] = role
+    return TrainingSettings(**told)
+
+
+def sparse_training(cell: Cell, recipe: Recipe) -> TrainingSettings:
+    """The sparse training that a slimmed cell starts from."""
+    cut = slimming_of(cell)
+    changes = cut.recipe_of("sparse")
+    return training(cell, recipe, cut.sparse.epochs, cut.sparse.batch, changes, "sparse")
+
+
+def recovery(cell: Cell, recipe: Recipe) -> TrainingSettings:
+    """The training after the cut of a slimmed cell; a thin network has its base's batch."""
+    cut = slimming_of(cell)
+    epochs = cut.last_epochs(cell.budget.epochs or recipe.epochs)
+    batch = None if cut.choose == "thin" else cut.recovery.batch
+    return training(cell, recipe, epochs, batch, cut.recipe_of("recovery"), "recovery")
+
+
+def balanced_teacher(cell: Cell, recipe: Recipe) -> TrainingSettings:
+    """The class-balanced teacher: the cell's own training with another order of images."""
+    return training(cell, recipe, changes={"order": "class_balanced"}, role="teacher")
+
+
+def fine_tuning(cell: Cell, recipe: Recipe) -> FineTuning:
+    """The last training of a cut classifier; a thin one has the base's recipe and batch and all trainings' epochs."""
+    cut = filter_pruning_of(cell)
+    thin = cut.choose == "thin"
+    epochs = cut.last_epochs(cell.budget.epochs or recipe.epochs)
+    batch, changes = cut.fine_tuning.batch, cut.recipe_of("fine_tuning")
+    told = training(cell, recipe, epochs, None if thin else batch, {} if thin else changes)
+    fields = told.model_dump(exclude_unset=True)
+    return FineTuning(**fields, choose=cut.choose, teachers=cut.teachers)
+
+
+def pruning_check(cell: Cell) -> PruningCheck:
+    """The cut of a slimmed cell, before anything is trained."""
+    cut = slimming_of(cell)
+    return PruningCheck(**_how_much_goes(cut), kd=cut.kd, recipe=cell.budget.recipe or {})
+
+
+def channel_pruning(cell: Cell, recipe: Recipe, channels_alone: bool = False) -> ChannelPruning:
+    """The cut of a slimmed cell."""
+    cut = slimming_of(cell)
+    told: dict[str, Any] = {
+        **_how_much_goes(cut),
+        "seed": cell.seed,
+        "batches": cut.batches,
+        "batch": cell.budget.batch or recipe.batch,
+        "threads": thread_count(cell),
+        "device": device_of(cell),
+    }
+    if channels_alone:
+        told["channels_alone"] = True
+    return ChannelPruning(**told)
+
+
+def channel_scores(cell: Cell, images: int) -> ChannelScores:
+    """The scores of a classifier's channels, for all cuts that choose by them."""
+    place = {"threads": thread_count(cell), "device": device_of(cell)}
+    return ChannelScores(seed=cell.seed, images=images, **place)
+
+
+def rates_check(cell: Cell) -> RatesCheck:
+    """The rates of a cut classifier, before anything is trained."""
+    cut = filter_pruning_of(cell)
+    fields = cut.model_dump(include={"method", "how", "rates", "ratio"}, exclude_none=True)
+    return RatesCheck(**fields, recipe=cell.budget.recipe or {})
+
+
+def filter_pruning(cell: Cell) -> FilterPruning:
+    """The cut of a classifier: rates, and how channels are chosen."""
+    chosen = {"choose", "scale", "most_clusters", "min_per_cluster", "inherit"}
+    names = {"method", "how", "rates", "ratio", *chosen}
+    fields = filter_pruning_of(cell).model_dump(include=names, exclude_none=True)
+    return FilterPruning(**fields, seed=cell.seed)
+
+
+def slimming_of(cell: Cell) -> Slimming:
+    """How a slimmed cell is made."""
+    assert isinstance(cell.compression, Slimming), f"{cell.folder} is not slimmed"
+    return cell.compression
+
+
+def filter_pruning_of(cell: Cell) -> CFP:
+    """How a cut classifier is made."""
+    assert isinstance(cell.compression, CFP), f"{cell.folder} is no cut classifier"
+    return cell.compression
+
+
+def _how_much_goes(cut: Slimming) -> dict[str, Any]:
+    """Fields of ``Pruning``, but for the aim of the other rule."""
+    other = "percent" if cut.rule == "size" else "target_mib"
+    return {name: getattr(cut, name) for name in Pruning.model_fields if name != other}
