@@ -85,8 +85,8 @@ class Slimming(Pruning):
             >>> Slimming(**cut).last_epochs(100), Slimming(**cut, choose="thin").last_epochs(100)
             (40, 240)
         """
-        own = self.recovery.epochs or base
-        return own if self.choose != "thin" else base + (self.sparse.epochs or base) + own
+        epochs = self.recovery.epochs or base
+        return epochs if self.choose != "thin" else base + (self.sparse.epochs or base) + epochs
 
     @property
     def sparse_folder(self) -> str:
@@ -96,8 +96,8 @@ class Slimming(Pruning):
             >>> Slimming(method="yolov4", how="slimming", kd="chen2017").sparse_folder
             'sparse-4a42da47'
         """
-        own = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
-        return f"sparse-{sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]}"
+        stage = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
+        return f"sparse-{sha256(json.dumps(stage, sort_keys=True).encode()).hexdigest()[:8]}"
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""
@@ -123,14 +123,18 @@ class Slimming(Pruning):
         return ", ".join([how, *words])
 
 
-def slimming_options(one: Pruning) -> str:
+def slimming_options(settings: Pruning) -> str:
     """How much goes and by which rule, as options of ``check-pruning`` and ``prune``.
 
     Example:
         >>> slimming_options(Slimming(method="yolov4", how="slimming", drop_units=12))
         '--rule size --target-mib 4.19 --layer-keep 0.01 --round-to 1 --drop-units 12'
     """
-    aim = f"--target-mib {one.target_mib}" if one.rule == "size" else f"--percent {one.percent}"
+    aim = (
+        f"--target-mib {settings.target_mib}"
+        if settings.rule == "size"
+        else f"--percent {settings.percent}"
+    )
     fields = ("layer_keep", "round_to", "drop_units")
-    rest = " ".join(f"--{name.replace('_', '-')} {getattr(one, name)}" for name in fields)
-    return f"--rule {one.rule} {aim} {rest}{'' if one.absorb else ' --no-absorb'}"
+    rest = " ".join(f"--{name.replace('_', '-')} {getattr(settings, name)}" for name in fields)
+    return f"--rule {settings.rule} {aim} {rest}{'' if settings.absorb else ' --no-absorb'}"
