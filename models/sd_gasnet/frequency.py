@@ -70,7 +70,7 @@ class FGPEM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = (int(side) for side in x.shape[-2:])
         slow = _projector(height, x) @ x @ _projector(width, x)
-        place = self.places(x - slow).sigmoid()
+        attention = self.places(x - slow).sigmoid()
         mean, peak = slow.mean((2, 3), keepdim=True), slow.amax((2, 3), keepdim=True)
         channel = (self.channels(mean) + self.channels(peak)).sigmoid()
-        return x + self.last((place + channel) * x)
+        return x + self.last((attention + channel) * x)

@@ -264,14 +264,14 @@ class SDGasNet(Detector):
         raw, bins = self.outputs(images)
         logits, boxes = raw[..., : self.nc], boxes_of_sides(raw[..., self.nc :], priors)
         seen = logits.detach().sigmoid(), boxes.detach(), priors[:, :2], targets
-        found = task_aligned(*seen, top=13, alpha=1.0, beta=6.0, overlap_of=paired_iou)
-        parts = detection_losses(logits, boxes, bins, priors, targets, found)
+        assignment = task_aligned(*seen, top=13, alpha=1.0, beta=6.0, overlap_of=paired_iou)
+        parts = detection_losses(logits, boxes, bins, priors, targets, assignment)
         if self.teacher is not None and bins is not None:
             student, teacher = Predictions(logits, bins), self.teacher(images)
             lost = (
                 enhanced_kl(student, teacher)
                 if self.kd == "ekl"
-                else plain_kl(student, teacher, found)
+                else plain_kl(student, teacher, assignment)
             )
             fade = fading(epoch, self.epochs)
             parts |= {"kd_cls": 2.0 * fade * lost["cls"], "kd_loc": 0.5 * fade * lost["loc"]}
@@ -289,7 +289,7 @@ def detection_losses(
     bins: Tensor | None,
     priors: Tensor,
     targets: Targets,
-    found: Assignment,
+    assignment: Assignment,
 ) -> dict[str, Tensor]:
     """Class, box and distribution loss with their weights 1, 2.5 and 0.5.
 
@@ -299,19 +299,19 @@ def detection_losses(
         bins: [B, P, 4 * BINS] of the distribution branch, if there is one.
         priors: [P, 3].
         targets: Truth, at least one row.
-        found: Which prior learns which box.
+        assignment: Which prior learns which box.
     """
-    own, total = found.positive, found.quality.sum().clamp(min=1)
-    label = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
-    wanted = torch.zeros_like(logits).scatter_(2, label, found.quality.unsqueeze(-1))
-    truth = targets.boxes.gather(1, found.index.unsqueeze(-1).expand(-1, -1, 4))[own]
-    weight = found.quality[own] / total
+    positive, total = assignment.positive, assignment.quality.sum().clamp(min=1)
+    label = targets.labels.clamp(min=0).gather(1, assignment.index).unsqueeze(-1)
+    wanted = torch.zeros_like(logits).scatter_(2, label, assignment.quality.unsqueeze(-1))
+    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
+    weight = assignment.quality[positive] / total
     parts = {
         "vfl": varifocal(logits, wanted).sum() / total,
-        "giou": 2.5 * (weight * (1 - generalised_iou(boxes[own], truth))).sum(),
+        "giou": 2.5 * (weight * (1 - generalised_iou(boxes[positive], truth))).sum(),
     }
     if bins is not None:
-        where, spread = priors.expand(len(logits), -1, -1)[own], bins[own]
+        where, spread = priors.expand(len(logits), -1, -1)[positive], bins[positive]
         drawn = decode_bins(spread.unsqueeze(0), where).squeeze(0)
         parts["giou_bins"] = 2.5 * (weight * (1 - generalised_iou(drawn, truth))).sum()
         sides = torch.cat((where[:, :2] - truth[:, :2], truth[:, 2:] - where[:, :2]), -1)

@@ -163,8 +163,8 @@ class YOLOFastestV2(Detector):
         """Cluster the anchors from boxes [N, 4] of the training part, pixels; without a box they stay."""
         if len(boxes):
             sides = boxes[:, 2:] - boxes[:, :2]
-            found = cluster_anchors(sides, self.anchors.shape[:2].numel(), seed)
-            self.anchors.copy_(found.view_as(self.anchors))
+            anchors = cluster_anchors(sides, self.anchors.shape[:2].numel(), seed)
+            self.anchors.copy_(anchors.view_as(self.anchors))
 
     def facts(self, boxes: Tensor) -> dict[str, float]:
         figures = anchor_quality(boxes[:, 2:] - boxes[:, :2], self.anchors.flatten(0, 1))
@@ -203,8 +203,8 @@ class YOLOFastestV2(Detector):
         ciou, ce = raw.new_zeros(()), raw.new_zeros(())
         for m, anchors in zip(matches, self.anchors, strict=True):
             where, count = priors[m.cell], max(len(m.cell), 1)
-            own = boxes[m.image, m.cell, m.anchor]
-            placed = place_boxes(own, where[:, :2], where[:, 2:], anchors[m.anchor])
+            offsets = boxes[m.image, m.cell, m.anchor]
+            placed = place_boxes(offsets, where[:, :2], where[:, 2:], anchors[m.anchor])
             ciou = ciou + (1 - complete_iou(placed, targets.boxes[m.image, m.box])).sum() / count
             label, logits = targets.labels[m.image, m.box], classes[m.image, m.cell]
             ce = ce + F.cross_entropy(logits, label, reduction="sum") / (count * self.nc)

@@ -170,7 +170,7 @@ def losses_of(
     boxes: Tensor,
     priors: Tensor,
     targets: Targets,
-    found: Assignment,
+    assignment: Assignment,
     distance: bool = False,
 ) -> dict[str, Tensor]:
     """5 (1 - IoU^2), objectness, class with the IoU as target, and perhaps L1; each over the positives.
@@ -180,27 +180,27 @@ def losses_of(
         boxes: [B, P, 4], decoded from ``raw``, pixels.
         priors: [P, 3].
         targets: Truth, at least one row.
-        found: Which prior learns which box.
+        assignment: Which prior learns which box.
         distance: Whether the L1 distance of the raw box joins in, as in the last epochs.
     """
-    own, count = found.positive, found.positive.sum().clamp(min=1)
-    truth = targets.boxes.gather(1, found.index.unsqueeze(-1).expand(-1, -1, 4))[own]
-    label = targets.labels.clamp(min=0).gather(1, found.index)[own].unsqueeze(-1)
-    objectness, logits = raw[..., 4], raw[..., 5:][own]
-    quality = found.quality[own].unsqueeze(-1).to(logits.dtype)
+    positive, count = assignment.positive, assignment.positive.sum().clamp(min=1)
+    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
+    label = targets.labels.clamp(min=0).gather(1, assignment.index)[positive].unsqueeze(-1)
+    objectness, logits = raw[..., 4], raw[..., 5:][positive]
+    quality = assignment.quality[positive].unsqueeze(-1).to(logits.dtype)
     wanted = torch.zeros_like(logits).scatter_(1, label, quality)
     to_loss = F.binary_cross_entropy_with_logits
     parts = {
-        "iou": 5 * (1 - paired_iou(boxes[own], truth).square()).sum(),
-        "obj": to_loss(objectness, own.to(objectness.dtype), reduction="sum"),
+        "iou": 5 * (1 - paired_iou(boxes[positive], truth).square()).sum(),
+        "obj": to_loss(objectness, positive.to(objectness.dtype), reduction="sum"),
         "cls": to_loss(logits, wanted, reduction="sum"),
     }
     if distance:
-        where = priors.expand(len(raw), -1, -1)[own]
+        where = priors.expand(len(raw), -1, -1)[positive]
         stride = where[:, 2:]
         centre = ((truth[:, :2] + truth[:, 2:]) / 2 - where[:, :2]) / stride + 0.5
         sides = ((truth[:, 2:] - truth[:, :2]) / stride + 1e-8).log()
-        parts["l1"] = (raw[..., :4][own] - torch.cat((centre, sides), -1)).abs().sum()
+        parts["l1"] = (raw[..., :4][positive] - torch.cat((centre, sides), -1)).abs().sum()
     return {name: value / count for name, value in parts.items()}
 
 
@@ -229,9 +229,9 @@ class YOLOXNano(Detector):
         raw = self.forward(images).float()
         boxes = place_boxes(raw, priors)
         seen = raw.detach()
-        found = objectness_simota(seen[..., 5:], seen[..., 4], boxes.detach(), priors, targets)
+        assignment = objectness_simota(seen[..., 5:], seen[..., 4], boxes.detach(), priors, targets)
         late = epoch >= self.closing_epoch  # L1 joins in when mosaic stops
-        return total_of(losses_of(raw, boxes, priors, targets, found, distance=late))
+        return total_of(losses_of(raw, boxes, priors, targets, assignment, distance=late))
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)

@@ -202,8 +202,8 @@ class DatasetCard(Strict):
 
     def class_id(self, name: str) -> int | None:
         """Category id of a label's name, aliases included; None if it is unknown."""
-        known = self.aliases.get(name, name)
-        return self.classes.index(known) if known in self.classes else None
+        canonical = self.aliases.get(name, name)
+        return self.classes.index(canonical) if canonical in self.classes else None
 
 
 def load_dataset_card(path: str | Path) -> DatasetCard:

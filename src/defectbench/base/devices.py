@@ -25,11 +25,11 @@ def resolve_device(wanted: str) -> str:
 
     if wanted not in ("auto", "cpu", "cuda"):
         raise ConfigError("--device", "device", wanted, "choose one of auto, cpu, cuda")
-    found = torch.cuda.is_available()
-    if wanted == "cuda" and not found:
+    has_gpu = torch.cuda.is_available()
+    if wanted == "cuda" and not has_gpu:
         fix = "no GPU is visible to torch: use cpu or auto"
         raise ConfigError("--device", "device", wanted, fix)
-    return "cuda" if found and wanted != "cpu" else "cpu"
+    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
 
 
 def take_device(wanted: str, threads: int | None) -> str:
@@ -77,9 +77,9 @@ def settle_precision(recipe: Recipe, device: str) -> Recipe:
     ]
     if not names:
         return recipe
-    found = dict.fromkeys(names, "bfloat16" if multiplies_bfloat16(device) else "float32")
-    own = {"precision": found.pop("precision")} if "precision" in found else {}
-    return recipe.model_copy(update={**own, "options": {**recipe.options, **found}})
+    settled = dict.fromkeys(names, "bfloat16" if multiplies_bfloat16(device) else "float32")
+    changed = {"precision": settled.pop("precision")} if "precision" in settled else {}
+    return recipe.model_copy(update={**changed, "options": {**recipe.options, **settled}})
 
 
 def fix_arithmetic(device: str) -> None:

@@ -100,8 +100,10 @@ class CFP(Strict):
             >>> CFP(**both, choose="thin", teachers="r").last_epochs(200)
             300
         """
-        own = self.fine_tuning.epochs or base
-        return own if self.choose != "thin" else own + base * (2 if "c" in self.taught_by else 1)
+        epochs = self.fine_tuning.epochs or base
+        return (
+            epochs if self.choose != "thin" else epochs + base * (2 if "c" in self.taught_by else 1)
+        )
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that the stage ``fine_tuning`` changes."""

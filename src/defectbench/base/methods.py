@@ -57,9 +57,9 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _compressed_metrics_are_known(self) -> Claim:
-        known = ("difference", "factor", "stored_mib", "params_m")
-        if self.compressed is not None and self.metric not in known:
-            raise ValueError(f"{self.metric} is not compared; name one of {', '.join(known)}")
+        metrics = ("difference", "factor", "stored_mib", "params_m")
+        if self.compressed is not None and self.metric not in metrics:
+            raise ValueError(f"{self.metric} is not compared; name one of {', '.join(metrics)}")
         if self.at_least and self.compressed is None:
             raise ValueError("at_least is for claims on compressed networks")
         if self.metric == "difference" and not self.at_least:
@@ -126,7 +126,7 @@ class MethodCard(Strict):
     @field_validator("rates")
     @classmethod
     def _rates_can_be_rates(cls, rates: dict[str, Written]) -> dict[str, Written]:
-        wrong = {name: fix for name, own in rates.items() if (fix := fault_of(own))}
+        wrong = {name: fix for name, written in rates.items() if (fix := fault_of(written))}
         if wrong:
             raise ValueError("; ".join(f"{name}: {fix}" for name, fix in wrong.items()))
         return rates
@@ -316,15 +316,15 @@ def override_recipe(
     content = recipe.model_dump()
     for name, value in fields.items():
         *path, last = name.split(".")
-        place: Any = content
+        node: Any = content
         if path == ["options"]:  # which of them there are, the method's build says
             content["options"].setdefault(last, None)
         for key in path:
-            place = place.get(key) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or last not in place:
+            node = node.get(key) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
             fix = "name a field of the recipe, such as optimizer.lr"
             raise ConfigError(source, "recipe", name, fix)
-        place[last] = value
+        node[last] = value
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -341,8 +341,8 @@ def load_method(name: str, models_dir: str | Path = "models") -> Method:
     """
     folder = Path(models_dir) / name
     if not (folder / "card.yaml").is_file():
-        known = ", ".join(method_names(models_dir)) or "no method at all"
-        raise ConfigError(folder, "method", name, f"name one of {known}")
+        names = ", ".join(method_names(models_dir)) or "no method at all"
+        raise ConfigError(folder, "method", name, f"name one of {names}")
     card = load_card(folder)
     module = _load_module(folder) if card.family == "engine" else None
     return Method(card, load_recipe(folder), module, folder)

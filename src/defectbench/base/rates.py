@@ -27,10 +27,10 @@ def parse_rates(text: str) -> list[float]:
     """
     rates: list[float] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d*\.?\d+)\s*(?:\*\s*(\d+))?\s*", part)
-        if not found:
+        match = re.fullmatch(r"\s*(\d*\.?\d+)\s*(?:\*\s*(\d+))?\s*", part)
+        if not match:
             raise CompressionError("rates", "part", part, FORM)
-        rates += [float(found[1])] * int(found[2] or 1)
+        rates += [float(match[1])] * int(match[2] or 1)
     return rates
 
 

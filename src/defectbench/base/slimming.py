@@ -92,8 +92,8 @@ class Slimming(Pruning):
             >>> Slimming(**cut).last_epochs(100), Slimming(**cut, choose="thin").last_epochs(100)
             (40, 240)
         """
-        own = self.recovery.epochs or base
-        return own if self.choose != "thin" else base + (self.sparse.epochs or base) + own
+        epochs = self.recovery.epochs or base
+        return epochs if self.choose != "thin" else base + (self.sparse.epochs or base) + epochs
 
     @property
     def sparse_folder(self) -> str:
@@ -103,8 +103,8 @@ class Slimming(Pruning):
             >>> Slimming(method="yolov4", how="slimming", kd="chen2017").sparse_folder
             'sparse-4a42da47'
         """
-        own = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
-        return f"sparse-{sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]}"
+        stage = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
+        return f"sparse-{sha256(json.dumps(stage, sort_keys=True).encode()).hexdigest()[:8]}"
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""

@@ -69,27 +69,27 @@ def match_cells(
         neighbours: Whether cells beside learn too.
     """
     centres = (targets.boxes[..., :2] + targets.boxes[..., 2:]) / 2
-    found, first = [], 0
+    matches, first = [], 0
     for level, stride in enumerate(strides):
         columns, rows = math.ceil(width / stride), math.ceil(height / stride)
-        place, used = _cells(centres / stride, columns, rows, neighbours)
+        cells, used = _cells(centres / stride, columns, rows, neighbours)
         pairs = used.unsqueeze(-1) & fits[:, :, level].unsqueeze(2)
         image, box, step, anchor = pairs.nonzero(as_tuple=True)
-        x, y = place[image, box, step].unbind(-1)
-        found.append(Matches(image, first + y * columns + x, anchor, box))
+        x, y = cells[image, box, step].unbind(-1)
+        matches.append(Matches(image, first + y * columns + x, anchor, box))
         first += columns * rows
-    return found
+    return matches
 
 
 def _cells(centres: Tensor, columns: int, rows: int, neighbours: bool) -> tuple[Tensor, Tensor]:
     """Cells int64 [B, M, S, 2] of centres [B, M, 2] in cells, and bool [B, M, S]: which of them count."""
     steps = centres.new_tensor(STEPS if neighbours else STEPS[:1])
     size = centres.new_tensor((columns, rows))
-    place = (centres.unsqueeze(2) + steps / 2).floor().long()
-    place = place.clamp(min=0).minimum(size.long() - 1)
-    own = torch.ones_like(centres[..., :1], dtype=torch.bool)
+    cells = (centres.unsqueeze(2) + steps / 2).floor().long()
+    cells = cells.clamp(min=0).minimum(size.long() - 1)
+    centre_cell = torch.ones_like(centres[..., :1], dtype=torch.bool)
     if not neighbours:
-        return place, own
+        return cells, centre_cell
     low = (centres % 1 < 0.5) & (centres > 1)
     high = (centres % 1 > 0.5) & (centres < size - 1)
-    return place, torch.cat((own, low, high), -1)
+    return cells, torch.cat((centre_cell, low, high), -1)

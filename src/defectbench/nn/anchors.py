@@ -75,7 +75,7 @@ def cluster_anchors(sides: Tensor, count: int, seed: int, restarts: int = RESTAR
     sides = sides.double().cpu()
     made = torch.Generator().manual_seed(seed)
     tried = [_settled(sides, _start(sides, count, made)) for _ in range(restarts)]
-    anchors = max(tried, key=lambda found: mean_best_iou(sides, found))
+    anchors = max(tried, key=lambda candidate: mean_best_iou(sides, candidate))
     return anchors[anchors.prod(1).argsort(stable=True)].float()
 
 
@@ -98,7 +98,7 @@ def _settled(sides: Tensor, anchors: Tensor) -> Tensor:
         if before is not None and torch.equal(nearest, before):
             break
         before = nearest
-        own = [sides[nearest == number] for number in range(len(anchors))]
-        pairs = zip(own, anchors, strict=True)
+        members = [sides[nearest == number] for number in range(len(anchors))]
+        pairs = zip(members, anchors, strict=True)
         anchors = torch.stack([x.median(0).values if len(x) else old for x, old in pairs])
     return anchors

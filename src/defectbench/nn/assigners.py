@@ -114,8 +114,8 @@ def soft_label_cost(
     zero = F.softplus(logits) * weight(logits.sigmoid(), logits.new_zeros(()))
     index = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, logits.shape[1], -1)
     z = logits.gather(-1, index)
-    own = F.softplus(z) - z * iou
-    return zero.sum(-1, keepdim=True) - zero.gather(-1, index) + own * weight(z.sigmoid(), iou)
+    of_label = F.softplus(z) - z * iou
+    return zero.sum(-1, keepdim=True) - zero.gather(-1, index) + of_label * weight(z.sigmoid(), iou)
 
 
 def _cheapest(cost: Tensor, iou: Tensor, top: int) -> Tensor:

@@ -59,17 +59,17 @@ def _nearest(priors: Tensor, targets: Targets, top: int) -> Tensor:
     centres = (targets.boxes[..., :2] + targets.boxes[..., 2:]) / 2
     apart = (priors[:, :2].view(1, -1, 1, 2) - centres.unsqueeze(1)).square().sum(-1)
     sizes = torch.unique_consecutive(priors[:, 2], return_counts=True)[1].tolist()
-    found, start = [], 0
+    rows, start = [], 0
     for level in apart.split(sizes, 1):
         # Points lie on a grid, so equal distances are common: a stable sort settles them
-        found.append(level.sort(dim=1, stable=True).indices[:, :top] + start)
+        rows.append(level.sort(dim=1, stable=True).indices[:, :top] + start)
         start += level.shape[1]
-    return torch.cat(found, 1)
+    return torch.cat(rows, 1)
 
 
 def _within(points: Tensor, targets: Targets, margin: float) -> Tensor:
     """Bool [B, P, M]: points [P, 2] more than ``margin`` pixels inside a box; never inside padding."""
-    place = points.view(1, -1, 1, 2)
-    low, high = place - targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:] - place
+    centres = points.view(1, -1, 1, 2)
+    low, high = centres - targets.boxes[:, None, :, :2], targets.boxes[:, None, :, 2:] - centres
     depth = torch.minimum(low, high).amin(-1)
     return (depth > margin) & targets.valid.unsqueeze(1)

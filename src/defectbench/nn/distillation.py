@@ -115,10 +115,10 @@ def enhanced_kl(
     """
     weight = teacher.logits.sigmoid().amax(-1)
     total = weight.sum().clamp(min=1)
-    taught, own = teacher.logits / temperature, student.logits / temperature
-    apart = bernoulli_kl(taught, own)
+    taught, learnt = teacher.logits / temperature, student.logits / temperature
+    apart = bernoulli_kl(taught, learnt)
     if symmetry:
-        apart = apart + symmetry * bernoulli_kl(own, taught)
+        apart = apart + symmetry * bernoulli_kl(learnt, taught)
     sides = bins_kl(teacher.bins, student.bins, bins_temperature).mean(1)
     return {
         "cls": temperature**2 * (weight * apart.sum(-1)).sum() / total,
@@ -127,7 +127,7 @@ def enhanced_kl(
 
 
 def plain_kl(
-    student: Predictions, teacher: Predictions, found: Assignment, temperature: float = 30.0
+    student: Predictions, teacher: Predictions, assignment: Assignment, temperature: float = 30.0
 ) -> dict[str, Tensor]:
     """KL of softened probabilities, as YOLOv6 distils; divided by the sum of qualities s (our deviation).
 
@@ -138,18 +138,18 @@ def plain_kl(
     Args:
         student: What learns.
         teacher: What it learns from, without gradient.
-        found: Which priors are positive, and s.
+        assignment: Which priors are positive, and s.
         temperature: T.
 
     Returns:
         ``cls`` and ``loc``.
     """
-    total = found.quality.sum().clamp(min=1)
-    taught, own = (x.logits.sigmoid() / temperature for x in (teacher, student))
-    classes = _kl(taught, own, -1).sum() / total
-    sides = bins_kl(teacher.bins, student.bins, temperature) * found.positive.unsqueeze(1)
-    mean = sides.sum() / (4 * found.positive.sum()).clamp(min=1)
-    weight = found.quality.sum() / total
+    total = assignment.quality.sum().clamp(min=1)
+    taught, learnt = (x.logits.sigmoid() / temperature for x in (teacher, student))
+    classes = _kl(taught, learnt, -1).sum() / total
+    sides = bins_kl(teacher.bins, student.bins, temperature) * assignment.positive.unsqueeze(1)
+    mean = sides.sum() / (4 * assignment.positive.sum()).clamp(min=1)
+    weight = assignment.quality.sum() / total
     return {"cls": temperature**2 * classes, "loc": temperature**2 * mean * weight}
 
 

@@ -47,9 +47,9 @@ def fold_all(module: nn.Module, norms: bool = True) -> nn.Module:
     """
     module.eval()
     for name, child in module.named_children():
-        own = getattr(child, "folded", None)
-        if callable(own):
-            setattr(module, name, own())
+        folded = getattr(child, "folded", None)
+        if callable(folded):
+            setattr(module, name, folded())
         else:
             fold_all(child, norms)
     if norms and isinstance(module, nn.Sequential):

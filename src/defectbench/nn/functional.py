@@ -121,9 +121,9 @@ class _Mish(torch.autograd.Function):
             r = s.mul(-(0.5**0.5)).add_(0.5**0.5).square_().add_(0.5).reciprocal_()
             s.mul_(r)
             tanh = r.sub_(1)
-            found = wide * tanh
-            out.copy_(found)
-            torch.addcmul(tanh, s, wide - found, out=tanh)
+            activated = wide * tanh
+            out.copy_(activated)
+            torch.addcmul(tanh, s, wide - activated, out=tanh)
             out_slope.copy_(tanh)
         ctx.save_for_backward(slope)
         return y
@@ -206,10 +206,10 @@ def _conv_backward(
     """Gradient of a depthwise convolution: to its input (``which`` 0) or to its weight (1)."""
     steps, spread = [stride, stride], [dilation, dilation]
     mask = [which == 0, which == 1, False]
-    found = torch.ops.aten.convolution_backward(
+    gradients = torch.ops.aten.convolution_backward(
         grad, x, weight, None, steps, padding, spread, False, [0, 0], x.shape[1], mask
     )
-    return found[which]
+    return gradients[which]
 
 
 class _BatchMoments(torch.autograd.Function):

@@ -100,7 +100,7 @@ def nanodet_losses(
     nc: int,
     priors: Tensor,
     targets: Targets,
-    found: Assignment,
+    assignment: Assignment,
     class_loss: str = "qfl",
     least_weight: float = 1.0,
 ) -> dict[str, Tensor]:
@@ -112,18 +112,18 @@ def nanodet_losses(
         nc: Number of classes.
         priors: [P, 3].
         targets: Truth.
-        found: Which prior learns which box.
+        assignment: Which prior learns which box.
         class_loss: ``qfl`` (quality focal) or ``vfl`` (varifocal); also its name in the result.
         least_weight: Box terms are divided by the sum of their weights, but by no less than this.
     """
     classify = chosen("class_loss", class_loss, {"qfl": quality_focal, "vfl": varifocal})
     logits, bins = raw[..., :nc], split_sides(raw[..., nc:])
-    row = found.index.unsqueeze(-1)
-    labels = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
-    quality = torch.zeros_like(logits).scatter_(2, labels, found.quality.unsqueeze(-1))
-    positives = found.positive.sum().clamp(min=1)
+    row = assignment.index.unsqueeze(-1)
+    labels = targets.labels.clamp(min=0).gather(1, assignment.index).unsqueeze(-1)
+    quality = torch.zeros_like(logits).scatter_(2, labels, assignment.quality.unsqueeze(-1))
+    positives = assignment.positive.sum().clamp(min=1)
     classes = classify(logits, quality).sum() / positives
-    weight = logits.detach().sigmoid().amax(-1) * found.positive
+    weight = logits.detach().sigmoid().amax(-1) * assignment.positive
     total = weight.sum().clamp(min=least_weight)
     truth = targets.boxes.gather(1, row.expand(-1, -1, 4))
     giou = (weight * (1 - generalised_iou(boxes, truth))).sum() / total

@@ -90,13 +90,13 @@ class NanoDetFamily(Detector):
         raw = self.head(neck).float()
         boxes = decode_bins(raw[..., self.nc :], priors)
         if self.guide is None:
-            found = self._assign(raw, boxes, priors, targets)
-            return total_of(self._losses(raw, boxes, priors, targets, found))
+            assignment = self._assign(raw, boxes, priors, targets)
+            return total_of(self._losses(raw, boxes, priors, targets, assignment))
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
-        found = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
-        parts = self._losses(raw, boxes, priors, targets, found)
-        aside = self._losses(guide, guide_boxes, priors, targets, found)
+        assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
+        parts = self._losses(raw, boxes, priors, targets, assignment)
+        aside = self._losses(guide, guide_boxes, priors, targets, assignment)
         parts |= {f"guide_{name}": value for name, value in aside.items()}
         return total_of(parts)
 
@@ -110,10 +110,10 @@ class NanoDetFamily(Detector):
         return self.learning.assigner(logits, boxes.detach(), priors, targets)
 
     def _losses(
-        self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, found: Assignment
+        self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
     ) -> dict[str, Tensor]:
         by = self.learning.class_loss, self.learning.least_weight
-        return nanodet_losses(raw, boxes, self.nc, priors, targets, found, *by)
+        return nanodet_losses(raw, boxes, self.nc, priors, targets, assignment, *by)
 
     def _guided(
         self,

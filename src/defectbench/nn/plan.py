@@ -56,7 +56,7 @@ class Plan:
         modules = dict(model.named_modules())
         return cls(
             widths={n: m.out_channels for n, m in modules.items() if isinstance(m, nn.Conv2d)},
-            units={n: [int(k) for k in found] for n, found in _units(model).items()},
+            units={n: [int(k) for k in kept] for n, kept in _units(model).items()},
             splits={n: list(m.halves) for n, m in modules.items() if hasattr(m, "halves")},  # type: ignore[arg-type]
         )
 
@@ -90,11 +90,11 @@ class Plan:
         Raises:
             CompressionError: The plan names what the network lacks, or another width or choice of units.
         """
-        own = Plan.of(model).to_dict()
+        built = Plan.of(model).to_dict()
         for kind, entries in self.to_dict().items():
             for name, value in entries.items():
-                if own[kind].get(name) != value:
-                    seen = own[kind].get(name, "none of that name")
+                if built[kind].get(name) != value:
+                    seen = built[kind].get(name, "none of that name")
                     fix = f"the network has {seen}; give the plan of this network and its options"
                     raise CompressionError("plan", f"{kind}.{name}", value, fix)
 
@@ -106,8 +106,8 @@ def _refuse_empty(field: str, *channels: int) -> None:
 
 def _units(model: nn.Module) -> dict[str, nn.ModuleDict]:
     """Residual units that can be left out, by stage: what a stage holds as ``units``."""
-    found = {name: getattr(module, "units", None) for name, module in model.named_modules()}
-    return {name: units for name, units in found.items() if isinstance(units, nn.ModuleDict)}
+    held = {name: getattr(module, "units", None) for name, module in model.named_modules()}
+    return {name: units for name, units in held.items() if isinstance(units, nn.ModuleDict)}
 
 
 @torch.no_grad()

@@ -97,8 +97,8 @@ def _joint_cost(logits: Tensor, objectness: Tensor, targets: Targets) -> Tensor:
     p = (logits.sigmoid() * objectness.sigmoid().unsqueeze(-1)).sqrt()
     absent = -(1 - p).log().clamp(min=LEAST_LOG)
     index = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, p.shape[1], -1)
-    own = -p.log().clamp(min=LEAST_LOG).gather(-1, index)
-    return absent.sum(-1, keepdim=True) - absent.gather(-1, index) + own
+    of_label = -p.log().clamp(min=LEAST_LOG).gather(-1, index)
+    return absent.sum(-1, keepdim=True) - absent.gather(-1, index) + of_label
 
 
 def _near_centres(priors: Tensor, targets: Targets, radius: float) -> Tensor:

@@ -86,7 +86,7 @@ def task_aligned_losses(
     nc: int,
     priors: Tensor,
     targets: Targets,
-    found: Assignment,
+    assignment: Assignment,
     box_loss: str = "ciou",
     gamma: float = 0.5,
 ) -> dict[str, Tensor]:
@@ -100,18 +100,18 @@ def task_aligned_losses(
         nc: Number of classes.
         priors: [P, 3].
         targets: Truth, at least one row.
-        found: Which prior learns which box.
+        assignment: Which prior learns which box.
         box_loss: ``ciou`` or ``focal_eiou``.
         gamma: Exponent of the focal weight.
     """
-    logits, own = raw[..., :nc], found.positive
-    scale = len(raw) / found.quality.sum().clamp(min=1)
-    label = targets.labels.clamp(min=0).gather(1, found.index).unsqueeze(-1)
-    wanted = torch.zeros_like(logits).scatter_(2, label, found.quality.unsqueeze(-1))
+    logits, positive = raw[..., :nc], assignment.positive
+    scale = len(raw) / assignment.quality.sum().clamp(min=1)
+    label = targets.labels.clamp(min=0).gather(1, assignment.index).unsqueeze(-1)
+    wanted = torch.zeros_like(logits).scatter_(2, label, assignment.quality.unsqueeze(-1))
     classes = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
-    truth = targets.boxes.gather(1, found.index.unsqueeze(-1).expand(-1, -1, 4))[own]
-    weight, bins = found.quality[own], raw[..., nc:][own]
-    where = priors.expand(len(raw), -1, -1)[own]
+    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
+    weight, bins = assignment.quality[positive], raw[..., nc:][positive]
+    where = priors.expand(len(raw), -1, -1)[positive]
     boxes = decode_bins(bins.unsqueeze(0), where).squeeze(0)
     # Both losses compare boxes by ratios, so pixels and strides give the same value
     kinds = {
@@ -189,8 +189,10 @@ class TaskAlignedDetector(Detector):
         seen = raw.detach()
         boxes = decode_bins(seen[..., self.nc :], priors, self.ramp)
         scores, points = seen[..., : self.nc].sigmoid(), priors[:, :2]
-        found = task_aligned(scores, boxes, points, targets, least_side=self.least_side)
-        parts = task_aligned_losses(raw, self.nc, priors, targets, found, self.box_loss, self.gamma)
+        assignment = task_aligned(scores, boxes, points, targets, least_side=self.least_side)
+        parts = task_aligned_losses(
+            raw, self.nc, priors, targets, assignment, self.box_loss, self.gamma
+        )
         if self.teacher is not None:
             # the gains, and the sum over images, of the losses that learn the same outputs from the truth
             lost = enhanced_kl(self._parts(raw), self.teacher(images))

@@ -189,11 +189,11 @@ class YOLOv4(Detector):
         near = pairwise_iou(boxes.detach(), targets.boxes) * targets.valid.unsqueeze(1)
         judged = (positive > 0) | (near.amax(-1) <= IGNORE_IOU)
         cross_entropy = F.binary_cross_entropy_with_logits
-        found = cross_entropy(raw[..., 4], positive, judged.float(), reduction="sum")
-        own = raw[image, prior]
-        named = cross_entropy(own[:, 5:], F.one_hot(labels, self.nc).float(), reduction="sum")
+        objectness = cross_entropy(raw[..., 4], positive, judged.float(), reduction="sum")
+        matched = raw[image, prior]
+        named = cross_entropy(matched[:, 5:], F.one_hot(labels, self.nc).float(), reduction="sum")
         apart = (1 - complete_iou(boxes[image, prior], truth)).sum()
-        parts = {"ciou": BOX_WEIGHT * apart, "objectness": found, "classes": named}
+        parts = {"ciou": BOX_WEIGHT * apart, "objectness": objectness, "classes": named}
         parts = {name: value / len(images) for name, value in parts.items()}
         if self.teacher is not None:
             taught = self.teacher(images)
@@ -231,6 +231,6 @@ def plan_of(state: Mapping[str, Tensor]) -> Plan:
     }
     kept: dict[str, set[int]] = {f"backbone.stages.{n}": set() for n in range(5)}
     for name in state:
-        if found := re.match(r"(backbone\.stages\.[0-4])\.units\.(\d+)\.", name):
-            kept[found[1]].add(int(found[2]))
+        if unit := re.match(r"(backbone\.stages\.[0-4])\.units\.(\d+)\.", name):
+            kept[unit[1]].add(int(unit[2]))
     return Plan(widths=widths, units={stage: sorted(units) for stage, units in kept.items()})

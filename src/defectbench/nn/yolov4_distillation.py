@@ -57,8 +57,8 @@ def softmax_kl(student: Tensor, teacher: Tensor, temperature: float = TEMPERATUR
         teacher: The same of the teacher.
         temperature: T.
     """
-    own, taught = (F.log_softmax(x / temperature, -1) for x in (student, teacher))
-    apart = F.kl_div(own, taught, reduction="sum", log_target=True)
+    learnt, taught = (F.log_softmax(x / temperature, -1) for x in (student, teacher))
+    apart = F.kl_div(learnt, taught, reduction="sum", log_target=True)
     return temperature**2 / len(student) * apart
 
 
@@ -87,11 +87,11 @@ def worse_boxes(student: Tensor, teacher: Tensor, truth: Tensor) -> Tensor:
         teacher: The same of the teacher.
         truth: The same of the truth.
     """
-    own, taught = (
+    students, teachers = (
         (_centre_and_sides(x) - _centre_and_sides(truth)).square().sum(-1)
         for x in (student, teacher)
     )
-    return (own * (own.detach() > taught)).sum()
+    return (students * (students.detach() > teachers)).sum()
 
 
 def _centre_and_sides(boxes: Tensor) -> Tensor:

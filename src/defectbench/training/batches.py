@@ -70,7 +70,7 @@ class PackBatches:
     def take(self, order: Tensor, position: int) -> Batch:
         """Batch number ``position`` of an epoch."""
         steps = self.steps_per_epoch
-        first, end = (self.count * place // steps for place in (position, position + 1))
+        first, end = (self.count * number // steps for number in (position, position + 1))
         return self.rows(order[first:end].to(self.images.device))
 
     def rows(self, rows: Tensor) -> Batch:

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, take_device
-from ..base.errors import TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method
 from ..base.records import write_record
@@ -90,11 +89,15 @@ def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
     sums: dict[str, float] = run.progress.history.pop() if first else {}
     started = time.monotonic()
     for position in range(first, per_epoch):
-        for name, value in train_step(run, order, position, epoch).items():
-            sums[name] = sums.get(name, 0.0) + value
+        _checked_step(run, order, position, epoch)
         run.progress.step += 1
-        now = time.monotonic()
-        if now - run.saved_at > checkpoint_s and position + 1 < per_epoch:
+        now, ends = time.monotonic(), position + 1 == per_epoch
+        saves = now - run.saved_at > checkpoint_s and not ends
+        if run.readings.due or saves or ends:
+            for row in run.readings.read():
+                for name, value in row.items():
+                    sums[name] = sums.get(name, 0.0) + value
+        if saves:
             _save(run, now - started, {**sums})
             started = run.saved_at
     run.progress.seconds += time.monotonic() - started
@@ -118,15 +121,21 @@ def _save(run: Run, seconds: float, partial: dict[str, float] | None) -> None:
     run.saved_at = time.monotonic()
 
 
-def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, float]:
-    """One step: augment, forward, backward, clip, update, average.
-
-    Returns:
-        The losses of the step.
+def _checked_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
+    """One step; where it breaks on what a step before it left, the error is that one's.
 
     Raises:
-        TrainingDivergedError: A loss or the gradient is not finite.
+        TrainingDivergedError: A loss or the gradient of a step that waits to be read is not finite.
     """
+    try:
+        train_step(run, order, position, epoch)
+    except (RuntimeError, IndexError, ValueError):
+        run.readings.read()
+        raise
+
+
+def train_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
+    """One step: augment, forward, backward, clip, update, average; what it lost waits in the run's readings."""
     recipe, step = run.recipe, run.progress.step
     taken = run.batches.take(order, position)
     settings = recipe.augmentation
@@ -146,20 +155,17 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     bf16 = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         losses = _losses(run, images, Targets(boxes, labels), epoch)
-    values = {name: float(value.detach()) for name, value in losses.items()}
-    _check_finite(run, values, taken.image_ids)
     run.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
     limit = recipe.grad_clip or float("inf")
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
-    _check_finite(run, {"gradient norm": float(norm)}, taken.image_ids)
+    run.readings.add(step, taken.image_ids, losses, norm)
     if run.sparse is not None:
         run.sparse.before_step()
     run.optimizer.step()
     if run.sparse is not None:
         run.sparse.after_step(rate)
     run.average.update(step)
-    return values
 
 
 def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
@@ -167,19 +173,6 @@ def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str,
     if run.objective is not None:
         return {"loss": run.objective.loss(run.model(images), images, epoch)}
     return run.model.loss(images, targets, epoch)
-
-
-def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None:
-    bad = {name: value for name, value in values.items() if not abs(value) < float("inf")}
-    if bad:
-        checkpoint = run.folder / "checkpoint"
-        state = (
-            f"last good checkpoint in {checkpoint}" if checkpoint.exists() else "no checkpoint yet"
-        )
-        fix = f"images {image_ids.tolist()}; {state}; lower the learning rate"
-        raise TrainingDivergedError(
-            run.folder, f"loss or gradient at step {run.progress.step}", bad, fix
-        )
 
 
 def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Validator | None) -> None:

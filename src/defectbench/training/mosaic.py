@@ -73,14 +73,14 @@ def compose_whole(tiles: Tiles, fill: int) -> tuple[Tensor, Tensor, Tensor]:
         corner of its middle S x S; labels [B, 4 M] with -1 for boxes without area.
     """
     size, chosen = tiles.size, tiles.chosen
-    own = tiles.images[0]
-    atlas = own.new_empty(len(own), 3, 2, size, 2, size)
+    first = tiles.images[0]
+    atlas = first.new_empty(len(first), 3, 2, size, 2, size)
     for image, (right, below) in zip(tiles.images, CORNERS, strict=True):
         atlas[:, :, below, :, right] = image
     alone = (~chosen).nonzero()[:, 0]
     atlas[alone] = fill
-    atlas[alone, :, 0, :, 0] = own[alone]
-    corners = torch.tensor(CORNERS, device=own.device)
+    atlas[alone, :, 0, :, 0] = first[alone]
+    corners = torch.tensor(CORNERS, device=first.device)
     offset = meeting_point(tiles) + size * (corners[:, None] - 1)  # [4, B, 2]
     boxes = tiles.boxes + offset.repeat(1, 1, 2).unsqueeze(2)
     boxes = boxes.clamp_(0, 2 * size) - size / 2

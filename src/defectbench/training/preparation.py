@@ -26,6 +26,7 @@ from .objective import Objective
 from .optimizer import build_optimizer
 from .progress import report_set_aside, report_untaught
 from .randomness import derived_seed
+from .readings import Readings
 from .sources import Sources
 from .sparsity import Sparse
 from .start import StartedFrom, read_start
@@ -46,6 +47,7 @@ class Run:
     seed: int
     settings: dict[str, Any]
     score: str
+    readings: Readings
     saved_at: float = 0.0
     teacher: TaughtBy | None = None
     sparse: Sparse | None = None
@@ -162,7 +164,9 @@ def prepare(
     fresh = Progress(0, 0.0, [], {})
     progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, identity) or fresh
     score = TASKS[method.card.task].validation_key
-    run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, identity, score)
+    readings = Readings(folder, device)
+    parts = (recipe, batches, model, average, optimizer, progress)
+    run = Run(*parts, folder, seed, identity, score, readings)
     run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)

@@ -54,8 +54,8 @@ def balanced_subset(labels: Tensor, count: int, seed: int) -> Tensor:
     drawn = labels.cpu()[order]
     turns = torch.zeros(len(labels), dtype=torch.long)  # how many of its class come before it
     for label in drawn.unique():
-        own = drawn == label
-        turns[own] = torch.arange(int(own.sum()))
+        of_class = drawn == label
+        turns[of_class] = torch.arange(int(of_class.sum()))
     return order[turns.argsort(stable=True)[:count]].sort().values
 
 

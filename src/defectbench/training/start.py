@@ -44,18 +44,18 @@ def read_start(weights: str | Path) -> StartedFrom:
         ConfigError: There is no record, or it is of other weights.
     """
     path = Path(weights)
-    found = [kind for kind in KINDS if path.with_name(f"{kind}.json").is_file()]
-    if not found:
+    kinds = [kind for kind in KINDS if path.with_name(f"{kind}.json").is_file()]
+    if not kinds:
         fix = "start from weights with train.json or prune.json beside them; they tell the cost"
         raise ConfigError(path, "record", "nothing", fix)
-    place = path.with_name(f"{found[0]}.json")
-    content, digest = read_record(place, found[0]), sha256_file(path)
+    record_path = path.with_name(f"{kinds[0]}.json")
+    content, digest = read_record(record_path, kinds[0]), sha256_file(path)
     if content["weights_sha256"] != digest:
         fix = f"the weights beside it are {digest}; make both again"
-        raise ConfigError(place, "weights_sha256", content["weights_sha256"], fix)
+        raise ConfigError(record_path, "weights_sha256", content["weights_sha256"], fix)
     figures, before = content["figures"], content.get("lineage", [])
     epochs = figures["epochs"] + figures.get("start_epochs", 0)
-    return StartedFrom(path, place, content, figures["train_s"], epochs, (*before, digest))
+    return StartedFrom(path, record_path, content, figures["train_s"], epochs, (*before, digest))
 
 
 def costs_before(
@@ -84,12 +84,12 @@ def costs_before(
 
 def files_before(start: StartedFrom | None, teacher: TaughtBy | None) -> dict[str, Path]:
     """Weights and records that a run takes from others, by their names in its record."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     if start is not None:
-        found |= {"start": start.weights, "start_record": start.record}
+        files |= {"start": start.weights, "start_record": start.record}
     if teacher is not None:
-        found |= {"teacher": teacher.weights, "teacher_record": teacher.record}
-    return found
+        files |= {"teacher": teacher.weights, "teacher_record": teacher.record}
+    return files
 
 
 def trained_network(start: StartedFrom, method: Method, nc: int) -> Any:

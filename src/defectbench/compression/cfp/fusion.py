@@ -56,9 +56,9 @@ def softened_kl(student: Tensor, teacher: Tensor, temperature: float = TEMPERATU
         teacher: Logits [B, C], without gradient.
         temperature: T.
     """
-    own = F.log_softmax(student / temperature, 1)
+    learnt = F.log_softmax(student / temperature, 1)
     taught = F.log_softmax(teacher.detach() / temperature, 1)
-    return temperature**2 * F.kl_div(own, taught, reduction="batchmean", log_target=True)
+    return temperature**2 * F.kl_div(learnt, taught, reduction="batchmean", log_target=True)
 
 
 def fused_loss(

@@ -39,8 +39,8 @@ def choose_channels(
     network: Classifier, scores: Mapping[str, Scores], settings: CFP, rates: Rates, seed: int
 ) -> Kept:
     """Channels that stay, by the choice of a study; controls have the widths of collaborative filter pruning."""
-    own = (settings.scale, settings.most_clusters, settings.min_per_cluster)
-    kept = select_cfp(network, scores, rates, *own)
+    clustering = (settings.scale, settings.most_clusters, settings.min_per_cluster)
+    kept = select_cfp(network, scores, rates, *clustering)
     if settings.choose == "rank":
         return select_by_rank(network, scores, widths_of(kept))
     if settings.choose == "l1":
@@ -80,9 +80,9 @@ def prune_classifier(
     pack, start = load_pack(train_pack, False, CLASSIFICATION.name), read_start(base)
     folder = Path(out_dir)
     network = read_classifier(start, method, len(pack.classes))
-    found, score_s = read_scores(scores, start.weights)
+    scores_by_set, score_s = read_scores(scores, start.weights)
     rates = rates_of(settings, method, network)
-    kept = choose_channels(network, found, settings, rates, seed)
+    kept = choose_channels(network, scores_by_set, settings, rates, seed)
     scratch = settings.choose == "thin"
     if fresh := settings.choose in AFRESH:
         made = _fresh(start, method, network, widths_of(kept), seed)

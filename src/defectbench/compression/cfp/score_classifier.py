@@ -70,24 +70,29 @@ def score_classifier(
     network = read_classifier(start, method, len(pack.classes)).to(where)
     rows = balanced_subset(pack.labels[:, 0], images, derived_seed(seed, 0, "scores"))
     batches = (pack.images[part].float() / 255 for part in rows.split(BATCH))
-    found = score_channels(network, batches)
+    scores_by_set = score_channels(network, batches)
     arrays = Path(out).with_suffix(".safetensors")
     tensors = {
         f"{name}/{kind}": torch.from_numpy(np.ascontiguousarray(getattr(scores, kind)))
-        for name, scores in found.items()
+        for name, scores in scores_by_set.items()
         for kind in ("ranks", "distances")
     }
     with atomic_path(arrays) as part:
         save_file(tensors, part)
     counts = torch.bincount(pack.labels[rows, 0], minlength=len(pack.classes)).tolist()
     seconds = time.perf_counter() - began
-    figures = {"images": len(rows), "size_px": pack.size, "sets": len(found), "score_s": seconds}
+    figures = {
+        "images": len(rows),
+        "size_px": pack.size,
+        "sets": len(scores_by_set),
+        "score_s": seconds,
+    }
     extra = {
         "method": method.card.name,
         "seed": seed,
         "device": device_name(where),
         "images_per_class": dict(zip(pack.classes, counts, strict=True)),
-        "mean_rank": {name: float(scores.ranks.mean()) for name, scores in found.items()},
+        "mean_rank": {name: float(scores.ranks.mean()) for name, scores in scores_by_set.items()},
     }
     inputs = {"pack": train_pack, "weights": start.weights, "arrays": arrays}
     return write_record(out, "scores", figures, inputs, seconds, extra)

@@ -49,8 +49,8 @@ def score_channels(
 
 def _averaged(channels: ChannelSet, gathered: dict[str, FilterScores]) -> Scores:
     places = [gathered[tap].scores() for tap in channels.taps]
-    ranks = np.mean([place.ranks for place in places], axis=0)
-    distances = np.mean([place.distances for place in places], axis=0)
+    ranks = np.mean([scores.ranks for scores in places], axis=0)
+    distances = np.mean([scores.distances for scores in places], axis=0)
     return Scores(ranks, distances, places[0].images)
 
 

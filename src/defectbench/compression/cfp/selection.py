@@ -66,8 +66,10 @@ def select_cfp(
         elif rate == 0:
             kept[name] = list(range(channels.width))
         else:
-            own = _scores_of(channels, scores)
-            kept[name] = keep(own.ranks, cluster(own.distances, scale, most), rate, least)
+            set_scores = _scores_of(channels, scores)
+            kept[name] = keep(
+                set_scores.ranks, cluster(set_scores.distances, scale, most), rate, least
+            )
     return kept
 
 
@@ -111,8 +113,8 @@ def select_by_norm(network: Classifier, widths: Mapping[str, int]) -> Kept:
     for wire in network.wires:
         layer = network.get_submodule(wire.module)
         if wire.writes and isinstance(layer, nn.Conv2d | nn.Linear):
-            own = layer.weight.detach().double().abs().flatten(1).sum(1).cpu()
-            norms[wire.writes] = norms.get(wire.writes, torch.zeros_like(own)) + own
+            layer_norms = layer.weight.detach().double().abs().flatten(1).sum(1).cpu()
+            norms[wire.writes] = norms.get(wire.writes, torch.zeros_like(layer_norms)) + layer_norms
     return {name: _best(norms[name].tolist(), count) for name, count in counts.items()}
 
 
@@ -156,12 +158,12 @@ def _by_rank(channels: ChannelSet, scores: Mapping[str, Scores], count: int) -> 
 
 
 def _scores_of(channels: ChannelSet, scores: Mapping[str, Scores]) -> Scores:
-    found = scores.get(channels.name)
-    if found is None or len(found.ranks) != channels.width:
-        seen = None if found is None else len(found.ranks)
+    set_scores = scores.get(channels.name)
+    if set_scores is None or len(set_scores.ranks) != channels.width:
+        seen = None if set_scores is None else len(set_scores.ranks)
         fix = f"score this network: {channels.name} has {channels.width} channels"
         raise CompressionError("scores", channels.name, seen, fix)
-    return found
+    return set_scores
 
 
 def _best(values: Sequence[float] | NDArray, count: int) -> list[int]:

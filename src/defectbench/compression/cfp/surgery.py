@@ -44,7 +44,7 @@ def cut_classifier(
     indices = checked_kept(network, kept)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, 0, "prune"))
-        made = network.narrowed({name: len(own) for name, own in indices.items()})
+        made = network.narrowed({name: len(rows) for name, rows in indices.items()})
     like = next(network.parameters())
     made.to(like.device, like.dtype).train(network.training)
     state = made.state_dict()
@@ -64,11 +64,11 @@ def checked_kept(network: Classifier, kept: Mapping[str, Sequence[int]]) -> dict
     check_names(kept, network.widths, "kept")
     indices: dict[str, list[int]] = {}
     for name, width in network.widths.items():
-        own = list(kept.get(name, range(width)))
-        if not own or own != sorted(set(own)) or own[0] < 0 or own[-1] >= width:
+        rows = list(kept.get(name, range(width)))
+        if not rows or rows != sorted(set(rows)) or rows[0] < 0 or rows[-1] >= width:
             fix = f"give at least one of 0 to {width - 1}, each once, ascending"
-            raise CompressionError("kept", name, own, fix)
-        indices[name] = own
+            raise CompressionError("kept", name, rows, fix)
+        indices[name] = rows
     return indices
 
 

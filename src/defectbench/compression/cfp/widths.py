@@ -41,9 +41,13 @@ def rates_by_set(network: Classifier, rates: Rates) -> dict[str, float]:
     check_names(named, dict.fromkeys([s.name for s in sets] + [s.role for s in sets]), "rates")
     for rate in named.values():
         quota(1, rate)
-    found = {s.name: named.get(s.name, named.get(s.role)) for s in sets}
+    rates_of_sets = {s.name: named.get(s.name, named.get(s.role)) for s in sets}
     free = {s.name for s in sets if s.follows is None}
-    return {name: rate or 0.0 for name, rate in found.items() if rate is not None or name in free}
+    return {
+        name: rate or 0.0
+        for name, rate in rates_of_sets.items()
+        if rate is not None or name in free
+    }
 
 
 def _by_order(network: Classifier, rates: str | Sequence[float]) -> dict[str, float]:
@@ -87,8 +91,8 @@ def widths_at(
     widths: dict[str, int] = {}
     for channels in network.channel_sets:
         if channels.name in by_set:
-            own = sizes.get(channels.name, [channels.width])
-            widths[channels.name] = _kept(channels, own, by_set[channels.name])
+            cluster_sizes = sizes.get(channels.name, [channels.width])
+            widths[channels.name] = _kept(channels, cluster_sizes, by_set[channels.name])
         else:
             assert channels.follows
             widths[channels.name] = min(widths[channels.follows], channels.width)

@@ -87,8 +87,8 @@ class ChannelGraph:
         self.modules = dict(model.named_modules())
         names = {module: name for name, module in self.modules.items()}
         graph = _trace(model, size)
-        found = list(_groups(graph, names, model))
-        self.groups = tuple(group for group in found if group.norms)
+        all_groups = list(_groups(graph, names, model))
+        self.groups = tuple(group for group in all_groups if group.norms)
         self.norm_after = {
             names[module]: names[norm]
             for module, node in graph.module2node.items()
@@ -123,7 +123,7 @@ class ChannelGraph:
             for member in group.members:
                 cut = member.own[~keep[member.of]]
                 lost.setdefault((member.name, member.takes), []).append(cut)
-        return {place: torch.cat(cuts).unique() for place, cuts in lost.items()}
+        return {passage: torch.cat(cuts).unique() for passage, cuts in lost.items()}
 
     def stored_mib(self, masks: Masks, without: Collection[str] = ()) -> float:
         """Size after a cut, see ``nn.size.stored_mib``, without making it.
@@ -132,13 +132,13 @@ class ChannelGraph:
             masks: What stays.
             without: Names of modules that are dropped whole.
         """
-        lost = {place: len(cut) for place, cut in self.lost(masks).items()}
+        lost = {passage: len(cut) for passage, cut in self.lost(masks).items()}
         total = 0
         for name, module in self.modules.items():
             if any(name == gone or name.startswith(f"{gone}.") for gone in without):
                 continue
             out, taken = lost.get((name, False), 0), lost.get((name, True), 0)
-            own = list(module.parameters(recurse=False))
+            parameters = list(module.parameters(recurse=False))
             if isinstance(module, nn.Conv2d) and module.groups == 1:
                 kernel = module.kernel_size[0] * module.kernel_size[1]
                 bias = int(module.bias is not None)
@@ -146,7 +146,9 @@ class ChannelGraph:
                     kernel * (module.in_channels - taken) + bias
                 )
             else:  # a depthwise convolution and a norm lose one row a channel
-                total += sum(p.numel() - p[0].numel() * out if out else p.numel() for p in own)
+                total += sum(
+                    p.numel() - p[0].numel() * out if out else p.numel() for p in parameters
+                )
                 if isinstance(module, nn.BatchNorm2d):
                     total += 2 * (module.num_features - out)
         return 4 * total / MIB
@@ -198,14 +200,14 @@ def _groups(
         new = [n for n in range(root.out_channels) if n not in seen.get(root, ())]
         if not new:
             continue
-        place = {channel: n for n, channel in enumerate(new)}
+        number_of = {channel: n for n, channel in enumerate(new)}
         members = []
         for item in graph.get_pruning_group(root, tp.prune_conv_out_channels, new).items:
             module = item.dep.target.module
             if module not in names:
                 continue
             takes = item.dep.handler.__name__ == "prune_in_channels" and _is_dense(module)
-            of = torch.tensor([place[n] for n in item.root_idxs])  # type: ignore[attr-defined]
+            of = torch.tensor([number_of[n] for n in item.root_idxs])  # type: ignore[attr-defined]
             members.append(Member(names[module], takes, torch.tensor(item.idxs), of))
             if isinstance(module, nn.Conv2d) and not takes:
                 seen.setdefault(module, set()).update(item.idxs)

@@ -29,8 +29,8 @@ def scale_histogram(model: nn.Module, edges: Sequence[float] = EDGES) -> list[in
 
     Of averaged weights, which are those that are cut, it lags behind what has just faded.
     """
-    found = torch.bucketize(magnitudes(model), torch.tensor(edges), right=True) - 1
-    return torch.bincount(found[found >= 0], minlength=len(edges)).tolist()
+    classes = torch.bucketize(magnitudes(model), torch.tensor(edges), right=True) - 1
+    return torch.bincount(classes[classes >= 0], minlength=len(edges)).tolist()
 
 
 def threshold(model: nn.Module, percent: float) -> float:
@@ -137,11 +137,13 @@ def _finished(
     """A mask in which every part of the group has its least count, and a multiple of ``round_to``."""
     keep = keep.clone()
     for part in group.parts.unique():
-        own = (group.parts == part).nonzero().flatten()
-        count = max(int(keep[own].sum()), _least(len(own), layer_keep))
-        count = min(len(own), -(-count // round_to) * round_to)
-        ranked = torch.where(keep, scores + scores.max() + 1, scores)[own]  # those that stay first
-        keep[own[ranked.argsort(descending=True, stable=True)[:count]]] = True
+        members = (group.parts == part).nonzero().flatten()
+        count = max(int(keep[members].sum()), _least(len(members), layer_keep))
+        count = min(len(members), -(-count // round_to) * round_to)
+        ranked = torch.where(keep, scores + scores.max() + 1, scores)[
+            members
+        ]  # those that stay first
+        keep[members[ranked.argsort(descending=True, stable=True)[:count]]] = True
     return keep
 
 

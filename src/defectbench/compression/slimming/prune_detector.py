@@ -92,8 +92,8 @@ def prune_detector(
 
 def _asked(method: Method, seed: int, device: str, settings: Pruning) -> dict[str, Any]:
     """What a record says of what was to be cut, by how much, and where."""
-    place = {"method": method.card.name, "seed": seed, "device": device_name(device)}
-    return {**place, "settings": settings.model_dump()}
+    asked = {"method": method.card.name, "seed": seed, "device": device_name(device)}
+    return {**asked, "settings": settings.model_dump()}
 
 
 def _changes(before: Plan, after: Plan, options: dict[str, Any]) -> dict[str, Any]:

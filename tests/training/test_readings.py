@@ -1,0 +1,80 @@
+"""Losses wait on the device: read together they are the same numbers, and the first bad step is named."""
+
+import pytest
+import torch
+
+from defectbench.base.errors import TrainingDivergedError
+from defectbench.base.files import sha256_file
+from defectbench.training import loop, readings
+from defectbench.training.readings import Readings
+from tests.runs import run_training
+
+from .conftest import TinyDetector, tiny_method
+
+IDS = torch.tensor([4, 7])
+
+
+def filled(folder, losses, norm=1.0):
+    waiting = Readings(folder, "cuda")
+    for step, loss in enumerate(losses):
+        waiting.add(step, IDS + step, {"loss": torch.tensor(loss)}, torch.tensor(norm))
+    return waiting
+
+
+def test_waiting_steps_are_read_once_in_order(tmp_path):
+    waiting = filled(tmp_path, [0.1, 0.7])
+    assert waiting.read() == [{"loss": float(torch.tensor(v))} for v in (0.1, 0.7)]
+    assert waiting.read() == []
+
+
+def test_a_reading_is_due_after_so_many_steps(tmp_path):
+    most = readings.STEPS_A_READING["cuda"]
+    assert not filled(tmp_path, [1.0] * (most - 1)).due
+    assert filled(tmp_path, [1.0] * most).due
+
+
+def test_the_first_step_that_is_not_finite_is_named_with_its_images(tmp_path):
+    with pytest.raises(TrainingDivergedError, match=r"step 1: .*'loss': nan.*images \[5, 8\]"):
+        filled(tmp_path, [1.0, float("nan"), float("inf")]).read()
+    with pytest.raises(TrainingDivergedError, match="gradient norm"):
+        filled(tmp_path, [1.0], norm=float("inf")).read()
+
+
+def test_how_often_losses_are_read_changes_no_bit(pack_path, tmp_path, method, monkeypatch):
+    files = ("weights.safetensors", "history.csv")
+    seen = []
+    for most in (1, 3, 100):
+        monkeypatch.setitem(readings.STEPS_A_READING, "cpu", most)
+        run_training(pack_path, method, tmp_path / str(most), seed=2)
+        rows = [r.split(",")[:4] for r in (tmp_path / str(most) / files[1]).read_text().split()]
+        seen.append((sha256_file(tmp_path / str(most) / files[0]), rows))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_what_breaks_on_an_unread_loss_is_told_as_divergence(
+    pack_path, tmp_path, method, monkeypatch
+):
+    monkeypatch.setitem(readings.STEPS_A_READING, "cpu", 100)
+    step = loop.train_step
+
+    def breaking(run, *args):
+        if run.progress.step == 2:
+            raise IndexError("an assigner met a number that is none")
+        step(run, *args)
+
+    monkeypatch.setattr(loop, "train_step", breaking)
+    lost = tiny_method(network=Lost)
+    with pytest.raises(TrainingDivergedError, match="at step 0"):
+        run_training(pack_path, lost, tmp_path / "lost")
+    with pytest.raises(IndexError, match="an assigner"):
+        run_training(pack_path, method, tmp_path / "sound")
+
+
+class Lost(TinyDetector):
+    """Has a loss that is no number."""
+
+    def loss(self, images, targets, epoch):
+        return {
+            name: value * float("nan")
+            for name, value in super().loss(images, targets, epoch).items()
+        }
