@@ -1,0 +1,98 @@
+"""Reports of stored runs, rendered anew and held against texts that are kept.
+
+A change that means to change what a report says renews them: ``python tests/report/rendered.py``.
+"""
+
+import gzip
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+from defectbench.measure.claims import check_claims, write_claims
+from defectbench.report.compression_claims import check_compression_claims
+from defectbench.report.site import write_site
+from defectbench.report.tables import make_tables, write_tables
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results" / "reference"
+KEPT = Path(__file__).parent / "fixtures" / "rendered"
+GZIP_FROM = 60_000
+
+# Folders of stored runs of each report, by where they lie below results/. Some certificates are kept beside other runs of
+# the same parts.
+CLEAN = "runs/neu-det/clean"
+REPORTS = {
+    "neu-det": {"reference/neu-det": ["neu-det"]},
+    "neu-det-60-epochs": {CLEAN: ["neu-det-60-epochs/clean"]},
+    "cfp-neu-cls": {"reference/cfp-neu-cls": ["cfp-neu-cls"]},
+    "cfp-neu-cls-resnet50": {
+        "runs/neu-cls/clean": ["cfp-neu-cls-resnet50/clean", "cfp-neu-cls/clean/certificate.json"]
+    },
+    "cfp-x-sdd": {"reference/cfp-x-sdd": ["cfp-x-sdd"]},
+    "demo-heavy": {
+        "runs/demo-steel/clean": ["demo-heavy/clean", "parity/demo-steel/clean/certificate.json"]
+    },
+    "neu-det-heavy": {CLEAN: ["neu-det/clean", "neu-det-heavy/clean"]},
+    "slimming-yolov8n": {CLEAN: ["neu-det/clean/certificate.json", "slimming-yolov8n/clean"]},
+}
+
+
+def lay_out(name, folder):
+    """Copy the runs of a report below a folder; returns where they lie, relative to it."""
+    for target, sources in REPORTS[name].items():
+        place = folder / "results" / target
+        for source in (REFERENCE / path for path in sources):
+            if source.is_dir():
+                shutil.copytree(source, place, dirs_exist_ok=True)
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, place)
+    return [Path("results") / target for target in REPORTS[name]]
+
+
+def render(runs, out):
+    """Write all that is text: tables, claims, and the page without pictures."""
+    tables = make_tables(runs, ROOT / "models")
+    write_tables(tables, out)
+    write_site(tables, out, "stored")
+    cut = check_compression_claims(ROOT / "models", tables.stages)
+    write_claims([*check_claims(ROOT / "models", runs), *cut], out / "claims.csv")
+
+
+def rendered(name, folder):
+    """Lay a report's runs out in a folder and render them; returns its texts by file name."""
+    runs, out = lay_out(name, folder), Path("results/report")
+    with chdir(folder):
+        render(runs, out)
+        return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def kept(name):
+    """The texts that are kept of a report, by file name."""
+    read = {".gz": gzip.decompress}
+    return {
+        path.name.removesuffix(".gz"): read.get(path.suffix, bytes)(path.read_bytes())
+        for path in sorted((KEPT / name).iterdir())
+    }
+
+
+def keep(name):
+    """Render a report and keep its texts, compressed where they are long."""
+    with tempfile.TemporaryDirectory() as folder:
+        texts = rendered(name, Path(folder))
+    shutil.rmtree(KEPT / name, ignore_errors=True)
+    (KEPT / name).mkdir(parents=True)
+    for file, text in texts.items():
+        if len(text) < GZIP_FROM:
+            (KEPT / name / file).write_bytes(text)
+        else:
+            (KEPT / name / f"{file}.gz").write_bytes(gzip.compress(text, mtime=0))
+
+
+if __name__ == "__main__":
+    for report in sys.argv[1:] or REPORTS:
+        keep(report)
+        print(report, sum(os.path.getsize(p) for p in (KEPT / report).iterdir()), "bytes")
