@@ -11,7 +11,7 @@ from defectbench.base.cards import dataset_tasks
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import JOINT
 from defectbench.base.studies import expand_cells, load_study
-from defectbench.report.collect import method_title
+from defectbench.report.records.cells import method_title
 
 FLOOR_MAP50 = 0.5
 CLASS_CONTROLS = {"control_memoriser", "control_class_prior"}

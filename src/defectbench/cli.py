@@ -171,24 +171,18 @@ def _time(args: Arguments) -> None:
 
 
 def _report(args: Arguments) -> None:
-    from .measure.claims import check_claims, write_claims
-    from .report.compression_claims import check_compression_claims
     from .report.render import render_report
-    from .report.terminal import print_comparison
+    from .report.writers.terminal import print_tables
 
-    tables = render_report(args.runs, args.out, args.study, args.models)
-    compressed = check_compression_claims(args.models, tables.stages)
-    findings = [*check_claims(args.models, args.runs), *compressed]
-    write_claims(findings, args.out / "claims.csv")
-    for rows, name in ((tables.rows, "comparison"), (tables.classes.rows, "classification")):
-        if rows:
-            print_comparison(args.out / f"{name}.csv")
+    report = render_report(args.runs, args.out, args.study, args.models)
+    print_tables(report.tables, page=str(args.out / "index.html"))
 
 
 def _show(args: Arguments) -> None:
-    from .report.terminal import print_comparison
+    from .report.writers.stored import stored_tables
+    from .report.writers.terminal import print_tables
 
-    print_comparison(args.table)
+    print_tables(stored_tables(args.table))
 
 
 def _add_data_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:

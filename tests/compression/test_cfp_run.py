@@ -23,7 +23,7 @@ from defectbench.compression.cfp_run import (
 )
 from defectbench.compression.surgery import prune
 from defectbench.deploy.run import export_run
-from defectbench.report.collect import epochs_of
+from defectbench.report.records.cells import epochs_of
 from defectbench.training.loop import train
 from defectbench.training.randomness import derived_seed
 from defectbench.training.start import read_start

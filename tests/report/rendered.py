@@ -4,17 +4,15 @@ A change that means to change what a report says renews them: ``python tests/rep
 """
 
 import gzip
-import os
 import shutil
 import sys
 import tempfile
 from contextlib import chdir
 from pathlib import Path
 
-from defectbench.measure.claims import check_claims, write_claims
-from defectbench.report.compression_claims import check_compression_claims
-from defectbench.report.site import write_site
-from defectbench.report.tables import make_tables, write_tables
+from defectbench.report.render import make_report, write_tables
+from defectbench.report.writers.page import write_page
+from defectbench.report.writers.stored import FILE
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
@@ -55,11 +53,17 @@ def lay_out(name, folder):
 
 def render(runs, out):
     """Write all that is text: tables, claims, and the page without pictures."""
-    tables = make_tables(runs, ROOT / "models")
-    write_tables(tables, out)
-    write_site(tables, out, "stored")
-    cut = check_compression_claims(ROOT / "models", tables.stages)
-    write_claims([*check_claims(ROOT / "models", runs), *cut], out / "claims.csv")
+    report = make_report(runs, ROOT / "models")
+    write_tables(report.tables, out)
+    write_page(report.parts, out, "stored")
+    (out / FILE).unlink()
+
+
+def report_of(name, folder):
+    """What the report of some stored runs says; nothing is written but the runs, into a folder."""
+    runs = lay_out(name, folder)
+    with chdir(folder):
+        return make_report(runs, ROOT / "models")
 
 
 def rendered(name, folder):
@@ -95,4 +99,3 @@ def keep(name):
 if __name__ == "__main__":
     for report in sys.argv[1:] or REPORTS:
         keep(report)
-        print(report, sum(os.path.getsize(p) for p in (KEPT / report).iterdir()), "bytes")

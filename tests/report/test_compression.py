@@ -5,17 +5,16 @@ import json
 from dataclasses import replace
 
 import pytest
-from report_parts import tabulate
+from report_parts import make_tables, tabulate
 
 from defectbench.base.errors import ReportError
 from defectbench.base.files import read_json
 from defectbench.base.records import write_record
-from defectbench.report.collect import epochs_of, find_entries, method_title
-from defectbench.report.compression import compression_stages
-from defectbench.report.compression_figure import compression_figure
-from defectbench.report.compression_table import compression_caption
+from defectbench.report.figures.compression import compression_figure
+from defectbench.report.records.cells import epochs_of, find_entries, method_title
 from defectbench.report.render import render_report
-from defectbench.report.tables import make_tables
+from defectbench.report.topics.compression import compression_notes
+from defectbench.report.topics.compression.stages import compression_stages
 
 SMALL = "alpha+slim1mib"
 SPARSE = "sparse-0000000"
@@ -131,7 +130,7 @@ def test_the_widths_of_a_cut_from_scratch_are_a_control(filled):
     assert ways[1].score == pytest.approx(0.4)
     assert (ways[1].stored_mib, ways[1].epochs) == (1.0, 10)  # nothing is behind it
     assert ways[1].difference is None or ways[1].difference < 0
-    assert not any("from scratch stands" in line for line in compression_caption(stages_of(filled)))
+    assert not any("from scratch stands" in line for line in compression_notes(stages_of(filled)))
 
 
 def test_the_difference_to_the_base_is_paired(small):
@@ -202,13 +201,13 @@ def test_a_teacher_is_counted_unless_the_run_comes_from_it():
 def test_the_caption_names_what_has_no_control(small):
     said = "No network of such a size from scratch stands beside alpha, slimmed to 1 MiB."
     stages = stages_of(small)
-    assert said in compression_caption(stages)
+    assert said in compression_notes(stages)
     control = replace(stages[0], stage="control", method="thin", title="thin")
-    assert said not in compression_caption([*stages, control])
+    assert said not in compression_notes([*stages, control])
 
 
 def test_the_caption_says_what_a_cut_by_scales_met(small):
-    caption = " ".join(compression_caption(stages_of(small)))
+    caption = " ".join(compression_notes(stages_of(small)))
     assert "alpha, slimmed to 1 MiB, seed 0: 25.0 % of the scales were under 0.01 before" in caption
     assert "took channels of scores up to 0.020 and left others from 0.250 on" in caption
     assert "has learnt for longer than its base" in caption

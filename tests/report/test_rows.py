@@ -5,8 +5,8 @@ import math
 import pytest
 from scipy import stats
 
-from defectbench.report.collect import find_entries
-from defectbench.report.rows import build_rows
+from defectbench.report.records.cells import find_entries
+from defectbench.report.topics.detection.rows import build_rows
 
 
 def rows_of(shelf, **wanted):

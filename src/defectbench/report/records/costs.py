@@ -1,0 +1,79 @@
+"""What a trained method costs: size, operations, latency, training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...measure.statistics import aggregate_seeds
+from .cells import Cell, epochs_of
+
+COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The end of every row of a comparison; field names carry units. What a control does not have is None.
+
+    ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which the row is
+    distinguishably the best of its block.
+    """
+
+    method: str
+    params_m: float | None = None
+    macs_g: float | None = None
+    gflops: float | None = None
+    size_mib: float | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p50_low: float | None = None
+    latency_ms_p50_high: float | None = None
+    latency_ms_p90: float | None = None
+    latency_ms_p99: float | None = None
+    fps: float | None = None
+    latency_valid: bool | None = None
+    latency_invalid_because: str = ""
+    engine: str = ""
+    latency_threads: int | None = None
+    train_s: float | None = None
+    images_per_s: float | None = None
+    size_px: int | None = None
+    epochs: int | None = None
+    flags: str = ""
+    best: str = ""
+    record: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the row is a program that learns nothing."""
+        return self.method.startswith("control_")
+
+
+def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
+    """Mean of one figure over seeds."""
+    return aggregate_seeds([one[name] for one in figures]).estimate
+
+
+def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Complexity, latency and training of a method, by field name of a row."""
+    trained = [cell.train["figures"] for cell in cells if cell.train]
+    counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
+    timed = [cell.latency["figures"] for cell in cells if cell.latency]
+    reasons = [reason for one in timed for reason in one["invalid_because"]]
+    # a method without a model file has predictions and its own runner, and nothing that is counted
+    fields: dict[str, Any] = {name: mean(counted, name) for name in COUNTS} if counted else {}
+    fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
+    return {
+        **fields,
+        "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),
+        "latency_ms_p50_high": max(one["latency_ms_p50_high"] for one in timed),
+        "fps": 1000 / fields["latency_ms_p50"],
+        "latency_valid": all(one["valid"] for one in timed),
+        "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
+        "engine": cells[0].engine,
+        "latency_threads": timed[0]["threads"],
+        "train_s": mean(trained, "train_s"),
+        "images_per_s": mean(trained, "images_per_s"),
+        "size_px": (counted or trained)[0]["size_px"],
+        "epochs": next((epochs_of(cell.train) for cell in cells if cell.train), None),
+    }
