@@ -32,12 +32,15 @@ from defectbench.base.devices import fix_arithmetic
 from defectbench.base.files import atomic_write_json, read_json
 from defectbench.base.methods import load_method
 from defectbench.base.records import hardware_card
+from defectbench.base.settings import TrainingSettings
 from defectbench.data.coco import protocol_coco, read_part
 from defectbench.data.pack import load_pack
 from defectbench.training import loop
 from defectbench.training.allocator import keep_freed_memory
 from defectbench.training.augment import augment
 from defectbench.training.batches import Batch
+from defectbench.training.preparation import prepare
+from defectbench.training.sources import Sources
 
 ROOT = Path(__file__).parents[1]
 ARMS = ("engine", "loader", "yolo")
@@ -52,9 +55,9 @@ def engine_run(args, folder):
     torch.set_num_threads(args.threads)
     fix_arithmetic("cpu")
     method = load_method(args.method, ROOT / "models")
-    update = {"epochs": 10**6, "batch": args.batch}
-    recipe = method.recipe.model_copy(update=update)
-    return loop.prepare(load_pack(args.pack), method, recipe, folder, 0, "cpu")
+    settings = TrainingSettings(epochs=10**6, batch=args.batch, device="cpu")
+    sources = Sources(Path(args.pack))
+    return prepare(load_pack(args.pack), method, settings, sources, folder)
 
 
 def time_engine(args, folder):

@@ -91,33 +91,19 @@ def _pack(args: Arguments) -> None:
 
 def _train(args: Arguments) -> None:
     from .base.methods import changed_recipe, load_method
+    from .base.settings import TrainingSettings
     from .deploy.run import export_run
     from .measure.validation import make_validator
     from .training.loop import train
-    from .training.randomness import derived_seed
+    from .training.sources import Sources
 
     method = load_method(args.method.name, args.method.parent)
-    recipe = changed_recipe(method.recipe, args.set)
-    if args.plan is not None:
-        from .compression.pruning import read_plan
-
-        options = {**recipe.options, "plan": read_plan(args.plan)}
-        recipe = recipe.model_copy(update={"options": options})
-    method = replace(method, recipe=recipe)
-    budget = {"epochs": args.epochs, "batch": args.batch, "threads": args.threads}
+    method = replace(method, recipe=changed_recipe(method.recipe, args.set))
+    fields = ("seed", "epochs", "batch", "threads", "device", "role")
+    settings = TrainingSettings(**{name: getattr(args, name) for name in fields})
+    sources = Sources(args.train, args.teacher, args.start, args.plan)
     validator = make_validator(args.val, task=method.card.task)
-    seed = derived_seed(args.seed, 0, args.role) if args.role else args.seed
-    train(
-        args.train,
-        method,
-        args.out,
-        seed,
-        validator=validator,
-        device=args.device,
-        teacher=args.teacher,
-        start=args.start,
-        **budget,
-    )
+    train(method, settings, sources, args.out, validator)
     export_run(args.out, method)
 
 

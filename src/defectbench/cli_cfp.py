@@ -55,20 +55,21 @@ def _prune(args: Arguments) -> None:
 
 def _fine_tune(args: Arguments) -> None:
     from .base.methods import changed_recipe, load_method
+    from .base.settings import TrainingSettings
     from .compression.cfp_run import fine_tune
     from .deploy.run import export_run
     from .measure.validation import make_validator
 
     method = load_method(args.method.name, args.method.parent)
     method = replace(method, recipe=changed_recipe(method.recipe, args.set))
-    settings = _settings(args, ("choose", "teachers"), {"rates": "0"})
-    budget = {name: getattr(args, name) for name in ("epochs", "batch", "threads", "device")}
+    compression = _settings(args, ("choose", "teachers"), {"rates": "0"})
+    fields = ("seed", "epochs", "batch", "threads", "device")
+    settings = TrainingSettings(**{name: getattr(args, name) for name in fields})
     validator = make_validator(args.val, task=method.card.task)
-    files = {"r": args.teacher_r, "c": args.teacher_c, "validator": validator}
-    made = fine_tune(
-        args.pruned, args.train, method, args.out, args.seed, settings, **files, **budget
-    )
-    export_run(args.out, made)
+    teachers = {"r": args.teacher_r, "c": args.teacher_c}
+    files = (args.pruned, args.train, args.out)
+    fine_tune(method, settings, compression, *files, **teachers, validator=validator)
+    export_run(args.out, method)
 
 
 def _rates(text: str) -> str | dict[str, float]:

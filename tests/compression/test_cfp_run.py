@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.class_packs import write_class_pack
+from tests.runs import run_training
 
 from defectbench.base.compressions import CFP
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
+from defectbench.base.settings import TrainingSettings
 from defectbench.compression.cfp_run import (
     fine_tune,
     prune_classifier,
@@ -24,12 +26,12 @@ from defectbench.compression.cfp_run import (
 from defectbench.compression.surgery import prune
 from defectbench.deploy.run import export_run
 from defectbench.report.records.cells import epochs_of
-from defectbench.training.loop import train
 from defectbench.training.randomness import derived_seed
 from defectbench.training.start import read_start
 
 MODELS = Path(__file__).parents[2] / "models"
 SIDE, WEIGHTS = 32, "weights.safetensors"
+BUDGET = TrainingSettings(epochs=1, batch=12, threads=1, device="cpu")
 EQUAL = ("cfp", "rank", "l1", "random", "fresh", "thin")
 RATES = {"vgg16": "published", "repvgg_a0": "published", "resnet50": "r59", "mobilenetv2": "even"}
 
@@ -57,10 +59,10 @@ def taught(request, tmp_path_factory):
     torch.set_num_threads(1)
     method, home = small(request.param), tmp_path_factory.mktemp(request.param)
     pack = write_class_pack(home / f"train@{SIDE}.safetensors", SIDE, (14, 7, 3))
-    train(pack, method, home / "base", seed=0, threads=1)
+    run_training(pack, method, home / "base", seed=0)
     balanced = replace(method, recipe=override_recipe(method.recipe, {"order": "class_balanced"}))
-    train(pack, balanced, home / "base" / "teacher_c", derived_seed(0, 0, "teacher"), threads=1)
-    score_run(home / "base" / WEIGHTS, pack, method, home / "base" / "scores.json", 9, threads=1)
+    run_training(pack, balanced, home / "base" / "teacher_c", derived_seed(0, 0, "teacher"))
+    score_run(home / "base" / WEIGHTS, pack, method, home / "base" / "scores.json", 9)
     return method, pack, home / "base"
 
 
@@ -120,16 +122,16 @@ def test_a_plan_of_another_network_is_a_named_error(taught, tmp_path):
     strange = {**plan, "widths": {"conv99": 4}}
     foreign = {"network": "vgg16" if method.card.name != "vgg16" else "resnet50", "widths": {}}
     own = settings(method, teachers="none")
-    files = (tmp_path / WEIGHTS, pack, method, tmp_path / "out", 0, own)
+    files = (tmp_path / WEIGHTS, pack, tmp_path / "out")
     for wrong, error, match in [
         (wider, ConfigError, "same network, options, plan"),
         (strange, CompressionError, "widths: got 'conv99'; choose of"),
         (foreign, CompressionError, "plan: network: got '.+'; the plan is of another network"),
-        ({"kept": {}}, CompressionError, r"plan\.json: network: got None"),
+        ({"kept": {}}, CompressionError, r"plan\.json: content: got .*give a plan"),
     ]:
         (tmp_path / "plan.json").write_text(json.dumps(wrong))
         with pytest.raises(error, match=match):
-            fine_tune(*files, epochs=1, batch=12, threads=1)
+            fine_tune(method, BUDGET, own, *files)
 
 
 def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_path):
@@ -138,17 +140,15 @@ def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_pat
     info = export_run(tmp_path / "pruned", method, "prune")
     assert info.task == "classification"
     teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-    budget = {"epochs": 2, "batch": 12, "threads": 1}
-    own = settings(method)
-    made = fine_tune(
-        tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path, 0, own, **teachers, **budget
-    )
-    export_run(tmp_path, made)
+    files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
+    longer = BUDGET.model_copy(update={"epochs": 2})
+    fine_tune(method, longer, settings(method), *files, **teachers)
+    export_run(tmp_path, method)
     record = read_record(tmp_path / "train.json", "train")
     plan = read_json(tmp_path / "pruned" / "plan.json")
     assert record["recipe"]["options"] == {"plan": {k: plan[k] for k in ("network", "widths")}}
     state = load_file(tmp_path / WEIGHTS)
-    build_network(made, 3, made.recipe.options).load_state_dict(state)
+    build_network(method, 3, record["recipe"]["options"]).load_state_dict(state)
     before = load_file(tmp_path / "pruned" / WEIGHTS)
     assert any(not torch.equal(state[name], before[name]) for name in state)
     figures, costs = record["figures"], {}
@@ -169,19 +169,18 @@ def test_the_last_training_is_of_what_the_study_asks(taught, tmp_path):
     method, pack, base = taught
     pruned = tmp_path / "pruned" / WEIGHTS
     cut(taught, tmp_path / "pruned")
-    budget = {"epochs": 1, "batch": 12, "threads": 1}
     losses = {}
     for teachers in ("r", "c", "none"):
         known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
         own = settings(method, teachers=teachers)
-        fine_tune(pruned, pack, method, tmp_path / teachers, 0, own, **known, **budget)
+        fine_tune(method, BUDGET, own, pruned, pack, tmp_path / teachers, **known)
         record = read_record(tmp_path / teachers / "train.json", "train")
         losses[teachers] = record["figures"]["final_loss"]
         assert ("teacher" in record["inputs"]) == (teachers == "c")
     assert len(set(losses.values())) == 3
     assert np.isfinite(list(losses.values())).all()
     with pytest.raises(ConfigError, match="teachers=r_to_c needs it"):
-        fine_tune(pruned, pack, method, tmp_path / "x", 0, settings(method), **budget)
+        fine_tune(method, BUDGET, settings(method), pruned, pack, tmp_path / "x")
 
 
 def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_anew(
@@ -190,12 +189,12 @@ def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_
     method, pack, base = taught
     cut(taught, tmp_path / "pruned")
     known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-    budget = {"epochs": 2, "batch": 12, "threads": 1, "checkpoint_s": 0.0}
+    longer = BUDGET.model_copy(update={"epochs": 2})
 
     def run(name, teachers, validator=lambda _: 0.5):
         own = settings(method, teachers=teachers)
-        files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path / name)
-        fine_tune(*files, 0, own, **known, validator=validator, **budget)
+        files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path / name)
+        fine_tune(method, longer, own, *files, **known, validator=validator, checkpoint_s=0.0)
         return sha256_file(tmp_path / name / WEIGHTS)
 
     def killed(_):
@@ -216,9 +215,9 @@ def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_
 def test_teacher_r_is_what_was_cut(taught, tmp_path):
     method, pack, base = taught
     cut(taught, tmp_path / "pruned")
-    other, files = base / "teacher_c" / WEIGHTS, (tmp_path / "pruned" / WEIGHTS, pack, method)
+    other, files = base / "teacher_c" / WEIGHTS, (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
     with pytest.raises(ConfigError, match="give those that"):
-        fine_tune(*files, tmp_path, 0, settings(method, teachers="r"), r=other, epochs=1, batch=12)
+        fine_tune(method, BUDGET, settings(method, teachers="r"), *files, r=other)
 
 
 def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path):
@@ -227,8 +226,8 @@ def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path
     assert (start["figures"]["train_s"], start["figures"]["epochs"]) == (0, 0)
     assert not start["lineage"]
     own = settings(method, choose="thin")
-    files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path)
-    fine_tune(*files, 0, own, epochs=1, batch=12, threads=1)
+    files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
+    fine_tune(method, BUDGET, own, *files)
     record = read_record(tmp_path / "train.json", "train")
     assert "start" not in record["inputs"]
     assert "start_train_s" not in record["figures"]
@@ -250,11 +249,9 @@ def test_a_fresh_network_inherits_nothing_and_is_taught_as_a_cut_one_is(taught, 
     matrices = [name for name, value in states[0].items() if value.dim() > 1 and name in states[1]]
     assert matrices
     assert not any(torch.equal(states[0][name], states[1][name]) for name in matrices)
-    files = (tmp_path / "pruned" / WEIGHTS, pack, method, tmp_path)
+    files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
     teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-    fine_tune(
-        *files, 0, settings(method, choose="fresh"), **teachers, epochs=1, batch=12, threads=1
-    )
+    fine_tune(method, BUDGET, settings(method, choose="fresh"), *files, **teachers)
     record = read_record(tmp_path / "train.json", "train")
     assert record["objective"]["teachers"] == "r_to_c"
     assert epochs_of(record) == 3  # both teachers and its own

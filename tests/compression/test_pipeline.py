@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.runs import run_training
 from tests.training.conftest import write_tiny_pack
 
 from defectbench.base.compressions import Pruning
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.pruning import read_plan
 from defectbench.compression.run import prune_run
-from defectbench.nn.plan import Plan
-from defectbench.training.loop import train
+from defectbench.nn.plan import Plan, read_plan
 
 MODELS = Path(__file__).parents[2] / "models"
 WEIGHTS = "weights.safetensors"
@@ -39,9 +38,9 @@ def stages(method, tmp_path_factory):
     """Folders of a base, its sparse training and the cut, and the pack that they saw."""
     root = tmp_path_factory.mktemp("chain")
     pack = write_tiny_pack(root / "train@32.safetensors")
-    train(pack, method, root / "base", seed=1, threads=1)
+    run_training(pack, method, root / "base", seed=1)
     pulled = with_recipe(method, sparsity={"strength": "auto"})
-    train(pack, pulled, root / "sparse", seed=2, threads=1, start=root / "base" / WEIGHTS)
+    run_training(pack, pulled, root / "sparse", seed=2, start=root / "base" / WEIGHTS)
     settings = Pruning(target_mib=0.4, drop_units=4)
     prune_run(
         root / "sparse" / WEIGHTS, pack, method, root / "pruned", settings, 3, batches=2, batch=4
@@ -87,7 +86,7 @@ def test_the_recovered_network_has_the_plan_the_anchors_and_a_teacher(stages, me
     options = {"plan": read_plan(root / "pruned" / "plan.json"), "kd": "chen2017"}
     taught = with_recipe(method, options=options)
     base = root / "base" / WEIGHTS
-    train(pack, taught, tmp_path, 4, threads=1, teacher=base, start=root / "pruned" / WEIGHTS)
+    run_training(pack, taught, tmp_path, 4, teacher=base, start=root / "pruned" / WEIGHTS)
     again = taught.module.build(2, **options)
     again.load_state_dict(load_file(tmp_path / WEIGHTS))
     assert Plan.of(again).to_dict() == options["plan"]
@@ -113,9 +112,9 @@ def test_a_plan_of_another_network_is_a_named_error(stages, method, tmp_path):
     plan["widths"] = {name.replace("backbone", "trunk"): w for name, w in plan["widths"].items()}
     start = root / "pruned" / WEIGHTS
     with pytest.raises(CompressionError, match=r"plan: widths\.trunk"):
-        train(pack, with_recipe(method, options={"plan": plan}), tmp_path, 4, 1, start=start)
+        run_training(pack, with_recipe(method, options={"plan": plan}), tmp_path, 4, start=start)
     with pytest.raises(ConfigError, match="same network"):
-        train(pack, method, tmp_path, 4, threads=1, start=start)
+        run_training(pack, method, tmp_path, 4, start=start)
 
 
 def test_weights_of_another_method_or_without_their_record_are_refused(stages, method, tmp_path):
@@ -131,7 +130,7 @@ def test_weights_of_another_method_or_without_their_record_are_refused(stages, m
 def test_an_option_that_no_build_knows_is_a_named_error(stages, method, tmp_path):
     _, pack = stages
     with pytest.raises(ConfigError, match=r"options: .*'teach'.*build of yolov4 takes"):
-        train(pack, with_recipe(method, **{"options.teach": 1}), tmp_path, 1, threads=1)
+        run_training(pack, with_recipe(method, **{"options.teach": 1}), tmp_path, 1)
 
 
 def test_a_sparse_run_keeps_what_it_ends_with(stages, method, tmp_path):
@@ -139,6 +138,6 @@ def test_a_sparse_run_keeps_what_it_ends_with(stages, method, tmp_path):
     scores = iter([0.9, 0.1])
     changes = {"sparsity": {"strength": "auto"}, "epochs": 2, "validate_every": 1}
     pulled = with_recipe(method, **changes)
-    train(pack, pulled, tmp_path, 1, threads=1, validator=lambda _: next(scores))
+    run_training(pack, pulled, tmp_path, 1, validator=lambda _: next(scores))
     figures = read_record(tmp_path / "train.json", "train")["figures"]
     assert (figures["best_epoch"], figures["val_map50_95"]) == (2, 0.1)

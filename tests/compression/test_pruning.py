@@ -18,12 +18,10 @@ from defectbench.compression.pruning import (
     choose_channels,
     cut_channels,
     prune,
-    read_plan,
-    write_plan,
 )
 from defectbench.compression.slimming import masks_to_size
 from defectbench.compression.units import drop_units, unit_scores, units_to_drop
-from defectbench.nn.plan import Plan
+from defectbench.nn.plan import Plan, read_plan, write_plan
 from defectbench.nn.size import stored_mib
 from defectbench.nn.yolov4 import YOLOv4
 

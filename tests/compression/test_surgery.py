@@ -11,8 +11,9 @@ from tests.networks import PRUNABLE, lively, masked_forward
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.compression.rates import widths_at
 from defectbench.compression.selection import select_at_random, widths_of
-from defectbench.compression.surgery import prune, read_plan
+from defectbench.compression.surgery import prune
 from defectbench.nn.classifiers import build_planned
+from defectbench.nn.plan import read_plan
 
 IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -158,14 +159,16 @@ def test_plan_and_state_dict_rebuild_a_network_bit_by_bit(name, tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ('{"widths": {}}', "network: got None; cut the classifier again"),
-        ('{"network": "vgg16", "widths": [1]}', r"widths: got \[1\]"),
-        ("[]", r"network: got \[\]"),
+        ('{"network": "vgg16"}', "network 'vgg16' with widths None"),
+        ('{"network": "vgg16", "widths": [1]}', r"network 'vgg16' with widths \[1\]"),
+        ("[]", r"content: got .*network and widths"),
     ],
 )
 def test_a_plan_that_is_none_is_a_named_error(tmp_path, content, match):
     (tmp_path / "plan.json").write_text(content)
     with pytest.raises(CompressionError, match=match):
         read_plan(tmp_path / "plan.json")
-    with pytest.raises(ConfigError, match="run the rule that makes it"):
+    with pytest.raises(CompressionError, match="prune the network first"):
         read_plan(tmp_path / "none.json")
+    with pytest.raises(CompressionError, match="network: got None; the plan is of another network"):
+        build_planned("vgg16", 6, plan={"widths": {}})

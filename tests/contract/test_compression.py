@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.runs import run_training
 from tests.training.conftest import write_tiny_pack
 
 from defectbench.base.catalogue import load_catalogue
@@ -15,12 +16,10 @@ from defectbench.base.compressions import Pruning
 from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.pruning import read_plan
 from defectbench.compression.run import prune_run
 from defectbench.deploy.run import export_run
-from defectbench.nn.plan import Plan
+from defectbench.nn.plan import Plan, read_plan
 from defectbench.nn.size import stored_mib
-from defectbench.training.loop import train
 
 MODELS = Path(__file__).parents[2] / "models"
 CARDS = load_catalogue(MODELS).cards
@@ -50,9 +49,9 @@ def chain(request, tmp_path_factory):
     small |= {"epochs": 1, "batch": 7, "size": SIZE, "ema.short_run_share": 0.5}
     method = replace(found, recipe=override_recipe(found.recipe, small))
     pack = write_tiny_pack(root / f"train@{SIZE}.safetensors", size=SIZE)
-    train(pack, method, root / "base", seed=1, threads=1)
+    run_training(pack, method, root / "base", seed=1)
     pulled = replace(method, recipe=override_recipe(method.recipe, {"sparsity": {}}))
-    train(pack, pulled, root / "sparse", seed=2, threads=1, start=root / "base" / WEIGHTS)
+    run_training(pack, pulled, root / "sparse", seed=2, start=root / "base" / WEIGHTS)
     half = read_record(root / "base" / "train.json", "train")["figures"]["stored_mib"] / 2
     settings = Pruning(target_mib=half)
     sparse = root / "sparse" / WEIGHTS
@@ -60,7 +59,7 @@ def chain(request, tmp_path_factory):
     options = {**taught(method, 2), "plan": read_plan(root / "pruned" / "plan.json")}
     planned = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
     start, teacher = root / "pruned" / WEIGHTS, root / "base" / WEIGHTS
-    train(pack, planned, root / "final", seed=4, threads=1, start=start, teacher=teacher)
+    run_training(pack, planned, root / "final", seed=4, start=start, teacher=teacher)
     return method, root, half
 
 

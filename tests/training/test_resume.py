@@ -16,7 +16,7 @@ from defectbench.base.errors import BusyError, CheckpointError, LeakageError, Tr
 from defectbench.base.files import exclusive_lock, sha256_file
 from defectbench.base.records import read_record
 from defectbench.training import loop
-from defectbench.training.loop import train
+from tests.runs import run_training
 
 from .conftest import tiny_method, write_tiny_pack
 
@@ -26,6 +26,7 @@ EPOCHS = 40
 PROGRAM = """
 import sys, torch
 sys.path.insert(0, {root!r})
+from tests.runs import run_training
 from tests.training.conftest import tiny_method
 from defectbench.training import loop
 done = loop.train_step
@@ -34,7 +35,7 @@ def announced(*args):
     print(args[0].progress.step, flush=True)
     return result
 loop.train_step = announced
-loop.train({pack!r}, tiny_method({epochs}), {out!r}, seed=5, threads=1, checkpoint_s=0.0)
+run_training({pack!r}, tiny_method({epochs}), {out!r}, seed=5, checkpoint_s=0.0)
 """
 
 
@@ -90,6 +91,7 @@ import sys, torch
 from defectbench.base.methods import load_method
 from defectbench.measure.validation import make_validator
 from defectbench.training import loop
+from tests.runs import run_training
 from dataclasses import replace
 done = loop.train_step
 def announced(*args):
@@ -100,7 +102,7 @@ loop.train_step = announced
 method = load_method("lidd_net", "models")
 method = replace(method, recipe=method.recipe.model_copy(update={{"validate_every": 2}}))
 validator = make_validator({pack!r})
-loop.train({pack!r}, method, {out!r}, 5, 6, 4, threads=1, validator=validator, checkpoint_s={every})
+run_training({pack!r}, method, {out!r}, 5, validator, epochs=6, batch=4, checkpoint_s={every})
 """
 
 
@@ -134,7 +136,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(pack_path, tmp_path, method
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lost)
     with pytest.raises(TrainingDivergedError, match="gradient norm"):
-        train(pack_path, method, tmp_path / "run", 0)
+        run_training(pack_path, method, tmp_path / "run", 0)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
@@ -143,7 +145,9 @@ def test_checkpoints_keep_their_pace_over_short_epochs(pack_path, tmp_path, monk
     clock, saved = iter(range(10**6)), []
     monkeypatch.setattr(loop.time, "monotonic", lambda: 4.0 * next(clock))
     monkeypatch.setattr(loop, "save_checkpoint", lambda *args: saved.append(args[4].step))
-    train(pack_path, tiny_method(12, validate_every=100), tmp_path / "run", 0, checkpoint_s=30.0)
+    run_training(
+        pack_path, tiny_method(12, validate_every=100), tmp_path / "run", 0, checkpoint_s=30.0
+    )
     gaps = [b - a for a, b in pairwise([0, *saved])]
     assert max(gaps) <= 8  # of 36 steps, an epoch of 3 taking under 30 s
 
@@ -151,7 +155,7 @@ def test_checkpoints_keep_their_pace_over_short_epochs(pack_path, tmp_path, monk
 def test_seeds_differ_and_equal_seeds_do_not(pack_path, tmp_path, method):
     hashes = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(pack_path, method, tmp_path / name, seed, threads=1)
+        run_training(pack_path, method, tmp_path / name, seed)
         hashes.append(sha256_file(tmp_path / name / "weights.safetensors"))
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -160,19 +164,19 @@ def test_seeds_differ_and_equal_seeds_do_not(pack_path, tmp_path, method):
 def test_clean_part_without_a_clean_certificate_is_refused(tmp_path, method, shared):
     pack = write_tiny_pack(tmp_path / "p.safetensors", shared=shared)
     with pytest.raises(LeakageError, match="shared_pixels"):
-        train(pack, method, tmp_path / "run", 0)
+        run_training(pack, method, tmp_path / "run", 0)
     assert not (tmp_path / "run").exists()
 
 
 def test_leaky_protocol_may_be_trained_on(tmp_path, method):
     pack = write_tiny_pack(tmp_path / "p.safetensors", protocol="paper", shared="3")
-    train(pack, method, tmp_path / "run", 0, epochs=1)
+    run_training(pack, method, tmp_path / "run", 0, epochs=1)
     assert (tmp_path / "run" / "weights.safetensors").is_file()
 
 
 def test_two_runs_in_one_folder(pack_path, tmp_path, method):
     with exclusive_lock(tmp_path / "run" / ".train.lock"), pytest.raises(BusyError):
-        train(pack_path, method, tmp_path / "run", 0)
+        run_training(pack_path, method, tmp_path / "run", 0)
 
 
 def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monkeypatch, request):
@@ -181,14 +185,14 @@ def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monk
     with pytest.raises(
         TrainingDivergedError, match=r"loss or gradient at step \d+.*images \["
     ) as caught:
-        train(pack_path, method, tmp_path / "run", 0)
+        run_training(pack_path, method, tmp_path / "run", 0)
     assert "checkpoint" in str(caught.value)
 
 
 def test_checkpoint_of_other_settings_is_set_aside(pack_path, tmp_path, method, capsys):
     run = tmp_path / "run"
-    train(pack_path, method, run, 0)
-    train(pack_path, method, run, 0, epochs=9)
+    run_training(pack_path, method, run, 0)
+    run_training(pack_path, method, run, 0, epochs=9)
     assert "checkpoint.replaced/" in capsys.readouterr().out
     assert (run / "checkpoint.replaced" / "last.safetensors").is_file()
     record = read_record(run / "train.json", "train")
@@ -200,21 +204,21 @@ def test_checkpoint_of_other_settings_is_set_aside(pack_path, tmp_path, method, 
 
 def test_damaged_checkpoint_is_refused(pack_path, tmp_path, method):
     run = tmp_path / "run"
-    train(pack_path, method, run, 0)
+    run_training(pack_path, method, run, 0)
     file = run / "checkpoint" / "last.safetensors"
     data = bytearray(file.read_bytes())
     data[-5] ^= 1
     file.write_bytes(data)
     with pytest.raises(CheckpointError, match="sha256"):
-        train(pack_path, method, run, 0)
+        run_training(pack_path, method, run, 0)
     file.write_bytes(data[:100])
     with pytest.raises(CheckpointError, match="content"):
-        train(pack_path, method, run, 0)
+        run_training(pack_path, method, run, 0)
 
 
 def test_progress_line_tells_epoch_loss_speed_and_time_to_go(pack_path, tmp_path, method, capsys):
     started = time.monotonic()
-    train(pack_path, method, tmp_path / "run", 0, epochs=2)
+    run_training(pack_path, method, tmp_path / "run", 0, epochs=2)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "epoch 1/2" in lines[0]

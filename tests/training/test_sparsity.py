@@ -12,8 +12,8 @@ from defectbench.base.methods import Optimizer, Recipe, Sparsity
 from defectbench.base.records import read_record
 from defectbench.data.pack import load_pack
 from defectbench.training import loop
-from defectbench.training.loop import prepare, train
 from defectbench.training.sparsity import Sparse, automatic_strength, scales_of
+from tests.runs import prepare_run, run_training
 
 from .conftest import tiny_method
 
@@ -132,7 +132,7 @@ def test_the_pull_is_added_once_a_step_and_not_clipped(pack_path, tmp_path, meth
     pack, seen = load_pack(pack_path), []
     for strength in (1e-30, 0.5):
         method = sparse_method(strength=strength)
-        run = prepare(pack, method, method.recipe, tmp_path / str(strength), 1, "cpu")
+        run = prepare_run(pack_path, method, tmp_path / str(strength), 1, pack)
         seen.append(grads_of_first_step(run))
     assert [len(grads) for grads in seen] == [1, 1]
     pull = seen[1][0] - seen[0][0]
@@ -142,7 +142,7 @@ def test_the_pull_is_added_once_a_step_and_not_clipped(pack_path, tmp_path, meth
 @pytest.mark.parametrize("mode", ["subgradient", "proximal"])
 def test_a_sparse_run_resumes_to_the_same_bits(pack_path, tmp_path, monkeypatch, method, mode):
     method, step = sparse_method(strength=0.05, mode=mode), loop.train_step
-    train(pack_path, method, tmp_path / "whole", 5, threads=1)
+    run_training(pack_path, method, tmp_path / "whole", 5)
 
     def stopping(run, *args):
         if run.progress.step == 4:  # in the second epoch of three steps
@@ -151,22 +151,20 @@ def test_a_sparse_run_resumes_to_the_same_bits(pack_path, tmp_path, monkeypatch,
 
     monkeypatch.setattr(loop, "train_step", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train(pack_path, method, tmp_path / "broken", 5, threads=1, checkpoint_s=0.0)
+        run_training(pack_path, method, tmp_path / "broken", 5, checkpoint_s=0.0)
     monkeypatch.setattr(loop, "train_step", step)
-    train(pack_path, method, tmp_path / "broken", 5, threads=1)
+    run_training(pack_path, method, tmp_path / "broken", 5)
     weights = [sha256_file(tmp_path / n / "weights.safetensors") for n in ("whole", "broken")]
     assert weights[0] == weights[1]
 
 
 def test_the_share_of_faded_scales_is_in_the_history(pack_path, tmp_path, method):
-    train(
-        pack_path, sparse_method(8, strength=8.0, mode="proximal"), tmp_path / "run", 5, threads=1
-    )
+    run_training(pack_path, sparse_method(8, strength=8.0, mode="proximal"), tmp_path / "run", 5)
     rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
     shares = [float(row["faded_scales_share"]) for row in rows]
     assert shares[0] == 0.0
     assert shares[-1] == 1.0
     record = read_record(tmp_path / "run" / "train.json", "train")
     assert record["effective"]["sparsity_strength"] == 8.0
-    train(pack_path, method, tmp_path / "plain", 5, threads=1)
+    run_training(pack_path, method, tmp_path / "plain", 5)
     assert "faded_scales_share" not in (tmp_path / "plain" / "history.csv").read_text()

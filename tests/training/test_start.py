@@ -8,7 +8,7 @@ from defectbench.base.errors import ConfigError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import read_record
 from defectbench.data.pack import load_pack
-from defectbench.training.loop import prepare, train
+from tests.runs import prepare_run, run_training
 
 from .conftest import TinyDetector, tiny_method
 
@@ -34,7 +34,7 @@ def fitted(method):  # which moves to the project's root
 
 @pytest.fixture
 def start(tmp_path, fitted, pack_path):
-    train(pack_path, fitted, tmp_path / "base", seed=1, epochs=1, threads=1)
+    run_training(pack_path, fitted, tmp_path / "base", seed=1, epochs=1)
     return tmp_path / "base" / "weights.safetensors"
 
 
@@ -42,7 +42,7 @@ def test_weights_average_and_what_was_fitted_are_those_of_the_start(
     start, fitted, pack_path, tmp_path
 ):
     pack, known = load_pack(pack_path), load_file(start)
-    run = prepare(pack, fitted, fitted.recipe, tmp_path / "run", 2, "cpu", start=start)
+    run = prepare_run(pack_path, fitted, tmp_path / "run", 2, pack, start=start)
     for model in (run.model, run.average.model):
         state = model.state_dict()
         assert all(torch.equal(state[name], value) for name, value in known.items())
@@ -51,12 +51,12 @@ def test_weights_average_and_what_was_fitted_are_those_of_the_start(
 
 def test_the_start_is_recorded_and_another_one_begins_anew(start, fitted, pack_path, tmp_path):
     folder = tmp_path / "run"
-    train(pack_path, fitted, folder, seed=2, threads=1, start=start)
+    run_training(pack_path, fitted, folder, seed=2, start=start)
     record = read_record(folder / "train.json", "train")
     assert record["inputs"]["start"]["sha256"] == sha256_file(start)
     assert load_file(folder / "weights.safetensors")["side"] == load_file(start)["side"]
     first = sha256_file(folder / "weights.safetensors")
-    train(pack_path, fitted, folder, seed=2, threads=1)
+    run_training(pack_path, fitted, folder, seed=2)
     assert (folder / "checkpoint.replaced").exists()
     assert "start" not in read_record(folder / "train.json", "train")["inputs"]
     assert sha256_file(folder / "weights.safetensors") != first
@@ -64,9 +64,9 @@ def test_the_start_is_recorded_and_another_one_begins_anew(start, fitted, pack_p
 
 def test_weights_of_another_network_are_refused(start, method, fitted, pack_path, tmp_path):
     with pytest.raises(ConfigError, match="same network"):
-        train(pack_path, method, tmp_path / "run", seed=2, threads=1, start=start)
+        run_training(pack_path, method, tmp_path / "run", seed=2, start=start)
     with pytest.raises(ConfigError, match="starts from"):
-        train(pack_path, fitted, tmp_path / "run", seed=2, threads=1, start=tmp_path / "none")
+        run_training(pack_path, fitted, tmp_path / "run", seed=2, start=tmp_path / "none")
     save_file({"side": torch.zeros(())}, start)
     with pytest.raises(ConfigError, match="same network"):
-        train(pack_path, fitted, tmp_path / "run", seed=2, threads=1, start=start)
+        run_training(pack_path, fitted, tmp_path / "run", seed=2, start=start)

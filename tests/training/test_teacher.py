@@ -10,9 +10,9 @@ from defectbench import cli
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import read_record
-from defectbench.data.pack import load_pack
-from defectbench.training.loop import prepare, train
+from defectbench.training.preparation import drawn_seed
 from defectbench.training.randomness import derived_seed
+from tests.runs import prepare_run, run_training
 
 from .conftest import TinyDetector, tiny_method
 
@@ -41,13 +41,13 @@ def student(method):  # which moves to the project's root
 
 @pytest.fixture
 def teacher(tmp_path, student, pack_path):
-    train(pack_path, student, tmp_path / "teacher", seed=9, threads=1)
+    run_training(pack_path, student, tmp_path / "teacher", seed=9)
     return tmp_path / "teacher" / "weights.safetensors"
 
 
 def test_the_teacher_is_used_recorded_and_not_kept(student, teacher, pack_path, tmp_path):
-    train(pack_path, student, tmp_path / "alone", seed=1, threads=1)
-    train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
+    run_training(pack_path, student, tmp_path / "alone", seed=1)
+    run_training(pack_path, student, tmp_path / "taught", seed=1, teacher=teacher)
     record = read_record(tmp_path / "taught" / "train.json", "train")
     assert record["inputs"]["teacher"]["sha256"] == sha256_file(teacher)
     assert "teacher" not in read_record(tmp_path / "alone" / "train.json", "train")["inputs"]
@@ -59,25 +59,25 @@ def test_the_teacher_is_used_recorded_and_not_kept(student, teacher, pack_path, 
 
 def test_a_run_that_lacks_its_teacher_says_so(student, teacher, pack_path, tmp_path, capsys):
     capsys.readouterr()
-    train(pack_path, student, tmp_path / "alone", seed=1, threads=1)
+    run_training(pack_path, student, tmp_path / "alone", seed=1)
     assert "kd: weights, and no teacher is given" in capsys.readouterr().out
-    train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
+    run_training(pack_path, student, tmp_path / "taught", seed=1, teacher=teacher)
     assert "no teacher" not in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_teacher_is_set_aside(student, teacher, pack_path, tmp_path):
     folder = tmp_path / "run"
-    train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
-    train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
+    run_training(pack_path, student, folder, seed=1, teacher=teacher)
+    run_training(pack_path, student, folder, seed=1, teacher=teacher)
     assert not (folder / "checkpoint.replaced").exists()
-    train(pack_path, student, teacher.parent, seed=8, threads=1)
-    train(pack_path, student, folder, seed=1, threads=1, teacher=teacher)
+    run_training(pack_path, student, teacher.parent, seed=8)
+    run_training(pack_path, student, folder, seed=1, teacher=teacher)
     assert (folder / "checkpoint.replaced").exists()
 
 
 def test_a_method_that_learns_from_none_refuses_a_teacher(method, teacher, pack_path, tmp_path):
     with pytest.raises(ConfigError, match="learns from none"):
-        train(pack_path, method, tmp_path / "run", seed=1, threads=1, teacher=teacher)
+        run_training(pack_path, method, tmp_path / "run", seed=1, teacher=teacher)
 
 
 def test_the_detector_knows_how_long_the_run_is(method, pack_path, tmp_path):
@@ -88,7 +88,7 @@ def test_the_detector_knows_how_long_the_run_is(method, pack_path, tmp_path):
             seen.append((epoch, self.epochs))
             return super().loss(images, targets, epoch)
 
-    train(pack_path, tiny_method(3, network=Curious), tmp_path / "run", seed=1, threads=1)
+    run_training(pack_path, tiny_method(3, network=Curious), tmp_path / "run", seed=1)
     assert set(seen) == {(0, 3), (1, 3), (2, 3)}
 
 
@@ -97,7 +97,7 @@ def test_the_cost_of_a_student_holds_its_teachers(student, teacher, pack_path, t
     known = read_record(record, "train")
     known["figures"] |= {"train_s": 1000.0, "epochs": 77}
     record.write_text(json.dumps(known))
-    train(pack_path, student, tmp_path / "taught", seed=1, threads=1, teacher=teacher)
+    run_training(pack_path, student, tmp_path / "taught", seed=1, teacher=teacher)
     taught = read_record(tmp_path / "taught" / "train.json", "train")
     figures = taught["figures"]
     assert (figures["teacher_train_s"], figures["teacher_epochs"]) == (1000.0, 77)
@@ -114,20 +114,22 @@ def test_a_teacher_without_its_record_or_with_anothers_is_refused(
 ):
     save_file(Student(2).state_dict(), teacher)
     with pytest.raises(ConfigError, match="train the teacher again"):
-        train(pack_path, student, tmp_path / "run", seed=1, threads=1, teacher=teacher)
+        run_training(pack_path, student, tmp_path / "run", seed=1, teacher=teacher)
     teacher.with_name("train.json").unlink()
     with pytest.raises(ConfigError, match=r"train\.json"):
-        train(pack_path, student, tmp_path / "run", seed=1, threads=1, teacher=teacher)
+        run_training(pack_path, student, tmp_path / "run", seed=1, teacher=teacher)
 
 
 def test_a_teacher_of_the_students_seed_is_refused(student, teacher, pack_path, tmp_path):
     with pytest.raises(ConfigError, match="--as teacher"):
-        train(pack_path, student, tmp_path / "run", seed=9, threads=1, teacher=teacher)
+        run_training(pack_path, student, tmp_path / "run", seed=9, teacher=teacher)
 
 
 def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
     seeds = []
-    monkeypatch.setattr("defectbench.training.loop.train", lambda *a, **_: seeds.append(a[3]))
+    monkeypatch.setattr(
+        "defectbench.training.loop.train", lambda *a: seeds.append(drawn_seed(a[1]))
+    )
     monkeypatch.setattr("defectbench.deploy.run.export_run", lambda *_: None)
     monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda *_, **__: None)
     options = ["train", "--method", "models/sd_gasnet", "--train", "t", "--val", "v", "--out", "o"]
@@ -137,9 +139,8 @@ def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
 
 
 def test_student_and_teacher_start_from_other_weights(student, teacher, pack_path, tmp_path):
-    pack, recipe = load_pack(pack_path), student.recipe
     starts = [
-        prepare(pack, student, recipe, tmp_path / str(seed), seed, "cpu").model.out.weight
+        prepare_run(pack_path, student, tmp_path / str(seed), seed).model.out.weight
         for seed in (1, derived_seed(1, 0, "teacher"))
     ]
     assert not torch.equal(*starts)
@@ -156,8 +157,8 @@ class Fitted(TinyDetector):
 
 
 def test_what_was_taken_from_the_training_part_is_recorded(method, pack_path, tmp_path):
-    train(pack_path, tiny_method(network=Fitted), tmp_path / "fitted", seed=1, threads=1)
-    train(pack_path, method, tmp_path / "plain", seed=1, threads=1)
+    run_training(pack_path, tiny_method(network=Fitted), tmp_path / "fitted", seed=1)
+    run_training(pack_path, method, tmp_path / "plain", seed=1)
     expected = {"n_boxes": 28, "side_px": 8.0}
     assert read_record(tmp_path / "fitted" / "train.json", "train")["fit"] == expected
     assert "fit" not in read_record(tmp_path / "plain" / "train.json", "train")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .errors import ConfigError
 from .strict import Strict
+from .tasks import DETECTION, TASKS
 
-Task = Literal["detection", "classification"]
-# Formats of the labels by task.
-FORMATS = {"detection": ("voc",), "classification": ("folders", "names", "lists")}
+
+def _is_a_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"name one of {', '.join(TASKS)}")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_is_a_task), Field(json_schema_extra={"enum": [*TASKS]})]
 
 
 class Source(Strict):
@@ -140,7 +146,7 @@ class DatasetCard(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
-    task: Task = "detection"
+    task: TaskName = DETECTION.name
     surface: str
     classes: list[str] = Field(min_length=1)
     aliases: dict[str, str] = Field(default={})
@@ -164,11 +170,12 @@ class DatasetCard(Strict):
 
     @model_validator(mode="after")
     def _fields_fit_the_task(self) -> DatasetCard:
-        if self.layout.format not in FORMATS[self.task]:
-            raise ValueError(f"layout.format of {self.task} is one of {FORMATS[self.task]}")
-        if self.task == "classification" and self.allow_empty:
+        task = TASKS[self.task]
+        if self.layout.format not in task.label_formats:
+            raise ValueError(f"layout.format of {task.name} is one of {task.label_formats}")
+        if self.allow_empty and not task.finds_boxes:
             raise ValueError("allow_empty is for detection: a class of its own is free of defects")
-        if isinstance(self.expected, Expected) != (self.task == "detection") and self.expected:
+        if self.expected and isinstance(self.expected, Expected) != task.finds_boxes:
             raise ValueError("expected counts boxes for detection, images for classification")
         return self
 

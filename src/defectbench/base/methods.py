@@ -15,10 +15,11 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from .augmentation import Augmentation, Span
-from .cards import Task
+from .cards import TaskName
 from .errors import ConfigError
 from .rates import Written, fault_of
 from .strict import Strict
+from .tasks import DETECTION
 
 
 class Claim(Strict):
@@ -108,7 +109,7 @@ class MethodCard(Strict):
     name: str
     title: str
     family: Literal["engine", "program"]
-    task: Task = "detection"
+    task: TaskName = DETECTION.name
     paper: str
     licence: str
     reconstructed: list[str] = Field(default=[])

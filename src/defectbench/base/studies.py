@@ -13,13 +13,12 @@ from .compressions import Compression, base_method, compressed_name
 from .errors import ConfigError
 from .rates import Written, fault_of
 from .strict import Strict
+from .tasks import CLASSIFICATION, DETECTION, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
-CLASS_CONTROLS = ("memoriser", "class_prior")
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
-COMPRESSES = {"slimming": "detection", "cfp": "classification"}
-SIDE_MULTIPLES = {"detection": 32, "classification": 8}
+COMPRESSES = {"slimming": DETECTION, "cfp": CLASSIFICATION}
 
 
 def base_protocol(name: str) -> str:
@@ -256,8 +255,9 @@ def _check_compressions(
         if one.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
             raise ConfigError(where, f"compress.{number}.method", one.method, fix)
-        if tasks is not None and tasks.get(one.method, "detection") != COMPRESSES[one.how]:
-            fix = f"{one.how} is for {COMPRESSES[one.how]}, and {one.method} is not"
+        task = COMPRESSES[one.how].name
+        if tasks is not None and tasks.get(one.method, DETECTION.name) != task:
+            fix = f"{one.how} is for {task}, and {one.method} is not"
             raise ConfigError(where, f"compress.{number}.how", one.how, fix)
         if compressed_name(one) in names:
             fix = "two are called so; give each a name"
@@ -283,21 +283,21 @@ def _fitting(
     block: Block, dataset: str, methods: list[str], tasks: Mapping[str, str], where: str
 ) -> list[str]:
     """Those methods that solve a dataset's task; a named one that does not is an error."""
-    task = tasks.get(dataset, "detection")
-    fitting = [name for name in methods if tasks.get(name, "detection") == task]
+    task = task_named(tasks.get(dataset, DETECTION.name))
+    fitting = [name for name in methods if tasks.get(name, DETECTION.name) == task.name]
     odd = [name for name in methods if name not in fitting] if block.methods != "all" else []
     if odd or (methods and not fitting):
-        fix = f"{dataset} is for {task}; name a method that solves it"
+        fix = f"{dataset} is for {task.name}; name a method that solves it"
         raise ConfigError(where, "methods", odd[0] if odd else block.methods, fix)
-    lost = [] if task == "detection" else sorted(set(block.controls) - set(CLASS_CONTROLS))
+    lost = sorted(set(block.controls) - set(task.controls))
     if lost:
-        fix = f"{dataset} is for {task}, which has {' and '.join(CLASS_CONTROLS)}"
+        fix = f"{dataset} is for {task.name}, which has {' and '.join(task.controls)}"
         raise ConfigError(where, "controls", lost[0], fix)
     own = [block.budgets[name] for name in fitting if name in block.budgets]
     sizes = [one.size for one in (block.budget, *own) if one.size]
-    odd_sizes = [size for size in sizes if size % SIDE_MULTIPLES[task]]
+    odd_sizes = [size for size in sizes if size % task.side_multiple]
     if odd_sizes:
-        fix = f"the side of an input for {task} is a multiple of {SIDE_MULTIPLES[task]}"
+        fix = f"the side of an input for {task.name} is a multiple of {task.side_multiple}"
         raise ConfigError(where, "budget.size", odd_sizes[0], fix)
     return fitting
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,15 +17,20 @@ from ..base.compressions import AFRESH, CFP
 from ..base.devices import device_name, fix_arithmetic, resolve_device
 from ..base.errors import CompressionError, ConfigError
 from ..base.files import atomic_path, atomic_write_json, sha256_file
-from ..base.methods import Method, build_network
+from ..base.methods import Method, build_network, override_recipe
 from ..base.records import read_record, write_record
-from ..data.pack import Pack, load_pack
+from ..base.settings import TrainingSettings
+from ..base.tasks import CLASSIFICATION
+from ..data.pack import load_pack
 from ..nn.classifier import Classifier
 from ..nn.classifiers import build_planned
 from ..nn.size import stored_mib
-from ..training.loop import Validator, refuse_leak, train
+from ..training.loop import Validator, train
+from ..training.objective import Objective, OutputLoss
+from ..training.preparation import refuse_leak
 from ..training.randomness import derived_seed
 from ..training.sampling import balanced_subset
+from ..training.sources import Sources
 from ..training.start import StartedFrom, read_start, trained_network
 from .cfp import Scores
 from .fusion import Teachers, fused_loss, share_of_r
@@ -41,7 +45,7 @@ from .selection import (
     select_cfp,
     widths_of,
 )
-from .surgery import prune, read_plan
+from .surgery import prune
 
 BATCH = 32  # images that are scored at once
 
@@ -85,7 +89,7 @@ def score_run(
     torch.set_num_threads(threads or torch.get_num_threads())
     where = resolve_device(device)
     fix_arithmetic(where)
-    pack, start = load_pack(train_pack, task="classification"), read_start(base)
+    pack, start = load_pack(train_pack, task=CLASSIFICATION.name), read_start(base)
     refuse_leak(pack)
     network = read_classifier(start, method, len(pack.classes)).to(where)
     rows = balanced_subset(pack.labels[:, 0], images, derived_seed(seed, 0, "scores"))
@@ -177,7 +181,7 @@ def prune_classifier(
         CompressionError: Scores or rates do not fit the network, or the ratio is not to be had.
     """
     began = time.perf_counter()
-    pack, start = load_pack(train_pack, False, "classification"), read_start(base)
+    pack, start = load_pack(train_pack, False, CLASSIFICATION.name), read_start(base)
     folder = Path(out_dir)
     network = read_classifier(start, method, len(pack.classes))
     found, score_s = read_scores(scores, start.weights)
@@ -246,62 +250,64 @@ def _sizes(network: Classifier, made: Classifier, widths: Mapping[str, int]) -> 
 
 
 def fine_tune(
-    pruned: str | Path,
-    train_pack: str | Path,
     method: Method,
+    settings: TrainingSettings,
+    compression: CFP,
+    pruned: str | Path,
+    pack: str | Path,
     out_dir: str | Path,
-    seed: int,
-    settings: CFP,
     r: str | Path | None = None,
     c: str | Path | None = None,
     validator: Validator | None = None,
-    **budget: Any,
-) -> Method:
+    checkpoint_s: float = 30.0,
+) -> None:
     """Train a cut network with what its two teachers know, or a thin one from scratch; as ``training.loop.train``.
 
     Args:
-        pruned: ``weights.safetensors`` of ``prune_classifier``.
-        train_pack: Pack of the training part.
         method: The base, with the recipe of this training.
+        settings: Seed of the cell, budget and device; this training draws from a seed of its own.
+        compression: Which teachers; ``thin`` has none and learns labels, for as many epochs as the budget says.
+        pruned: ``weights.safetensors`` of ``prune_classifier``.
+        pack: Pack of the training part.
         out_dir: The cell's folder.
-        seed: Seed of the cell; this training draws from one of its own.
-        settings: Which teachers; ``thin`` has none and learns labels, for as many epochs as the budget says.
         r: Weights of the instance-balanced teacher, which was cut.
         c: Weights of the class-balanced teacher.
         validator: Scores the network on the validation part.
-        budget: Epochs, batch, threads and device of ``train``.
-
-    Returns:
-        The method with the options of the cut network, for its export.
+        checkpoint_s: Least seconds between two checkpoints.
 
     Raises:
-        ConfigError: The plan is missing or of other weights, a teacher that the settings ask for is missing, or R is
-            not what was cut.
-        CompressionError: The plan is of no such network.
+        ConfigError: The plan is of other weights, a teacher that the settings ask for is missing, or R is not what
+            was cut.
+        CompressionError: The plan is missing, or is of no such network.
     """
-    options = {"plan": read_plan(Path(pruned).with_name("plan.json"))}
-    method = replace(method, recipe=method.recipe.model_copy(update={"options": options}))
-    own = derived_seed(seed, 0, "thin" if settings.choose == "thin" else "fine-tuning")
-    if settings.choose == "thin" or settings.teachers == "none":
-        start = None if settings.choose == "thin" else pruned
-        train(train_pack, method, out_dir, own, validator=validator, start=start, **budget)
-        return method
-    needed, known = settings.taught_by, {"r": r, "c": c}
-    for name in needed:
-        if known[name] is None:
-            raise ConfigError("fine-tune", name, None, f"teachers={settings.teachers} needs it")
-    _check_cut_from(pruned, r if "r" in needed else None)
-    pack = load_pack(train_pack, False, "classification")
-    teachers = _teachers([known[name] for name in needed], method, pack)
-    epochs = budget.get("epochs") or method.recipe.epochs
-    module = _taught(method, teachers, epochs, settings.teachers)
-    taught = replace(method, module=module)
-    said = {name: sha256_file(path) for name, path in known.items() if name in needed and path}
-    more: dict[str, Any] = {"start": pruned, "objective": {"teachers": settings.teachers, **said}}
-    if "c" in needed:
-        more["teacher"] = known["c"]
-    train(train_pack, taught, out_dir, own, validator=validator, **more, **budget)
-    return method
+    thin = compression.choose == "thin"
+    # the plan says all of the widths, so that no option of the base's has a say in them
+    recipe = override_recipe(method.recipe, settings.recipe, "settings")
+    method = replace(method, recipe=recipe.model_copy(update={"options": {}}))
+    role = "thin" if thin else "fine-tuning"
+    settings = settings.model_copy(update={"role": role, "recipe": {}})
+    plan = Path(pruned).with_name("plan.json")
+    sources = Sources(Path(pack), start=None if thin else Path(pruned), plan=plan)
+    if thin or compression.teachers == "none":
+        train(method, settings, sources, out_dir, validator, None, checkpoint_s)
+        return
+    weights = {"r": r, "c": c}
+    needed: dict[str, Path] = {}
+    for name in compression.taught_by:
+        if (path := weights[name]) is None:
+            raise ConfigError("fine-tune", name, None, f"teachers={compression.teachers} needs it")
+        needed[name] = Path(path)
+    _check_cut_from(pruned, needed.get("r"))
+    classes = load_pack(pack, False, CLASSIFICATION.name).classes
+    networks = [read_classifier(read_start(path), method, len(classes)) for path in needed.values()]
+    epochs = settings.epochs or recipe.epochs
+    hashes = {name: sha256_file(path) for name, path in needed.items()}
+    objective = Objective(
+        {"teachers": compression.teachers, **hashes},
+        fused_objective(Teachers(networks[0], networks[-1]), epochs, compression.teachers),
+    )
+    sources = replace(sources, teacher=needed.get("c"))
+    train(method, settings, sources, out_dir, validator, objective, checkpoint_s)
 
 
 def _check_cut_from(pruned: str | Path, r: str | Path | None) -> None:
@@ -310,25 +316,12 @@ def _check_cut_from(pruned: str | Path, r: str | Path | None) -> None:
         raise ConfigError(r, "teacher R", "other weights", f"give those that {pruned} was cut from")
 
 
-def _teachers(weights: list[str | Path | None], method: Method, pack: Pack) -> Teachers:
-    found = [
-        read_classifier(read_start(path), method, len(pack.classes)) for path in weights if path
-    ]
-    return Teachers(found[0], found[-1])
+def fused_objective(teachers: Teachers, epochs: int, schedule: str) -> OutputLoss:
+    """The loss of logits that two teachers make, whose shares slide over the epochs by a schedule."""
 
-
-def _taught(method: Method, teachers: Teachers, epochs: int, schedule: str) -> ModuleType:
-    """A method's module whose networks learn from the teachers."""
-
-    def objective(logits: Tensor, images: Tensor, epoch: int) -> Tensor:
+    def loss(logits: Tensor, images: Tensor, epoch: int) -> Tensor:
         for network in (teachers.r, teachers.c):
             network.to(images.device)
         return fused_loss(logits, teachers(images), share_of_r(epoch, epochs, schedule))
 
-    def build(nc: int, plan: Mapping[str, Any]) -> Classifier:
-        network = build_network(method, nc, {"plan": plan})
-        network.objective = objective
-        network.set_teacher = lambda state: None  # it is among the teachers already
-        return network
-
-    return cast("ModuleType", SimpleNamespace(build=build))
+    return loss

@@ -6,10 +6,8 @@ is left with a plan; plan and state dict rebuild it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +16,6 @@ from torch import Tensor, nn
 
 from ..base.compressions import Pruning
 from ..base.errors import CompressionError
-from ..base.files import atomic_write_text
-from ..nn.plan import Plan
 from ..nn.size import stored_mib
 from .channels import ChannelGraph, Masks
 from .constants import absorb_constants, recalibrate
@@ -147,24 +143,3 @@ def _cut(module: nn.Module, takes: bool, gone: list[int]) -> None:
 
 def _params(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def write_plan(model: nn.Module, path: str | Path) -> None:
-    """Write the plan of a network as it stands: ``widths``, ``units``, ``splits`` by names of modules."""
-    atomic_write_text(Path(path), json.dumps(Plan.of(model).to_dict(), indent=1) + "\n")
-
-
-def read_plan(path: str | Path) -> dict[str, Any]:
-    """Read a plan, for ``build(nc, plan=...)`` or as the recipe's ``options.plan``.
-
-    Raises:
-        CompressionError: The file is missing or is no plan.
-    """
-    try:
-        content = json.loads(Path(path).read_text())
-        return Plan(**content).to_dict()
-    except FileNotFoundError as error:
-        raise CompressionError(path, "file", "nothing", "prune the network first") from error
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        fix = "give a plan.json with widths, units and splits"
-        raise CompressionError(path, "content", str(error), fix) from error

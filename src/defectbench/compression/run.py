@@ -17,11 +17,11 @@ from ..base.files import atomic_path, sha256_file
 from ..base.methods import Method
 from ..base.records import write_record
 from ..data.pack import Pack, load_pack
-from ..nn.plan import Plan
+from ..nn.plan import Plan, write_plan
 from ..training.batches import PackBatches
-from ..training.loop import refuse_leak
+from ..training.preparation import refuse_leak
 from ..training.start import files_before, read_start, trained_network
-from .pruning import prune, write_plan
+from .pruning import prune
 from .slimming import EDGES, scale_histogram
 
 BATCHES = 200

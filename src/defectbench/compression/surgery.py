@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ..base.errors import CompressionError
-from ..base.files import read_json
 from ..nn.blocks import chosen
 from ..nn.classifier import Classifier, known
 from ..training.randomness import derived_seed
@@ -55,23 +53,6 @@ def prune(
             state[name] = tensor
     made.load_state_dict(state)
     return made
-
-
-def read_plan(path: str | Path) -> dict[str, Any]:
-    """What a ``plan.json`` rebuilds a classifier from: its ``network`` and its ``widths`` by set.
-
-    Raises:
-        ConfigError: The file is missing or is not JSON.
-        CompressionError: It lacks one of the two.
-    """
-    content = read_json(path)
-    kinds = {"network": str, "widths": dict}
-    for name, kind in kinds.items():
-        seen = content.get(name) if isinstance(content, dict) else content
-        if not isinstance(seen, kind):
-            fix = "cut the classifier again: its plan names the network and the widths of its sets"
-            raise CompressionError(path, name, seen, fix)
-    return {name: content[name] for name in kinds}
 
 
 def checked_kept(network: Classifier, kept: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:

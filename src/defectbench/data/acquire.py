@@ -15,6 +15,7 @@ from ..base.cards import DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
 from ..base.files import atomic_directory, exclusive_lock, sha256_file
 from ..base.records import read_record, write_record
+from ..base.tasks import task_named
 from .archives import extract_into
 from .download import download
 from .manifest import verify
@@ -51,7 +52,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         if _is_there(card, out):
             return
         if card.source.kind == "synthetic":
-            draw = synthesize_classes if card.task == "classification" else synthesize
+            draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
             draw(out / "raw", seed=card.source.seed)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ConfigError, ConversionError, SplitError
 from ..base.files import read_json
+from ..base.tasks import DETECTION, task_named
 
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
@@ -34,7 +35,7 @@ class Coco:
     images: dict[str, dict[str, Any]]
     boxes: dict[int, list[dict[str, Any]]]
     classes: list[str]
-    task: str = "detection"
+    task: str = DETECTION.name
 
     def dominant_class(self, file_name: str) -> int:
         """Most frequent class of an image (the lower id on a tie); -1 for a defect-free one."""
@@ -55,7 +56,7 @@ def read_coco(path: str | Path) -> Coco:
 
 def task_of(content: dict[str, Any]) -> str:
     """Task of the content of an ``annotations.json``: detection unless it names another."""
-    return str(content.get("info", {}).get("task", "detection"))
+    return str(content.get("info", {}).get("task", DETECTION.name))
 
 
 def read_detection(path: str | Path) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def read_detection(path: str | Path) -> dict[str, Any]:
         ConfigError: It is a dataset of another task; its boxes are whole images.
     """
     content = read_json(path)
-    if task_of(content) != "detection":
+    if not task_named(task_of(content)).finds_boxes:
         raise ConfigError(path, "task", task_of(content), "this step needs a detection dataset")
     return content
 
@@ -74,12 +75,12 @@ def coco_content(
     images: list[dict[str, Any]],
     annotations: list[dict[str, Any]],
     classes: Sequence[str],
-    task: str = "detection",
+    task: str = DETECTION.name,
 ) -> dict[str, Any]:
     """The content of an ``annotations.json``; it names its task where that is not detection."""
     categories = [{"id": number, "name": name} for number, name in enumerate(classes)]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    return content if task == "detection" else {"info": {"task": task}, **content}
+    return content if task == DETECTION.name else {"info": {"task": task}, **content}
 
 
 def annotation(number: int, image_id: int, class_id: int, corners: Corners) -> dict[str, Any]:

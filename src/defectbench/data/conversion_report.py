@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.files import sha256_file
+from ..base.tasks import CLASSIFICATION
 from .pairing import Decoded, Pair
 from .voc import VocLabel
 
@@ -150,7 +151,7 @@ class ClassificationReport:
         torn = [same for same in self.identical if len({kinds[name] for name in same}) > 1]
         return {
             "dataset": dataset,
-            "task": "classification",
+            "task": CLASSIFICATION.name,
             **self.counts(coco),
             "class_told_by": self.source,
             "images_dropped": self.dropped,

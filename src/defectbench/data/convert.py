@@ -9,6 +9,7 @@ from typing import Any
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
 from ..base.files import atomic_directory, atomic_write_json, exclusive_lock
+from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
 from .conversion_report import ConversionReport, identical_files
@@ -39,7 +40,7 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
     """
     raw, out = Path(raw_dir), Path(out_dir)
     with exclusive_lock(out / ".convert.lock"):
-        read = read_classes if card.task == "classification" else _read_boxes
+        read = _read_boxes if task_named(card.task).finds_boxes else read_classes
         coco, files, report = read(card, raw)
         _check_counts(card, raw, report.counts(coco))
         with atomic_directory(out / "images") as part:

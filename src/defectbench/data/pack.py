@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from ..base.errors import LeakageError, PackError
 from ..base.files import atomic_path, sha256_file
 from ..base.records import read_record
+from ..base.tasks import DETECTION
 from .coco import Coco, protocol_coco, read_part
 from .letterbox import letterbox
 
@@ -200,7 +201,7 @@ def checksum(tensors: Mapping[str, Tensor | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def load_pack(path: str | Path, verify: bool = True, task: str = "detection") -> Pack[Tensor]:
+def load_pack(path: str | Path, verify: bool = True, task: str = DETECTION.name) -> Pack[Tensor]:
     """Read a pack as tensors.
 
     Args:
@@ -216,7 +217,7 @@ def load_pack(path: str | Path, verify: bool = True, task: str = "detection") ->
 
 
 def load_arrays(
-    path: str | Path, verify: bool = True, task: str = "detection"
+    path: str | Path, verify: bool = True, task: str = DETECTION.name
 ) -> Pack[NDArray[Any]]:
     """Read a pack as arrays, without loading torch; otherwise as ``load_pack``."""
     return _load(Path(path), "np", verify, task)
@@ -232,7 +233,7 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     missing = [key for key in METADATA if key not in metadata]
     if missing:
         raise PackError(file, "metadata", metadata, f"{missing[0]} is missing; pack the part again")
-    found = metadata.get("task", "detection")
+    found = metadata.get("task", DETECTION.name)
     if found != task:
         raise PackError(
             file, "task", found, f"this step is for {task}; give a dataset of that task"

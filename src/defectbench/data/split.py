@@ -11,6 +11,7 @@ import numpy as np
 from ..base.errors import SplitError
 from ..base.files import atomic_write_text
 from ..base.studies import base_protocol
+from ..base.tasks import task_named
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
 from .overlap import series
@@ -168,7 +169,7 @@ def split_series(coco: Coco, ratios: tuple[float, ...] = RATIOS) -> Split:
         prefix, index = series(name)
         entries[prefix].append((prefix, index, name))
     shortest = min(len(members) for members in entries.values())
-    if coco.task == "classification" or shortest < LEAST_SERIES:
+    if not task_named(coco.task).finds_boxes or shortest < LEAST_SERIES:
         listed = [entry for members in entries.values() for entry in members]
         entries.clear()
         for entry in listed:

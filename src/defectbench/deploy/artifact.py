@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ..base.errors import ArtifactError
+from ..base.tasks import DETECTION
 from .names import OUTPUTS, task_of_outputs
 
 LEAST_OPSET = 17
@@ -41,7 +42,7 @@ class ArtifactInfo:
     size: int
     metadata: dict[str, str] = field(default_factory=dict)
     points: int | None = None
-    task: str = "detection"
+    task: str = DETECTION.name
 
 
 def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -121,7 +122,7 @@ def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) ->
     task = task_of_outputs([value.name for value in model.graph.output])
     _check_names(path, "outputs", list(model.graph.output), list(OUTPUTS[task]))
     dims = {v.name: _checked_dims(path, v) for v in [*inputs, *model.graph.output]}
-    points = dims["boxes"][1] if task == "detection" else None
+    points = dims["boxes"][1] if "boxes" in dims else None
     info = _read_info(path, read_metadata(model), points, task)
     _check_dims(path, dims, info)
     return info

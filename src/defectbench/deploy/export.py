@@ -16,6 +16,7 @@ from torch import nn
 
 from ..base.errors import ArtifactError
 from ..base.files import atomic_path
+from ..base.tasks import DETECTION
 from .artifact import (
     ArtifactInfo,
     make_metadata,
@@ -36,7 +37,7 @@ def export_onnx(
     path: str | Path,
     classes: list[str],
     metadata: Mapping[str, str | int],
-    task: str = "detection",
+    task: str = DETECTION.name,
 ) -> ArtifactInfo:
     """Write a deployed module as an artifact.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-OUTPUTS = {"detection": ("boxes", "scores"), "classification": ("probabilities",)}
+from ..base.tasks import DETECTION, TASKS
+
+OUTPUTS = {task.name: task.outputs for task in TASKS.values()}
 
 
 def task_of_outputs(names: Sequence[str]) -> str:
-    """Task of a model file with such outputs: classification, or else detection, whatever they are."""
-    return "classification" if tuple(names) == OUTPUTS["classification"] else "detection"
+    """Task of a model file with such outputs; detection where they are those of no task."""
+    tasks = (task for task, outputs in OUTPUTS.items() if outputs == tuple(names))
+    return next(tasks, DETECTION.name)

@@ -11,6 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, ConfigError
+from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
 
@@ -82,7 +83,7 @@ class OnnxDetector(OnnxArtifact):
         >>> boxes, scores = detector(np.zeros((1, 3, 192, 192), np.float32))  # doctest: +SKIP
     """
 
-    task = "detection"
+    task = DETECTION.name
 
     def __call__(self, images: Images) -> tuple[Images, Images]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
@@ -98,7 +99,7 @@ class OnnxClassifier(OnnxArtifact):
         >>> probabilities = classifier(np.zeros((1, 3, 128, 128), np.float32))  # doctest: +SKIP
     """
 
-    task = "classification"
+    task = CLASSIFICATION.name
 
     def __call__(self, images: Images) -> Images:
         """Run images [N,3,S,S] in 0..1; return probabilities [N,C]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Self
@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from ..base.errors import CompressionError
 from .fold import fold_conv_bn
 from .trained import Targets, Trained
-
-# Loss of logits [B, nc] of images [B, 3, H, W] at an epoch, in place of that of labels.
-Objective = Callable[[Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,6 @@ class Classifier(Trained):
         full_widths: Published width of every set, in order.
         cut_as: Name of the network that ``pruning_form`` gives, where it is another one.
         tail: Last sets that a list of rates may leave out; they are kept then.
-        objective: What is learnt in place of labels, such as the logits of teachers; a function, which no copy of
-            the network takes apart.
 
     Raises:
         CompressionError: The plan names an unknown set, or a width is no whole number above 0.
@@ -85,7 +80,6 @@ class Classifier(Trained):
     full_widths: ClassVar[Mapping[str, int]]
     cut_as: ClassVar[str | None] = None
     tail: ClassVar[tuple[str, ...]] = ()
-    objective: Objective | None = None
 
     def __init__(self, nc: int, widths: Mapping[str, int] | None = None) -> None:
         super().__init__()
@@ -110,11 +104,8 @@ class Classifier(Trained):
         raise TypeError(f"{type(self).__name__} lacks wires")
 
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
-        """Cross-entropy of the class of each image's one box, or the network's own objective."""
-        logits = self(images)
-        if self.objective is not None:
-            return {"loss": self.objective(logits, images, epoch)}
-        return {"loss": F.cross_entropy(logits, targets.labels[:, 0])}
+        """Cross-entropy of the class of each image's one box."""
+        return {"loss": F.cross_entropy(self(images), targets.labels[:, 0])}
 
     def narrowed(self, widths: Mapping[str, int]) -> Self:
         """A fresh network of other widths; a set that is not named keeps the width that it has here."""

@@ -72,7 +72,8 @@ def build_planned(
 def _network_of(plan: Mapping[str, Any], name: str) -> str:
     """The network of a plan: that of the folder, or the form of it that is cut."""
     forms = {name, chosen("classifier", name, CLASSIFIERS).cut_as or name}
-    if plan["network"] not in forms:
+    network = plan.get("network")
+    if network not in forms:
         fix = f"the plan is of another network; give one of {' or '.join(sorted(forms))}"
-        raise CompressionError("plan", "network", plan["network"], fix)
-    return plan["network"]
+        raise CompressionError("plan", "network", network, fix)
+    return network

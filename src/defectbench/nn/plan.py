@@ -5,8 +5,10 @@ A plan and an ordinary state dict rebuild a pruned network; no module is ever pi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..base.errors import CompressionError
+from ..base.files import atomic_write_text
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -189,3 +192,34 @@ def _first(parameter: Tensor, *counts: int) -> nn.Parameter:
     """The first entries of a parameter's first dimensions."""
     part = parameter.detach()[tuple(slice(count) for count in counts)]
     return nn.Parameter(part.clone(), requires_grad=parameter.requires_grad)
+
+
+def write_plan(model: nn.Module, path: str | Path) -> None:
+    """Write the plan of a detector as it stands: ``widths``, ``units``, ``splits`` by names of modules."""
+    atomic_write_text(Path(path), json.dumps(Plan.of(model).to_dict(), indent=1) + "\n")
+
+
+def read_plan(path: str | Path) -> dict[str, Any]:
+    """Read what rebuilds a cut network, for ``build(nc, plan=...)`` or as the recipe's ``options.plan``.
+
+    A classifier's plan names its ``network`` and the ``widths`` of its sets of channels; a detector's has ``widths``,
+    ``units`` and ``splits`` by names of modules.
+
+    Raises:
+        CompressionError: The file is missing or is no plan.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        return _classifier_plan(content) if "network" in content else Plan(**content).to_dict()
+    except FileNotFoundError as error:
+        raise CompressionError(path, "file", "nothing", "prune the network first") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        fix = "give a plan.json with widths, units and splits, or with network and widths"
+        raise CompressionError(path, "content", str(error), fix) from error
+
+
+def _classifier_plan(content: Mapping[str, Any]) -> dict[str, Any]:
+    network, widths = content["network"], content.get("widths")
+    if not isinstance(network, str) or not isinstance(widths, dict):
+        raise TypeError(f"network {network!r} with widths {widths!r}")
+    return {"network": network, "widths": widths}

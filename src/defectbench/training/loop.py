@@ -5,204 +5,81 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..base.devices import device_name, fix_arithmetic, resolve_device, settle_precision
-from ..base.errors import ConfigError, LeakageError, TrainingDivergedError
+from ..base.devices import device_name, fix_arithmetic, resolve_device
+from ..base.errors import TrainingDivergedError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
-from ..base.methods import Method, Recipe, build_network
+from ..base.methods import Method
 from ..base.records import write_record
-from ..base.studies import base_protocol
-from ..data.pack import Pack, load_pack
+from ..base.settings import TrainingSettings
+from ..data.pack import load_pack
 from ..nn.detector import Targets
 from ..nn.size import stored_mib
 from .allocator import keep_freed_memory
 from .augment import augment
-from .batches import PackBatches
-from .checkpoint import Progress, load_checkpoint, load_weights, save_checkpoint, set_aside
-from .ema import Average
-from .optimizer import build_optimizer, learning_rate, warmup_of
-from .progress import report_epoch, report_set_aside, report_untaught
+from .checkpoint import Progress, save_checkpoint
+from .objective import Objective
+from .optimizer import learning_rate, warmup_of
+from .preparation import Run, prepare, refuse_leak
+from .progress import report_epoch
 from .randomness import derived_seed
-from .sparsity import Sparse
-from .start import StartedFrom, costs_before, files_before, read_start
-from .teacher import TaughtBy, read_teacher
+from .sources import Sources
+from .start import costs_before, files_before
 
 Validator = Callable[[nn.Module], float]
-SCORES = {"detection": "val_map50_95", "classification": "val_accuracy"}  # of a validator, by task
-
-
-@dataclass
-class Run:
-    """What a run works with."""
-
-    recipe: Recipe
-    batches: PackBatches
-    model: nn.Module
-    average: Average
-    optimizer: torch.optim.Optimizer
-    progress: Progress
-    folder: Path
-    seed: int
-    settings: dict[str, Any]
-    saved_at: float = 0.0
-    teacher: TaughtBy | None = None
-    sparse: Sparse | None = None
-    start: StartedFrom | None = None
-    facts: dict[str, float] = field(default_factory=dict)
-    score: str = SCORES["detection"]
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.recipe.epochs * self.batches.steps_per_epoch
-
-    @property
-    def images_per_s(self) -> float:
-        """Training images a second so far."""
-        passes = self.progress.step / self.batches.steps_per_epoch
-        return passes * self.batches.count / max(self.progress.seconds, 1e-9)
 
 
 def train(
-    train_pack: str | Path,
     method: Method,
+    settings: TrainingSettings,
+    sources: Sources,
     out_dir: str | Path,
-    seed: int,
-    epochs: int | None = None,
-    batch: int | None = None,
-    threads: int | None = None,
     validator: Validator | None = None,
+    objective: Objective | None = None,
     checkpoint_s: float = 30.0,
-    device: str = "cpu",
-    teacher: str | Path | None = None,
-    start: str | Path | None = None,
-    objective: Mapping[str, str] | None = None,
 ) -> None:
     """Train a method of the engine; writes ``weights.safetensors``, ``train.json`` and ``history.csv``.
 
     A run that was killed goes on from ``checkpoint/`` and ends in the same bits on a CPU. A checkpoint of
-    another recipe, seed, part or network is set aside as ``checkpoint.replaced/``.
+    another recipe, seed, part, network or code of it is set aside as ``checkpoint.replaced/``.
 
     Args:
-        train_pack: Pack of the training part.
         method: What to train.
+        settings: Seed, budget, device, and changes to the method's recipe.
+        sources: The training part, and what other runs left for this one.
         out_dir: The cell's folder.
-        seed: Seed of every draw.
-        epochs: Passes over the part; the recipe's by default.
-        batch: Images a step; the recipe's by default.
-        threads: Processor threads.
         validator: Scores the averaged model on the validation part; the best validated weights are kept.
+        objective: What the network learns in place of labels.
         checkpoint_s: Least seconds between two checkpoints.
-        device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
-        teacher: Weights in training form to learn from beside the truth; ``train.json`` of their run lies beside them.
-        start: Weights in training form to start from, with what they took from their training part; the record
-            of what made them lies beside them. What they cost counts into the run's ``train_s``.
-        objective: In words, what the method's module has the network learn in place of labels.
 
     Raises:
-        ConfigError: There is no GPU and one is asked for, the method cannot learn from the teacher, the teacher has
-            the run's own seed, the start is of another network, or either lacks its record.
+        ConfigError: There is no GPU and one is asked for, the recipe has no such field, the method cannot learn from
+            the teacher, the teacher has the run's own seed, the start is of another network, or either lacks its
+            record.
+        CompressionError: The plan is missing or is none, or does not fit.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
         CheckpointError: The checkpoint is damaged.
     """
     keep_freed_memory()
-    torch.set_num_threads(threads or torch.get_num_threads())
-    where = resolve_device(device)
-    fix_arithmetic(where)
-    pack = load_pack(train_pack, task=method.card.task)
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    fix_arithmetic(resolve_device(settings.device))
+    pack = load_pack(sources.pack, task=method.card.task)
     refuse_leak(pack)
-    budget = {k: v for k, v in (("epochs", epochs), ("batch", batch)) if v is not None}
-    recipe = settle_precision(method.recipe.model_copy(update=budget), where)
     folder = Path(out_dir)
     with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, recipe, folder, seed, where, teacher, start, objective)
+        run = prepare(pack, method, settings, sources, folder, objective)
         run.saved_at = time.monotonic()
         while run.progress.step < run.steps:
             _epoch(run, validator, checkpoint_s)
-        _finish(run, Path(train_pack), method)
-
-
-def refuse_leak(pack: Pack[torch.Tensor]) -> None:
-    """Stop before a clean part whose certificate shows shared pixels, or none, is trained on.
-
-    Raises:
-        LeakageError: It is such a part.
-    """
-    shared = pack.metadata.get("shared_pixels")
-    if base_protocol(pack.metadata.get("protocol", "")) == "clean" and shared != "0":
-        raise LeakageError(
-            pack.path, "shared_pixels", shared, "split by groups, certify and pack again"
-        )
-
-
-def prepare(
-    pack: Pack[torch.Tensor],
-    method: Method,
-    recipe: Recipe,
-    folder: Path,
-    seed: int,
-    device: str,
-    teacher: str | Path | None = None,
-    start: str | Path | None = None,
-    objective: Mapping[str, str] | None = None,
-) -> Run:
-    """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one."""
-    if recipe.optimizer is None or method.module is None:
-        fix = "it is a program of its own: run the rule in its method.smk"
-        raise ConfigError(method.folder, "family", method.card.family, fix)
-    taught_by = read_teacher(teacher, seed) if teacher is not None else None
-    balanced = recipe.order == "class_balanced"
-    batches = PackBatches(pack, recipe.batch, seed, device, balanced)
-    torch.manual_seed(derived_seed(seed, 0, "weights"))
-    model: Any = build_network(method, len(pack.classes), recipe.options)
-    model.epochs = recipe.epochs
-    model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
-    boxes = pack.boxes[pack.labels >= 0]
-    if start is None:
-        model.fit_to(boxes, derived_seed(seed, 0, "fit"))
-    else:
-        load_weights(model, Path(start))
-    started = read_start(start) if start is not None else None
-    facts = model.facts(boxes)
-    model = model.to(device).to(memory_format=torch.channels_last).train()
-    average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
-    optimizer = build_optimizer(model, recipe.optimizer)
-    settings = {
-        "method": method.card.name,
-        "pack": pack.metadata["sha256"],
-        "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
-        "network_sha256": sha256_file(method.folder / f"{method.folder.name}.py"),
-    }
-    if objective:
-        settings["objective"] = dict(objective)
-    if started is not None:
-        settings["start_sha256"] = started.lineage[-1]
-    if taught_by is not None:
-        settings["teacher_sha256"] = taught_by.sha256
-        model.set_teacher(load_file(taught_by.weights))
-    elif model.kd != "none":
-        report_untaught(folder, model.kd)
-    if set_aside(folder / "checkpoint", settings):
-        report_set_aside(folder)
-    fresh = Progress(0, 0.0, [], {})
-    progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, settings) or fresh
-    run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, settings)
-    run.teacher, run.facts, run.start = taught_by, facts, started
-    run.score = SCORES[method.card.task]
-    if recipe.sparsity is not None:
-        run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
-    return run
+        _finish(run, sources.pack, method)
 
 
 def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
@@ -268,7 +145,7 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
     )  # of draws in a network, as dropout's
     bf16 = recipe.precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        losses = run.model.loss(images, Targets(boxes, labels), epoch)  # type: ignore[operator]
+        losses = _losses(run, images, Targets(boxes, labels), epoch)
     values = {name: float(value.detach()) for name, value in losses.items()}
     _check_finite(run, values, taken.image_ids)
     run.optimizer.zero_grad(set_to_none=True)
@@ -283,6 +160,13 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> dict[str, 
         run.sparse.after_step(rate)
     run.average.update(step)
     return values
+
+
+def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
+    """Scalar losses of a batch by name: the network's own, or the run's objective."""
+    if run.objective is not None:
+        return {"loss": run.objective.loss(run.model(images), images, epoch)}
+    return run.model.loss(images, targets, epoch)  # type: ignore[operator]
 
 
 def _check_finite(run: Run, values: dict[str, float], image_ids: Tensor) -> None:
@@ -376,7 +260,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         **({"fit": run.facts} if run.facts else {}),
         "weights_sha256": sha256_file(weights),
         **({"lineage": run.start.lineage} if run.start else {}),
-        **{key: value for key, value in run.settings.items() if key == "objective"},
+        **({"objective": dict(run.objective.words)} if run.objective else {}),
     }
     write_record(
         run.folder / "train.json",

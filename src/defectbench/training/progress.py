@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-SCORES = {"val_map50_95": "val mAP50-95", "val_accuracy": "val accuracy"}
+from ..base.tasks import TASKS
 
 
 def eta(seconds: float) -> str:
@@ -41,7 +41,11 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
     """
     epoch = int(row["epoch"])
     cell = cell_name(folder)
-    scores = (f"  {title} {row[name]:.3f}" for name, title in SCORES.items() if name in row)
+    scores = (
+        f"  {task.validation_title} {row[task.validation_key]:.3f}"
+        for task in TASKS.values()
+        if task.validation_key in row
+    )
     left = eta(seconds / epoch * (epochs - epoch))
     speed = f"{row['images_per_s']:.1f} images/s"
     line = f"{cell}  epoch {epoch}/{epochs}  loss {row['loss']:.3f}  {speed}  ETA {left}{''.join(scores)}"

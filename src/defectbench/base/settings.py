@@ -1,0 +1,34 @@
+"""Settings of a training as a study's rules and people hand them over."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .strict import Strict
+
+Role = Literal["teacher", "sparse", "recovery", "fine-tuning", "thin"]
+
+
+class TrainingSettings(Strict):
+    """How one run trains, other than its method's recipe says. It is one JSON object on a command line.
+
+    Attributes:
+        seed: Seed of the cell.
+        epochs: Passes over the training part; the recipe's by default.
+        batch: Images a step; the recipe's by default.
+        threads: Processor threads; those of torch by default.
+        device: Where to train: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one.
+        recipe: Single fields of the recipe by dotted name, such as ``optimizer.lr``.
+        role: What the run is for where it serves another: it then draws from a seed of its own, derived from the
+            cell's and this.
+    """
+
+    seed: int = 0
+    epochs: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    recipe: dict[str, Any] = Field(default={})
+    role: Role | None = None

@@ -1,0 +1,76 @@
+"""Tasks: the one place that knows what a task is. Whatever depends on a task asks its object; no name is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be solved.
+
+    Attributes:
+        name: Name on cards, in packs and in model files.
+        side_multiple: Sides of inputs are multiples of this, pixels.
+        controls: Programs that learn nothing and mark floor and ceiling of its scores.
+        headline_figure: Key of the figure in ``accuracy.json`` that stands for a method, 0..1.
+        validation_key: Key of the validation score in ``history.csv`` and ``train.json``, 0..1.
+        validation_title: Words for that score.
+        finds_boxes: Whether the truth is boxes that are to be found; else an image has one class, and its one box
+            is the whole image.
+        label_formats: Formats of labels that a card's layout may name.
+        outputs: Names of the outputs of a model file.
+    """
+
+    name: str
+    side_multiple: int
+    controls: tuple[str, ...]
+    headline_figure: str
+    validation_key: str
+    validation_title: str
+    finds_boxes: bool
+    label_formats: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+DETECTION = Task(
+    name="detection",
+    side_multiple=32,
+    controls=("memoriser", "class_prior", "oracle", "label_jitter"),
+    headline_figure="map50",
+    validation_key="val_map50_95",
+    validation_title="val mAP50-95",
+    finds_boxes=True,
+    label_formats=("voc",),
+    outputs=("boxes", "scores"),
+)
+CLASSIFICATION = Task(
+    name="classification",
+    side_multiple=8,
+    controls=("memoriser", "class_prior"),
+    headline_figure="balanced_accuracy",
+    validation_key="val_accuracy",
+    validation_title="val accuracy",
+    finds_boxes=False,
+    label_formats=("folders", "names", "lists"),
+    outputs=("probabilities",),
+)
+TASKS: Mapping[str, Task] = {task.name: task for task in (DETECTION, CLASSIFICATION)}
+
+
+def task_named(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        ConfigError: There is no such task.
+
+    Example:
+        >>> task_named("classification").side_multiple
+        8
+    """
+    if name not in TASKS:
+        raise ConfigError("task", "name", name, f"name one of {', '.join(TASKS)}")
+    return TASKS[name]

@@ -1,0 +1,169 @@
+"""What a run works with before its first step: recipe, network, optimiser, and a checkpoint if there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from ..base.code import code_sha256
+from ..base.devices import resolve_device, settle_precision
+from ..base.errors import ConfigError, LeakageError
+from ..base.methods import Method, Recipe, build_network, override_recipe
+from ..base.settings import TrainingSettings
+from ..base.studies import base_protocol
+from ..base.tasks import TASKS
+from ..data.pack import Pack
+from ..nn.plan import read_plan
+from .batches import PackBatches
+from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
+from .ema import Average
+from .objective import Objective
+from .optimizer import build_optimizer
+from .progress import report_set_aside, report_untaught
+from .randomness import derived_seed
+from .sources import Sources
+from .sparsity import Sparse
+from .start import StartedFrom, read_start
+from .teacher import TaughtBy, read_teacher
+
+
+@dataclass
+class Run:
+    """What a run works with."""
+
+    recipe: Recipe
+    batches: PackBatches
+    model: nn.Module
+    average: Average
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+    folder: Path
+    seed: int
+    settings: dict[str, Any]
+    score: str
+    saved_at: float = 0.0
+    teacher: TaughtBy | None = None
+    sparse: Sparse | None = None
+    start: StartedFrom | None = None
+    objective: Objective | None = None
+    facts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.recipe.epochs * self.batches.steps_per_epoch
+
+    @property
+    def images_per_s(self) -> float:
+        """Training images a second so far."""
+        passes = self.progress.step / self.batches.steps_per_epoch
+        return passes * self.batches.count / max(self.progress.seconds, 1e-9)
+
+
+def refuse_leak(pack: Pack[torch.Tensor]) -> None:
+    """Stop before a clean part whose certificate shows shared pixels, or none, is trained on.
+
+    Raises:
+        LeakageError: It is such a part.
+    """
+    shared = pack.metadata.get("shared_pixels")
+    if base_protocol(pack.metadata.get("protocol", "")) == "clean" and shared != "0":
+        raise LeakageError(
+            pack.path, "shared_pixels", shared, "split by groups, certify and pack again"
+        )
+
+
+def settled_recipe(recipe: Recipe, settings: TrainingSettings, sources: Sources) -> Recipe:
+    """The recipe of a run: the method's, with the settings' changes, its budget, plan and precision.
+
+    Raises:
+        ConfigError: The recipe has no such field, or there is no such device.
+        CompressionError: The plan is missing or is none.
+    """
+    changed = override_recipe(recipe, settings.recipe, "settings")
+    budget = {"epochs": settings.epochs, "batch": settings.batch}
+    update: dict[str, Any] = {name: value for name, value in budget.items() if value is not None}
+    if sources.plan is not None:
+        update["options"] = {**changed.options, "plan": read_plan(sources.plan)}
+    changed = changed.model_copy(update=update)
+    return settle_precision(changed, resolve_device(settings.device))
+
+
+def drawn_seed(settings: TrainingSettings) -> int:
+    """Seed that a run draws from: its cell's, or one derived from it for a run that serves another."""
+    return derived_seed(settings.seed, 0, settings.role) if settings.role else settings.seed
+
+
+def prepare(
+    pack: Pack[torch.Tensor],
+    method: Method,
+    settings: TrainingSettings,
+    sources: Sources,
+    folder: Path,
+    objective: Objective | None = None,
+) -> Run:
+    """Model, average, optimiser and progress of a run, taken up from its checkpoint if there is one.
+
+    Args:
+        pack: The training part.
+        method: What to train.
+        settings: Seed, budget, device, and changes to the method's recipe.
+        sources: What other runs left for this one.
+        folder: The cell's folder.
+        objective: What the network learns in place of labels.
+
+    Raises:
+        ConfigError: See ``train``.
+        CompressionError: The plan is missing or is none, or does not fit.
+        CheckpointError: The checkpoint is damaged.
+    """
+    recipe = settled_recipe(method.recipe, settings, sources)
+    device, seed = resolve_device(settings.device), drawn_seed(settings)
+    if recipe.optimizer is None or method.module is None:
+        fix = "it is a program of its own: run the rule in its method.smk"
+        raise ConfigError(method.folder, "family", method.card.family, fix)
+    teacher = read_teacher(sources.teacher, seed) if sources.teacher is not None else None
+    batches = PackBatches(pack, recipe.batch, seed, device, recipe.order == "class_balanced")
+    torch.manual_seed(derived_seed(seed, 0, "weights"))
+    model: Any = build_network(method, len(pack.classes), recipe.options)
+    model.epochs = recipe.epochs
+    model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
+    boxes = pack.boxes[pack.labels >= 0]
+    if sources.start is None:
+        model.fit_to(boxes, derived_seed(seed, 0, "fit"))
+    else:
+        load_weights(model, sources.start)
+    start = read_start(sources.start) if sources.start is not None else None
+    facts = model.facts(boxes)
+    model = model.to(device).to(memory_format=torch.channels_last).train()
+    average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
+    optimizer = build_optimizer(model, recipe.optimizer)
+    if teacher is not None and objective is None:
+        model.set_teacher(load_file(teacher.weights))
+    elif teacher is None and model.kd != "none":
+        report_untaught(folder, model.kd)
+    identity = {
+        "method": method.card.name,
+        "pack": pack.metadata["sha256"],
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+        "code_sha256": code_sha256(method.folder),
+        **({"objective": dict(objective.words)} if objective is not None else {}),
+        **({"start_sha256": start.lineage[-1]} if start is not None else {}),
+        **({"teacher_sha256": teacher.sha256} if teacher is not None else {}),
+    }
+    if set_aside(folder / "checkpoint", identity):
+        report_set_aside(folder)
+    fresh = Progress(0, 0.0, [], {})
+    progress = load_checkpoint(folder / "checkpoint", model, average, optimizer, identity) or fresh
+    score = TASKS[method.card.task].validation_key
+    run = Run(recipe, batches, model, average, optimizer, progress, folder, seed, identity, score)
+    run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
+    if recipe.sparsity is not None:
+        run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
+    return run
