@@ -1,8 +1,10 @@
 """Rows: seeds joined, ranges flagged, the best marked only where it can be told."""
 
+import json
 import math
 
 import pytest
+from report_parts import make_tables
 from scipy import stats
 
 from defectbench.report.records.cells import find_entries
@@ -148,3 +150,27 @@ def test_the_soft_ceiling_must_lie_below_the_whole_interval(shelf):
 
 def test_each_protocol_is_a_block_of_its_own(filled):
     assert list(rows_of(filled, protocol="paper")[0]) == ["beta_net"]
+
+
+def test_the_precision_of_training_is_told_where_it_is_not_full(shelf):
+    full, half = shelf.method("alpha"), shelf.method("beta")
+    recipes = {
+        full: {"precision": "float32", "options": {"guide_precision": "bfloat16", "depth": 3}},
+        half: {"precision": "bfloat16"},
+    }
+
+    def write(some):
+        for folder, recipe in some.items():
+            record = json.loads((folder / "train.json").read_text())
+            (folder / "train.json").write_text(json.dumps(record | {"recipe": recipe}))
+
+    write(dict.fromkeys(recipes, {"precision": "float32"}))
+    table = make_tables([shelf.runs]).tables["comparison"]
+    assert "precision" not in [column.key for column in table.columns]
+    assert not [note for note in table.notes if note.startswith("Precision")]
+    assert [row.values["precision"] for row in table.rows] == ["float32", "float32"]
+    write(recipes)
+    table = make_tables([shelf.runs]).tables["comparison"]
+    (column,) = (column for column in table.columns if column.key == "precision")
+    assert {column.show(row).text for row in table.rows} == {"float32, guide bfloat16", "bfloat16"}
+    assert [note for note in table.notes if note.startswith("Precision")]

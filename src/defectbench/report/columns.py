@@ -36,7 +36,7 @@ NAMED = word_column("title", "method", NAME)
 # The record behind a figure, below a cell's folder.
 RECORDS = {
     **dict.fromkeys(("params_m", "macs_g", "gflops", "size_mib", "size_px"), "complexity.json"),
-    **dict.fromkeys(("epochs", "train_s"), "train.json"),
+    **dict.fromkeys(("epochs", "train_s", "precision"), "train.json"),
 }
 TIMED = ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "fps")
 
@@ -67,6 +67,16 @@ PAIR_COLUMNS = (
     word_column("verdict", "verdict", 3),
     word_column("test", "test", 9),
 )
+PRECISION = Column("precision", "precision", write=str, priority=20)
+FULL = "float32"
+
+
+def shown_columns(columns: Sequence[Column], rows: Sequence[Costs]) -> list[Column]:
+    """The columns of a comparison without those that say nothing: a precision where all is in float32."""
+    precisions = {row.precision for row in rows if row.precision}
+    return [column for column in columns if column is not PRECISION or precisions - {FULL}]
+
+
 COUNTED = Column("n_seeds", "n", f"seeds {TIMES} images", priority=4)
 
 
@@ -287,6 +297,13 @@ def _trained_on(record: dict) -> str:
     device = record.get("device", record["hardware"]["cpu"])
     machine = _machine(record)
     return machine if device == record["hardware"]["cpu"] else f"{device} and {machine}"
+
+
+def precision_notes(rows: Sequence[Costs]) -> list[str]:
+    """What other precisions mean, where there are any."""
+    if not any(row.precision and row.precision != FULL for row in rows):
+        return []
+    return ["Precision: of the numbers in training; what is scored and timed computes in float32."]
 
 
 def mark_notes(rows: Sequence[Any]) -> list[str]:

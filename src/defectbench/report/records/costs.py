@@ -16,8 +16,9 @@ COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 class Costs:
     """The end of every row of a comparison; field names carry units. What a control does not have is None.
 
-    ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which the row is
-    distinguishably the best of its block.
+    ``precision`` is that of the numbers in training, and of parts of the network that differ; all is measured in
+    float32. ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which the row
+    is distinguishably the best of its block.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Costs:
     engine: str = ""
     latency_threads: int | None = None
     train_s: float | None = None
+    precision: str | None = None
     images_per_s: float | None = None
     size_px: int | None = None
     epochs: int | None = None
@@ -54,9 +56,28 @@ def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
     return aggregate_seeds([one[name] for one in figures]).estimate
 
 
+def precision_of(train: dict[str, Any]) -> str | None:
+    """Precision of the numbers in a training, as its record has it; parts of the network that differ behind it.
+
+    Example:
+        >>> precision_of({"recipe": {"precision": "float32", "options": {"guide_precision": "bfloat16"}}})
+        'float32, guide bfloat16'
+    """
+    recipe = train.get("recipe") or {}
+    whole = recipe.get("precision")
+    options = recipe.get("options") or {}
+    parts = [
+        f"{name.removesuffix('_precision')} {value}"
+        for name, value in sorted(options.items())
+        if name.endswith("_precision") and value != whole
+    ]
+    return ", ".join([whole, *parts]) if whole else None
+
+
 def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
     """Complexity, latency and training of a method, by field name of a row."""
     trained = [cell.train["figures"] for cell in cells if cell.train]
+    precisions = [precision_of(cell.train) for cell in cells if cell.train]
     counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
     timed = [cell.latency["figures"] for cell in cells if cell.latency]
     reasons = [reason for one in timed for reason in one["invalid_because"]]
@@ -73,6 +94,7 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
         "engine": cells[0].engine,
         "latency_threads": timed[0]["threads"],
         "train_s": mean(trained, "train_s"),
+        "precision": " or ".join(dict.fromkeys(filter(None, precisions))) or None,
         "images_per_s": mean(trained, "images_per_s"),
         "size_px": (counted or trained)[0]["size_px"],
         "epochs": next((epochs_of(cell.train) for cell in cells if cell.train), None),

@@ -10,14 +10,17 @@ from ....measure.classification import FIGURES
 from ...columns import (
     COUNTED,
     NAMED,
+    PRECISION,
     hardware_notes,
     mark_notes,
     measured_column,
     method_rows,
     pair_table,
+    precision_notes,
     runs_table,
     score_column,
     seed_units,
+    shown_columns,
     sources,
     whole_column,
 )
@@ -48,6 +51,7 @@ COLUMNS = (
     measured_column("size_mib", "file", "MiB", 13),
     measured_column("latency_ms_p50", "p50", "ms", 3),
     Column("latency_ratio", "to base", TIMES, number, priority=6),
+    PRECISION,
     whole_column("train_s", "train", "s", 14),
 )
 
@@ -88,11 +92,12 @@ def parts(study: Study) -> Iterator[Table | Picture]:
     if not entries:
         return
     rows, pairs = study.share(rows_of), study.share(pairs_of)
+    columns = shown_columns(COLUMNS, rows)
     yield Table(
         name="classification",
         title="Classification",
-        columns=COLUMNS,
-        rows=method_rows(rows, COLUMNS, entries, (*FIGURES, "n_seeds")),
+        columns=columns,
+        rows=method_rows(rows, columns, entries, (*FIGURES, "n_seeds")),
         notes=classification_notes(rows, entries),
         fields=keys_of(ClassificationRow),
         caption="Accuracy and cost of classifiers.",
@@ -166,6 +171,7 @@ def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[En
             "Weights are those of the best epoch on validation; its accuracy there and that of the last epoch: "
             f"{'; '.join(epochs)}."
         )
+    lines += precision_notes(rows)
     lines += mark_notes(rows)
     lines += [f"{row.title} is {row.flags}." for row in rows if row.flags]
     if any(row.is_control for row in rows):

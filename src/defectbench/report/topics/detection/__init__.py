@@ -9,13 +9,16 @@ from itertools import groupby
 from ...columns import (
     COUNTED,
     NAMED,
+    PRECISION,
     hardware_notes,
     mark_notes,
     measured_column,
     method_rows,
+    precision_notes,
     runs_table,
     score_column,
     seed_units,
+    shown_columns,
     sources,
     whole_column,
 )
@@ -44,6 +47,7 @@ COLUMNS = (
     measured_column("latency_ms_p90", "p90", "ms", 14),
     measured_column("latency_ms_p99", "p99", "ms", 15),
     measured_column("fps", "FPS", "1/s", 6),
+    PRECISION,
     whole_column("train_s", "train", "s", 10),
     Column("escape_rate_images", "escape", "% at 5 % overkill", percent, is_detail=True),
 )
@@ -65,11 +69,12 @@ def parts(study: Study) -> Iterator[Table | Picture]:
     if not entries:
         return
     rows, pairs = study.share(compared)
+    columns = shown_columns(COLUMNS, rows)
     yield Table(
         name="comparison",
         title="Comparison",
-        columns=COLUMNS,
-        rows=method_rows(rows, COLUMNS, entries, (*SCORES, "n_seeds", "escape_rate_images")),
+        columns=columns,
+        rows=method_rows(rows, columns, entries, (*SCORES, "n_seeds", "escape_rate_images")),
         notes=comparison_notes(rows, entries, pairs),
         fields=keys_of(DetectionRow),
         caption="Accuracy and cost of detectors.",
@@ -130,6 +135,7 @@ def comparison_notes(
         lines.append(f"{best} ({tests}; counts are exact).")
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")
+    lines += precision_notes(rows)
     lines += mark_notes(rows) + _uncounted(rows) + _flags(rows)
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
