@@ -241,7 +241,7 @@ def test_a_ratio_of_other_files_is_named(small):
     with pytest.raises(ReportError, match=r"beside_base\.json: inputs\.base\.sha256"):
         stages_of(small)
     beside.unlink()
-    with pytest.raises(ReportError, match="latency_beside record"):
+    with pytest.raises(ReportError, match="time both in one race"):
         stages_of(small)
 
 
@@ -262,3 +262,23 @@ def test_the_figure_names_where_each_way_ends(small):
     drawn = [line.get_xdata()[0] for line in right.get_lines() if line.get_marker() in ("D", "X")]
     assert drawn == pytest.approx([100 * stages[-1].score, 90.0])
     assert left.get_xscale() == "log"
+
+
+def test_one_race_of_base_and_cut_comes_before_both_in_turn(small):
+    folder = small.folder(SMALL)
+    last = next(stage for stage in stages_of(small) if stage.stage == "recovered")
+    assert (last.ratio_to_base, last.timed_by) == (0.5, "beside_base.json")
+    path = folder / "latency" / "onnxruntime.json"
+    record = read_json(path)
+    record["figures"] |= {"ratio_to_base": 0.4, "ratio_to_base_low": 0.39, "latency_ms_p50": 1.6}
+    record["figures"] |= {"ratio_to_base_high": 0.41, "base_latency_ms_p50": 4.2}
+    counted = read_json(small.folder("alpha") / "complexity.json")
+    record["inputs"]["base"] = counted["inputs"]["model"]
+    path.write_text(json.dumps(record))
+    stages = {stage.stage: stage for stage in stages_of(small)}
+    ends = (stages["recovered"].ratio_to_base_low, stages["recovered"].ratio_to_base_high)
+    assert (stages["recovered"].ratio_to_base, *ends) == (0.4, 0.39, 0.41)
+    assert (stages["base"].latency_ms_p50, stages["recovered"].latency_ms_p50) == (4.2, 1.6)
+    assert stages["recovered"].timed_by == "latency/onnxruntime.json"
+    (folder / "beside_base.json").unlink()
+    assert [stage.stage for stage in stages_of(small)] == list(stages)

@@ -38,7 +38,8 @@ RECORDS = {
     **dict.fromkeys(("params_m", "macs_g", "gflops", "size_mib", "size_px"), "complexity.json"),
     **dict.fromkeys(("epochs", "train_s", "precision"), "train.json"),
 }
-TIMED = ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "fps")
+RATIO = Column("ratio_to_reference", "time", "of reference", number, priority=3)
+TIMED = ("ratio_to_reference", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "fps")
 
 
 def score_column(key: str, heading: str, priority: int) -> Column:
@@ -72,9 +73,10 @@ FULL = "float32"
 
 
 def shown_columns(columns: Sequence[Column], rows: Sequence[Costs]) -> list[Column]:
-    """The columns of a comparison without those that say nothing: a precision where all is in float32."""
-    precisions = {row.precision for row in rows if row.precision}
-    return [column for column in columns if column is not PRECISION or precisions - {FULL}]
+    """The columns of a comparison without those that say nothing: ratios of earlier timings, float32 throughout."""
+    empty = [] if any(row.ratio_to_reference is not None for row in rows) else [RATIO]
+    empty += [] if any(row.precision not in (None, FULL) for row in rows) else [PRECISION]
+    return [column for column in columns if column not in empty]
 
 
 COUNTED = Column("n_seeds", "n", f"seeds {TIMES} images", priority=4)
@@ -274,6 +276,11 @@ def hardware_notes(entries: Sequence[Entry], phases: str) -> list[str]:
     if timed:
         what = f"Latency: batch 1, end to end ({phases})"
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
+    if any("ratio_to_reference" in cell.latency["figures"] for cell in cells if cell.latency):
+        lines.append(
+            "Time of reference: latency over that of the reference model, timed in turn in the same processes, with its "
+            "95 % interval. It travels between machines and loads, milliseconds do not."
+        )
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
 
 

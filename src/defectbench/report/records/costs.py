@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...base.records import read_record
 from ...measure.statistics import aggregate_seeds
 from .cells import Cell, epochs_of
 
@@ -16,6 +17,7 @@ COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 class Costs:
     """The end of every row of a comparison; field names carry units. What a control does not have is None.
 
+    ``ratio_to_reference`` is latency over that of the reference model of one race; earlier timings have none.
     ``precision`` is that of the numbers in training, and of parts of the network that differ; all is measured in
     float32. ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which the row
     is distinguishably the best of its block.
@@ -26,6 +28,9 @@ class Costs:
     macs_g: float | None = None
     gflops: float | None = None
     size_mib: float | None = None
+    ratio_to_reference: float | None = None
+    ratio_to_reference_low: float | None = None
+    ratio_to_reference_high: float | None = None
     latency_ms_p50: float | None = None
     latency_ms_p50_low: float | None = None
     latency_ms_p50_high: float | None = None
@@ -74,6 +79,28 @@ def precision_of(train: dict[str, Any]) -> str | None:
     return ", ".join([whole, *parts]) if whole else None
 
 
+def ratio_of(timed: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
+    """A ratio of latencies with its ends, over seeds; nothing where a timing has none."""
+    if not timed or not all(name in figures for figures in timed):
+        return {}
+    return {
+        name: mean(timed, name),
+        f"{name}_low": min(figures[f"{name}_low"] for figures in timed),
+        f"{name}_high": max(figures[f"{name}_high"] for figures in timed),
+    }
+
+
+def beside_base(cell: Cell) -> tuple[str, dict[str, Any]] | None:
+    """The record of a compressed cell and its base timed side by side, below the cell's folder; None without one.
+
+    It is the cell's latency itself; cells that were timed before races have a record of both files in turn.
+    """
+    if cell.latency is not None and "ratio_to_base" in cell.latency["figures"]:
+        return f"latency/{cell.engine}.json", cell.latency
+    path = cell.folder / "beside_base.json"
+    return (path.name, read_record(path, "latency_beside")) if path.is_file() else None
+
+
 def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
     """Complexity, latency and training of a method, by field name of a row."""
     trained = [cell.train["figures"] for cell in cells if cell.train]
@@ -84,6 +111,7 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
     # a method without a model file has predictions and its own runner, and nothing that is counted
     fields: dict[str, Any] = {name: mean(counted, name) for name in COUNTS} if counted else {}
     fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
+    fields |= ratio_of(timed, "ratio_to_reference")
     return {
         **fields,
         "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),

@@ -14,7 +14,7 @@ from ....measure.classification import FIGURES
 from ....measure.statistics import aggregate_seeds, percentile_interval
 from ...records.cells import Cell, Entry, control_rank, teacher_c_of
 from ...records.comparison import class_draws, score_interval
-from ...records.costs import Costs, costs_of, mean
+from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,16 @@ def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
 def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
     """What compression gave and cost, as far as the records are there."""
     counts = [mean(_figures(e.cells, "complexity"), "params_m") for e in (base, entry)]
-    found: dict[str, Any] = {"params_ratio": counts[0] / counts[1]}
+    gained: dict[str, Any] = {"params_ratio": counts[0] / counts[1]}
     before = [cell.folder / "pruned" / "accuracy.json" for cell in entry.cells]
     if all(path.is_file() for path in before) and not entry.first.is_afresh:
         records = [read_record(path, "accuracy")["figures"] for path in before]
-        found["accuracy_before"] = mean(records, "accuracy")
-    beside = [cell.folder / "beside_base.json" for cell in entry.cells]
-    if all(path.is_file() for path in beside):
-        records = [read_record(path, "latency_beside")["figures"] for path in beside]
-        found["latency_ratio"] = mean(records, "ratio_to_base")
-        found["latency_ratio_low"] = min(one["ratio_to_base_low"] for one in records)
-        found["latency_ratio_high"] = max(one["ratio_to_base_high"] for one in records)
-    return found | _gain(entry.cells, base.cells)
+        gained["accuracy_before"] = mean(records, "accuracy")
+    timings = [timing for cell in entry.cells if (timing := beside_base(cell))]
+    if len(timings) == len(entry.cells):
+        ratio = ratio_of([record["figures"] for _, record in timings], "ratio_to_base")
+        gained |= {name.replace("ratio_to_base", "latency_ratio"): v for name, v in ratio.items()}
+    return gained | _gain(entry.cells, base.cells)
 
 
 def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:

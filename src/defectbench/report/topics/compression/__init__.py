@@ -23,7 +23,6 @@ from ...table import (
     word_column,
 )
 from .stages import (
-    BASE,
     CHANNELS,
     CONTROL,
     PRUNED,
@@ -100,7 +99,7 @@ def _row(stage: Stage, block: Block) -> Row:
         **dict.fromkeys(("score", "difference"), "accuracy.json"),
         **dict.fromkeys(("stored_mib", "factor", "epochs", "train_s"), _trained(stage)),
         **dict.fromkeys(("params_m", "macs_g"), "complexity.json"),
-        **dict.fromkeys(TIMED, _timed(stage)),
+        **dict.fromkeys(TIMED, stage.timed_by),
     }
     shown = {"stage": Shown(name_of(stage), href=stage.record)}
     for column in COLUMNS[1:]:
@@ -116,12 +115,6 @@ def _row(stage: Stage, block: Block) -> Row:
 
 def _trained(stage: Stage) -> str:
     return "prune.json" if stage.stage in (CHANNELS, PRUNED) else "train.json"
-
-
-def _timed(stage: Stage) -> str:
-    if stage.latency_ms_p50 is None:
-        return ""
-    return "latency/onnxruntime.json" if stage.stage in (BASE, CONTROL) else "beside_base.json"
 
 
 def name_of(stage: Stage) -> str:

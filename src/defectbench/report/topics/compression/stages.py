@@ -13,6 +13,7 @@ from ....base.errors import ReportError
 from ....measure.statistics import percentile_interval
 from ...records.cells import Cell, Entry, epochs_of, read_figures
 from ...records.comparison import Draws, class_draws, precision_draws
+from ...records.costs import beside_base
 
 BASE, CONTROL = "base", "control"
 SPARSE, CHANNELS, PRUNED, RECOVERED = "sparse", "channels", "pruned", "recovered"
@@ -34,7 +35,7 @@ class Stage:
     Scores and their ends are shares; ``difference`` is the score less that of the base on the same test part, its
     interval by paired bootstrap over groups. ``stored_mib`` is what the papers call size: parameters, means and
     variances in float32, before folding; ``factor`` is that of the base over the own. ``latency_ms_p50`` of base and
-    compressed file comes from one run in turn, that of a control from a run of its own. ``train_s`` and ``epochs`` are
+    compressed file comes from one record, ``timed_by``, that of a control from its own. ``train_s`` and ``epochs`` are
     all training behind the network. Of a cut by scales, ``faded_scales_share`` is the share of scales under 0.01 that
     it met, ``largest_score_cut`` and ``smallest_score_kept`` are what it parted.
     """
@@ -64,6 +65,7 @@ class Stage:
     latency_valid: bool | None = None
     latency_invalid_because: str = ""
     engine: str = ""
+    timed_by: str = ""
     train_s: float | None = None
     epochs: int | None = None
     faded_scales_share: float | None = None
@@ -133,7 +135,8 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
 
 
 def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
-    beside_base = _read_beside(cell, base)["figures"]
+    file, timing = _read_timing(cell, base)
+    both = timing["figures"]
     assert base.train is not None
     path = cell.folder / "pruned" / "prune.json"
     cut = read_figures(path, "prune", f"snakemake --cores 8 {path}")
@@ -143,20 +146,20 @@ def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Itera
         controls = [(entry.title, cell), *controls]
     start = _Compared(base, cut["figures"]["size_mib_before"])
     place = {"method": cell.method, "title": entry.title}
-    timed = {"latency_ms_p50": beside_base["base_latency_ms_p50"], "ratio_to_base": 1.0}
-    yield start.stage(BASE, base, base.train, {**place, **timed, **_validity(beside_base)})
+    timed = {"latency_ms_p50": both["base_latency_ms_p50"], "ratio_to_base": 1.0}
+    yield start.stage(BASE, base, base.train, {**place, **timed, **_validity(both, base)})
     for name, step in steps.items():
         assert step.train is not None
-        timed = _timed(beside_base) if step is cell else {}
+        timed = _timed(both, cell) | {"timed_by": file} if step is cell else {}
         parted = _parted(cut) if name == PRUNED else {}
         yield start.stage(name, step, step.train, {**place, **timed, **parted})
-    for title, one in controls:
-        assert one.train is not None
-        assert one.latency is not None
-        figures = one.latency["figures"]
-        timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures)}
-        own = {"method": one.method, "title": title, **timed}
-        yield start.stage(CONTROL, one, one.train, own)
+    for title, control in controls:
+        assert control.train is not None
+        assert control.latency is not None
+        figures = control.latency["figures"]
+        timed = {"latency_ms_p50": figures["latency_ms_p50"], **_validity(figures, control)}
+        more = {"method": control.method, "title": title, **timed}
+        yield start.stage(CONTROL, control, control.train, more)
 
 
 def _steps(cell: Cell, base: Cell, cut: dict[str, Any]) -> dict[str, Cell]:
@@ -171,20 +174,21 @@ def _steps(cell: Cell, base: Cell, cut: dict[str, Any]) -> dict[str, Cell]:
     return {**found, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
 
 
-def _read_beside(cell: Cell, base: Cell) -> dict[str, Any]:
-    """The record of both files timed in turn; it must be of the files that were counted."""
-    path = cell.folder / "beside_base.json"
-    record = read_figures(path, "latency_beside", f"snakemake --cores 8 {path}")
-    for name, one in (("model", cell), ("base", base)):
-        assert one.complexity is not None
-        counted, timed = (
-            one.complexity["inputs"]["model"]["sha256"],
-            record["inputs"][name]["sha256"],
-        )
+def _read_timing(cell: Cell, base: Cell) -> tuple[str, dict[str, Any]]:
+    """The record of both files timed side by side, and where it lies; it must be of the files that were counted."""
+    timing = beside_base(cell)
+    if timing is None:
+        fix = f"time both in one race: defectbench race {base.folder} {cell.folder}"
+        raise ReportError(cell.folder / "latency", "ratio_to_base", "nothing", fix)
+    file, record = timing
+    for name, timed_cell in (("model", cell), ("base", base)):
+        assert timed_cell.complexity is not None
+        counted = timed_cell.complexity["inputs"]["model"]["sha256"]
+        timed = record["inputs"][name]["sha256"]
         if counted != timed:
-            fix = f"{one.folder}/model.onnx is {counted}; time both again"
-            raise ReportError(path, f"inputs.{name}.sha256", timed, fix)
-    return record
+            fix = f"{timed_cell.folder}/model.onnx is {counted}; time both again"
+            raise ReportError(cell.folder / file, f"inputs.{name}.sha256", timed, fix)
+    return file, record
 
 
 def _read_stage(cell: Cell, place: Path, kind: str) -> Cell:
@@ -202,9 +206,9 @@ def _read_stage(cell: Cell, place: Path, kind: str) -> Cell:
     return Cell(place, *names, records["accuracy"], records["train"], records["complexity"])
 
 
-def _timed(figures: dict[str, Any]) -> dict[str, Any]:
+def _timed(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
     names = ("latency_ms_p50", "ratio_to_base", "ratio_to_base_low", "ratio_to_base_high")
-    return {name: figures[name] for name in names} | _validity(figures)
+    return {name: figures[name] for name in names} | _validity(figures, cell)
 
 
 def _parted(cut: dict[str, Any]) -> dict[str, Any]:
@@ -219,12 +223,13 @@ def _parted(cut: dict[str, Any]) -> dict[str, Any]:
     return {"faded_scales_share": faded / sum(counts.values()), **ends}
 
 
-def _validity(figures: dict[str, Any]) -> dict[str, Any]:
+def _validity(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
     reasons = "; ".join(figures["invalid_because"])
     return {
         "latency_valid": figures["valid"],
         "latency_invalid_because": reasons,
-        "engine": "onnxruntime",
+        "engine": cell.engine,
+        "timed_by": f"latency/{cell.engine}.json",
     }
 
 

@@ -126,7 +126,8 @@ def mark_best(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[Detec
     """Name in each row the figures in which it is distinguishably the best.
 
     A score is best if every pair says so and no control flags it; a count if it is smaller than
-    all others; a latency if all are valid and its interval lies below all others.
+    all others; a latency if all are valid and its interval, of the ratio to the reference where all have one, lies
+    below all others.
 
     Args:
         rows: Rows of one dataset and protocol.
@@ -147,7 +148,8 @@ def mark_best(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[Detec
             best[ranked[0].method].append(name)
     fastest = _fastest(methods)
     if fastest:
-        best[fastest.method] += ["latency_ms_p50", "fps"]
+        timed = ["ratio_to_reference"] if fastest.ratio_to_reference is not None else []
+        best[fastest.method] += [*timed, "latency_ms_p50", "fps"]
     return [replace(row, best=" ".join(best[row.method])) for row in rows]
 
 
@@ -159,6 +161,8 @@ def _leads(leader: DetectionRow, figure: str, pairs: Sequence[Pair]) -> bool:
 def _fastest(methods: Sequence[DetectionRow]) -> DetectionRow | None:
     if not all(row.latency_valid for row in methods):
         return None
-    first, *others = sorted(methods, key=lambda row: row.latency_ms_p50 or 0.0)
-    lowest = min(row.latency_ms_p50_low or 0.0 for row in others)
-    return first if (first.latency_ms_p50_high or 0.0) < lowest else None
+    raced = all(row.ratio_to_reference is not None for row in methods)
+    figure = "ratio_to_reference" if raced else "latency_ms_p50"
+    first, *others = sorted(methods, key=lambda row: getattr(row, figure) or 0.0)
+    lowest = min(getattr(row, f"{figure}_low") or 0.0 for row in others)
+    return first if (getattr(first, f"{figure}_high") or 0.0) < lowest else None
