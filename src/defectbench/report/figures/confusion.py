@@ -35,7 +35,7 @@ def confusion_figure(entries: Sequence[Entry]) -> Figure:
     for n, axis in enumerate(axes[: len(entries)]):
         axis.tick_params(labelbottom=n + columns >= len(entries), labelleft=n % columns == 0)
     first = entries[0].first
-    title = f"{first.dataset}, {first.protocol}: true class (rows) and said class (columns), images"
+    title = f"{first.dataset}, {first.protocol}: true class (rows) and predicted class (columns), images"
     figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
     return figure
 

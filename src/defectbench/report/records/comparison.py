@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...base.files import read_json, sha256_file
 from ...measure.accuracy import groups_of, listed_images, read_results
 from ...measure.bootstrap import group_weights, match, mean_precision, weighted_precision
-from ...measure.classification import figure_draws, said_classes, true_classes
+from ...measure.classification import figure_draws, predicted_classes, true_classes
 from ...measure.evaluator import restrict
 from ...measure.statistics import Interval, aggregate_seeds, percentile_interval
 from .cells import Cell, Entry
@@ -115,7 +115,7 @@ def class_draws(cell: Cell, resamples: int = RESAMPLES) -> Draws | None:
     names = listed_images(files["images"])
     truth = restrict(read_json(files["annotations"]), names, files["images"])
     classes = len(truth["categories"])
-    predicted = said_classes(files["predictions"], truth, classes)
+    predicted = predicted_classes(files["predictions"], truth, classes)
     groups = groups_of(truth, files["groups"])
     return figure_draws(true_classes(truth), predicted, classes, groups, resamples)
 

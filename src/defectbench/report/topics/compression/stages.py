@@ -32,7 +32,7 @@ STAGE_TITLES = {
 class Stage:
     """A network on the way from a base to its compressed form, or a control beside it.
 
-    Scores and their ends are shares; ``difference`` is the score less that of the base on the same test part, its
+    Scores and their ends are shares; ``difference`` is the score minus the base's on the same test part, its
     interval by paired bootstrap over groups. ``stored_mib`` is what the papers call size: parameters, means and
     variances in float32, before folding; ``factor`` is that of the base over the own. ``latency_ms_p50`` of base and
     compressed file comes from one record, ``timed_by``, that of a control from its own. ``train_s`` and ``epochs`` are
@@ -284,7 +284,7 @@ class _Compared:
         )
 
     def _difference(self, cell: Cell, score: str) -> dict[str, float]:
-        """Score less that of the base, with its interval; nothing for the base itself."""
+        """Score minus the base's, with its interval; nothing for the base itself."""
         if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
             return {}
         own = _draws(cell)
