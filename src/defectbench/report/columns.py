@@ -278,8 +278,8 @@ def hardware_notes(entries: Sequence[Entry], phases: str) -> list[str]:
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
     if any("ratio_to_reference" in cell.latency["figures"] for cell in cells if cell.latency):
         lines.append(
-            "Time of reference: latency over that of the reference model, timed in turn in the same processes, with its "
-            "95 % interval. It travels between machines and loads, milliseconds do not."
+            "Time of reference: latency over that of the reference model, timed in turn in the same processes, with "
+            "its 95 % interval. It travels between machines and loads, milliseconds do not."
         )
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.files import atomic_directory, atomic_write_text
+from .records.comparison import scored_files
 from .records.study import Study, read_study
 from .table import Picture, Table
 from .topics import parts_of
@@ -47,14 +48,54 @@ class Report:
         return [part for part in self.parts if isinstance(part, Picture)]
 
 
-def make_report(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> Report:
+def make_report(
+    run_dirs: Iterable[str | Path], models_dir: str | Path = "models", is_kept: bool = False
+) -> Report:
     """Read the records of cells and let every topic say what it has to; nothing is written.
+
+    Args:
+        run_dirs: Folders of cells, or folders above them.
+        models_dir: Where method cards lie, for titles.
+        is_kept: Whether these are kept records: what they lack is told in a note of the first table.
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    study = read_study(run_dirs, models_dir)
-    return Report(study, parts_of(study))
+    study = read_study(run_dirs, models_dir, is_kept)
+    parts = parts_of(study)
+    return Report(study, _with_lacks(study, parts) if is_kept else parts)
+
+
+def _with_lacks(study: Study, parts: Sequence[Table | Picture]) -> list[Table | Picture]:
+    """The parts of kept records, which have no images: the first table says what is not there."""
+    cells = [cell for entry in study.entries for cell in entry.cells]
+    bare = [cell for cell in cells if scored_files(cell) is None]
+    lacks = [*(study.lacks or []), "No images are kept, so there is no gallery."]
+    if bare:
+        lacks.append(
+            f"{len(bare)} of {len(cells)} cells were kept without predictions or truth: "
+            "their intervals are compared, not their images."
+        )
+    drawn = [part for part in parts if isinstance(part, Table) or part.folder != "gallery"]
+    (first, *others) = drawn
+    assert isinstance(first, Table)
+    return [replace(first, notes=[*first.notes, *lacks]), *others]
+
+
+def render_reference(
+    folder: str | Path, out_dir: str | Path, models_dir: str | Path = "models"
+) -> Report:
+    """Render a folder of kept records by itself; what they lack is told in a note of the first table.
+
+    Args:
+        folder: The folder, such as ``results/reference/neu-det``.
+        out_dir: Gets the tables, ``figures/`` and ``index.html``.
+        models_dir: Where method cards lie, for titles.
+
+    Raises:
+        ReportError: There is no cell, or records do not belong together.
+    """
+    return render_report([folder], out_dir, Path(folder).name, models_dir, is_kept=True)
 
 
 def render_report(
@@ -62,6 +103,7 @@ def render_report(
     out_dir: str | Path,
     study: str,
     models_dir: str | Path = "models",
+    is_kept: bool = False,
 ) -> Report:
     """Render the report of a study; all of it comes from the same records.
 
@@ -70,6 +112,7 @@ def render_report(
         out_dir: Gets the tables, ``figures/``, ``gallery/`` and ``index.html``.
         study: Name of the study, for the page's title.
         models_dir: Where method cards lie, for titles.
+        is_kept: As in ``make_report``.
 
     Returns:
         What the report says.
@@ -77,7 +120,7 @@ def render_report(
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    report = make_report(run_dirs, models_dir)
+    report = make_report(run_dirs, models_dir, is_kept)
     write_tables(report.tables, out_dir)
     draw_pictures(report.pictures, out_dir)
     write_page(report.parts, out_dir, study)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ...base.compressions import AFRESH, JOINT, base_method, compressed_title
 from ...base.errors import ReportError
-from ...base.files import sha256_file
 from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
 from ...base.studies import LatencySettings, base_protocol
+from .kept import content_sha256, kept_file
 
 PROTOCOLS = ("clean", "random", "sequential", "paper")
 CONTROL_TITLES = {  # in the order of tables
@@ -25,6 +25,7 @@ CONTROL_TITLES = {  # in the order of tables
 }
 FLOORS = ("control_memoriser", "control_class_prior")
 CEILING = "control_label_jitter"
+CERTIFICATE = "certificate.json"
 OWN_RUNNER = "own"  # names the latency of a method without a model file
 _BUDGET = ("epochs", "batch", "size_px")
 _SEED = re.compile(r"seed(\d+)")
@@ -122,11 +123,12 @@ class Entry:
         return figures["shared_images"]["train-test"] / figures["images"]["test"]
 
 
-def find_cells(run_dirs: Iterable[str | Path]) -> list[Cell]:
+def find_cells(run_dirs: Iterable[str | Path], lacks: list[str] | None = None) -> list[Cell]:
     """Read the records of all cells at or below some folders.
 
     Args:
         run_dirs: Folders of cells (``.../<dataset>/<protocol>/<method>/seed<k>``) or folders above.
+        lacks: Gets a sentence on each record of cost that a stored cell lacks; without it, one that lacks is an error.
 
     Returns:
         The cells by dataset, protocol, method and seed, each once.
@@ -140,7 +142,7 @@ def find_cells(run_dirs: Iterable[str | Path]) -> list[Cell]:
         raise ReportError(
             ", ".join(map(str, asked)) or "report", "cells", 0, "run snakemake --cores 8 all first"
         )
-    return sorted((_read_cell(folder) for folder in folders), key=_order)
+    return sorted((_read_cell(folder, lacks) for folder in sorted(folders)), key=_order)
 
 
 def _cell_folders(path: Path) -> list[Path]:
@@ -163,7 +165,7 @@ def protocol_rank(protocol: str) -> int:
     return PROTOCOLS.index(base) if base in PROTOCOLS else len(PROTOCOLS)
 
 
-def _read_cell(folder: Path) -> Cell:
+def _read_cell(folder: Path, lacks: list[str] | None) -> Cell:
     dataset, protocol, method, seed = folder.parts[-4:]
     number = int(seed.removeprefix("seed"))
     accuracy = read_figures(folder / "accuracy.json", "accuracy", _evaluate_command(folder))
@@ -171,6 +173,8 @@ def _read_cell(folder: Path) -> Cell:
     cell = Cell(folder, dataset, protocol, method, number, accuracy)
     if cell.is_control:
         return cell
+    if lacks is not None:
+        return _stored_cell(cell, lacks)
     train = read_figures(folder / "train.json", "train", f"snakemake --cores 8 {folder}/train.json")
     own = folder / "latency" / f"{OWN_RUNNER}.json"
     if own.exists():
@@ -188,6 +192,26 @@ def _read_cell(folder: Path) -> Cell:
         _check_one_model(timed, latency, accuracy["model_sha256"], "scored")
     known = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
     return Cell(folder, *known)
+
+
+def _stored_cell(cell: Cell, lacks: list[str]) -> Cell:
+    """A cell that was kept, with what there is of its records of cost."""
+    timed = latency_path(cell.folder)
+    paths = {
+        "train": cell.folder / "train.json",
+        "complexity": cell.folder / "complexity.json",
+        "latency": timed,
+    }
+    records = {kind: read_record(path, kind) for kind, path in paths.items() if path.is_file()}
+    missing = [kind for kind in paths if kind not in records]
+    if "complexity" in missing and timed.stem == OWN_RUNNER:
+        missing.remove("complexity")
+    if missing:
+        lacks.append(
+            f"{cell.method} on {cell.dataset}, {cell.protocol}, seed {cell.seed}, was kept without a record of "
+            f"{' and '.join(missing)}."
+        )
+    return replace(cell, **records, engine=timed.stem if "latency" in records else "")
 
 
 def latency_path(folder: Path) -> Path:
@@ -210,7 +234,10 @@ def read_figures(path: Path, kind: str, command: str) -> dict[str, Any]:
 
 
 def _data_folder(folder: Path) -> Path:
-    return folder.parents[4] / "data" / folder.parts[-4]
+    """Folder of a cell's dataset: beside the runs, or beside the folder of the study that owns them."""
+    beside = folder.parents[4] / "data" / folder.parts[-4]
+    shared = folder.parents[4].parent / "data" / folder.parts[-4]
+    return shared if shared.is_dir() and not beside.is_dir() else beside
 
 
 def _evaluate_command(folder: Path) -> str:
@@ -236,9 +263,9 @@ def _time_command(folder: Path, train: dict[str, Any]) -> str:
 
 def _check_scored_file(folder: Path, accuracy: dict[str, Any]) -> None:
     """Predictions that were made anew after scoring would stand beside an old score."""
-    predictions = folder / "predictions.json"
+    predictions = kept_file(folder / "predictions.json")
     scored = accuracy["inputs"]["predictions"]["sha256"]
-    if predictions.is_file() and sha256_file(predictions) != scored:
+    if predictions.is_file() and content_sha256(predictions) != scored:
         fix = f"score them again with: {_evaluate_command(folder)}"
         raise ReportError(folder / "accuracy.json", "inputs.predictions.sha256", scored, fix)
 
@@ -251,18 +278,23 @@ def _check_one_model(path: Path, latency: dict[str, Any], other: str, what: str)
         raise ReportError(path, "inputs.model.sha256", timed, fix)
 
 
-def find_entries(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> list[Entry]:
+def find_entries(
+    run_dirs: Iterable[str | Path],
+    models_dir: str | Path = "models",
+    lacks: list[str] | None = None,
+) -> list[Entry]:
     """Join cells by dataset, protocol and method; the rows of all tables and figures.
 
     Args:
         run_dirs: Folders of cells, or folders above.
         models_dir: Where method cards lie, for titles.
+        lacks: As in ``find_cells``.
 
     Raises:
         ReportError: A record is missing, or two methods were scored on different test parts.
     """
     entries = []
-    for (_, _, method), group in groupby(find_cells(run_dirs), key=_row_of):
+    for (_, _, method), group in groupby(find_cells(run_dirs, lacks), key=_row_of):
         cells = list(group)
         path = certificate_path(cells[0])
         dataset, protocol = cells[0].dataset, cells[0].protocol
@@ -282,11 +314,34 @@ def _row_of(cell: Cell) -> tuple[str, str, str]:
 
 
 def certificate_path(cell: Cell) -> Path:
-    """The certificate of a cell's split: beside kept cells, else in the data."""
-    kept = cell.folder.parents[1] / "certificate.json"
-    return (
-        kept if kept.is_file() else _data_folder(cell.folder) / cell.protocol / "certificate.json"
-    )
+    """The certificate of a cell's split: beside kept cells, kept truth, or the list of images that was scored on.
+
+    Of cells that were kept without one, it is that of the same list beside others in the folder of references.
+    """
+    listed = cell.accuracy["inputs"]["images"]
+    places = [
+        cell.folder.parents[1],
+        kept_truth(cell),
+        Path(listed["path"]).parent,
+        _data_folder(cell.folder) / cell.protocol,
+    ]
+    paths = [folder / CERTIFICATE for folder in places]
+    if not any(path.is_file() for path in paths):
+        paths = [*_certificates_of(listed["sha256"], cell.folder), *paths[2:]]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def _certificates_of(sha256: str, folder: Path) -> list[Path]:
+    """Certificates of one list of test images among kept references."""
+    above = next((path for path in folder.parents if path.name == "reference"), None)
+    kept = sorted(above.rglob(CERTIFICATE)) if above else []
+    hashes = [read_record(path, "certificate")["inputs"].get("test.txt", {}) for path in kept]
+    return [path for path, entry in zip(kept, hashes, strict=True) if entry.get("sha256") == sha256]
+
+
+def kept_truth(cell: Cell) -> Path:
+    """Where the truth of a kept cell lies: ``data/<dataset>/<protocol>`` beside the folder of its dataset."""
+    return cell.folder.parents[3] / "data" / cell.dataset / cell.protocol
 
 
 def _check_one_test_part(cells: Sequence[Cell]) -> None:
@@ -349,7 +404,8 @@ def key_of(entry: Entry) -> Key:
 
 def record_links(cell: Cell) -> dict[str, str]:
     """Paths of what lies behind a cell, by name."""
-    names = {"accuracy": "accuracy.json", "predictions": "predictions.json"}
+    predictions = kept_file(cell.folder / "predictions.json").name
+    names = {"accuracy": "accuracy.json", "predictions": predictions}
     if not cell.is_control:
         names |= {
             "complexity": "complexity.json",

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.files import read_json, sha256_file
+from ...base.files import read_json
 from ...measure.accuracy import groups_of, listed_images, read_results
 from ...measure.bootstrap import group_weights, match, mean_precision, weighted_precision
 from ...measure.classification import figure_draws, predicted_classes, true_classes
 from ...measure.evaluator import restrict
 from ...measure.statistics import Interval, aggregate_seeds, percentile_interval
-from .cells import Cell, Entry
+from .cells import Cell, Entry, kept_truth
+from .kept import content_sha256, kept_file, unpacked
 
 FIGURES = ("map50", "map50_95")
 CLASS_FIGURES = ("accuracy", "balanced_accuracy")
@@ -112,11 +113,12 @@ def class_draws(cell: Cell, resamples: int = RESAMPLES) -> Draws | None:
     files = scored_files(cell)
     if files is None:
         return None
-    names = listed_images(files["images"])
-    truth = restrict(read_json(files["annotations"]), names, files["images"])
-    classes = len(truth["categories"])
-    predicted = predicted_classes(files["predictions"], truth, classes)
-    groups = groups_of(truth, files["groups"])
+    with unpacked(files) as paths:
+        names = listed_images(paths["images"])
+        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
+        classes = len(truth["categories"])
+        predicted = predicted_classes(paths["predictions"], truth, classes)
+        groups = groups_of(truth, paths["groups"])
     return figure_draws(true_classes(truth), predicted, classes, groups, resamples)
 
 
@@ -196,22 +198,27 @@ def _seed_shares(seeds: int, resamples: int) -> NDArray[np.float64]:
 
 
 def scored_files(cell: Cell) -> dict[str, Path] | None:
-    """The files that a score was made from, if all are there and unchanged."""
+    """The files that a score was made from, if all are there and unchanged; some may be kept compressed."""
     inputs: dict[str, Any] = cell.accuracy["inputs"]
-    files = {name: Path(entry["path"]) for name, entry in inputs.items()}
-    files["predictions"] = cell.folder / "predictions.json"
-    whole = all(
-        path.is_file() and sha256_file(path) == inputs[name]["sha256"]
-        for name, path in files.items()
-    )
-    return files if whole else None
+    files = {}
+    for name, entry in inputs.items():
+        path = Path(entry["path"])
+        places = [path, kept_file(kept_truth(cell) / f"{name}{path.suffix}")]
+        if name == "predictions":
+            places = [kept_file(cell.folder / "predictions.json")]
+        same = [p for p in places if p.is_file() and content_sha256(p) == entry["sha256"]]
+        if not same:
+            return None
+        files[name] = same[0]
+    return files
 
 
 def _draws(files: dict[str, Path], resamples: int) -> Draws:
-    names = [line.strip() for line in files["images"].read_text().split("\n") if line.strip()]
-    truth = restrict(read_json(files["annotations"]), names, files["images"])
-    groups = groups_of(truth, files["groups"])
-    matches = match(truth, read_results(files["predictions"]))
+    with unpacked(files) as paths:
+        names = listed_images(paths["images"])
+        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
+        groups = groups_of(truth, paths["groups"])
+        matches = match(truth, read_results(paths["predictions"]))
     whole = np.ones((1, len(groups)), dtype=np.int64)
     weights = np.concatenate([whole, group_weights(groups, resamples)])
     return mean_precision(weighted_precision(matches, weights))

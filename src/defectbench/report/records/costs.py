@@ -107,13 +107,25 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
     precisions = [precision_of(cell.train) for cell in cells if cell.train]
     counted = [cell.complexity["figures"] for cell in cells if cell.complexity]
     timed = [cell.latency["figures"] for cell in cells if cell.latency]
-    reasons = [reason for one in timed for reason in one["invalid_because"]]
     # a method without a model file has predictions and its own runner, and nothing that is counted
     fields: dict[str, Any] = {name: mean(counted, name) for name in COUNTS} if counted else {}
-    fields |= {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
-    fields |= ratio_of(timed, "ratio_to_reference")
+    if timed:
+        fields |= _timings(cells, timed)
+    if trained:
+        fields["train_s"] = mean(trained, "train_s")
+        fields["images_per_s"] = mean(trained, "images_per_s")
+        fields["precision"] = " or ".join(dict.fromkeys(filter(None, precisions))) or None
+        fields["epochs"] = next(epochs_of(cell.train) for cell in cells if cell.train)
+    sizes = counted or trained
+    return {**fields, "size_px": sizes[0].get("size_px") if sizes else None}
+
+
+def _timings(cells: Sequence[Cell], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    reasons = [reason for figures in timed for reason in figures["invalid_because"]]
+    fields = {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
     return {
         **fields,
+        **ratio_of(timed, "ratio_to_reference"),
         "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),
         "latency_ms_p50_high": max(one["latency_ms_p50_high"] for one in timed),
         "fps": 1000 / fields["latency_ms_p50"],
@@ -121,9 +133,4 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
         "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
         "engine": cells[0].engine,
         "latency_threads": timed[0]["threads"],
-        "train_s": mean(trained, "train_s"),
-        "precision": " or ".join(dict.fromkeys(filter(None, precisions))) or None,
-        "images_per_s": mean(trained, "images_per_s"),
-        "size_px": (counted or trained)[0]["size_px"],
-        "epochs": next((epochs_of(cell.train) for cell in cells if cell.train), None),
     }

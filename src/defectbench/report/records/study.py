@@ -18,12 +18,18 @@ class Study:
         entries: Cells by dataset, protocol and method.
         run_dirs: Where they lie.
         models_dir: Where method cards lie.
+        lacks: Sentences on what kept records lack; None where nothing may be missing.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], run_dirs: Sequence[Path], models_dir: str | Path = "models"
+        self,
+        entries: Sequence[Entry],
+        run_dirs: Sequence[Path],
+        models_dir: str | Path = "models",
+        lacks: list[str] | None = None,
     ) -> None:
         self.entries, self.run_dirs, self.models_dir = list(entries), list(run_dirs), models_dir
+        self.lacks = lacks
         self._made: dict[Callable[[Study], Any], Any] = {}
 
     def share(self, make: Callable[[Study], _T]) -> _T:
@@ -37,15 +43,19 @@ class Study:
         return [entry for entry in self.entries if entry.task == task]
 
 
-def read_study(run_dirs: Iterable[str | Path], models_dir: str | Path = "models") -> Study:
+def read_study(
+    run_dirs: Iterable[str | Path], models_dir: str | Path = "models", is_kept: bool = False
+) -> Study:
     """Read the records of a study.
 
     Args:
         run_dirs: Folders of cells, or folders above them.
         models_dir: Where method cards lie, for titles.
+        is_kept: Whether these are kept records, which may lack some.
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
     folders = [Path(folder) for folder in run_dirs]
-    return Study(find_entries(folders, models_dir), folders, models_dir)
+    lacks = [] if is_kept else None
+    return Study(find_entries(folders, models_dir, lacks), folders, models_dir, lacks)

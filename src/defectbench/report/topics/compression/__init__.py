@@ -57,7 +57,7 @@ def stages_of(study: Study) -> list[Stage]:
 
 
 def _stages(study: Study) -> list[Stage]:
-    return compression_stages(study.entries)
+    return compression_stages(study.entries, study.lacks)
 
 
 def parts(study: Study) -> Iterator[Table | Picture]:

@@ -74,27 +74,33 @@ class Stage:
     record: str = ""
 
 
-def compression_stages(entries: Sequence[Entry]) -> list[Stage]:
+def compression_stages(entries: Sequence[Entry], lacks: list[str] | None = None) -> list[Stage]:
     """The ways of all compressed cells, each from its base on, then the controls of that base.
 
     A network of the same widths that starts afresh is a control: beside its base it has no stages.
 
     Args:
         entries: What ``find_entries`` returns.
+        lacks: Gets a sentence on each way of a kept cell that lacks records; without it, that is an error.
 
     Raises:
         ReportError: A compressed cell lacks its base, or a stage lacks a record or holds records of two models.
     """
     places = {(e.first.dataset, e.first.protocol, e.first.method): e for e in entries}
-    found: list[Stage] = []
+    stages: list[Stage] = []
     for (dataset, protocol, method), entry in places.items():
         if not (entry.first.folder / "pruned" / "prune.json").is_file():
             continue
         base = places.get((dataset, protocol, base_method(method)))
         beside = [e for e in entries if _is_control(e, entry)]
         for cell in entry.cells:
-            found += _way(entry, cell, _cell_of(base, cell), beside)
-    return found
+            try:
+                stages += _way(entry, cell, _cell_of(base, cell), beside)
+            except ReportError as error:
+                if lacks is None:
+                    raise
+                lacks.append(f"{entry.title}, seed {cell.seed}, has no way from its base: {error}.")
+    return stages
 
 
 def ways(stages: Sequence[Stage]) -> list[list[Stage]]:
@@ -134,7 +140,11 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
     raise ReportError(cell.folder, "base", "nothing", f"add the cell of {name}, seed {cell.seed}")
 
 
-def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
+def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> list[Stage]:
+    return list(_steps_of_way(entry, cell, base, beside))
+
+
+def _steps_of_way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
     file, timing = _read_timing(cell, base)
     both = timing["figures"]
     assert base.train is not None
