@@ -6,6 +6,7 @@ A change that means to change what a report says renews them: ``python tests/rep
 import gzip
 import shutil
 import sys
+import tarfile
 import tempfile
 from contextlib import chdir
 from pathlib import Path
@@ -22,6 +23,7 @@ GZIP_FROM = 60_000
 # Folders of stored runs of each report, by where they lie below results/. Some certificates are kept beside other runs of
 # the same parts.
 CLEAN = "runs/neu-det/clean"
+STUDY = "default-study"
 REPORTS = {
     "neu-det": {"reference/neu-det": ["neu-det"]},
     "neu-det-60-epochs": {CLEAN: ["neu-det-60-epochs/clean"]},
@@ -34,12 +36,18 @@ REPORTS = {
         "runs/demo-steel/clean": ["demo-heavy/clean", "parity/demo-steel/clean/certificate.json"]
     },
     "neu-det-heavy": {CLEAN: ["neu-det/clean", "neu-det-heavy/clean"]},
+    # the default study whole, with the predictions and the truth that its cells were scored with
+    STUDY: {},
     "slimming-yolov8n": {CLEAN: ["neu-det/clean/certificate.json", "slimming-yolov8n/clean"]},
 }
 
 
 def lay_out(name, folder):
     """Copy the runs of a report below a folder; returns where they lie, relative to it."""
+    if name == STUDY:
+        with tarfile.open(KEPT.parent / "default-study.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        return [Path("results/runs")]
     for target, sources in REPORTS[name].items():
         place = folder / "results" / target
         for source in (REFERENCE / path for path in sources):
