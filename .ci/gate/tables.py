@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from defectbench.base.compressions import JOINT
-from defectbench.report.collect import method_title
+from defectbench.report.records.cells import method_title
 
 from .floors import Floor, unmeasured
 

@@ -1,34 +1,57 @@
-"""Single parts of a report, made as ``render_report`` makes them together."""
+"""What a report says, and single parts of it, made as ``render_report`` makes them together."""
 
-from pathlib import Path
+from types import SimpleNamespace
 
-from defectbench.base.files import atomic_directory
-from defectbench.report.collect import find_entries
-from defectbench.report.figures import draw_figures
-from defectbench.report.gallery import draw_galleries
-from defectbench.report.site import write_site
-from defectbench.report.tables import make_tables, write_tables
+from defectbench.report.render import draw_pictures, make_report, write_tables
+from defectbench.report.topics import classification, compression, detection
+from defectbench.report.writers.page import write_page
+
+
+def said(report):
+    """Rows, pairs, stages and notes of a report."""
+    study = report.study
+    rows, pairs = study.share(detection.compared)
+    tables = {table.name: table for table in report.tables}
+
+    def notes(name):
+        return list(tables[name].notes) if name in tables else []
+
+    classes = SimpleNamespace(
+        entries=classification.entries_of(study),
+        rows=study.share(classification.rows_of),
+        pairs=study.share(classification.compared),
+        notes=notes("classification"),
+    )
+    return SimpleNamespace(
+        entries=detection.entries_of(study),
+        rows=rows,
+        pairs=pairs,
+        notes=notes("comparison"),
+        classes=classes,
+        stages=compression.stages_of(study),
+        tables=tables,
+        report=report,
+    )
+
+
+def make_tables(runs, models="models"):
+    """What the report of some cells says."""
+    return said(make_report(runs, models))
 
 
 def tabulate(runs, out):
     """Write the tables of some cells; returns what they say."""
-    tables = make_tables(runs)
-    write_tables(tables, out)
-    return tables
+    made = make_tables(runs)
+    write_tables(made.report.tables, out)
+    return made
 
 
-def plot(runs, out):
-    """Draw the figures of detectors."""
-    tables = make_tables(runs)
-    with atomic_directory(Path(out) / "figures") as folder:
-        draw_figures(tables.entries, folder, tables.rows)
+def draw(runs, out, folder):
+    """Draw the figures of one folder, ``figures`` or ``gallery``."""
+    pictures = make_report(runs).pictures
+    draw_pictures([picture for picture in pictures if picture.folder == folder], out, [folder])
 
 
-def gallery(runs, out):
-    """Draw the galleries."""
-    draw_galleries(find_entries(runs), out)
-
-
-def build_site(runs, out, study):
+def build_page(runs, out, study):
     """Write the page with what lies in ``out`` already."""
-    write_site(make_tables(runs), out, study)
+    write_page(make_report(runs).parts, out, study)

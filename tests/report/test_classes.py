@@ -7,20 +7,34 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from report_parts import make_tables, said
 from shelf import CLASSES, Shelf
 
 from defectbench.base.errors import ReportError
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
 from defectbench.measure.statistics import aggregate_seeds
-from defectbench.report.class_pairs import seed_draws
-from defectbench.report.class_tables import FILES
-from defectbench.report.compression_table import compression_caption
-from defectbench.report.pairs import OVERLAP, paired_test
+from defectbench.report.records.comparison import OVERLAP, classifier_draws, paired_test
 from defectbench.report.render import render_report
-from defectbench.report.tables import DETECTION_FILES, make_tables
+from defectbench.report.topics.compression import compression_notes
 
 N = 8
+FILES = (
+    "classification.csv",
+    "classification.md",
+    "classification.tex",
+    "classification_per_class.csv",
+    "classification_pairs.csv",
+)
+DETECTION_FILES = (
+    "comparison.csv",
+    "comparison.md",
+    "comparison.tex",
+    "pairs.csv",
+    "leakage.csv",
+    "leakage.md",
+    "per_class.csv",
+)
 
 
 class ClassShelf(Shelf):
@@ -151,7 +165,8 @@ def test_base_cut_and_control_are_told_apart_or_not(filled):
     page, text = ((filled.out / name).read_text() for name in ("index.html", FILES[1]))
     for shown in (page, text):
         assert "vgg, pruned by CFP (v39) is better" in shown
-        assert "+75.0 [" in shown
+    assert "+75.0 [" in text
+    assert '+75.0<span class="aside">[' in page
     assert '<a href="#pairs">' in page
 
 
@@ -159,7 +174,7 @@ def test_seeds_of_classifiers_are_drawn_too(filled):
     filled.classifier("vgg", wrong=set(range(1, N + 1)), seed=1)
     filled.cut("vgg+cfpv39", wrong=set(range(1, N + 1)), before={1}, seed=1)
     (base, *_) = [e for e in make_tables([filled.runs]).classes.entries if e.first.method == "vgg"]
-    draws = seed_draws(base.cells, 300)["accuracy"]
+    draws = classifier_draws(base.cells, 300)["accuracy"]
     assert draws[0] == pytest.approx((7 / 8 + 0) / 2)
     assert draws[1:].min() == 0
     assert draws[1:].max() == 1
@@ -187,7 +202,7 @@ def test_the_scores_of_teacher_c_stand_beside_its_base(filled):
     assert cut.teacher_c_accuracy is None
     assert [
         line
-        for line in tables.caption
+        for line in tables.notes
         if "teacher C, not deployed: vgg on plates, clean, 62.5 and 62.5" in line
     ]
     render_report([filled.runs], filled.out, "plates")
@@ -223,7 +238,7 @@ def test_a_thin_network_is_a_control_beside_the_base(filled):
         *[("vgg+cfpv39", stage) for stage in ("base", "pruned", "recovered")],
         *[("vgg+thinv39", stage) for stage in ("base", "control")],
     ]
-    assert not [line for line in compression_caption(stages) if line.startswith("No network")]
+    assert not [line for line in compression_notes(stages) if line.startswith("No network")]
     render_report([filled.runs], filled.out, "plates")
     text = (filled.out / "compression.md").read_text()
     assert "## vgg, thin from scratch (v39): plates, clean, seed 0" in text
@@ -280,7 +295,7 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
 def test_both_tasks_stand_side_by_side(filled, shelf):
     folders = [filled.runs, shelf.method("alpha", results=shelf.oracle())]
     shelf.rescore(shelf.folder("alpha"), shelf.oracle())
-    tables = render_report(folders, filled.out, "both")
+    tables = said(render_report(folders, filled.out, "both"))
     assert [row.method for row in tables.rows] == ["alpha"]
     assert len(tables.classes.rows) == 3
     page = (filled.out / "index.html").read_text()

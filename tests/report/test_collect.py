@@ -6,7 +6,7 @@ import re
 import pytest
 
 from defectbench.base.errors import ConfigError, ReportError
-from defectbench.report.collect import find_cells, find_entries, method_title
+from defectbench.report.records.cells import find_cells, find_entries, method_title
 
 
 def refuses(shelf, path, *words, find=find_entries):

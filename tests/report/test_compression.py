@@ -5,17 +5,16 @@ import json
 from dataclasses import replace
 
 import pytest
-from report_parts import tabulate
+from report_parts import make_tables, tabulate
 
 from defectbench.base.errors import ReportError
 from defectbench.base.files import read_json
 from defectbench.base.records import write_record
-from defectbench.report.collect import epochs_of, find_entries, method_title
-from defectbench.report.compression import compression_stages
-from defectbench.report.compression_figure import compression_figure
-from defectbench.report.compression_table import compression_caption
+from defectbench.report.figures.compression import compression_figure
+from defectbench.report.records.cells import epochs_of, find_entries, method_title
 from defectbench.report.render import render_report
-from defectbench.report.tables import make_tables
+from defectbench.report.topics.compression import compression_notes
+from defectbench.report.topics.compression.stages import compression_stages
 
 SMALL = "alpha+slim1mib"
 SPARSE = "sparse-0000000"
@@ -131,7 +130,7 @@ def test_the_widths_of_a_cut_from_scratch_are_a_control(filled):
     assert ways[1].score == pytest.approx(0.4)
     assert (ways[1].stored_mib, ways[1].epochs) == (1.0, 10)  # nothing is behind it
     assert ways[1].difference is None or ways[1].difference < 0
-    assert not any("from scratch stands" in line for line in compression_caption(stages_of(filled)))
+    assert not any("from scratch stands" in line for line in compression_notes(stages_of(filled)))
 
 
 def test_the_difference_to_the_base_is_paired(small):
@@ -202,13 +201,13 @@ def test_a_teacher_is_counted_unless_the_run_comes_from_it():
 def test_the_caption_names_what_has_no_control(small):
     said = "No network of such a size from scratch stands beside alpha, slimmed to 1 MiB."
     stages = stages_of(small)
-    assert said in compression_caption(stages)
+    assert said in compression_notes(stages)
     control = replace(stages[0], stage="control", method="thin", title="thin")
-    assert said not in compression_caption([*stages, control])
+    assert said not in compression_notes([*stages, control])
 
 
 def test_the_caption_says_what_a_cut_by_scales_met(small):
-    caption = " ".join(compression_caption(stages_of(small)))
+    caption = " ".join(compression_notes(stages_of(small)))
     assert "alpha, slimmed to 1 MiB, seed 0: 25.0 % of the scales were under 0.01 before" in caption
     assert "took channels of scores up to 0.020 and left others from 0.250 on" in caption
     assert "has learnt for longer than its base" in caption
@@ -242,7 +241,7 @@ def test_a_ratio_of_other_files_is_named(small):
     with pytest.raises(ReportError, match=r"beside_base\.json: inputs\.base\.sha256"):
         stages_of(small)
     beside.unlink()
-    with pytest.raises(ReportError, match="latency_beside record"):
+    with pytest.raises(ReportError, match="time both in one race"):
         stages_of(small)
 
 
@@ -263,3 +262,23 @@ def test_the_figure_names_where_each_way_ends(small):
     drawn = [line.get_xdata()[0] for line in right.get_lines() if line.get_marker() in ("D", "X")]
     assert drawn == pytest.approx([100 * stages[-1].score, 90.0])
     assert left.get_xscale() == "log"
+
+
+def test_one_race_of_base_and_cut_comes_before_both_in_turn(small):
+    folder = small.folder(SMALL)
+    last = next(stage for stage in stages_of(small) if stage.stage == "recovered")
+    assert (last.ratio_to_base, last.timed_by) == (0.5, "beside_base.json")
+    path = folder / "latency" / "onnxruntime.json"
+    record = read_json(path)
+    record["figures"] |= {"ratio_to_base": 0.4, "ratio_to_base_low": 0.39, "latency_ms_p50": 1.6}
+    record["figures"] |= {"ratio_to_base_high": 0.41, "base_latency_ms_p50": 4.2}
+    counted = read_json(small.folder("alpha") / "complexity.json")
+    record["inputs"]["base"] = counted["inputs"]["model"]
+    path.write_text(json.dumps(record))
+    stages = {stage.stage: stage for stage in stages_of(small)}
+    ends = (stages["recovered"].ratio_to_base_low, stages["recovered"].ratio_to_base_high)
+    assert (stages["recovered"].ratio_to_base, *ends) == (0.4, 0.39, 0.41)
+    assert (stages["base"].latency_ms_p50, stages["recovered"].latency_ms_p50) == (4.2, 1.6)
+    assert stages["recovered"].timed_by == "latency/onnxruntime.json"
+    (folder / "beside_base.json").unlink()
+    assert [stage.stage for stage in stages_of(small)] == list(stages)

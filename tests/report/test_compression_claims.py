@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 
 from defectbench.base.methods import Claim
-from defectbench.report.compression import Stage
-from defectbench.report.compression_claims import check_compression_claim, check_compression_claims
+from defectbench.report.topics.compression.claims import (
+    check_compression_claim,
+    check_compression_claims,
+)
+from defectbench.report.topics.compression.stages import Stage
 
 PLACE = {"dataset": "steel", "protocol": "clean", "source": "table 1", "compressed": "cfpv39"}
 LOST = Claim(metric="difference", value=-0.002, at_least=True, **PLACE)

@@ -3,19 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_parts import plot
+from report_parts import draw
 
 from defectbench.base.errors import ReportError
-from defectbench.report.collect import find_cells, find_entries
-from defectbench.report.columns import sections
-from defectbench.report.figures import (
-    curves_figure,
-    pareto_figure,
-    pareto_front,
-    read_history,
-)
-from defectbench.report.rows import build_rows
-from defectbench.report.style import looks
+from defectbench.report.figures.curves import curves_figure, read_history
+from defectbench.report.figures.pareto import pareto_figure, pareto_front
+from defectbench.report.figures.style import looks
+from defectbench.report.records.cells import find_cells, find_entries
+from defectbench.report.topics.detection.rows import build_rows
 
 points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1)
 
@@ -42,21 +37,21 @@ def test_the_front_is_what_no_point_beats(cloud):
 
 
 def test_figures_of_each_dataset_and_protocol_the_same_on_each_run(filled):
-    plot([filled.runs], filled.out)
+    draw([filled.runs], filled.out, "figures")
     made = {path.name: path.read_bytes() for path in (filled.out / "figures").iterdir()}
     stems = ("pareto_steel_clean", "pareto_steel_paper", "curves_steel_clean", "curves_steel_paper")
     assert set(made) == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
     width = int.from_bytes(made["pareto_steel_clean.png"][16:20], "big")
     assert width >= 1200
-    plot([filled.runs], filled.out)
+    draw([filled.runs], filled.out, "figures")
     assert {path.name: path.read_bytes() for path in (filled.out / "figures").iterdir()} == made
 
 
 def test_an_invalid_timing_is_hollow_and_not_on_the_front(filled):
     filled.method("gamma", map50=0.7, p50=9.0)
     entries = find_entries([filled.runs])
-    section = sections(build_rows(entries)[0])[0]
-    axes = pareto_figure(section, looks(entries)).axes
+    rows = [row for row in build_rows(entries)[0] if row.protocol == "clean"]
+    axes = pareto_figure(rows, looks(entries)).axes
     faces = {line.get_markerfacecolor() for line in axes[0].lines if line.get_marker() in "os"}
     assert "white" in faces
     assert "white" not in {line.get_markerfacecolor() for line in axes[1].lines}
@@ -67,7 +62,7 @@ def test_an_invalid_timing_is_hollow_and_not_on_the_front(filled):
 def test_a_single_method_has_no_front(shelf):
     shelf.method("alpha")
     entries = find_entries([shelf.runs])
-    figure = pareto_figure(sections(build_rows(entries)[0])[0], looks(entries))
+    figure = pareto_figure(build_rows(entries)[0], looks(entries))
     assert not [
         line for axis in figure.axes for line in axis.lines if line.get_drawstyle() != "default"
     ]
@@ -77,7 +72,7 @@ def test_a_single_method_has_no_front(shelf):
 def test_error_bars_reach_to_the_ends_of_the_interval(shelf):
     shelf.method("alpha", map50=0.5, reach=0.1, p50=4.0)
     entries = find_entries([shelf.runs])
-    axis = pareto_figure(sections(build_rows(entries)[0])[0], looks(entries)).axes[0]
+    axis = pareto_figure(build_rows(entries)[0], looks(entries)).axes[0]
     ends = {
         round(float(v), 6)
         for bar in axis.collections
@@ -92,7 +87,7 @@ def test_a_control_is_drawn_where_it_falls_among_the_scores(shelf):
     shelf.control("memoriser", 0.48)
     shelf.control("oracle", 1.0)
     entries = find_entries([shelf.runs])
-    figure = pareto_figure(sections(build_rows(entries)[0])[0], looks(entries))
+    figure = pareto_figure(build_rows(entries)[0], looks(entries))
     assert [text.get_text() for text in figure.axes[-1].texts] == ["Memoriser"]
 
 
@@ -100,7 +95,7 @@ def test_costs_that_differ_by_much_are_drawn_on_a_logarithm(shelf):
     shelf.method("small", params_m=0.5)
     shelf.method("large", params_m=50.0)
     entries = find_entries([shelf.runs])
-    axes = pareto_figure(sections(build_rows(entries)[0])[0], looks(entries)).axes
+    axes = pareto_figure(build_rows(entries)[0], looks(entries)).axes
     assert [axis.get_xscale() for axis in axes] == ["linear", "log", "linear"]
 
 
@@ -122,7 +117,7 @@ def test_a_missing_history_is_named(filled):
     path = filled.folder("beta_net") / "history.csv"
     path.unlink()
     with pytest.raises(ReportError, match="snakemake --cores 8") as caught:
-        plot([filled.runs], filled.out)
+        draw([filled.runs], filled.out, "figures")
     assert str(path) in str(caught.value)
     assert not (filled.out / "figures").exists()
 
@@ -143,5 +138,5 @@ def test_no_two_methods_look_the_same(shelf):
 def test_a_method_without_counts_is_drawn_where_it_has_a_figure(shelf):
     shelf.method("alpha")
     shelf.foreign("gamma", map50=0.55)
-    plot([shelf.runs], shelf.out)
+    draw([shelf.runs], shelf.out, "figures")
     assert (shelf.out / "figures" / "pareto_steel_clean.png").is_file()

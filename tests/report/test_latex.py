@@ -2,15 +2,15 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latex_check import check_latex
+from report_parts import make_tables
 
-from defectbench.report.columns import sections
-from defectbench.report.latex import escape, latex_document
-from defectbench.report.tables import make_tables
+from defectbench.report.writers.latex import escape, latex_document
 
 ENGINES = ("pdflatex", "lualatex", "xelatex", "tectonic")
 HOSTILE = r"a_b & 50% of #1 {x} \y $z^2$ ~ <é> | \"q\" € Ω"
@@ -18,8 +18,7 @@ HOSTILE = r"a_b & 50% of #1 {x} \y $z^2$ ~ <é> | \"q\" € Ω"
 
 @pytest.fixture
 def document(filled):
-    tables = make_tables([filled.runs])
-    return latex_document(sections(tables.rows), tables.caption)
+    return latex_document(make_tables([filled.runs]).tables["comparison"])
 
 
 def compiles(text, folder):
@@ -43,10 +42,10 @@ def test_the_document_compiles(document, tmp_path):
 
 
 def test_hostile_names_compile(filled, tmp_path):
-    tables = make_tables([filled.runs])
-    (section, *_) = sections(tables.rows)
-    object.__setattr__(section.methods[0], "title", HOSTILE)
-    text = latex_document([section], [HOSTILE, *tables.caption])
+    table = make_tables([filled.runs]).tables["comparison"]
+    first, *others = table.rows
+    hostile = replace(first, values={**first.values, "title": HOSTILE})
+    text = latex_document(replace(table, rows=[hostile, *others], notes=[HOSTILE, *table.notes]))
     assert r"a\_b \& 50\% of \#1 \{x\} \textbackslash{}y \$z\textasciicircum{}2\$" in text
     compiles(text, tmp_path)
 

@@ -1,13 +1,15 @@
 """The leakage premium, on hand-made scores."""
 
 from math import hypot
+from pathlib import Path
 
 import pytest
 
-from defectbench.report.collect import find_entries
-from defectbench.report.leakage import leakage_premiums
-from defectbench.report.rows import build_rows
-from defectbench.report.tables import leakage_markdown, points
+from defectbench.report.numbers import points
+from defectbench.report.records.cells import find_entries
+from defectbench.report.topics.detection.rows import build_rows
+from defectbench.report.topics.leakage import leakage_premiums, premium_table
+from defectbench.report.writers.markdown import markdown_document
 
 
 def premiums_of(shelf):
@@ -51,15 +53,15 @@ def test_only_what_stands_under_both_and_does_not_know_the_truth(filled):
 def test_no_premium_without_a_leaked_protocol(shelf):
     shelf.method("alpha")
     assert premiums_of(shelf) == []
-    assert "No method stands under" in leakage_markdown([])
+    assert "No method stands under" in markdown_document(premium_table([]), Path("report"))
 
 
 def test_markdown_shows_points_with_their_interval(filled):
-    text = leakage_markdown(premiums_of(filled))
+    text = markdown_document(premium_table(premiums_of(filled)), Path("report"))
     assert (
         "| steel | paper | 90.0 | beta_net | 30 | 30 | 50.0 | 90.0 | +40.0 [+32.9, +47.1] |" in text
     )
 
 
 def test_points():
-    assert points(-0.012, -0.05, 0.0301) == "-1.2 [-5.0, +3.0]"
+    assert [points(v) for v in (-0.012, 0.0301, None)] == ["-1.2", "+3.0", "–"]

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from defectbench.report.collect import find_entries
-from defectbench.report.pairs import OVERLAP, compare_entries, paired_test, precision_draws
+from defectbench.report.records.cells import find_entries
+from defectbench.report.records.comparison import (
+    OVERLAP,
+    compare_entries,
+    paired_test,
+    precision_draws,
+)
 
 
 def pairs_of(shelf):

@@ -1,12 +1,14 @@
 """Rows: seeds joined, ranges flagged, the best marked only where it can be told."""
 
+import json
 import math
 
 import pytest
+from report_parts import make_tables
 from scipy import stats
 
-from defectbench.report.collect import find_entries
-from defectbench.report.rows import build_rows
+from defectbench.report.records.cells import find_entries
+from defectbench.report.topics.detection.rows import build_rows
 
 
 def rows_of(shelf, **wanted):
@@ -148,3 +150,59 @@ def test_the_soft_ceiling_must_lie_below_the_whole_interval(shelf):
 
 def test_each_protocol_is_a_block_of_its_own(filled):
     assert list(rows_of(filled, protocol="paper")[0]) == ["beta_net"]
+
+
+def test_the_precision_of_training_is_told_where_it_is_not_full(shelf):
+    full, half = shelf.method("alpha"), shelf.method("beta")
+    recipes = {
+        full: {"precision": "float32", "options": {"guide_precision": "bfloat16", "depth": 3}},
+        half: {"precision": "bfloat16"},
+    }
+
+    def write(some):
+        for folder, recipe in some.items():
+            record = json.loads((folder / "train.json").read_text())
+            (folder / "train.json").write_text(json.dumps(record | {"recipe": recipe}))
+
+    write({folder: {"precision": "float32"} for folder in recipes})
+    table = make_tables([shelf.runs]).tables["comparison"]
+    assert "precision" not in [column.key for column in table.columns]
+    assert not [note for note in table.notes if note.startswith("Precision")]
+    assert [row.values["precision"] for row in table.rows] == ["float32", "float32"]
+    write(recipes)
+    table = make_tables([shelf.runs]).tables["comparison"]
+    (column,) = (column for column in table.columns if column.key == "precision")
+    assert {column.show(row).text for row in table.rows} == {"float32, guide bfloat16", "bfloat16"}
+    assert [note for note in table.notes if note.startswith("Precision")]
+
+
+def race(shelf, name, ratio, reach=0.02):
+    path = shelf.folder(name) / "latency" / "onnxruntime.json"
+    ends = {"ratio_to_reference_low": ratio - reach, "ratio_to_reference_high": ratio + reach}
+    shelf.change(path, ratio_to_reference=ratio, **ends)
+
+
+def test_the_ratio_to_the_reference_stands_beside_the_milliseconds(shelf):
+    shelf.method("alpha", p50=4.0)
+    shelf.method("beta", p50=3.0)
+    race(shelf, "alpha", 0.5)
+    table = make_tables([shelf.runs]).tables["comparison"]
+    (column,) = (column for column in table.columns if column.key == "ratio_to_reference")
+    shown = {row.values["method"]: column.show(row) for row in table.rows}
+    assert (shown["alpha"].text, shown["alpha"].aside) == ("0.500", "[0.480, 0.520]")
+    assert shown["alpha"].href.endswith("alpha/seed0/latency/onnxruntime.json")
+    assert shown["beta"].text == "–"
+    assert [note for note in table.notes if note.startswith("Time of reference")]
+    # the faster one by milliseconds of another hour is not the faster one
+    race(shelf, "beta", 0.6)
+    rows = rows_of(shelf)[0]
+    assert rows["alpha"].best == "ratio_to_reference latency_ms_p50 fps"
+    assert rows["beta"].best == ""
+    race(shelf, "beta", 0.53)
+    assert rows_of(shelf)[0]["alpha"].best == ""
+
+
+def test_without_a_race_no_column_is_empty(shelf):
+    shelf.method("alpha")
+    table = make_tables([shelf.runs]).tables["comparison"]
+    assert "ratio_to_reference" not in [column.key for column in table.columns]

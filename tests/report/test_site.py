@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from report_parts import build_site, gallery, plot, tabulate
+from report_parts import build_page, draw, tabulate
 from shelf import Shelf, fill
 
 from defectbench.base.errors import ReportError
@@ -78,29 +78,29 @@ def test_each_figure_opens_its_record(text):
 
 def test_figures_of_several_seeds_open_the_list_of_them(text):
     assert '<a href="#runs-steel-clean-alpha">65.0</a>' in text
-    assert '<tbody id="runs-steel-clean-alpha">' in text
+    assert '<tbody id="runs-steel-clean-alpha" class="methods">' in text
     assert '<a href="../runs/steel/clean/alpha/seed1/accuracy.json">accuracy</a>' in text
 
 
 def test_tables_stand_on_the_page(text):
-    assert '<td class="best "><a href="#runs-steel-clean-alpha">65.0</a>' in text
+    assert '<td class="best"><a href="#runs-steel-clean-alpha">65.0</a>' in text
     assert "scratches" in text
     assert "5 boxes" in text
-    assert "+40.0 [+32.9, +47.1]" in text
+    assert '+40.0<span class="aside">[+32.9, +47.1]</span>' in text
     assert "alpha is better" in text
     assert "90 % of 6 test images show surface seen in training" in text
     assert '<a href="../data/steel/paper/certificate.json">certificate</a>' in text
 
 
 def test_names_are_escaped(filled):
-    build_site([filled.runs], filled.out, "<script>alert(1)</script>")
+    build_page([filled.runs], filled.out, "<script>alert(1)</script>")
     text = (filled.out / "index.html").read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
 
 
 def test_a_page_without_pictures_shows_none(filled):
-    build_site([filled.runs], filled.out, "trial")
+    build_page([filled.runs], filled.out, "trial")
     assert Page((filled.out / "index.html").read_text()).pictures == []
 
 
@@ -109,9 +109,9 @@ def test_the_parts_make_the_same_report_as_the_whole(rendered, tmp_path):
         p.relative_to(rendered.out): p.read_bytes() for p in rendered.out.rglob("*") if p.is_file()
     }
     tabulate([rendered.runs], rendered.out)
-    plot([rendered.runs], rendered.out)
-    gallery([rendered.runs], rendered.out)
-    build_site([rendered.runs], rendered.out, "trial")
+    draw([rendered.runs], rendered.out, "figures")
+    draw([rendered.runs], rendered.out, "gallery")
+    build_page([rendered.runs], rendered.out, "trial")
     assert {p: (rendered.out / p).read_bytes() for p in files} == files
 
 

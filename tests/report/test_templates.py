@@ -3,7 +3,7 @@
 import pytest
 
 from defectbench.base.errors import ReportError
-from defectbench.report.templates import render
+from defectbench.report.writers.templates import render
 
 
 def test_a_missing_template_is_named():

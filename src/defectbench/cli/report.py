@@ -19,25 +19,54 @@ def report(
     ),
 ) -> None:
     """Render tables, figures and a page; print the table."""
-    from ..measure.claims import check_claims, write_claims
-    from ..report.compression_claims import check_compression_claims
     from ..report.render import render_report
-    from ..report.terminal import print_comparison
+    from ..report.writers.terminal import print_tables
 
-    tables = render_report(runs, out, study, models)
-    compressed = check_compression_claims(models, tables.stages)
-    findings = [*check_claims(models, runs), *compressed]
-    write_claims(findings, out / "claims.csv")
-    for rows, name in ((tables.rows, "comparison"), (tables.classes.rows, "classification")):
-        if rows:
-            print_comparison(out / f"{name}.csv")
+    made = render_report(runs, out, study, models)
+    print_tables(made.tables, page=str(out / "index.html"))
 
 
-def show(table: Annotated[Path, Argument(help="comparison.csv of a report.")]) -> None:
-    """Print the comparison table."""
-    from ..report.terminal import print_comparison
+def show(
+    table: Annotated[Path, Argument(help="Folder of a report, or a table in it.")],
+) -> None:
+    """Print the tables of a report again."""
+    from ..report.writers.stored import stored_tables
+    from ..report.writers.terminal import print_tables
 
-    print_comparison(table)
+    print_tables(stored_tables(table))
 
 
-VERBS = {"report": report, "show": show}
+def report_reference(
+    folder: Annotated[
+        Path, Argument(help="Folder of kept records, such as results/reference/neu-det.")
+    ],
+    out: Folder,
+    models: Annotated[Path, Option(help="Folder of the methods, whose cards are read.")] = Path(
+        "models"
+    ),
+) -> None:
+    """Render a folder of kept records by itself; its first table says what it lacks."""
+    from ..report.render import render_reference
+    from ..report.writers.terminal import print_tables
+
+    made = render_reference(folder, out, models)
+    print_tables(made.tables, page=str(out / "index.html"))
+
+
+def keep_reference(
+    runs: Annotated[list[Path], Argument(help="Folders of cells, or folders that hold them.")],
+    out: Folder,
+) -> None:
+    """Keep records, compressed predictions, truth and certificates of cells: no images, no weights."""
+    from ..report.reference import keep_reference as keep
+
+    for folder in keep(runs, out):
+        print(folder)  # noqa: T201
+
+
+VERBS = {
+    "report": report,
+    "show": show,
+    "keep-reference": keep_reference,
+    "report-reference": report_reference,
+}

@@ -27,7 +27,7 @@ FIGURES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "
 SETTINGS = {
     "definition": "the class with the highest probability; the first of equals",
     "balanced_accuracy": "mean recall of the classes that the test part shows; macro_recall is the same",
-    "macro": "plain mean over these classes; the precision of a class that is never said is 0",
+    "macro": "plain mean over these classes; the precision of a class that is never predicted is 0",
     "interval": "BCa bootstrap over groups",
     "confidence": CONFIDENCE,
     "resamples": RESAMPLES,
@@ -55,7 +55,7 @@ def evaluate_classes(
 
     Returns:
         The record. Each of ``FIGURES`` comes with ``_low`` and ``_high``, the ends of the 95 % interval over
-        ``n_groups`` groups; ``confusion`` counts images by true class (rows) and said class (columns).
+        ``n_groups`` groups; ``confusion`` counts images by true class (rows) and predicted class (columns).
 
     Raises:
         MeasurementError: The files do not belong together.
@@ -68,12 +68,12 @@ def evaluate_classes(
         raise ConfigError(annotations, "task", task_of(content), fix)
     truth = restrict(content, listed_images(images), images)
     names = [c["name"] for c in sorted(truth["categories"], key=lambda c: c["id"])]
-    said = said_classes(predictions, truth, len(names))
+    predicted = predicted_classes(predictions, truth, len(names))
     members = groups_of(truth, groups)
     true = true_classes(truth)
-    matrix = confusion(true, said, len(names), np.ones((1, len(true))))[0]
+    matrix = confusion(true, predicted, len(names), np.ones((1, len(true))))[0]
     figures = {
-        **_with_intervals(true, said, len(names), members),
+        **_with_intervals(true, predicted, len(names), members),
         "n_images": len(true),
         "n_groups": len(set(members)),
         "per_class": per_class(matrix, names),
@@ -92,11 +92,11 @@ def evaluate_classes(
 
 def true_classes(truth: Mapping[str, Any]) -> Integers:
     """Class [I] of each image, in the order of ascending image ids."""
-    found = {box["image_id"]: box["category_id"] for box in truth["annotations"]}
-    return np.array([found[key] for key in sorted(image["id"] for image in truth["images"])])
+    class_of = {box["image_id"]: box["category_id"] for box in truth["annotations"]}
+    return np.array([class_of[key] for key in sorted(image["id"] for image in truth["images"])])
 
 
-def said_classes(predictions: str | Path, truth: Mapping[str, Any], classes: int) -> Integers:
+def predicted_classes(predictions: str | Path, truth: Mapping[str, Any], classes: int) -> Integers:
     """Class [I] with the highest probability, in the order of ascending image ids.
 
     Raises:
@@ -109,45 +109,45 @@ def said_classes(predictions: str | Path, truth: Mapping[str, Any], classes: int
     ):
         fix = "write a list of image_id and probabilities"
         raise MeasurementError(predictions, "content", type(rows).__name__, fix)
-    found = {row["image_id"]: row["probabilities"] for row in rows}
+    by_image = {row["image_id"]: row["probabilities"] for row in rows}
     if sorted(row["image_id"] for row in rows) != wanted:
-        odd = sorted(set(found) ^ set(wanted))[:3] or "an image twice"
+        odd = sorted(set(by_image) ^ set(wanted))[:3] or "an image twice"
         raise MeasurementError(predictions, "images", odd, "predict on the part that is scored")
-    table = np.array([found[key] for key in wanted], dtype=np.float64)
+    table = np.array([by_image[key] for key in wanted], dtype=np.float64)
     if table.shape != (len(wanted), classes) or not np.isfinite(table).all():
         fix = f"give {classes} finite probabilities an image"
         raise MeasurementError(predictions, "probabilities", list(table.shape), fix)
     return table.argmax(axis=1)
 
 
-def confusion(true: Integers, said: Integers, classes: int, weights: NDArray[Any]) -> Floats:
-    """Confusion matrices [B, K, K] of resamples: true class by said class.
+def confusion(true: Integers, predicted: Integers, classes: int, weights: NDArray[Any]) -> Floats:
+    """Confusion matrices [B, K, K] of resamples: true class by predicted class.
 
     Args:
         true: [I], class of each image.
-        said: [I], class that was said.
+        predicted: [I], class that was predicted.
         classes: Number of classes K.
         weights: [B, I], how often each image counts.
     """
     cells = np.zeros((len(true), classes * classes))
-    cells[np.arange(len(true)), true * classes + said] = 1
+    cells[np.arange(len(true)), true * classes + predicted] = 1
     return (weights.astype(np.float64) @ cells).reshape(-1, classes, classes)
 
 
 def summarise_classes(matrices: Floats) -> dict[str, Floats]:
     """``FIGURES`` [B] of confusion matrices [B, K, K]; classes without a true image are left out of means."""
     hits = np.diagonal(matrices, axis1=1, axis2=2)
-    true, said = matrices.sum(axis=2), matrices.sum(axis=1)
-    recall, precision = _share(hits, true), _share(hits, said)
-    f1 = _share(2 * hits, true + said)
+    true, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
+    recall, precision = _share(hits, true), _share(hits, predicted)
+    f1 = _share(2 * hits, true + predicted)
     shown = true > 0
 
     def mean(values: Floats) -> Floats:
         return np.where(shown, values, 0.0).sum(axis=1) / shown.sum(axis=1)
 
-    found = {"accuracy": hits.sum(axis=1) / true.sum(axis=1), "balanced_accuracy": mean(recall)}
-    found |= {"macro_precision": mean(precision), "macro_recall": mean(recall)}
-    return found | {"macro_f1": mean(f1)}
+    figures = {"accuracy": hits.sum(axis=1) / true.sum(axis=1), "balanced_accuracy": mean(recall)}
+    figures |= {"macro_precision": mean(precision), "macro_recall": mean(recall)}
+    return figures | {"macro_f1": mean(f1)}
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
@@ -156,7 +156,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 def figure_draws(
     true: Integers,
-    said: Integers,
+    predicted: Integers,
     classes: int,
     groups: Sequence[str],
     resamples: int,
@@ -165,17 +165,17 @@ def figure_draws(
     """``FIGURES`` on the data as they are and on resampled groups, [1 + resamples]; equal seeds give paired draws."""
     whole = np.ones((1, len(true)))
     weights = np.concatenate([whole, group_weights(groups, resamples, seed)])
-    return summarise_classes(confusion(true, said, classes, weights))
+    return summarise_classes(confusion(true, predicted, classes, weights))
 
 
 def _with_intervals(
-    true: Integers, said: Integers, classes: int, groups: Sequence[str]
+    true: Integers, predicted: Integers, classes: int, groups: Sequence[str]
 ) -> dict[str, float]:
     names, member = np.unique(np.asarray(groups), return_inverse=True)
-    draws = figure_draws(true, said, classes, groups, RESAMPLES)
+    draws = figure_draws(true, predicted, classes, groups, RESAMPLES)
     without = (member[None] != np.arange(len(names))[:, None]).astype(np.float64)
     if len(names) > 1:
-        left_out = summarise_classes(confusion(true, said, classes, without))
+        left_out = summarise_classes(confusion(true, predicted, classes, without))
     else:
         left_out = {name: np.zeros(0) for name in FIGURES}
     figures: dict[str, float] = {}
@@ -188,12 +188,12 @@ def _with_intervals(
 
 def per_class(matrix: Floats, names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
     """Recall, precision, F1 and number of images by class; recall and F1 are None where no image shows the class."""
-    hits, true, said = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    hits, true, predicted = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return {
         name: {
             "recall": float(hits[k] / true[k]) if true[k] else None,
-            "precision": float(hits[k] / said[k]) if said[k] else None,
-            "f1": float(2 * hits[k] / (true[k] + said[k])) if true[k] else None,
+            "precision": float(hits[k] / predicted[k]) if predicted[k] else None,
+            "f1": float(2 * hits[k] / (true[k] + predicted[k])) if true[k] else None,
             "n_images": int(true[k]),
         }
         for k, name in enumerate(names)

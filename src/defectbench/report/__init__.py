@@ -1,1 +1,1 @@
-"""Tables, figures and pages rendered from records."""
+"""Reports: records of cells become tables and figures, topic by topic, and files in any format."""

@@ -1,201 +1,247 @@
-"""What the comparison shows: columns, how numbers are written, sections and the caption."""
+"""Columns, blocks and sentences that comparisons of methods share, whatever task they solve."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from .collect import OWN_RUNNER, Entry, epochs_of
-from .pairs import Pair
-from .rows import Row
-
-NOTHING = "\u2013"
-TIMES = "\u00d7"
-LEAKED = "†"
-INVALID = "‡"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One cell of a table, ready for any format.
-
-    Attributes:
-        text: The figure.
-        aside: Its interval, in smaller type; may be empty.
-        bold: Whether it is the best, distinguishably.
-        mark: A mark that the caption explains; may be empty.
-        record: The record behind it, relative to a cell's folder; empty without one.
-    """
-
-    text: str
-    aside: str = ""
-    bold: bool = False
-    mark: str = ""
-    record: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the comparison.
-
-    Attributes:
-        heading: Its name.
-        unit: Unit of its figures; may be empty.
-        figure: Field of the row that it shows.
-        write: Writes the figure of a row.
-        record: The record behind it, relative to a cell's folder.
-    """
-
-    heading: str
-    unit: str
-    figure: str
-    write: Callable[[Any], str]
-    record: str = ""
-
-    def show(self, row: Any) -> Shown:
-        """The cell of this column in a row."""
-        if getattr(row, self.figure) is None:
-            return Shown(NOTHING)
-        timed = self.figure.startswith(("latency_ms", "fps"))
-        return Shown(
-            self.write(row),
-            aside=interval(row, self.figure, shares=self.unit in ("%", "points")),
-            bold=self.figure in row.best.split(),
-            mark=INVALID if timed and not row.latency_valid else "",
-            record=f"latency/{row.engine}.json" if timed else self.record,
-        )
-
-
-@dataclass(frozen=True)
-class Section:
-    """The rows of one dataset and protocol.
-
-    Attributes:
-        dataset: Name of the dataset.
-        protocol: How its parts were made.
-        leak_share: Share of test images that show surface of a training image.
-        n_images: Images of the test part.
-        methods: Rows of methods.
-        controls: Rows of controls.
-    """
-
-    dataset: str
-    protocol: str
-    leak_share: float
-    n_images: int
-    methods: list[Any]
-    controls: list[Any]
-
-    @property
-    def mark(self) -> str:
-        """The mark of a leaked protocol."""
-        return LEAKED if self.leak_share > 0 else ""
-
-    @property
-    def leak(self) -> str:
-        """What the certificate says of the split, in words."""
-        share = f"{100 * self.leak_share:.1f}".removesuffix(".0")
-        return f"{share} % of {self.n_images:,} test images show surface seen in training"
-
-
-def percent(value: float | None) -> str:
-    """A share in percent, one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
-
-
-def number(value: float | None) -> str:
-    """A figure with three significant digits, never in exponents.
-
-    Example:
-        >>> [number(v) for v in (0.1025, 3.0068, 24.51, 1234.5)]
-        ['0.102', '3.01', '24.5', '1,234']
-    """
-    if value is None:
-        return NOTHING
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:,.{digits}f}"
-
-
-def interval(row: Any, figure: str, shares: bool) -> str:
-    """The interval of a figure in brackets, in percent for shares; empty where the row has none."""
-    low, high = (getattr(row, f"{figure}_{end}", None) for end in ("low", "high"))
-    if low is None or high is None:
-        return ""
-    write = percent if shares else number
-    return f"[{write(low)}, {write(high)}]"
-
-
-def _count(row: Any) -> str:
-    return f"{row.n_seeds} {TIMES} {row.n_images:,}"
-
-
-def score_column(heading: str, figure: str) -> Column:
-    """A column of a share in percent."""
-    return Column(heading, "%", figure, lambda row: percent(getattr(row, figure)), "accuracy.json")
-
-
-def measured_column(heading: str, unit: str, figure: str, record: str = "") -> Column:
-    """A column of a figure with three digits."""
-    return Column(heading, unit, figure, lambda row: number(getattr(row, figure)), record)
-
-
-def whole_column(heading: str, unit: str, figure: str, record: str) -> Column:
-    """A column of a whole number."""
-    return Column(heading, unit, figure, lambda row: f"{getattr(row, figure):,.0f}", record)
-
-
-def count_column() -> Column:
-    """The column of seeds and images."""
-    return Column("n", f"seeds {TIMES} images", "n_seeds", _count, "accuracy.json")
-
-
-COLUMNS = (
-    whole_column("size", "px", "size_px", "complexity.json"),
-    whole_column("epochs", "", "epochs", "train.json"),
-    score_column("mAP50", "map50"),
-    score_column("mAP50-95", "map50_95"),
-    count_column(),
-    measured_column("params", "M", "params_m", "complexity.json"),
-    measured_column("MACs", "G", "macs_g", "complexity.json"),
-    measured_column("FLOPs", "G", "gflops", "complexity.json"),
-    measured_column("file", "MiB", "size_mib", "complexity.json"),
-    measured_column("p50", "ms", "latency_ms_p50"),
-    measured_column("p90", "ms", "latency_ms_p90"),
-    measured_column("p99", "ms", "latency_ms_p99"),
-    measured_column("FPS", "1/s", "fps"),
-    whole_column("train", "s", "train_s", "train.json"),
+from .numbers import INVALID, LEAKED, NOTHING, TIMES, interval, number, percent, points, whole
+from .records.cells import (
+    OWN_RUNNER,
+    Cell,
+    Entry,
+    Key,
+    epochs_of,
+    key_of,
+    record_links,
+)
+from .records.comparison import Pair
+from .records.costs import Costs
+from .table import (
+    HEADLINE,
+    NAME,
+    Block,
+    Column,
+    Row,
+    Shown,
+    Table,
+    anchor,
+    keys_of,
+    row_of,
+    word_column,
 )
 
-
-def sections(rows: Sequence[Any]) -> list[Section]:
-    """Group rows, in their order, by dataset and protocol."""
-    found = []
-    for (dataset, protocol), group in groupby(rows, key=lambda row: (row.dataset, row.protocol)):
-        block = list(group)
-        methods = [row for row in block if not row.is_control]
-        controls = [row for row in block if row.is_control]
-        head = block[0]
-        found.append(Section(dataset, protocol, head.leak_share, head.n_images, methods, controls))
-    return found
+NAMED = word_column("title", "method", NAME)
+# The record behind a figure, below a cell's folder.
+RECORDS = {
+    **dict.fromkeys(("params_m", "macs_g", "gflops", "size_mib", "size_px"), "complexity.json"),
+    **dict.fromkeys(("epochs", "train_s", "precision"), "train.json"),
+}
+RATIO = Column("ratio_to_reference", "time", "of reference", number, priority=3)
+TIMED = ("ratio_to_reference", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "fps")
 
 
-def caption(rows: Sequence[Row], entries: Sequence[Entry], pairs: Sequence[Pair]) -> list[str]:
-    """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
-    if pairs:
-        tests = " or ".join(dict.fromkeys(pair.test for pair in pairs))
-        best = "Bold: the best of its block, told apart from every other method"
-        lines.append(f"{best} ({tests}; counts are exact).")
-    lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
-    lines += hardware_lines(entries, "preprocessing, network, NMS")
-    if any(row.leak_share > 0 for row in rows):
-        lines.append(f"{LEAKED} leaked protocol: test images show surface seen in training.")
-    lines += _invalid(rows) + _uncounted(rows) + _flags(rows)
-    if any(row.is_control for row in rows):
-        lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
-    return lines
+def score_column(key: str, heading: str, priority: int) -> Column:
+    """A share in percent."""
+    return Column(key, heading, "%", percent, priority=priority)
+
+
+def measured_column(key: str, heading: str, unit: str, priority: int) -> Column:
+    """A figure with three digits."""
+    return Column(key, heading, unit, number, priority=priority)
+
+
+def whole_column(key: str, heading: str, unit: str, priority: int) -> Column:
+    """A whole number."""
+    return Column(key, heading, unit, whole, priority=priority)
+
+
+PAIR_COLUMNS = (
+    word_column("dataset", "dataset", 6),
+    word_column("protocol", "protocol", 6),
+    word_column("figure", "figure", 2),
+    word_column("first", "first", NAME),
+    word_column("second", "second", NAME),
+    Column("difference", "difference in points", write=points, priority=HEADLINE, align="left"),
+    Column("n_groups", "groups", write=str, priority=5, align="left"),
+    word_column("verdict", "verdict", 3),
+    word_column("test", "test", 9),
+)
+PRECISION = Column("precision", "precision", write=str, priority=20)
+FULL = "float32"
+
+
+def shown_columns(columns: Sequence[Column], rows: Sequence[Costs]) -> list[Column]:
+    """The columns of a comparison without those that say nothing: ratios of earlier timings, float32 throughout."""
+    empty = [] if any(row.ratio_to_reference is not None for row in rows) else [RATIO]
+    empty += [] if any(row.precision not in (None, FULL) for row in rows) else [PRECISION]
+    return [column for column in columns if column not in empty]
+
+
+COUNTED = Column("n_seeds", "n", f"seeds {TIMES} images", priority=4)
+
+
+def place_block(row: Any, entries: Sequence[Entry]) -> Block:
+    """The block of a dataset and protocol, with what its certificate says."""
+    share = f"{100 * row.leak_share:.1f}".removesuffix(".0")
+    here = (row.dataset, row.protocol)
+    paths = [e.certificate_path for e in entries if key_of(e)[:2] == here]
+    leaked = row.leak_share > 0
+    return Block(
+        title=f"{row.dataset}, {row.protocol}{LEAKED if leaked else ''}",
+        lead=f"{share} % of {row.n_images:,} test images show surface seen in training",
+        link=("certificate", paths[0].as_posix()) if paths else ("", ""),
+        is_warning=leaked,
+        anchor=anchor(*here),
+    )
+
+
+def method_rows(
+    rows: Sequence[Costs],
+    columns: Sequence[Column],
+    entries: Sequence[Entry],
+    scores: Iterable[str],
+) -> list[Row]:
+    """Rows of a comparison: the best is bold, invalid timings are marked, each figure leads to its record.
+
+    Args:
+        rows: Rows by dataset and protocol, methods before controls.
+        columns: What is shown of them.
+        entries: The cells behind them.
+        scores: Keys of figures that stand in the accuracy record.
+    """
+    behind = RECORDS | dict.fromkeys(scores, "accuracy.json")
+    by_key = {key_of(entry): entry for entry in entries}
+    return [_method_row(row, columns, by_key, place_block(row, entries), behind) for row in rows]
+
+
+def _method_row(
+    row: Any,
+    columns: Sequence[Column],
+    by_key: Mapping[Key, Entry],
+    block: Block,
+    behind: Mapping[str, str],
+) -> Row:
+    made = row_of(row, block=block, is_control=row.is_control, flag=row.flags)
+    entry = by_key.get((row.dataset, row.protocol, row.method))
+    shown = {}
+    for column in columns:
+        cell = column.show(made)
+        if column.key == COUNTED.key:
+            cell = Shown(f"{row.n_seeds} {TIMES} {row.n_images:,}")
+        if made.values.get(column.key) is None or column is NAMED:
+            continue
+        timed = column.key in TIMED
+        name = f"latency/{row.engine}.json" if timed else behind.get(column.key, "")
+        shown[column.key] = replace(
+            cell,
+            bold=column.key in row.best.split(),
+            mark=INVALID if timed and not row.latency_valid else "",
+            href=record_of(entry, name) if name and entry else "",
+        )
+    return replace(made, shown=shown)
+
+
+def record_of(entry: Entry, name: str) -> str:
+    """One seed's record; for several seeds the list of all of them further down the page."""
+    if len(entry.cells) > 1:
+        return f"#{anchor('runs', *key_of(entry))}"
+    return (entry.first.folder / name).as_posix()
+
+
+def sources(entries: Sequence[Entry]) -> list[tuple[str, Mapping[str, str]]]:
+    """The records of all cells, by the name of each."""
+    return [
+        (f"{entry.title}, {cell.dataset}, {cell.protocol}, seed {cell.seed}", record_links(cell))
+        for entry in entries
+        for cell in entry.cells
+    ]
+
+
+def runs_table(name: str, entries: Sequence[Entry], scores: Mapping[str, str]) -> Table:
+    """A line for each seed of each method, with some of its scores and its records.
+
+    Args:
+        name: Name of the table.
+        entries: The methods.
+        scores: Headings of scores by figure of the accuracy record.
+    """
+    columns = [
+        NAMED,
+        word_column("dataset", "dataset"),
+        word_column("protocol", "protocol"),
+        word_column("seed", "seed", NAME),
+        *(Column(key, f"{heading}, %", align="left") for key, heading in scores.items()),
+        word_column("train_s", "training, s"),
+        word_column("created", "scored"),
+        word_column("records", "records"),
+    ]
+    rows = [
+        _run(entry, cell, scores, first=cell is entry.first)
+        for entry in entries
+        for cell in entry.cells
+    ]
+    software = sorted({version for entry in entries for version in _software(entry)})
+    notes = [" · ".join(software)]
+    return Table(name, "All runs", columns, rows, notes, formats=("page",), anchor="runs")
+
+
+def _run(entry: Entry, cell: Cell, scores: Mapping[str, str], first: bool) -> Row:
+    figures = cell.accuracy["figures"]
+    values = {
+        "title": entry.title,
+        "dataset": cell.dataset,
+        "protocol": cell.protocol,
+        "seed": cell.seed,
+        "train_s": whole(cell.train["figures"]["train_s"]) if cell.train else NOTHING,
+        "created": cell.accuracy["created"],
+        **{name: percent(figures[name]) for name in scores},
+    }
+    links = {"records": Shown("", links=tuple(record_links(cell).items()))}
+    return Row(values, links, anchor=anchor("runs", *key_of(entry)) if first else "")
+
+
+def _software(entry: Entry) -> list[str]:
+    return [
+        f"{name} {version}"
+        for cell in entry.cells
+        for name, version in (cell.train or cell.accuracy)["software"].items()
+    ]
+
+
+def pair_table(
+    name: str, pairs: Sequence[Pair], entries: Sequence[Entry], figures: dict[str, str]
+) -> Table:
+    """Pairs as a table.
+
+    Args:
+        name: Stem of its files.
+        pairs: Methods beside each other.
+        entries: The methods.
+        figures: Headings of what they are compared in.
+    """
+    titles = {key_of(entry): entry.title for entry in entries}
+    rows = []
+    for pair in pairs:
+        first, second = (
+            Shown(titles[pair.dataset, pair.protocol, method])
+            for method in (pair.first, pair.second)
+        )
+        difference = Shown(points(pair.difference), interval(points, pair.low, pair.high))
+        shown = {"first": first, "second": second, "difference": difference}
+        shown["figure"] = Shown(figures[pair.figure])
+        rows.append(row_of(pair, shown=shown))
+    return Table(
+        name=name,
+        title="Who is better",
+        columns=PAIR_COLUMNS,
+        rows=rows,
+        fields=keys_of(Pair),
+        empty="There is one method only.",
+        formats=("csv", "page"),
+        anchor="pairs",
+    )
 
 
 def seed_units(rows: Sequence[Any]) -> str:
@@ -207,7 +253,7 @@ def seed_units(rows: Sequence[Any]) -> str:
     )
 
 
-def hardware_lines(entries: Sequence[Entry], phases: str) -> list[str]:
+def hardware_notes(entries: Sequence[Entry], phases: str) -> list[str]:
     """Where methods were timed and trained; one sentence a kind of measurement.
 
     Args:
@@ -230,6 +276,11 @@ def hardware_lines(entries: Sequence[Entry], phases: str) -> list[str]:
     if timed:
         what = f"Latency: batch 1, end to end ({phases})"
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
+    if any("ratio_to_reference" in cell.latency["figures"] for cell in cells if cell.latency):
+        lines.append(
+            "Time of reference: latency over that of the reference model, timed in turn in the same processes, with "
+            "its 95 % interval. It travels between machines and loads, milliseconds do not."
+        )
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
 
 
@@ -255,22 +306,20 @@ def _trained_on(record: dict) -> str:
     return machine if device == record["hardware"]["cpu"] else f"{device} and {machine}"
 
 
-def _invalid(rows: Sequence[Row]) -> list[str]:
+def precision_notes(rows: Sequence[Costs]) -> list[str]:
+    """What other precisions mean, where there are any."""
+    if not any(row.precision and row.precision != FULL for row in rows):
+        return []
+    return ["Precision: of the numbers in training; what is scored and timed computes in float32."]
+
+
+def mark_notes(rows: Sequence[Any]) -> list[str]:
+    """What the marks of leaked protocols and invalid timings mean, where there are any."""
+    lines = []
+    if any(row.leak_share > 0 for row in rows):
+        lines.append(f"{LEAKED} leaked protocol: test images show surface seen in training.")
     bad = [row for row in rows if row.latency_valid is False]
     reasons = [f"{r.title} ({r.protocol}): {r.latency_invalid_because}" for r in bad]
-    return [f"{INVALID} invalid timing, not to be cited: {' · '.join(reasons)}."] if bad else []
-
-
-def _uncounted(rows: Sequence[Row]) -> list[str]:
-    names = [row.title for row in rows if row.engine == OWN_RUNNER]
-    said = "its framework writes no file in the suite's signature: scored from its own predictions, timed by"
-    return [f"{name}: {said} its own runner, not counted." for name in dict.fromkeys(names)]
-
-
-def _flags(rows: Sequence[Row]) -> list[str]:
-    return [
-        f"{row.title} on {row.dataset}, {row.protocol}, scores {row.flags}: "
-        "outside the range of the controls, never bold."
-        for row in rows
-        if row.flags
-    ]
+    if reasons:
+        lines.append(f"{INVALID} invalid timing, not to be cited: {' · '.join(reasons)}.")
+    return lines

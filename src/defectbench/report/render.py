@@ -1,17 +1,101 @@
-"""The whole report of a study: tables, figures, gallery and page from the same records."""
+"""The whole report of a study: tables, figures and page from the same records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..base.files import atomic_directory
-from .class_figures import draw_class_figures
-from .compression_figure import draw_compression
-from .figures import draw_figures
-from .gallery import draw_galleries
-from .site import write_site
-from .tables import Tables, make_tables, write_tables
+from ..base.files import atomic_directory, atomic_write_text
+from .records.comparison import scored_files
+from .records.study import Study, read_study
+from .table import Picture, Table
+from .topics import parts_of
+from .writers.csv import csv_text
+from .writers.latex import latex_document
+from .writers.markdown import markdown_document
+from .writers.page import write_page
+from .writers.stored import FILE, stored_files, stored_text
+
+FOLDERS = ("figures", "gallery")
+WRITERS: dict[str, Callable[[Table, Path], str]] = {
+    "csv": lambda table, _: csv_text(table),
+    "md": markdown_document,
+    "tex": lambda table, _: latex_document(table),
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report says.
+
+    Attributes:
+        study: The records.
+        parts: Tables and pictures of all topics, in the order of the page.
+    """
+
+    study: Study
+    parts: Sequence[Table | Picture]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables."""
+        return [part for part in self.parts if isinstance(part, Table)]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures."""
+        return [part for part in self.parts if isinstance(part, Picture)]
+
+
+def make_report(
+    run_dirs: Iterable[str | Path], models_dir: str | Path = "models", is_kept: bool = False
+) -> Report:
+    """Read the records of cells and let every topic say what it has to; nothing is written.
+
+    Args:
+        run_dirs: Folders of cells, or folders above them.
+        models_dir: Where method cards lie, for titles.
+        is_kept: Whether these are kept records: what they lack is told in a note of the first table.
+
+    Raises:
+        ReportError: A record is missing, or records do not belong together.
+    """
+    study = read_study(run_dirs, models_dir, is_kept)
+    parts = parts_of(study)
+    return Report(study, _with_lacks(study, parts) if is_kept else parts)
+
+
+def _with_lacks(study: Study, parts: Sequence[Table | Picture]) -> list[Table | Picture]:
+    """The parts of kept records, which have no images: the first table says what is not there."""
+    cells = [cell for entry in study.entries for cell in entry.cells]
+    bare = [cell for cell in cells if scored_files(cell) is None]
+    lacks = [*(study.lacks or []), "No images are kept, so there is no gallery."]
+    if bare:
+        lacks.append(
+            f"{len(bare)} of {len(cells)} cells were kept without predictions or truth: "
+            "their intervals are compared, not their images."
+        )
+    drawn = [part for part in parts if isinstance(part, Table) or part.folder != "gallery"]
+    (first, *others) = drawn
+    assert isinstance(first, Table)
+    return [replace(first, notes=[*first.notes, *lacks]), *others]
+
+
+def render_reference(
+    folder: str | Path, out_dir: str | Path, models_dir: str | Path = "models"
+) -> Report:
+    """Render a folder of kept records by itself; what they lack is told in a note of the first table.
+
+    Args:
+        folder: The folder, such as ``results/reference/neu-det``.
+        out_dir: Gets the tables, ``figures/`` and ``index.html``.
+        models_dir: Where method cards lie, for titles.
+
+    Raises:
+        ReportError: There is no cell, or records do not belong together.
+    """
+    return render_report([folder], out_dir, Path(folder).name, models_dir, is_kept=True)
 
 
 def render_report(
@@ -19,7 +103,8 @@ def render_report(
     out_dir: str | Path,
     study: str,
     models_dir: str | Path = "models",
-) -> Tables:
+    is_kept: bool = False,
+) -> Report:
     """Render the report of a study; all of it comes from the same records.
 
     Args:
@@ -27,19 +112,55 @@ def render_report(
         out_dir: Gets the tables, ``figures/``, ``gallery/`` and ``index.html``.
         study: Name of the study, for the page's title.
         models_dir: Where method cards lie, for titles.
+        is_kept: As in ``make_report``.
 
     Returns:
-        What the tables say.
+        What the report says.
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    tables = make_tables(run_dirs, models_dir)
-    write_tables(tables, out_dir)
-    with atomic_directory(Path(out_dir) / "figures") as folder:
-        draw_figures(tables.entries, folder, tables.rows)
-        draw_class_figures(tables.classes, folder)
-        draw_compression(tables.stages, folder)
-    draw_galleries(tables.entries, out_dir)
-    write_site(tables, out_dir, study)
-    return tables
+    report = make_report(run_dirs, models_dir, is_kept)
+    write_tables(report.tables, out_dir)
+    draw_pictures(report.pictures, out_dir)
+    write_page(report.parts, out_dir, study)
+    return report
+
+
+def write_tables(tables: Sequence[Table], out_dir: str | Path) -> None:
+    """Write all tables, each atomically; what the study has no rows for does not stay from another one."""
+    out = Path(out_dir)
+    texts = {
+        f"{table.name}.{end}": write(table, out)
+        for table in tables
+        for end, write in WRITERS.items()
+        if end in table.formats
+    }
+    for name in set(stored_files(out)) - set(texts):
+        (out / name).unlink(missing_ok=True)
+    for name, text in texts.items():
+        atomic_write_text(out / name, text)
+    atomic_write_text(out / FILE, stored_text(tables, list(texts)))
+
+
+def draw_pictures(
+    pictures: Sequence[Picture], out_dir: str | Path, folders: Sequence[str] = FOLDERS
+) -> None:
+    """Draw all figures, each folder of them atomically.
+
+    Args:
+        pictures: What to draw.
+        out_dir: Folder of the report.
+        folders: Those to make, below it.
+
+    Raises:
+        ReportError: A history, an image, truth or predictions are missing.
+    """
+    from .figures.style import figure_style, save
+
+    for name in folders:
+        with figure_style(), atomic_directory(Path(out_dir) / name) as folder:
+            for picture in pictures:
+                figure = picture.draw() if picture.folder == name else None
+                if figure is not None:
+                    save(figure, folder, picture.name, picture.kinds)

@@ -25,7 +25,7 @@ from defectbench.compression.cfp.score_classifier import (
 )
 from defectbench.compression.cfp.surgery import cut_classifier
 from defectbench.deploy.run import export_run
-from defectbench.report.collect import epochs_of
+from defectbench.report.records.cells import epochs_of
 from defectbench.training.randomness import derived_seed
 from defectbench.training.start import read_start
 

@@ -1,0 +1,1 @@
+"""Figures: each takes rows or cells and returns a drawing."""

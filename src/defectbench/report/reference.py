@@ -1,0 +1,64 @@
+"""What a folder of reference keeps of cells: records, predictions, truth and certificates; no images, no weights."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..base.errors import ReportError
+from .records.cells import Cell, certificate_path, find_cells, kept_truth
+from .records.comparison import scored_files
+from .records.kept import ENDING, keep_compressed
+
+LARGE = ("predictions.json",)  # kept compressed
+LEFT = ("checkpoint",)  # folders of no record
+
+
+def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[Path]:
+    """Copy what is to be kept of cells, so that ``render_reference`` renders it by itself.
+
+    A cell comes to lie in ``<out_dir>/<dataset>/<protocol>/<method>/seed<k>``, with its predictions as
+    ``predictions.json.gz``; the truth that it was scored on and the certificate of its split in
+    ``<out_dir>/data/<dataset>/<protocol>``. Paths in records stay those of the run; files are known by their hashes.
+
+    Args:
+        run_dirs: Folders of cells, or folders above them.
+        out_dir: The folder of reference.
+
+    Returns:
+        The folders of the kept cells.
+
+    Raises:
+        ReportError: A cell lacks a record, or the predictions or the truth that it was scored with.
+    """
+    return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs)]
+
+
+def _keep_cell(cell: Cell, out: Path) -> Path:
+    files = scored_files(cell)
+    if files is None:
+        fix = "keep it where its predictions and its truth lie as they were scored"
+        raise ReportError(cell.folder, "predictions or truth", "changed or gone", fix)
+    folder = out / cell.dataset / cell.protocol / cell.method / cell.folder.name
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in sorted(cell.folder.rglob("*")):
+        below = path.relative_to(cell.folder)
+        if path.suffix in (".json", ".csv", ENDING) and not set(below.parts) & set(LEFT):
+            _keep_file(path, folder / below)
+    truth = kept_truth(Cell(folder, cell.dataset, cell.protocol, cell.method, cell.seed, {}))
+    for name, path in files.items():
+        if name != "predictions" and path.suffix == ENDING:
+            _keep_file(path, truth / path.name)
+        elif name != "predictions":
+            keep_compressed(path, truth, f"{name}{path.suffix}")
+    shutil.copyfile(certificate_path(cell), truth / "certificate.json")
+    return folder
+
+
+def _keep_file(path: Path, target: Path) -> None:
+    if path.name in LARGE:
+        keep_compressed(path, target.parent)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)

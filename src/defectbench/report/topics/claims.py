@@ -1,0 +1,52 @@
+"""Claims: numbers printed in papers beside ours, never mixed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+
+from ...measure.claims import Finding, check_claims
+from ..numbers import number
+from ..records.study import Study
+from ..table import HEADLINE, NAME, Column, Row, Table, word_column
+from .compression import stages_of
+from .compression.claims import check_compression_claims
+
+ORDER = 60
+DECIMALS = 6
+COLUMNS = (
+    word_column("method", "method", NAME),
+    word_column("dataset", "dataset", 5),
+    word_column("protocol", "protocol", 6),
+    word_column("metric", "figure", HEADLINE),
+    Column("claimed", "printed", write=number, priority=HEADLINE),
+    Column("ours", "ours", write=number, priority=HEADLINE),
+    Column("n_seeds", "seeds", priority=7),
+    word_column("verdict", "verdict", 2),
+    word_column("source", "printed in", 8),
+    word_column("reason", "why", 9),
+)
+
+
+def parts(study: Study) -> Iterator[Table]:
+    """Every claim of the cards of the methods that the study holds."""
+    compressed = check_compression_claims(study.models_dir, stages_of(study))
+    findings = [*check_claims(study.models_dir, study.run_dirs), *compressed]
+    yield Table(
+        name="claims",
+        title="Claims of papers",
+        columns=COLUMNS,
+        rows=[_row(finding) for finding in findings],
+        fields=[entry.name for entry in fields(Finding)],
+        lead="Numbers printed in papers, each beside ours where the records are comparable.",
+        empty="No paper behind these methods prints a number that is recorded.",
+        formats=("csv", "page"),
+    )
+
+
+def _row(finding: Finding) -> Row:
+    """A finding, its figures rounded as far as papers print them."""
+    values = asdict(finding)
+    rounded = {k: round(v, DECIMALS) if isinstance(v, float) else v for k, v in values.items()}
+    ends = {"ours_low": finding.low, "ours_high": finding.high}
+    return Row(rounded | ends)

@@ -1,0 +1,37 @@
+"""Controls of a cut have its widths, or no table compares them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ....base.compressions import base_method
+from ....base.errors import ReportError
+from ....base.records import read_record
+from ...records.cells import Entry
+
+OWN = ("choose", "name", "inherit", "teachers", "fine_tuning")  # what does not touch widths
+
+
+def check_equal_widths(entries: Sequence[Entry]) -> None:
+    """Hold cells that are cut from one base at the same rates, chosen in different ways, to equal widths.
+
+    Raises:
+        ReportError: The widths of a cell differ from those of the cell beside it, which it names.
+    """
+    first: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for cell in (cell for entry in entries for cell in entry.cells):
+        path = cell.folder / "pruned" / "prune.json"
+        if cell.compressed_by != "cfp":
+            continue
+        record = read_record(path, "prune")
+        rates = {key: value for key, value in record["settings"].items() if key not in OWN}
+        place = [cell.dataset, cell.protocol, base_method(cell.method), cell.seed, rates]
+        widths = {name: after for name, (_, after) in record["widths"].items()}
+        beside, known = first.setdefault(json.dumps(place, sort_keys=True), (path, widths))
+        odd = sorted(name for name in {*widths, *known} if widths.get(name) != known.get(name))
+        if odd:
+            fix = f"{beside} has {known.get(odd[0])}; cut both again from the same scores"
+            raise ReportError(path, f"widths.{odd[0]}", widths.get(odd[0]), fix)

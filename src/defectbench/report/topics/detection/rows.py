@@ -1,0 +1,168 @@
+"""Rows of the comparison: figures of all seeds of a method joined into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from ...records.cells import CEILING, FLOORS, Entry, control_rank
+from ...records.comparison import UNKNOWN, Pair, compare_entries, score_interval
+from ...records.costs import COUNTS, Costs, costs_of, mean
+
+
+@dataclass(frozen=True)
+class DetectionRow(Costs):
+    """One method on one dataset under one protocol; means over seeds. Field names carry units.
+
+    What a control does not have is None. ``interval_over`` says what the ends ``_low`` and
+    ``_high`` of the scores are drawn over; ``leak_share`` is the share of test images that show
+    surface of a training image; ``flags`` says where a score leaves the range of the controls;
+    ``best`` names the figures in which the row is distinguishably the best of its block.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    map50: float
+    map50_low: float
+    map50_high: float
+    map50_95: float
+    map50_95_low: float
+    map50_95_high: float
+    map75: float
+    interval_over: str
+    n_seeds: int
+    seeds: str
+    n_images: int
+    n_boxes: int
+    n_groups: int
+    leak_share: float
+    escape_rate_images: float | None
+
+
+def build_rows(entries: Sequence[Entry]) -> tuple[list[DetectionRow], list[Pair]]:
+    """Make the rows of the comparison and compare the methods with each other.
+
+    Args:
+        entries: What ``find_entries`` returns.
+
+    Returns:
+        Rows by dataset and protocol, methods by falling ``map50``, then controls; and all pairs.
+    """
+    rows: list[DetectionRow] = []
+    pairs: list[Pair] = []
+    for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
+        rivals = list(group)
+        decided = compare_entries(rivals)
+        block = mark_range([build_row(entry) for entry in rivals])
+        rows += sorted(mark_best(block, decided), key=_rank)
+        pairs += decided
+    return rows, pairs
+
+
+def _rank(row: DetectionRow) -> tuple[bool, float, str]:
+    if row.is_control:
+        return True, control_rank(row.method), row.method
+    return False, -row.map50, row.method
+
+
+def build_row(entry: Entry) -> DetectionRow:
+    """Join the seeds of one method."""
+    cells, first = entry.cells, entry.first
+    map50, map50_95 = (score_interval(entry, name) for name in ("map50", "map50_95"))
+    scores = [cell.accuracy["figures"] for cell in cells]
+    row = DetectionRow(
+        dataset=first.dataset,
+        protocol=first.protocol,
+        method=first.method,
+        title=entry.title,
+        map50=map50.estimate,
+        map50_low=map50.low,
+        map50_high=map50.high,
+        map50_95=map50_95.estimate,
+        map50_95_low=map50_95.low,
+        map50_95_high=map50_95.high,
+        map75=mean(scores, "map75"),
+        interval_over=map50.unit,
+        n_seeds=len(cells),
+        seeds=" ".join(str(cell.seed) for cell in cells),
+        n_images=scores[0]["n_images"],
+        n_boxes=scores[0]["n_boxes"],
+        n_groups=scores[0]["n_groups"],
+        leak_share=entry.leak_share,
+        escape_rate_images=_escape(scores),
+        record=first.folder.parent.as_posix(),
+    )
+    return row if first.is_control else replace(row, **costs_of(cells))
+
+
+def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
+    rates = [score.get("escape", {}).get("escape_rate_images") for score in scores]
+    measured = [rate for rate in rates if rate is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def mark_range(rows: Sequence[DetectionRow]) -> list[DetectionRow]:
+    """Flag the methods whose ``map50`` lies outside the range of the controls beside them.
+
+    Not above a floor, or above the soft ceiling with the whole interval.
+    """
+    controls = {row.method: row for row in rows if row.is_control}
+    return [row if row.is_control else replace(row, flags=_flags(row, controls)) for row in rows]
+
+
+def _flags(row: DetectionRow, controls: dict[str, DetectionRow]) -> str:
+    below = [c for c in FLOORS if c in controls and row.map50 <= controls[c].map50]
+    flags = [f"not above {controls[name].title}" for name in below]
+    if CEILING in controls and row.map50_low > controls[CEILING].map50:
+        flags.append(f"above {controls[CEILING].title}")
+    return "; ".join(flags)
+
+
+def mark_best(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[DetectionRow]:
+    """Name in each row the figures in which it is distinguishably the best.
+
+    A score is best if every pair says so and no control flags it; a count if it is smaller than
+    all others; a latency if all are valid and its interval, of the ratio to the reference where all have one, lies
+    below all others.
+
+    Args:
+        rows: Rows of one dataset and protocol.
+        pairs: Their comparisons.
+    """
+    methods = [row for row in rows if not row.is_control]
+    if len(methods) < 2:
+        return list(rows)
+    best: dict[str, list[str]] = {row.method: [] for row in rows}
+    for figure in ("map50", "map50_95"):
+        leader = max(methods, key=lambda row: getattr(row, figure))
+        if not leader.flags and _leads(leader, figure, pairs):
+            best[leader.method].append(figure)
+    for name in COUNTS:
+        counted = [row for row in methods if getattr(row, name) is not None]
+        ranked = sorted(counted, key=lambda row: getattr(row, name))
+        if len(ranked) > 1 and getattr(ranked[0], name) < getattr(ranked[1], name):
+            best[ranked[0].method].append(name)
+    fastest = _fastest(methods)
+    if fastest:
+        timed = ["ratio_to_reference"] if fastest.ratio_to_reference is not None else []
+        best[fastest.method] += [*timed, "latency_ms_p50", "fps"]
+    return [replace(row, best=" ".join(best[row.method])) for row in rows]
+
+
+def _leads(leader: DetectionRow, figure: str, pairs: Sequence[Pair]) -> bool:
+    decided = [p for p in pairs if p.figure == figure and leader.method in (p.first, p.second)]
+    return bool(decided) and all(p.first == leader.method and p.verdict != UNKNOWN for p in decided)
+
+
+def _fastest(methods: Sequence[DetectionRow]) -> DetectionRow | None:
+    if not all(row.latency_valid for row in methods):
+        return None
+    raced = all(row.ratio_to_reference is not None for row in methods)
+    figure = "ratio_to_reference" if raced else "latency_ms_p50"
+    first, *others = sorted(methods, key=lambda row: getattr(row, figure) or 0.0)
+    lowest = min(getattr(row, f"{figure}_low") or 0.0 for row in others)
+    return first if (getattr(first, f"{figure}_high") or 0.0) < lowest else None

@@ -1,0 +1,22 @@
+"""Which method is better, and where that cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..columns import pair_table
+from ..records.study import Study
+from ..table import Table
+from . import classification, detection
+
+ORDER = 50
+
+
+def parts(study: Study) -> Iterator[Table]:
+    """Pairs of detectors and of classifiers, as far as the study has them."""
+    detectors = detection.entries_of(study)
+    if detectors:
+        _, pairs = study.share(detection.compared)
+        yield pair_table("pairs", pairs, detectors, detection.SCORES)
+    if classification.entries_of(study):
+        yield study.share(classification.pairs_of)
