@@ -1,6 +1,6 @@
 """Assert what a study that was run has come to, the default one by default: its cells first, then its tables.
 
-Usage: check_report.py results/report [config/demo-heavy.yaml]
+Usage: check_report.py results/demo/report [config/demo-heavy.yaml]
 """
 
 import sys

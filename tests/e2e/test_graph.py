@@ -80,8 +80,7 @@ def test_default_study_plans_every_stage(checkout):
         "pack_parts": 2,
         "measure_detection_controls": 1,
         "measure_classification_controls": 1,
-        "measure_cell": DETECTORS,
-        "measure_classifier": CLASSIFIERS + CUT,
+        "measure_cell": DETECTORS + CLASSIFIERS + CUT,
         "measure_stage": STAGES,
         "race_models": 1,
         "train_sparse_network": SLIMMED,
@@ -118,7 +117,7 @@ def test_a_folder_with_one_rule_adds_a_method(checkout):
         (new / name).write_text((new / name).read_text().replace("lidd_net", "my_net"))
     jobs = planned(checkout)
     assert jobs["train_my_net"] == 1
-    assert jobs["measure_cell"] == DETECTORS + 1
+    assert jobs["measure_cell"] == DETECTORS + CLASSIFIERS + CUT + 1
     assert (jobs["measure_stage"], jobs["race_models"]) == (STAGES, 1)
 
 

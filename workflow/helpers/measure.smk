@@ -22,11 +22,3 @@ def raced_packs():
         packs[f"{parts}/test@{size}.safetensors"] = None
     return list(packs)
 
-
-def raced_points():
-    """Thresholds of the detectors among them."""
-    return [
-        f"{RUNS}/{cell.folder}/operating_point.json"
-        for cell in PLAN.raced
-        if PLAN.finds_boxes(cell)
-    ]

@@ -27,8 +27,6 @@ PARTS = f"{DATA}/{{protocol}}/split{STUDY.split_seed}"
 PAPER = f"{DATA}/paper/split{STUDY.split_seed}"
 
 PREDICTING = pattern(PLAN.catalogue.predicting)
-DETECTION_SETS = pattern(PLAN.datasets_of("detection"))
-CLASSIFICATION_SETS = pattern(PLAN.datasets_of("classification"))
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)

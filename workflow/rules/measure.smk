@@ -19,7 +19,6 @@ rule measure_cell:
         f"{CELL_LOGS}/measure.log",
     wildcard_constraints:
         method=MODEL_FILES,
-        dataset=DETECTION_SETS,
     threads: claim(1)
     params:
         truth=truth_options,
@@ -27,33 +26,8 @@ rule measure_cell:
         "defectbench measure --model {input.model} --test {input.test} --val {input.val} {params.truth} 2>&1 | tee {log}"
 
 
-# a class is the one with the highest probability: there is no threshold to choose
-rule measure_classifier:
-    input:
-        model=f"{CELL}/model.onnx",
-        test=pack_of("test"),
-        annotations=annotations_of,
-        images=f"{PARTS}/test.txt",
-        groups=f"{DATA}/groups.csv",
-    output:
-        f"{CELL}/predictions.json",
-        f"{CELL}/predictions.record.json",
-        f"{CELL}/accuracy.json",
-        f"{CELL}/complexity.json",
-    log:
-        f"{CELL_LOGS}/measure.log",
-    wildcard_constraints:
-        method=MODEL_FILES,
-        dataset=CLASSIFICATION_SETS,
-    threads: claim(1)
-    params:
-        truth=truth_options,
-    shell:
-        "defectbench measure --model {input.model} --test {input.test} {params.truth} 2>&1 | tee {log}"
-
-
 # what a cell passes through on its way, such as a cut network before it is trained again
-use rule measure_classifier as measure_stage with:
+rule measure_stage:
     input:
         model=f"{CELL}/{{stage}}/model.onnx",
         test=pack_of("test"),
@@ -69,6 +43,11 @@ use rule measure_classifier as measure_stage with:
         f"{CELL_LOGS}/{{stage}}/measure.log",
     wildcard_constraints:
         method=MODEL_FILES,
+    threads: claim(1)
+    params:
+        truth=truth_options,
+    shell:
+        "defectbench measure --model {input.model} --test {input.test} {params.truth} 2>&1 | tee {log}"
 
 
 # a method that makes predictions itself
@@ -129,7 +108,7 @@ if PLAN.raced:
         input:
             models=raced("model.onnx"),
             packs=raced_packs(),
-            points=raced_points(),
+            points=raced("operating_point.json"),
             predictions=raced("predictions.record.json"),
         output:
             raced("latency/onnxruntime.json"),

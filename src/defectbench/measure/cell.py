@@ -41,7 +41,8 @@ def measure_cell(model: Path, test: Path, truth: Truth, val: Path | None = None)
         model: The cell's model file.
         test: Pack of the test part.
         truth: What the predictions are held against.
-        val: Pack of the validation part that a detector's threshold is chosen on; none leaves it out.
+        val: Pack of the validation part, which the file is scored on and a detector's threshold is chosen on; none
+            leaves that out.
 
     Raises:
         ArtifactError: The file cannot be run, or gives figures that are not finite.

@@ -53,8 +53,8 @@ class RaceEntry:
     base: Path | None = None
 
     @property
-    def threshold(self) -> float:
-        """The score above which a box counts in use."""
+    def threshold(self) -> float | None:
+        """The score above which a box counts in use; None of a classifier that was scored on validation."""
         if self.operating_point is None:
             return DEPLOYMENT_THRESHOLD
         return read_record(self.operating_point, "operating_point")["figures"]["threshold"]
