@@ -55,14 +55,17 @@ def floors_of(runs: Iterable[Mapping[str, str]]) -> list[Floor]:
     """Floors of all methods.
 
     Args:
-        runs: Rows of ``method``, ``task`` and ``val_score``; two or more runs of each method.
+        runs: Rows of ``method``, ``task``, ``recipe_sha256`` and ``val_score``; two or more runs of each method.
 
     Raises:
-        ValueError: A method has a single run.
+        ValueError: A method has a single run, or runs by two recipes.
     """
     scores: dict[tuple[str, str], list[float]] = {}
+    recipes: dict[str, str] = {}
     for run in runs:
         scores.setdefault((run["task"], run["method"]), []).append(float(run["val_score"]))
+        if recipes.setdefault(run["method"], run["recipe_sha256"]) != run["recipe_sha256"]:
+            raise ValueError(f"runs of {run['method']} are by two recipes; keep those of one")
     lone = sorted(method for (_, method), values in scores.items() if len(values) < 2)
     if lone:
         raise ValueError(f"one run says nothing of spread: {', '.join(lone)}")

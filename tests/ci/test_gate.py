@@ -22,7 +22,7 @@ from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
 
 ROOT = Path(__file__).parents[2]
-METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
+METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 32
 RECIPE = {
     "optimizer.name": "adamw",
     "optimizer.lr": 0.004,
@@ -163,9 +163,11 @@ def test_a_method_that_does_not_learn_falls_below_every_floor(pack, tmp_path):
         check_learnt(scored, unmeasured(METHOD, "detection"), twice_prior=0.02)
 
 
-def rows(task, **scores):
+def rows(task, recipe="r", **scores):
     return [
-        {"task": task, "method": m, "val_score": str(v)} for m, vs in scores.items() for v in vs
+        {"task": task, "method": method, "recipe_sha256": recipe, "val_score": str(value)}
+        for method, values in scores.items()
+        for value in values
     ]
 
 
@@ -188,6 +190,12 @@ def test_each_task_has_a_deviation_of_its_own():
 def test_one_run_makes_no_floor():
     with pytest.raises(ValueError, match="one run says nothing of spread: a"):
         floors_of(rows("detection", a=(0.5,)))
+
+
+def test_runs_by_two_recipes_make_no_floor():
+    runs = [*rows("detection", a=(0.5, 0.6)), *rows("detection", recipe="other", a=(0.4,))]
+    with pytest.raises(ValueError, match="runs of a are by two recipes"):
+        floors_of(runs)
 
 
 def test_chance_of_a_false_alarm():
