@@ -172,12 +172,14 @@ def rows(task, recipe="r", **scores):
 
 
 def test_floors_by_hand():
-    """Pooled deviation: squares 0.02 + 0.08 over 2 + 2; the steady method takes it, the restless one has its own."""
+    """Pooled relative deviation: squares 0.08 + 0.1633 over 2 + 2; the steady method takes it, the other has its own."""
     steady, restless = floors_of(rows("detection", a=(0.5, 0.6, 0.4), b=(0.7, 0.9, 0.5)))
+    pooled = ((0.08 + 2 * (2 / 7) ** 2) / 4) ** 0.5
     assert (steady.n, steady.mean, steady.own_sd) == (3, 0.5, 0.1)
-    assert steady.sd == pytest.approx(0.025**0.5, abs=5e-5)
-    assert steady.floor == 0.0  # never below nothing
+    assert steady.sd == pytest.approx(0.5 * pooled, abs=5e-5)
+    assert steady.floor == pytest.approx(0.5 - 2 * pooled, abs=5e-5)
     assert (restless.mean, restless.sd, restless.own_sd) == (0.7, 0.2, 0.2)
+    assert restless.floor == 0.0  # never below nothing
     close = floors_of(rows("detection", a=(0.5, 0.51, 0.49)))[0]
     assert close == Floor("a", "detection", 3, 0.5, 0.01, 0.01, 0.46)
 
