@@ -5,6 +5,7 @@ seed. ``benchmarks/seed_spread.py`` measures that spread. A floor is the mean ov
 standard deviations; twice the class prior is asked of every method in any case.
 
 Few seeds tell a standard deviation badly, so each method's is the larger of its own and of the pooled one of its task.
+What is pooled is the deviation relative to the mean: low scores spread over fewer points than high ones.
 """
 
 from __future__ import annotations
@@ -55,34 +56,38 @@ def floors_of(runs: Iterable[Mapping[str, str]]) -> list[Floor]:
     """Floors of all methods.
 
     Args:
-        runs: Rows of ``method``, ``task`` and ``val_score``; two or more runs of each method.
+        runs: Rows of ``method``, ``task``, ``recipe_sha256`` and ``val_score``; two or more runs of each method.
 
     Raises:
-        ValueError: A method has a single run.
+        ValueError: A method has a single run, or runs by two recipes.
     """
     scores: dict[tuple[str, str], list[float]] = {}
+    recipes: dict[str, str] = {}
     for run in runs:
         scores.setdefault((run["task"], run["method"]), []).append(float(run["val_score"]))
+        if recipes.setdefault(run["method"], run["recipe_sha256"]) != run["recipe_sha256"]:
+            raise ValueError(f"runs of {run['method']} are by two recipes; keep those of one")
     lone = sorted(method for (_, method), values in scores.items() if len(values) < 2)
     if lone:
         raise ValueError(f"one run says nothing of spread: {', '.join(lone)}")
     pooled = {
-        task: _pooled([v for (of, _), v in scores.items() if of == task]) for task, _ in scores
+        task: _relative([v for (of, _), v in scores.items() if of == task]) for task, _ in scores
     }
     return [_floor(*key, values, pooled[key[0]]) for key, values in sorted(scores.items())]
 
 
 def _floor(task: str, method: str, values: list[float], pooled: float) -> Floor:
-    mean, own = sum(values) / len(values), _pooled([values])
-    sd = max(own, pooled)
+    mean = sum(values) / len(values)
+    own = _relative([values]) * mean
+    sd = max(own, pooled * mean)
     least = max(mean - DEVIATIONS * sd, 0.0)
     return Floor(method, task, len(values), *(round(v, 4) for v in (mean, sd, own, least)))
 
 
-def _pooled(groups: list[list[float]]) -> float:
-    """Standard deviation within groups that each have a mean of their own."""
+def _relative(groups: list[list[float]]) -> float:
+    """Standard deviation within groups, each relative to its own mean, which is above 0."""
     means = [sum(values) / len(values) for values in groups]
-    squares = sum((v - m) ** 2 for vs, m in zip(groups, means, strict=True) for v in vs)
+    squares = sum((v / m - 1) ** 2 for vs, m in zip(groups, means, strict=True) for v in vs)
     return math.sqrt(squares / sum(len(values) - 1 for values in groups))
 
 
@@ -90,13 +95,15 @@ def false_alarm(floors: list[Floor]) -> float:
     """Chance that a sound run of all methods falls below at least one floor.
 
     Assumes that scores of a method are normal, that runs to come are drawn as the measured ones were, and that the
-    pooled deviation is every method's: the score of a new run then lies below its floor by Student's t, with as many
-    degrees of freedom as the pooled deviation has. Methods are taken as independent; the sum bounds it if they are not.
+    relative deviation is the same for all methods of a task: the score of a new run then lies below its floor with a
+    tail of Student's t, with as many degrees of freedom as the pooled deviation has. A floor of 0 is never missed.
+    Methods are taken as independent; the sum bounds it if they are not.
     """
     freedom = {
         task: sum(f.n - 1 for f in floors if f.task == task) for task in {f.task for f in floors}
     }
-    tails = [t.sf(DEVIATIONS / math.sqrt(1 + 1 / f.n), freedom[f.task]) for f in floors]
+    asked = [floor for floor in floors if floor.floor > 0]
+    tails = [t.sf(DEVIATIONS / math.sqrt(1 + 1 / f.n), freedom[f.task]) for f in asked]
     return 1 - math.prod(1 - float(tail) for tail in tails)
 
 

@@ -22,7 +22,7 @@ from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
 
 ROOT = Path(__file__).parents[2]
-METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
+METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 32
 RECIPE = {
     "optimizer.name": "adamw",
     "optimizer.lr": 0.004,
@@ -163,19 +163,23 @@ def test_a_method_that_does_not_learn_falls_below_every_floor(pack, tmp_path):
         check_learnt(scored, unmeasured(METHOD, "detection"), twice_prior=0.02)
 
 
-def rows(task, **scores):
+def rows(task, recipe="r", **scores):
     return [
-        {"task": task, "method": m, "val_score": str(v)} for m, vs in scores.items() for v in vs
+        {"task": task, "method": method, "recipe_sha256": recipe, "val_score": str(value)}
+        for method, values in scores.items()
+        for value in values
     ]
 
 
 def test_floors_by_hand():
-    """Pooled deviation: squares 0.02 + 0.08 over 2 + 2; the steady method takes it, the restless one has its own."""
+    """Pooled relative deviation: squares 0.08 + 0.1633 over 2 + 2; the steady method takes it, the other has its own."""
     steady, restless = floors_of(rows("detection", a=(0.5, 0.6, 0.4), b=(0.7, 0.9, 0.5)))
+    pooled = ((0.08 + 2 * (2 / 7) ** 2) / 4) ** 0.5
     assert (steady.n, steady.mean, steady.own_sd) == (3, 0.5, 0.1)
-    assert steady.sd == pytest.approx(0.025**0.5, abs=5e-5)
-    assert steady.floor == 0.0  # never below nothing
+    assert steady.sd == pytest.approx(0.5 * pooled, abs=5e-5)
+    assert steady.floor == pytest.approx(0.5 - 2 * pooled, abs=5e-5)
     assert (restless.mean, restless.sd, restless.own_sd) == (0.7, 0.2, 0.2)
+    assert restless.floor == 0.0  # never below nothing
     close = floors_of(rows("detection", a=(0.5, 0.51, 0.49)))[0]
     assert close == Floor("a", "detection", 3, 0.5, 0.01, 0.01, 0.46)
 
@@ -188,6 +192,12 @@ def test_each_task_has_a_deviation_of_its_own():
 def test_one_run_makes_no_floor():
     with pytest.raises(ValueError, match="one run says nothing of spread: a"):
         floors_of(rows("detection", a=(0.5,)))
+
+
+def test_runs_by_two_recipes_make_no_floor():
+    runs = [*rows("detection", a=(0.5, 0.6)), *rows("detection", recipe="other", a=(0.4,))]
+    with pytest.raises(ValueError, match="runs of a are by two recipes"):
+        floors_of(runs)
 
 
 def test_chance_of_a_false_alarm():

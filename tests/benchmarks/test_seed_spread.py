@@ -1,0 +1,47 @@
+"""The table of the spread: which runs a study asks for, and that none is made twice."""
+
+import csv
+import sys
+from pathlib import Path
+
+import seed_spread
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "config" / "demo.yaml"
+
+
+def test_the_engines_methods_are_run_as_the_study_has_them(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cells = seed_spread.cells_of(STUDY)
+    assert cells["vgg16"][1] == "classification"
+    assert cells["yolo_fastestv2"][0].budget.size == 96
+    assert not [name for name in cells if "+" in name or "control" in name or "ultralytics" in name]
+
+
+def test_a_run_that_the_table_holds_is_not_made_again(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    made = []
+
+    def run(cell, task, seed, parts):
+        row = dict.fromkeys(seed_spread.FIELDS, "x")
+        row |= {"method": cell.method, "task": task, "seed": seed}
+        return row, lambda: made.append((cell.method, seed)) or row
+
+    monkeypatch.setattr(seed_spread, "run", run)
+    out = tmp_path / "spread.csv"
+    asked = ["seed_spread", str(STUDY), "--methods", "vgg16", "--out", str(out), "--seeds"]
+    for seeds in (["0"], ["0", "1"]):
+        monkeypatch.setattr(sys, "argv", [*asked, *seeds])
+        seed_spread.main()
+    assert made == [("vgg16", 0), ("vgg16", 1)]
+    with out.open(newline="") as handle:
+        assert [row["seed"] for row in csv.DictReader(handle)] == ["0", "1"]
+
+
+def test_another_recipe_or_budget_is_another_run(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cell, task = seed_spread.cells_of(STUDY)["yolo_fastestv2"]
+    longer = cell.model_copy(update={"budget": cell.budget.model_copy(update={"epochs": 99})})
+    rows = [seed_spread.run(c, task, 0, {})[0] for c in (cell, longer)]
+    assert rows[0]["recipe_sha256"] != rows[1]["recipe_sha256"]
+    assert rows[0]["processor"]
