@@ -142,7 +142,7 @@ def prepare(
         load_weights(model, sources.start)
     start = read_start(sources.start) if sources.start is not None else None
     facts = model.facts(boxes)
-    model.to(device).to(memory_format=torch.channels_last).train()
+    model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)
     if teacher is not None and objective is None:
