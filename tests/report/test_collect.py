@@ -6,6 +6,7 @@ import re
 import pytest
 
 from defectbench.base.errors import ConfigError, ReportError
+from defectbench.base.files import read_json
 from defectbench.report.records.cells import find_cells, find_entries, method_title
 
 
@@ -171,3 +172,21 @@ def test_titles(tmp_path):
     (tmp_path / "broken" / "card.yaml").write_text("name: broken\n")
     with pytest.raises(ConfigError, match=r"card\.yaml"):
         method_title("broken", tmp_path)
+
+
+def test_the_certificate_lies_beside_the_list_that_was_scored_on(shelf):
+    """A study may own its results, and the parts of a dataset lie in a folder of the split's seed."""
+    folder = shelf.method("alpha")
+    parts = shelf.data / "clean" / "split3"
+    parts.mkdir()
+    for name in ("test.txt", "certificate.json"):
+        (shelf.data / "clean" / name).rename(parts / name)
+    record = read_json(folder / "accuracy.json")
+    record["inputs"]["images"]["path"] = str(parts / "test.txt")
+    (folder / "accuracy.json").write_text(json.dumps(record))
+    owned = shelf.root / "results" / "trial"
+    owned.mkdir()
+    shelf.runs.parent.rename(owned / "runs")
+    (entry,) = find_entries([owned / "runs"])
+    assert entry.certificate_path == parts / "certificate.json"
+    assert entry.first.folder == owned / "runs" / "steel" / "clean" / "alpha" / "seed0"

@@ -113,19 +113,19 @@ def _lot(file_name: str) -> str:
 
 
 def judge(
-    truth: Sequence[Record], found: Sequence[Record]
+    truth: Sequence[Record], detections: Sequence[Record]
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """Match detections of one image, best first, to true boxes of their class at IoU 0.5 or more.
 
     Args:
         truth: COCO annotations of the image.
-        found: COCO results of the image above the threshold.
+        detections: COCO results of the image above the threshold.
 
     Returns:
         Hits, false alarms and missed true boxes.
     """
     free, hits, alarms = list(truth), [], []
-    for row in sorted(found, key=lambda r: -r["score"]):
+    for row in sorted(detections, key=lambda r: -r["score"]):
         rivals = [box for box in free if box["category_id"] == row["category_id"]]
         ious = _ious(row, rivals)
         if len(ious) and ious.max() >= HIT_IOU:
@@ -167,8 +167,8 @@ def gallery_figure(entries: Sequence[Entry]) -> Figure:
         title = f"{entry.title}\nscore > {threshold:.2f}"
         _draw_column(grid[:, column], title, chosen, pictures)
         for axis, image in zip(grid[:, column], chosen.values(), strict=True):
-            found = [r for r in results.get(image["id"], []) if r["score"] > threshold]
-            _draw_judged(axis, truth.boxes[image["id"]], found, truth.classes)
+            detections = [r for r in results.get(image["id"], []) if r["score"] > threshold]
+            _draw_judged(axis, truth.boxes[image["id"]], detections, truth.classes)
     first = entries[0].first
     figure.suptitle(f"{first.dataset}, {first.protocol}: test images drawn by lot", fontsize=8.5)
     legend = figure.legend(
@@ -200,10 +200,10 @@ def _results(cell: Cell) -> dict[int, list[Record]]:
         raise ReportError(
             path, "predictions", "nothing", f"make it with: snakemake --cores 8 {path}"
         )
-    found: dict[int, list[Record]] = {}
+    by_image: dict[int, list[Record]] = {}
     for row in read_json(path):
-        found.setdefault(row["image_id"], []).append(row)
-    return found
+        by_image.setdefault(row["image_id"], []).append(row)
+    return by_image
 
 
 def _draw_column(
@@ -222,9 +222,9 @@ def _draw_column(
 
 
 def _draw_judged(
-    axis: Axes, truth: Sequence[Record], found: Sequence[Record], classes: dict[int, str]
+    axis: Axes, truth: Sequence[Record], detections: Sequence[Record], classes: dict[int, str]
 ) -> None:
-    hits, alarms, missed = judge(truth, found)
+    hits, alarms, missed = judge(truth, detections)
     for boxes, outcome in ((missed, "missed"), (alarms, "false alarm"), (hits, "hit")):
         _draw_boxes(axis, boxes, outcome, classes)
 

@@ -14,6 +14,7 @@ from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
 from ...base.studies import base_protocol
+from ...base.tasks import DETECTION
 from .kept import content_sha256, kept_file
 
 PROTOCOLS = ("clean", "random", "sequential", "paper")
@@ -114,7 +115,7 @@ class Entry:
     @property
     def task(self) -> str:
         """What the method solves."""
-        return self.first.accuracy.get("task", "detection")
+        return self.first.accuracy.get("task", DETECTION.name)
 
     @property
     def leak_share(self) -> float:
@@ -147,8 +148,8 @@ def find_cells(run_dirs: Iterable[str | Path], lacks: list[str] | None = None) -
 
 def _cell_folders(path: Path) -> list[Path]:
     """Cells at or below a path. A cell is known by its place, so short paths are completed."""
-    found = [path] if _SEED.fullmatch(path.name) else path.glob("**/seed*")
-    folders = [folder for folder in found if _SEED.fullmatch(folder.name)]
+    named = [path] if _SEED.fullmatch(path.name) else path.glob("**/seed*")
+    folders = [folder for folder in named if _SEED.fullmatch(folder.name)]
     whole = [
         folder if len(folder.parts) >= len(_PLACE) else folder.absolute() for folder in folders
     ]
@@ -176,11 +177,10 @@ def _read_cell(folder: Path, lacks: list[str] | None) -> Cell:
     if lacks is not None:
         return _stored_cell(cell, lacks)
     train = read_figures(folder / "train.json", "train", f"snakemake --cores 8 {folder}/train.json")
-    own = folder / "latency" / f"{OWN_RUNNER}.json"
-    if own.exists():
-        latency = read_record(own, "latency")
-        known = (dataset, protocol, method, number, accuracy, train, None, latency, OWN_RUNNER)
-        return Cell(folder, *known)
+    by_runner = folder / "latency" / f"{OWN_RUNNER}.json"
+    if by_runner.exists():
+        latency = read_record(by_runner, "latency")
+        return replace(cell, train=train, latency=latency, engine=OWN_RUNNER)
     command = f"defectbench count --model {folder}/model.onnx --out {folder}/complexity.json"
     complexity = read_figures(folder / "complexity.json", "complexity", command)
     timed = latency_path(folder)
@@ -190,8 +190,7 @@ def _read_cell(folder: Path, lacks: list[str] | None) -> Cell:
         "model_sha256"
     ):  # a framework that writes its predictions itself names no model
         _check_one_model(timed, latency, accuracy["model_sha256"], "scored")
-    known = (dataset, protocol, method, number, accuracy, train, complexity, latency, timed.stem)
-    return Cell(folder, *known)
+    return replace(cell, train=train, complexity=complexity, latency=latency, engine=timed.stem)
 
 
 def _stored_cell(cell: Cell, lacks: list[str]) -> Cell:
@@ -335,10 +334,10 @@ def kept_truth(cell: Cell) -> Path:
 
 def _check_one_test_part(cells: Sequence[Cell]) -> None:
     hashes = [cell.accuracy["inputs"]["images"]["sha256"] for cell in cells]
-    for cell, own in zip(cells, hashes, strict=True):
-        if own != hashes[0]:
+    for cell, listed in zip(cells, hashes, strict=True):
+        if listed != hashes[0]:
             fix = f"{cells[0].folder} was scored on list {hashes[0]}; score both on one test part"
-            raise ReportError(cell.folder / "accuracy.json", "inputs.images.sha256", own, fix)
+            raise ReportError(cell.folder / "accuracy.json", "inputs.images.sha256", listed, fix)
 
 
 def method_title(method: str, models_dir: str | Path = "models") -> str:
@@ -363,9 +362,9 @@ def teacher_c_of(cell: Cell) -> Path | None:
         (folder / f"{n}.json").is_file() for n in ("accuracy", "train")
     ):
         return None
-    own = read_record(folder / "train.json", "train")
-    same = all(own["figures"].get(n) == cell.train["figures"].get(n) for n in _BUDGET)
-    packs = {one["inputs"].get("pack", {}).get("sha256") for one in (own, cell.train)}
+    taught = read_record(folder / "train.json", "train")
+    same = all(taught["figures"].get(n) == cell.train["figures"].get(n) for n in _BUDGET)
+    packs = {train["inputs"].get("pack", {}).get("sha256") for train in (taught, cell.train)}
     return folder if same and len(packs) == 1 else None
 
 

@@ -170,8 +170,8 @@ def _compare(
     cell = first.first
     verdict = f"{first.title} is better" if low > 0 else UNKNOWN
     n_groups = cell.accuracy["figures"]["n_groups"]
-    place = (cell.dataset, cell.protocol, figure, cell.method, second.first.method)
-    return Pair(*place, difference, low, high, n_groups, test, verdict)
+    named = (cell.dataset, cell.protocol, figure, cell.method, second.first.method)
+    return Pair(*named, difference, low, high, n_groups, test, verdict)
 
 
 def _difference_of_intervals(

@@ -58,7 +58,7 @@ class Costs:
 
 def mean(figures: Sequence[dict[str, Any]], name: str) -> float:
     """Mean of one figure over seeds."""
-    return aggregate_seeds([one[name] for one in figures]).estimate
+    return aggregate_seeds([record[name] for record in figures]).estimate
 
 
 def precision_of(train: dict[str, Any]) -> str | None:
@@ -126,10 +126,10 @@ def _timings(cells: Sequence[Cell], timed: Sequence[dict[str, Any]]) -> dict[str
     return {
         **fields,
         **ratio_of(timed, "ratio_to_reference"),
-        "latency_ms_p50_low": min(one["latency_ms_p50_low"] for one in timed),
-        "latency_ms_p50_high": max(one["latency_ms_p50_high"] for one in timed),
+        "latency_ms_p50_low": min(figures["latency_ms_p50_low"] for figures in timed),
+        "latency_ms_p50_high": max(figures["latency_ms_p50_high"] for figures in timed),
         "fps": 1000 / fields["latency_ms_p50"],
-        "latency_valid": all(one["valid"] for one in timed),
+        "latency_valid": all(figures["valid"] for figures in timed),
         "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
         "engine": cells[0].engine,
         "latency_threads": timed[0]["threads"],

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
+from ....base.tasks import CLASSIFICATION
 from ....measure.classification import FIGURES
 from ...columns import (
     COUNTED,
@@ -34,7 +35,6 @@ from .rows import ClassificationRow, build_rows
 from .widths import check_equal_widths
 
 ORDER = 20
-TASK = "classification"
 SCORES = {"accuracy": "accuracy", "balanced_accuracy": "balanced"}
 COLUMNS = (
     NAMED,
@@ -60,7 +60,7 @@ COLUMNS = (
 
 def entries_of(study: Study) -> list[Entry]:
     """The classifiers of a study and their controls."""
-    return study.of_task(TASK)
+    return study.of_task(CLASSIFICATION.name)
 
 
 def rows_of(study: Study) -> list[ClassificationRow]:

@@ -113,12 +113,12 @@ def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
     if first.is_control:
         return row
     trained = [cell.train["figures"] for cell in cells if cell.train]
-    known = {
+    validated = {
         name: mean(trained, name)
         for name in ("val_accuracy", "val_accuracy_last")
-        if all(one.get(name) is not None for one in trained)
+        if all(figures.get(name) is not None for figures in trained)
     }
-    row = replace(row, **costs_of(cells), **known, **_teacher_c(cells))
+    row = replace(row, **costs_of(cells), **validated, **_teacher_c(cells))
     return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
 
 
@@ -134,10 +134,10 @@ def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
     paths = [folder / "accuracy.json" for folder in folders]
     records = [read_record(path, "accuracy") for path in paths]
     for path, record, cell in zip(paths, records, cells, strict=True):
-        own, base = (r["inputs"]["images"]["sha256"] for r in (record, cell.accuracy))
-        if own != base:
+        listed, base = (r["inputs"]["images"]["sha256"] for r in (record, cell.accuracy))
+        if listed != base:
             fix = f"{cell.folder} was scored on list {base}; score both on one test part"
-            raise ReportError(path, "inputs.images.sha256", own, fix)
+            raise ReportError(path, "inputs.images.sha256", listed, fix)
     names = ("accuracy", "balanced_accuracy")
     return {f"teacher_c_{name}": mean([r["figures"] for r in records], name) for name in names}
 
@@ -164,8 +164,8 @@ def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
     if len(pairs) < len(cells):
         return {}
     if len(pairs) > 1:
-        known = [[one.accuracy["figures"]["accuracy"] for one in pair] for pair in pairs]
-        gain = aggregate_seeds([own - base for own, base in known])
+        scores = [[cell.accuracy["figures"]["accuracy"] for cell in pair] for pair in pairs]
+        gain = aggregate_seeds([score - base for score, base in scores])
         estimate, low, high = gain.estimate, gain.low, gain.high
     else:
         draws, base_draws = (class_draws(cell) for cell in pairs[0])

@@ -28,10 +28,12 @@ def check_equal_widths(entries: Sequence[Entry]) -> None:
             continue
         record = read_record(path, "prune")
         rates = {key: value for key, value in record["settings"].items() if key not in OWN}
-        place = [cell.dataset, cell.protocol, base_method(cell.method), cell.seed, rates]
+        cut = [cell.dataset, cell.protocol, base_method(cell.method), cell.seed, rates]
         widths = {name: after for name, (_, after) in record["widths"].items()}
-        beside, known = first.setdefault(json.dumps(place, sort_keys=True), (path, widths))
-        odd = sorted(name for name in {*widths, *known} if widths.get(name) != known.get(name))
+        beside, expected = first.setdefault(json.dumps(cut, sort_keys=True), (path, widths))
+        odd = sorted(
+            name for name in {*widths, *expected} if widths.get(name) != expected.get(name)
+        )
         if odd:
-            fix = f"{beside} has {known.get(odd[0])}; cut both again from the same scores"
+            fix = f"{beside} has {expected.get(odd[0])}; cut both again from the same scores"
             raise ReportError(path, f"widths.{odd[0]}", widths.get(odd[0]), fix)

@@ -41,24 +41,31 @@ def check_compression_claim(method: str, claim: Claim, stages: Sequence[Stage]) 
         claim: The printed number.
         stages: Stages of any methods.
     """
-    name, place = f"{method}{JOINT}{claim.compressed}", (claim.dataset, claim.protocol)
-    ways = [s for s in stages if s.method == name and (s.dataset, s.protocol) == place]
-    own = [s for s in ways if s.stage == RECOVERED and getattr(s, claim.metric) is not None]
-    if not own:
+    name, where = f"{method}{JOINT}{claim.compressed}", (claim.dataset, claim.protocol)
+    ways = [s for s in stages if s.method == name and (s.dataset, s.protocol) == where]
+    ends_of_ways = [
+        s for s in ways if s.stage == RECOVERED and getattr(s, claim.metric) is not None
+    ]
+    if not ends_of_ways:
         reason = f"no {claim.metric} of {name} on {claim.dataset} under protocol {claim.protocol}"
         return finding(name, claim, "not comparable", reason)
-    values = [getattr(stage, claim.metric) for stage in own]
+    values = [getattr(stage, claim.metric) for stage in ends_of_ways]
     if claim.metric in SIZES:
         size = min(values) if claim.at_least else sum(values) / len(values)
         reason = f"ours differs by {size / claim.value - 1:+.1%}"
-        return finding(name, claim, _size_verdict(size, claim), reason, size, None, len(own))
+        return finding(
+            name, claim, _size_verdict(size, claim), reason, size, None, len(ends_of_ways)
+        )
     seeds = aggregate_seeds(values)
     ends = (seeds.low, seeds.high)
-    if seeds.n == 1 and own[0].difference_low is not None and own[0].difference_high is not None:
-        ends = (own[0].difference_low, own[0].difference_high)
+    first = ends_of_ways[0]
+    if seeds.n == 1 and first.difference_low is not None and first.difference_high is not None:
+        ends = (first.difference_low, first.difference_high)
     verdict = _bound_verdict(ends, claim.value)
     reason = f"ours is {seeds.estimate:+.3f}, printed as at least {claim.value:+.3f}"
-    trained = min((stage.epochs for stage in own if stage.epochs is not None), default=None)
+    trained = min(
+        (stage.epochs for stage in ends_of_ways if stage.epochs is not None), default=None
+    )
     if claim.epochs and trained is not None and trained < claim.epochs:
         verdict = "not comparable"
         reason += f"; {claim.epochs} epochs are behind that, {trained} behind ours"

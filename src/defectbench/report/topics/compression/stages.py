@@ -11,7 +11,7 @@ from typing import Any
 from ....base.compressions import FADED, base_method
 from ....base.errors import ReportError
 from ....measure.statistics import percentile_interval
-from ...records.cells import Cell, Entry, epochs_of, read_figures
+from ...records.cells import Cell, Entry, epochs_of, key_of, read_figures
 from ...records.comparison import Draws, class_draws, precision_draws
 from ...records.costs import beside_base
 
@@ -115,16 +115,15 @@ def ways(stages: Sequence[Stage]) -> list[list[Stage]]:
 
 def by_place(stages: Sequence[Stage]) -> dict[tuple[str, str], list[Stage]]:
     """Stages by dataset and protocol."""
-    place = [(s.dataset, s.protocol) for s in stages]
-    pairs = zip(place, stages, strict=True)
+    places = [(s.dataset, s.protocol) for s in stages]
+    pairs = zip(places, stages, strict=True)
     return {key: [s for _, s in group] for key, group in groupby(pairs, key=lambda pair: pair[0])}
 
 
 def _is_control(other: Entry, entry: Entry) -> bool:
     """Whether a method's card calls it the control of what was compressed here."""
-    place = (entry.first.dataset, entry.first.protocol)
-    own = (other.first.dataset, other.first.protocol)
-    return own == place and other.control_of == base_method(entry.first.method)
+    is_beside = key_of(other)[:2] == key_of(entry)[:2]
+    return is_beside and other.control_of == base_method(entry.first.method)
 
 
 def _cell_of(base: Entry | None, cell: Cell) -> Cell:
@@ -133,9 +132,9 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
     Raises:
         ReportError: There is none.
     """
-    for one in base.cells if base is not None else ():
-        if one.seed == cell.seed:
-            return one
+    for candidate in base.cells if base is not None else ():
+        if candidate.seed == cell.seed:
+            return candidate
     name = base_method(cell.method)
     raise ReportError(cell.folder, "base", "nothing", f"add the cell of {name}, seed {cell.seed}")
 
@@ -151,18 +150,18 @@ def _steps_of_way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry])
     path = cell.folder / "pruned" / "prune.json"
     cut = read_figures(path, "prune", f"snakemake --cores 8 {path}")
     steps = {} if cell.is_afresh else _steps(cell, base, cut)
-    controls = [(other.title, one) for other in beside for one in other.cells]
+    controls = [(other.title, control) for other in beside for control in other.cells]
     if cell.is_afresh:
         controls = [(entry.title, cell), *controls]
     start = _Compared(base, cut["figures"]["size_mib_before"])
-    place = {"method": cell.method, "title": entry.title}
+    names = {"method": cell.method, "title": entry.title}
     timed = {"latency_ms_p50": both["base_latency_ms_p50"], "ratio_to_base": 1.0}
-    yield start.stage(BASE, base, base.train, {**place, **timed, **_validity(both, base)})
+    yield start.stage(BASE, base, base.train, {**names, **timed, **_validity(both, base)})
     for name, step in steps.items():
         assert step.train is not None
         timed = _timed(both, cell) | {"timed_by": file} if step is cell else {}
         parted = _parted(cut) if name == PRUNED else {}
-        yield start.stage(name, step, step.train, {**place, **timed, **parted})
+        yield start.stage(name, step, step.train, {**names, **timed, **parted})
     for title, control in controls:
         assert control.train is not None
         assert control.latency is not None
@@ -175,13 +174,13 @@ def _steps_of_way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry])
 def _steps(cell: Cell, base: Cell, cut: dict[str, Any]) -> dict[str, Cell]:
     """What lies between the base and the end of a way, and its end, by stage."""
     pruned = cell.folder / "pruned"
-    found: dict[str, Cell] = {}
+    steps: dict[str, Cell] = {}
     if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
         sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
-        found[SPARSE] = _read_stage(base, sparse, "train")
+        steps[SPARSE] = _read_stage(base, sparse, "train")
     if cut["settings"].get("drop_units"):
-        found[CHANNELS] = _read_stage(cell, pruned / "channels", "prune")
-    return {**found, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
+        steps[CHANNELS] = _read_stage(cell, pruned / "channels", "prune")
+    return {**steps, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
 
 
 def _read_timing(cell: Cell, base: Cell) -> tuple[str, dict[str, Any]]:
@@ -201,19 +200,21 @@ def _read_timing(cell: Cell, base: Cell) -> tuple[str, dict[str, Any]]:
     return file, record
 
 
-def _read_stage(cell: Cell, place: Path, kind: str) -> Cell:
+def _read_stage(cell: Cell, folder: Path, kind: str) -> Cell:
     """A stage before the last as a cell of its own, its records of one model."""
     records = {
-        name: read_figures(place / f"{file}.json", file, f"snakemake --cores 8 {place}/{file}.json")
+        name: read_figures(
+            folder / f"{file}.json", file, f"snakemake --cores 8 {folder}/{file}.json"
+        )
         for name, file in (("accuracy", "accuracy"), ("complexity", "complexity"), ("train", kind))
     }
     scored = records["accuracy"].get("model_sha256")
     counted = records["complexity"]["inputs"]["model"]["sha256"]
     if scored != counted:
         fix = f"the counted file is {counted}; score and count the same model.onnx"
-        raise ReportError(place / "accuracy.json", "model_sha256", scored, fix)
+        raise ReportError(folder / "accuracy.json", "model_sha256", scored, fix)
     names = (cell.dataset, cell.protocol, cell.method, cell.seed)
-    return Cell(place, *names, records["accuracy"], records["train"], records["complexity"])
+    return Cell(folder, *names, records["accuracy"], records["train"], records["complexity"])
 
 
 def _timed(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
@@ -297,9 +298,9 @@ class _Compared:
         """Score minus the base's, with its interval; nothing for the base itself."""
         if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
             return {}
-        own = _draws(cell)
-        if own is None:
+        draws = _draws(cell)
+        if draws is None:
             return {}
-        apart = own[score] - self.draws[score]
-        low, high = percentile_interval(apart[1:])
-        return {"difference": float(apart[0]), "difference_low": low, "difference_high": high}
+        differences = draws[score] - self.draws[score]
+        low, high = percentile_interval(differences[1:])
+        return {"difference": float(differences[0]), "difference_low": low, "difference_high": high}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
+from ....base.tasks import DETECTION
 from ...columns import (
     COUNTED,
     NAMED,
@@ -31,7 +32,6 @@ from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
 from .rows import DetectionRow, build_rows
 
 ORDER = 10
-TASK = "detection"
 SCORES = {"map50": "mAP50", "map50_95": "mAP50-95"}
 COLUMNS = (
     NAMED,
@@ -57,7 +57,7 @@ COLUMNS = (
 
 def entries_of(study: Study) -> list[Entry]:
     """The detectors of a study and their controls."""
-    return study.of_task(TASK)
+    return study.of_task(DETECTION.name)
 
 
 def compared(study: Study) -> tuple[list[DetectionRow], list[Pair]]:
