@@ -3,7 +3,7 @@
 A load generator on one core is switched on and off by turns while a race runs. Races without and with it alternate; a
 model's ratios with load are held against the mean of those without, and those without against each other.
 
-    python benchmarks/race_under_load.py --out results/benchmarks/race.json results/demo/runs/demo-steel/clean/yolo*/seed0
+    python benchmarks/race_under_load.py --out race.json results/demo/runs/demo-steel/clean/yolo*/seed0
 """
 
 from __future__ import annotations
