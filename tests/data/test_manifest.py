@@ -11,7 +11,7 @@ from defectbench.data.manifest import read_manifest, verify
 
 def write_list(path, files):
     lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()]
-    path.write_bytes(gzip.compress("".join(lines).encode()))
+    path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
     return path
 
 
@@ -67,11 +67,11 @@ DIGEST = "0" * 64
     ("content", "word"),
     [
         (b"no gzip", "manifest"),
-        (gzip.compress(f"{DIGEST}  a\n".encode())[:-9], "manifest"),
-        (gzip.compress(b"\xff\xff"), "manifest"),
-        (gzip.compress(f"{DIGEST}  a\n{DIGEST} b\n".encode()), "line 2"),
-        (gzip.compress(f"{DIGEST}  a\n{DIGEST}  a\n".encode()), "line 2"),
-        (gzip.compress(f"{DIGEST[1:]}  a\n".encode()), "line 1"),
+        (gzip.compress(f"{DIGEST}  a\n".encode(), mtime=0)[:-9], "manifest"),
+        (gzip.compress(b"\xff\xff", mtime=0), "manifest"),
+        (gzip.compress(f"{DIGEST}  a\n{DIGEST} b\n".encode(), mtime=0), "line 2"),
+        (gzip.compress(f"{DIGEST}  a\n{DIGEST}  a\n".encode(), mtime=0), "line 2"),
+        (gzip.compress(f"{DIGEST[1:]}  a\n".encode(), mtime=0), "line 1"),
     ],
 )
 def test_damaged_list(tmp_path, content, word):

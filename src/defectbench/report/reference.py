@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..base.errors import ReportError
-from .records.cells import Cell, certificate_path, find_cells, kept_truth
+from .records.cells import Cell, find_cells
+from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
 from .records.kept import ENDING, keep_compressed
 

@@ -15,6 +15,7 @@ from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
 from ...base.studies import base_protocol
 from ...base.tasks import DETECTION
+from .certificates import certificate_path
 from .kept import content_sha256, kept_file
 
 PROTOCOLS = ("clean", "random", "sequential", "paper")
@@ -26,7 +27,6 @@ CONTROL_TITLES = {  # in the order of tables
 }
 FLOORS = ("control_memoriser", "control_class_prior")
 CEILING = "control_label_jitter"
-CERTIFICATE = "certificate.json"
 OWN_RUNNER = "own"  # names the latency of a method without a model file
 _BUDGET = ("epochs", "batch", "size_px")
 _SEED = re.compile(r"seed(\d+)")
@@ -232,13 +232,6 @@ def read_figures(path: Path, kind: str, command: str) -> dict[str, Any]:
     return read_record(path, kind)
 
 
-def _data_folder(folder: Path) -> Path:
-    """Folder of a cell's dataset: beside the runs, or beside the folder of the study that owns them."""
-    beside = folder.parents[4] / "data" / folder.parts[-4]
-    shared = folder.parents[4].parent / "data" / folder.parts[-4]
-    return shared if shared.is_dir() and not beside.is_dir() else beside
-
-
 def _evaluate_command(folder: Path, accuracy: dict[str, Any]) -> str:
     """The command that scores the predictions of a cell again, on the truth that its record names."""
     truth = {name: accuracy["inputs"][name]["path"] for name in ("annotations", "images", "groups")}
@@ -299,37 +292,6 @@ def find_entries(
 
 def _row_of(cell: Cell) -> tuple[str, str, str]:
     return cell.dataset, cell.protocol, cell.method
-
-
-def certificate_path(cell: Cell) -> Path:
-    """The certificate of a cell's split: beside kept cells, kept truth, or the list of images that was scored on.
-
-    Of cells that were kept without one, it is that of the same list beside others in the folder of references.
-    """
-    listed = cell.accuracy["inputs"]["images"]
-    places = [
-        cell.folder.parents[1],
-        kept_truth(cell),
-        Path(listed["path"]).parent,
-        _data_folder(cell.folder) / cell.protocol,
-    ]
-    paths = [folder / CERTIFICATE for folder in places]
-    if not any(path.is_file() for path in paths):
-        paths = [*_certificates_of(listed["sha256"], cell.folder), *paths[2:]]
-    return next((path for path in paths if path.is_file()), paths[0])
-
-
-def _certificates_of(sha256: str, folder: Path) -> list[Path]:
-    """Certificates of one list of test images among kept references."""
-    above = next((path for path in folder.parents if path.name == "reference"), None)
-    kept = sorted(above.rglob(CERTIFICATE)) if above else []
-    hashes = [read_record(path, "certificate")["inputs"].get("test.txt", {}) for path in kept]
-    return [path for path, entry in zip(kept, hashes, strict=True) if entry.get("sha256") == sha256]
-
-
-def kept_truth(cell: Cell) -> Path:
-    """Where the truth of a kept cell lies: ``data/<dataset>/<protocol>`` beside the folder of its dataset."""
-    return cell.folder.parents[3] / "data" / cell.dataset / cell.protocol
 
 
 def _check_one_test_part(cells: Sequence[Cell]) -> None:

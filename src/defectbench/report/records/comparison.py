@@ -22,7 +22,8 @@ from ...measure.bootstrap import group_weights, match, mean_precision, weighted_
 from ...measure.classification import figure_draws, predicted_classes, true_classes
 from ...measure.evaluator import restrict
 from ...measure.statistics import Interval, aggregate_seeds, percentile_interval
-from .cells import Cell, Entry, kept_truth
+from .cells import Cell, Entry
+from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
 
 FIGURES = ("map50", "map50_95")
