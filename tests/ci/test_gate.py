@@ -22,7 +22,7 @@ from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
 
 ROOT = Path(__file__).parents[2]
-METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 32
+METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
 RECIPE = {
     "optimizer.name": "adamw",
     "optimizer.lr": 0.004,
@@ -118,10 +118,10 @@ def behind(graph, output, make):
 
 
 def zero_one_layer(graph):
-    """The weights of the convolution in the middle; the head's last may serve a level that finds nothing."""
+    """The first convolution's weights. A layer without which the score stays as it is cannot be seen by scores."""
     kernels = {k.name: k for k in graph.initializer if len(k.dims) == 4}
     used = [node.input[1] for node in graph.node if node.op_type == "Conv"]
-    kernel = kernels[used[len(used) // 2]]
+    kernel = kernels[used[0]]
     kernel.CopyFrom(numpy_helper.from_array(np.zeros(tuple(kernel.dims), np.float32), kernel.name))
 
 
@@ -156,7 +156,10 @@ def test_a_method_that_does_not_learn_falls_below_every_floor(pack, tmp_path):
     # a rate of 0 is refused by the recipe itself; at this one no weight moves
     scored = cell(run(pack, tmp_path, epochs=1, **{"optimizer.lr": 1e-12}))
     check_export(scored)
-    for floor in read_floors(ROOT / ".ci" / "floors.csv").values():
+    floors = read_floors(ROOT / ".ci" / "floors.csv").values()
+    for floor in (
+        floor for floor in floors if floor.floor
+    ):  # of the others twice the prior is asked, below
         with pytest.raises(AssertionError, match="has not learnt"):
             check_learnt(scored, floor, twice_prior=0.004)
     with pytest.raises(AssertionError, match="has not learnt"):
