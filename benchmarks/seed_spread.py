@@ -20,20 +20,20 @@ import hashlib
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from defectbench.base.cards import dataset_tasks
-from defectbench.base.catalogue import load_catalogue
 from defectbench.base.methods import load_method, override_recipe
+from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
-from defectbench.base.studies import expand_cells, load_study
+from defectbench.base.settings import TrainingSettings
+from defectbench.base.studies import load_study
 from defectbench.data.pack import load_pack
 from defectbench.deploy.predict import predict_pack
 from defectbench.measure.evaluator import score
 from defectbench.measure.operating_point import pack_truth
 from defectbench.measure.validation import TorchEngine, make_validator
 from defectbench.training.loop import train
+from defectbench.training.sources import Sources
 
 FIELDS = (
     "method",
@@ -53,16 +53,11 @@ FIELDS = (
 
 def cells_of(study):
     """Cells of the study that the engine trains as they are, and the task of their set."""
-    catalogue, content = load_catalogue(), load_study(study)
-    sets = dataset_tasks({name for block in content.blocks for name in block.datasets})
-    tasks = {**catalogue.tasks, **sets}
-    known = (catalogue.names, study, catalogue.heavy, tasks, catalogue.prunable, catalogue.rates)
+    plan = plan_study(load_study(study), study)
     return {
-        cell.method: (cell, sets[cell.dataset])
-        for cell in expand_cells(content, *known)
-        if cell.compression is None
-        and not cell.is_control
-        and catalogue.cards[cell.method].family == "engine"
+        cell.method: (cell, plan.datasets[cell.dataset].task)
+        for cell in plan.trained
+        if cell.compression is None and plan.catalogue.cards[cell.method].family == "engine"
     }
 
 
@@ -84,7 +79,7 @@ def map50_validator(pack_file, seen):
 def run(cell, task, seed, parts):
     """Train one cell with a seed; the row of the table."""
     budget, method = cell.budget, load_method(cell.method)
-    recipe = override_recipe(method.recipe, budget.recipe)
+    recipe = override_recipe(method.recipe, budget.recipe or {})
     said = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
     row = dict.fromkeys(FIELDS, "")
@@ -103,17 +98,16 @@ def run(cell, task, seed, parts):
         )
         started = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            train(
-                files["train"],
-                replace(method, recipe=recipe),
-                folder,
-                seed,
+            settings = TrainingSettings(
+                seed=seed,
                 epochs=budget.epochs,
                 batch=budget.batch,
                 threads=1,
-                validator=validator,
-                checkpoint_s=float("inf"),
+                device="cpu",
+                recipe=budget.recipe or {},
             )
+            sources = Sources(Path(files["train"]))
+            train(method, settings, sources, folder, validator, checkpoint_s=float("inf"))
             figures = json.loads((Path(folder) / "train.json").read_text())["figures"]
         row["cpu_s"] = round(time.process_time() - started, 1)
         row["train_s"] = round(figures["train_s"], 1)
@@ -133,7 +127,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="table to append to")
     text = "file of a part's pack; {dataset} and {size} are filled in"
     for part in ("train", "val"):
-        default = f"results/data/{{dataset}}/clean/{part}@{{size}}.safetensors"
+        default = f"results/data/{{dataset}}/clean/split0/{part}@{{size}}.safetensors"
         parser.add_argument(f"--{part}", default=default, help=text)
     args = parser.parse_args()
     cells = cells_of(args.study)

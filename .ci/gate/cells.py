@@ -13,14 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectbench.base.cards import dataset_tasks
-from defectbench.base.catalogue import load_catalogue
+from defectbench.base.planning import plan_study
 from defectbench.base.records import read_record
-from defectbench.base.studies import Cell, expand_cells, load_study
+from defectbench.base.studies import Cell, load_study
+from defectbench.base.tasks import TASKS
 
 from .floors import Floor
 
-SCORES = {"detection": "val_map50_95", "classification": "val_accuracy"}
+SCORES = {name: task.validation_key for name, task in TASKS.items()}
 # The engine's validation and the artifact's share suppression and measures; only rounding differs between runtimes.
 # Every cell that was looked at agreed to the last digit; the bounds leave room for a detection that changes its rank,
 # and for one of the 28 images of the embedded set of classes.
@@ -55,18 +55,7 @@ def runs_of(report: Path) -> Path:
 
 def cells_of(study: str) -> list[Cell]:
     """The cells of a study file, controls left out."""
-    catalogue, content = load_catalogue(), load_study(study)
-    sets = dataset_tasks({name for block in content.blocks for name in block.datasets})
-    cells = expand_cells(
-        content,
-        catalogue.names,
-        study,
-        catalogue.heavy,
-        {**catalogue.tasks, **sets},
-        catalogue.prunable,
-        catalogue.rates,
-    )
-    return [cell for cell in cells if not cell.is_control]
+    return plan_study(load_study(study), study).trained
 
 
 def read_cell(folder: Path, method: str, task: str, family: str) -> TrainedCell:
