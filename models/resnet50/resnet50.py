@@ -11,6 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.nn.blocks import StridedPointwiseConv2d
 from defectbench.nn.classifier import (
     ChannelSet,
     Classifier,
@@ -67,7 +68,7 @@ class Bottleneck(nn.Module):
         self.downsample = None
         if projects:
             self.downsample = nn.Sequential(
-                nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
+                StridedPointwiseConv2d(c_in, c_out, stride), nn.BatchNorm2d(c_out)
             )
         self.relu3 = nn.ReLU(inplace=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from tests.runs import run_training
 
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.data.letterbox import letterbox
@@ -17,7 +18,6 @@ from defectbench.data.synthetic import CLASSES, draw_crops
 from defectbench.deploy.run import export_run
 from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
-from defectbench.training.loop import train
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
 
@@ -74,8 +74,7 @@ def run(pack, folder, epochs=EPOCHS, **changes):
     """A cell: a network trained in seconds, its export, and its score on the pack."""
     method = load_method(METHOD, ROOT / "models")
     method = replace(method, recipe=override_recipe(method.recipe, RECIPE | changes))
-    budget = {"epochs": epochs, "batch": BATCH, "threads": 1}
-    train(pack, method, folder, 0, validator=make_validator(pack), **budget)
+    run_training(pack, method, folder, validator=make_validator(pack), epochs=epochs, batch=BATCH)
     export_run(folder, method)
     choose_operating_point(folder / "model.onnx", pack, folder / "operating_point.json")
     return folder

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from tests.class_packs import write_class_pack
+from tests.runs import run_training
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -217,7 +218,7 @@ def narrow(classifier, **fields):
 def test_an_interrupted_run_ends_in_the_same_bits(classifier, pack, tmp_path, monkeypatch, order):
     method = narrow(classifier, order=order)
     budget = {"epochs": 2, "batch": 12, "threads": 1}
-    loop.train(pack, method, tmp_path / "whole", 0, checkpoint_s=NEVER, **budget)
+    run_training(pack, method, tmp_path / "whole", checkpoint_s=NEVER, **budget)
     step = loop.train_step
 
     def killed(run, *args):
@@ -227,8 +228,8 @@ def test_an_interrupted_run_ends_in_the_same_bits(classifier, pack, tmp_path, mo
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(loop, "train_step", killed)
-        loop.train(pack, method, tmp_path / "broken", 0, checkpoint_s=0.0, **budget)
-    loop.train(pack, method, tmp_path / "broken", 0, checkpoint_s=NEVER, **budget)
+        run_training(pack, method, tmp_path / "broken", checkpoint_s=0.0, **budget)
+    run_training(pack, method, tmp_path / "broken", checkpoint_s=NEVER, **budget)
     whole, broken = (tmp_path / name / "weights.safetensors" for name in ("whole", "broken"))
     assert sha256_file(whole) == sha256_file(broken)
 
@@ -256,7 +257,9 @@ def test_learns_a_tiny_set(classifier, pack, tmp_path):
     options = {**classifier.recipe.options, "width": 0.25}
     changes = {"options": options, "optimizer.lr": 0.003}
     method = replace(classifier, recipe=override_recipe(classifier.recipe, changes))
-    loop.train(pack, method, tmp_path, 0, 24, 6, 1, validator, checkpoint_s=NEVER)
+    run_training(
+        pack, method, tmp_path, validator=validator, checkpoint_s=NEVER, epochs=24, batch=6
+    )
     assert max(scores[-4:]) >= FLOOR_ACCURACY
     figures = read_record(tmp_path / "train.json", "train")["figures"]
     assert figures["val_accuracy"] == max(scores)

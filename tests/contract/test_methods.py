@@ -7,11 +7,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from defectbench.base.methods import load_method, method_names
+from defectbench.base.methods import build_network, load_card, load_method, method_names
 from defectbench.deploy.export import export_onnx
+from defectbench.nn.blocks import StridedPointwiseConv2d
 from defectbench.nn.detector import Targets
 from defectbench.nn.fold import fold_all
 
@@ -212,3 +214,18 @@ def test_padding_changes_nothing(method):
     first = model.loss(images, some, 0)["loss"]
     second = model.loss(images, padded, 0)["loss"]
     assert torch.allclose(first, second, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SHELVES if load_card(SHELVES[name] / name).family == "engine"]
+)
+def test_strided_pointwise_convolutions_are_those_that_are_safe_everywhere(name):
+    shelved = load_method(name, SHELVES[name])
+    network = build_network(shelved, 6, shelved.recipe.options)
+    for module in network.modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (1, 1)
+            and module.stride != (1, 1)
+        ):
+            assert isinstance(module, StridedPointwiseConv2d) or module.groups > 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.runs import run_training
 from torch import nn
 
 from defectbench.base.files import sha256_file
@@ -117,14 +118,14 @@ def test_an_interrupted_run_ends_in_the_same_bits(method, pack, folder, monkeypa
     budget = {"epochs": 2, "batch": 3, "threads": 1, "teacher": None}
     for seed, stage in enumerate(stages_of(method)):
         whole, broken = folder / stage / "whole", folder / stage / "broken"
-        loop.train(pack, method, whole, seed, checkpoint_s=NEVER, **budget)
+        run_training(pack, method, whole, seed, checkpoint_s=NEVER, **budget)
         with monkeypatch.context() as patch, pytest.raises(KilledError):
             Steps(patch, last=1)
-            loop.train(pack, method, broken, seed, checkpoint_s=0.0, **budget)
+            run_training(pack, method, broken, seed, checkpoint_s=0.0, **budget)
         assert not (broken / "weights.safetensors").exists()
         with monkeypatch.context() as patch:
             resumed = Steps(patch)
-            loop.train(pack, method, broken, seed, checkpoint_s=NEVER, **budget)
+            run_training(pack, method, broken, seed, checkpoint_s=NEVER, **budget)
         assert resumed.taken == [1, 2, 3]
         weights, again = (run / "weights.safetensors" for run in (whole, broken))
         assert sha256_file(again) == sha256_file(weights)
@@ -156,5 +157,5 @@ def test_learns_one_image_of_each_class(method, pack, folder):
     steps = HEAVY_STEPS if method.card.heavy else STEPS
     changes = SHORT | {"epochs": steps, "validate_every": steps}
     short = replace(method, recipe=method.recipe.model_copy(update=changes))
-    loop.train(pack, short, folder, 0, threads=1, validator=validator, checkpoint_s=NEVER)
+    run_training(pack, short, folder, validator=validator, checkpoint_s=NEVER)
     assert scores[-1] >= FLOOR_MAP50

@@ -5,7 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from defectbench.nn.blocks import ConvBlock, DOConv2d, SimAM, channel_shuffle
+from defectbench.nn.blocks import (
+    ConvBlock,
+    DOConv2d,
+    SimAM,
+    StridedPointwiseConv2d,
+    channel_shuffle,
+)
 from defectbench.nn.detector import grid_priors
 from defectbench.nn.fold import fold_all
 from defectbench.nn.heads import decode_bins
@@ -158,3 +164,25 @@ def test_rep_conv_folds_to_one_convolution():
     folded = rep.folded().double()
     assert sum(isinstance(m, torch.nn.Conv2d) for m in folded.modules()) == 1
     torch.testing.assert_close(folded(x), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("c_in", "c_out", "side"), [(3, 48, 32), (6, 6, 16), (5, 16, 15), (16, 8, 9)]
+)
+def test_strided_pointwise_convolution_learns_as_the_plain_one_in_float64(c_in, c_out, side):
+    conv = StridedPointwiseConv2d(c_in, c_out, 2)
+    images = torch.randn(12, c_in, side, side).to(memory_format=torch.channels_last)
+    images.requires_grad_()
+    out = conv(images)
+    pull = torch.randn_like(out)
+    out.backward(pull)
+    weight = conv.weight.detach().double().requires_grad_()
+    wide = images.detach().double().requires_grad_()
+    expected = nn.functional.conv2d(wide, weight, stride=2)
+    expected.backward(pull.double())
+    assert torch.allclose(out.double(), expected, atol=1e-5)
+    assert conv.weight.grad is not None
+    assert torch.allclose(conv.weight.grad.double(), weight.grad, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(images.grad.double(), wide.grad, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(conv.eval()(images), out, atol=1e-5)

@@ -47,7 +47,7 @@ def test_cells_are_found_from_within_the_runs(filled, monkeypatch, place):
 
 def test_a_cell_asked_for_by_name_must_be_there(shelf):
     folder = shelf.folder("absent")
-    with pytest.raises(ReportError, match="make it with: defectbench evaluate"):
+    with pytest.raises(ReportError, match="make it with: snakemake --cores 8 scores"):
         find_cells([folder])
 
 
@@ -60,7 +60,7 @@ def test_a_control_needs_no_model_records(filled):
 @pytest.mark.parametrize(
     ("record", "command"),
     [
-        ("accuracy.json", "defectbench evaluate --annotations"),
+        ("accuracy.json", "snakemake --cores 8 scores"),
         ("complexity.json", "defectbench count --model"),
         ("latency/onnxruntime.json", "defectbench race"),
         ("train.json", "snakemake --cores 8"),
@@ -79,10 +79,11 @@ def test_the_command_for_a_latency_names_the_cell(filled):
     refuses(filled, path, f"defectbench race {folder}")
 
 
-def test_the_command_for_an_accuracy_of_paper_names_its_own_truth(filled):
-    path = filled.folder("beta_net", "paper") / "accuracy.json"
-    path.unlink()
-    refuses(filled, path, f"--annotations {filled.data}/paper/annotations.json")
+def test_the_command_for_a_new_score_names_the_truth_of_the_old_one(filled):
+    folder = filled.folder("beta_net", "paper")
+    truth = json.loads((folder / "accuracy.json").read_text())["inputs"]["annotations"]["path"]
+    (folder / "predictions.json").write_text("[]")
+    refuses(filled, folder / "accuracy.json", f"--annotations {truth} ", f"--out {folder}/accuracy")
 
 
 def test_a_missing_certificate_is_named(filled):

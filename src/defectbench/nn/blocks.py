@@ -39,6 +39,25 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
+class StridedPointwiseConv2d(nn.Conv2d):
+    """1x1 convolution with a stride, without bias.
+
+    On processors without AVX-512, oneDNN (torch 2.13.0) computes the weight gradient of such a convolution past the end
+    of its memory where eights of channels are not full: a fresh network then ends in "double free". While it learns
+    on a processor, the pixels that the stride keeps are therefore taken first, and convolved without one.
+    """
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__(c_in, c_out, 1, stride, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        learns = self.training and torch.is_grad_enabled()
+        if not learns or input.device.type != "cpu" or self.in_channels % 8 == 0:
+            return super().forward(input)
+        rows, columns = self.stride
+        return F.conv2d(input[:, :, ::rows, ::columns], self.weight)
+
+
 class Mish(nn.Mish):
     """Mish that trains quickly; see ``functional.mish``."""
 

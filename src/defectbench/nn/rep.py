@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blocks import StridedPointwiseConv2d
 from .fold import bn_scale_shift, fold_conv_bn
 from .functional import batch_moments
 
@@ -121,7 +122,7 @@ class RepConv(nn.Module):
             nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out)
         )
         self.point = nn.Sequential(
-            nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
+            StridedPointwiseConv2d(c_in, c_out, stride), nn.BatchNorm2d(c_out)
         )
         self.identity = nn.BatchNorm2d(c_in) if c_in == c_out and stride == 1 else None
 
