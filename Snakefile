@@ -23,6 +23,7 @@ include: "workflow/rules/cfp.smk"
 include: "workflow/rules/programs.smk"
 include: "workflow/helpers/measure.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/helpers/report.smk"
 include: "workflow/rules/report.smk"
 
 

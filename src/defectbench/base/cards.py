@@ -10,7 +10,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .errors import ConfigError
-from .strict import Strict
+from .strict import Strict, first_fault
 from .tasks import DETECTION, TASKS
 
 
@@ -221,9 +221,8 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
     except (yaml.YAMLError, TypeError) as error:
         raise ConfigError(path, "content", str(error), "mend the YAML") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(path, field, first.get("input"), first["msg"]) from error
+        field, value, fix = first_fault(DatasetCard, error)
+        raise ConfigError(path, field or "file", value, fix) from error
     if card.name != file.stem:
         raise ConfigError(path, "name", card.name, f"write the file's stem, {file.stem}")
     return card

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from .errors import ConfigError
+from .strict import first_fault
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -47,18 +47,8 @@ def parse_settings(
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
-        fix = first["msg"]
-        if first["type"] == "extra_forbidden":
-            close = get_close_matches(field, kind.model_fields, n=1)
-            named = ", ".join(kind.model_fields)
-            fix = (
-                f"there is no such field; did you mean {close[0]}?"
-                if close
-                else f"name one of {named}"
-            )
-        raise ConfigError(where, field, first.get("input"), fix) from error
+        field, value, fix = first_fault(kind, error)
+        raise ConfigError(where, field or "settings", value, fix) from error
 
 
 def _content(text: str | None) -> tuple[str, dict[str, Any]]:

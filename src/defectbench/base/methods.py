@@ -18,7 +18,7 @@ from .augmentation import Augmentation, Span
 from .cards import TaskName
 from .errors import ConfigError
 from .rates import Written, fault_of
-from .strict import Strict
+from .strict import Strict, first_fault
 from .tasks import DETECTION
 
 PACKAGE = "defectbench_models"  # under which the folders of methods are imported
@@ -328,9 +328,8 @@ def override_recipe(
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(source, f"recipe.{field}", first.get("input"), first["msg"]) from error
+        field, value, fix = first_fault(Recipe, error)
+        raise ConfigError(source, f"recipe.{field}", value, fix) from error
 
 
 def load_method(name: str, models_dir: str | Path = "models") -> Method:
@@ -408,6 +407,5 @@ def _parse(path: Path, model: type[_T]) -> _T:
     except yaml.YAMLError as error:
         raise ConfigError(path, "content", str(error), "mend the YAML") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(path, field, first.get("input"), first["msg"]) from error
+        field, value, fix = first_fault(model, error)
+        raise ConfigError(path, field or "file", value, fix) from error

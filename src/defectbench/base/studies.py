@@ -18,7 +18,7 @@ from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written, fault_of
 from .stages import refuse_budget_in_recipe
-from .strict import Strict
+from .strict import Strict, first_fault
 from .tasks import DETECTION, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
@@ -158,9 +158,8 @@ def parse_study(path: str | Path, content: object) -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ConfigError(path, field, first.get("input"), first["msg"]) from error
+        field, value, fix = first_fault(Study, error)
+        raise ConfigError(path, field or "file", value, fix) from error
 
 
 def load_study(path: str | Path) -> Study:

@@ -28,7 +28,6 @@ def build_app() -> Typer:
         help="From raw archives to paper-style tables: one verb a step.",
         add_completion=False,
         pretty_exceptions_enable=False,
-        no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for topic, verbs in TOPICS.items():
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when it is done, 2 when a named error or a wrong command line stopped it (one line on stderr).
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = build_app()(given, prog_name="defectbench", standalone_mode=False)
     except Exit as end:

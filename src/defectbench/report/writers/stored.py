@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ _TABLE = ("name", "title", "notes", "lead", "empty", "formats")
 
 
 def stored_text(tables: Sequence[Table], files: Sequence[str]) -> str:
-    """Tables for the terminal, and the names of all files that stand beside them, as JSON."""
-    shown = [_stored(table) for table in tables if "terminal" in table.formats]
+    """Tables that can be printed, and the names of all files that stand beside them, as JSON."""
+    shown = [_stored(table) for table in tables if {"terminal", "csv"} & set(table.formats)]
     return (
         json.dumps({"files": sorted(files), "tables": shown}, indent=1, ensure_ascii=False) + "\n"
     )
@@ -72,7 +72,11 @@ def stored_tables(path: str | Path) -> list[Table]:
     tables = [_table(content) for content in read_json(stored)["tables"]]
     if folder == Path(path):
         return tables
-    asked = [table for table in tables if table.name == Path(path).stem]
+    asked = [
+        replace(table, formats=(*table.formats, "terminal"))
+        for table in tables
+        if table.name == Path(path).stem
+    ]
     if not asked:
         names = [table.name for table in tables]
         fix = f"name one of {names}" if names else _FIX

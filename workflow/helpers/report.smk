@@ -1,0 +1,15 @@
+"""Input functions of the report."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def topic_files():
+    """The modules that say which tables there are: a new one renders the report anew."""
+    package = find_spec("defectbench.report.topics")
+    folders = package.submodule_search_locations if package else []
+    return sorted(
+        os.path.relpath(path)
+        for folder in folders
+        for path in Path(folder).rglob("*.py")
+    )
