@@ -11,6 +11,7 @@ from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import JOINT
 from gate.cells import cells_of, check_export, check_learnt, read_cell, runs_of
 from gate.floors import read_floors, unmeasured
+from gate.outputs import check_outputs
 from gate.tables import check_classifiers, check_compression, check_detectors, number, rows
 
 PRIOR = {
@@ -38,6 +39,8 @@ def main(report, study="config/demo.yaml"):
             twice_prior(report, task),
         )
         check_export(trained)
+        if family == "engine":
+            check_outputs(runs_of(report) / cell.folder, cell.method)
     detectors = sorted({c.method for c in cells if tasks[c.dataset] == "detection"})
     classifiers = sorted({c.method for c in cells if tasks[c.dataset] == "classification"})
     count = check_detectors(report, detectors, floors)

@@ -4,8 +4,8 @@ Two checks a cell, both of its artifact, on the validation part:
 
 1. It has learnt: its score is not below the floor of its method (``floors.py``).
 2. It is what was trained: its score agrees with that of the network at the end of training. This needs no floor and
-   holds on any machine, whatever the network has come to: an export that lost a layer, mixed up two classes or moved
-   the boxes is seen however well the network has learnt.
+   holds on any machine, but it sees a fault only as far as it moves the score. What the engine trained is held by its
+   outputs as well (``outputs.py``), which hide nothing.
 """
 
 from __future__ import annotations

@@ -40,7 +40,11 @@ def test_single_fields_win_and_names_behind_a_dot_stand_within_a_field():
             [],
             "--settings: epoch: got 3; there is no such field; did you mean epochs",
         ),
-        ('{"colour": 3}', [], "colour: got 3; there is no such field; name one of seed, epochs, batch"),
+        (
+            '{"colour": 3}',
+            [],
+            "colour: got 3; there is no such field; name one of seed, epochs, batch",
+        ),
         ('{"epochs": 0}', [], "--settings: epochs: got 0; Input should be greater"),
         ('{"epochs"', [], "--settings: content: got .*; write JSON or YAML"),
         ("nowhere.json", [], "--settings: file: got 'nowhere.json'; give a JSON object"),

@@ -20,6 +20,7 @@ from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
+from gate.outputs import check_outputs
 
 ROOT = Path(__file__).parents[2]
 METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
@@ -124,6 +125,25 @@ def zero_one_layer(graph):
     kernel.CopyFrom(numpy_helper.from_array(np.zeros(tuple(kernel.dims), np.float32), kernel.name))
 
 
+def zero_layer(share):
+    """Zeroes the convolution at a share of the way through the network."""
+
+    def zero(graph):
+        kernels = {k.name: k for k in graph.initializer if len(k.dims) == 4}
+        used = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+        kernel = kernels[used[round(share * (len(used) - 1))]]
+        kernel.CopyFrom(
+            numpy_helper.from_array(np.zeros(tuple(kernel.dims), np.float32), kernel.name)
+        )
+
+    return zero
+
+
+def halve_scores(graph):
+    graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    behind(graph, "scores", lambda i, o: helper.make_node("Mul", [i, "half"], [o]))
+
+
 def swap_two_classes(graph):
     order = np.arange(len(CLASSES))
     order[[0, 4]] = order[[4, 0]]
@@ -142,6 +162,26 @@ def test_a_sound_cell_passes(sound):
     check_export(scored)
     check_learnt(scored, unmeasured(METHOD, "detection"), twice_prior=0.1)
     assert abs(scored.artifact - scored.trained) < AGREEMENT["detection"] / 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(zero_layer(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
+        swap_two_classes,
+        shift_boxes,
+        halve_scores,
+    ],
+)
+def test_outputs_show_every_fault_of_the_export(sound, tmp_path, fault):
+    folder = tmp_path / "cell"
+    shutil.copytree(sound, folder)
+    check_outputs(folder, METHOD, ROOT / "models")
+    model = onnx.load(folder / "model.onnx")
+    fault(model.graph)
+    onnx.save(model, folder / "model.onnx")
+    with pytest.raises(AssertionError, match="the export is not what was trained"):
+        check_outputs(folder, METHOD, ROOT / "models")
 
 
 @pytest.mark.parametrize("fault", [zero_one_layer, swap_two_classes, shift_boxes])
