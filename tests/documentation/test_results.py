@@ -102,6 +102,9 @@ def test_facts_are_read_and_a_pair_is_turned_round(shelf):
     assert facts.score("set/clean/control_oracle") == "100"
     assert facts.value("set/clean/b/seed0/accuracy.json", "n_images") == 9
     assert facts.count("set/clean/pairs.csv") == 1
+    assert [line["verdict"] for line in facts.rows("set/clean/pairs.csv")] == [
+        "not distinguishable"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -90,5 +90,21 @@ def test_relative_links_lead_somewhere(path):
             assert (path.parent / target).exists() or Path(target).name in MADE, target
 
 
+def links(text):
+    return {Path(target).name for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in [*PAGES, *(ROOT / "docs").rglob("*.md")] if path.name not in MADE],
+    ids=lambda p: p.name,
+)
+def test_links_to_pages_that_are_not_kept_say_how_these_are_made(path):
+    lines = path.read_text().splitlines()
+    assert [
+        line for line in lines if links(line) & MADE and "made by `make docs`" not in line
+    ] == []
+
+
 def test_the_front_page_is_one_page():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120

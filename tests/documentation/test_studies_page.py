@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -59,6 +60,14 @@ def test_the_page_names_every_study_and_every_field():
         assert f"| `{name}` |" in text
 
 
+def test_the_page_has_the_settings_of_every_verb_that_takes_them():
+    sources = [path.read_text() for path in (ROOT / "src" / "defectbench" / "cli").glob("*.py")]
+    told = {name for text in sources for name in re.findall(r"parse_settings\((\w+),", text)}
+    assert {"TrainingSettings", "ChannelPruning", "FineTuning", "LatencySettings"} <= told
+    text = studies_page(ROOT / "config").text
+    assert [name for name in sorted(told) if f"### {name}\n" not in text] == []
+
+
 def test_a_study_is_told_by_its_first_sentence(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(
@@ -67,5 +76,7 @@ def test_a_study_is_told_by_its_first_sentence(tmp_path):
     assert purpose(path) == "One two."
     path.write_text("# What is it? This. More.\nstudy: s\n")
     assert purpose(path) == "What is it? This."
+    path.write_text("# As Chen et al. (2024) print. More.\nstudy: s\n")
+    assert purpose(path) == "As Chen et al. (2024) print."
     path.write_text("study: s\n")
     assert purpose(path) == ""

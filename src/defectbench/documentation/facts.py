@@ -73,9 +73,17 @@ class Facts:
             raise ReportError(self.root / table, str(wanted), len(fit), "name one line")
         return fit[0]
 
+    def rows(self, table: str) -> list[dict[str, str]]:
+        """All lines of a kept table, by heading.
+
+        Raises:
+            ReportError: There is no such table.
+        """
+        return read_rows(self.root / table)
+
     def count(self, table: str) -> int:
         """Lines of a kept table."""
-        return len(read_rows(self.root / table))
+        return len(self.rows(table))
 
     def pair(
         self, group: str, first: str, second: str, figure: str = "map50", table: str = "pairs"

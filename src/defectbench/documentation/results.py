@@ -48,7 +48,7 @@ def page_template(text: str, facts: Facts, models_dir: str | Path = "models") ->
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"percent": percent, "number": number}
-    for name in ("value", "count", "score", "row", "pair", "stage", "difference_of_seeds"):
+    for name in ("value", "count", "score", "row", "rows", "pair", "stage", "difference_of_seeds"):
         environment.globals[name] = getattr(facts, name)
     environment.globals["tables"] = lambda folder: folder_tables(facts.root / folder, models_dir)
     environment.globals["leak_table"] = lambda folder: leak_table(facts.root / folder, models_dir)

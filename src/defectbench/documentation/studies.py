@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..base import settings, stages
+from ..base import settings, stages, steps
 from ..base.cards import DatasetCard
 from ..base.methods import MethodCard, Recipe
 from ..base.studies import Study, load_study
@@ -58,12 +58,13 @@ A method has a `card.yaml` in its folder, a dataset a card in `datasets/`.
 
 def step_models() -> list[type[BaseModel]]:
     """The settings that steps are told, in the order in which they are written."""
-    kinds = [*vars(settings).values(), *vars(stages).values()]
-    homes = (settings.__name__, stages.__name__)
+    homes = (settings, stages, steps)
+    kinds = [kind for home in homes for kind in vars(home).values()]
+    names = [home.__name__ for home in homes]
     return [
         kind
         for kind in kinds
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ in homes
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ in names
     ]
 
 
@@ -126,7 +127,7 @@ def purpose(path: str | Path) -> str:
             break
         if not line.startswith(SCHEMA_HINT):
             lines.append(line.lstrip("# "))
-    sentences = re.split(r"(?<=[.?!]) ", " ".join(lines))
+    sentences = re.split(r"(?<=[.?!])(?<! al\.) ", " ".join(lines))
     return " ".join(sentences[:2] if sentences[0].endswith("?") else sentences[:1])
 
 
