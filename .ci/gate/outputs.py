@@ -1,7 +1,7 @@
 """Whether a model file computes what the trained weights compute: the same images through both, number by number.
 
 Scores tell of an export only as much as they move; a network that has hardly learnt hides a great deal. Outputs hide
-nothing: a layer that is lost, classes that are mixed up, boxes that are moved or scores that are scaled all stand there.
+nothing: a lost layer, mixed up classes, moved boxes and scaled scores all stand there.
 """
 
 from __future__ import annotations
