@@ -16,7 +16,7 @@ from .compressions import (
 )
 from .errors import ConfigError
 from .places import fault_of_study_name
-from .rates import Written, fault_of
+from .rates import Written
 from .stages import refuse_budget_in_recipe
 from .strict import Strict
 from .tasks import DETECTION, task_named
@@ -294,18 +294,13 @@ def _check_compressions(
         names.add(compressed_name(one))
 
 
-def _check_rates(block: Block, known: Mapping[str, Mapping[str, Written]], where: str) -> None:
-    """Rates of filter pruning are a name on the method's card, or can be rates of some network."""
-    for number, one in enumerate(block.compress):
-        if one.how != "cfp":
-            continue
-        names = known.get(one.method, {})
-        fix = None if isinstance(one.rates, str) and one.rates in names else fault_of(one.rates)
-        if fix is not None:
-            named = (
-                f"name one on the card of {one.method}: {', '.join(names)}; or " if names else ""
-            )
-            raise ConfigError(where, f"compress.{number}.rates", one.rates, f"{named}{fix}")
+def _check_rates(block: Block, rates: Mapping[str, Mapping[str, Written]], where: str) -> None:
+    """The card of every compressed method has what its compression names."""
+    for number, compression in enumerate(block.compress):
+        fault = compression.card_fault(rates.get(compression.method, {}))
+        if fault is not None:
+            field, value, fix = fault
+            raise ConfigError(where, f"compress.{number}.{field}", value, fix)
 
 
 def _fitting(
