@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -19,10 +19,14 @@ from .places import fault_of_study_name
 from .rates import Written
 from .stages import refuse_budget_in_recipe
 from .strict import Strict
-from .tasks import DETECTION, task_named
+from .tasks import DETECTION, TASKS, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
-Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
+CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
+if TYPE_CHECKING:
+    Control = str
+else:
+    Control = Literal[CONTROLS]
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
 
