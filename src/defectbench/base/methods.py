@@ -38,7 +38,7 @@ class Claim(Strict):
         counter: What counted printed operations: ``conv`` counts convolutions and matrix products,
             ``thop`` adds 4 per element of a batch norm and 11 per element of a bilinear resize.
         compressed: What was done to the method, as in the names of compressed cells, such as ``cfpv39``; its
-            metrics are ``difference`` (score less the base's), ``factor``, ``stored_mib`` and ``params_m``.
+            metrics are ``difference`` (score minus the base's), ``factor``, ``stored_mib`` and ``params_m``.
         at_least: Whether the value was printed as a bound that ours must not be below; of compressed ones.
         note: What must be known before it is compared.
     """
