@@ -21,4 +21,3 @@ def raced_packs():
         parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
         packs[f"{parts}/test@{size}.safetensors"] = None
     return list(packs)
-
