@@ -40,6 +40,13 @@ class Pruning(Strict):
     drop_units: int = Field(default=0, ge=0)
     absorb: bool = True
 
+    @property
+    def how_much_goes(self) -> Pruning:
+        """These fields alone, without what a class behind this one adds and without the aim of the other rule."""
+        other = "percent" if self.rule == "size" else "target_mib"
+        names = [name for name in Pruning.model_fields if name != other]
+        return Pruning(**{name: getattr(self, name) for name in names})
+
 
 class Slimming(Pruning):
     """Base, sparse training, channel and unit pruning, recovery with the base as teacher.
