@@ -251,7 +251,7 @@ def expand_cells(
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         if rates is not None:
             _check_rates(block, rates, f"{source}: blocks.{number}")
-        named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
+        named = list(dict.fromkeys([*named, *(way.method for way in block.compress)]))
         made: set[str] = set()
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
@@ -274,10 +274,10 @@ def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
             continue
         base = cells[cell.model_copy(update={"method": cell.compression.method}).folder]
         for field in ("size", "epochs", "batch", "recipe"):
-            own, other = getattr(cell.budget, field), getattr(base.budget, field)
-            if own != other:
-                fix = f"{base.folder} has {other}; give both one {field}"
-                raise ConfigError(source, f"{cell.folder}: {field}", own, fix)
+            value, base_value = getattr(cell.budget, field), getattr(base.budget, field)
+            if value != base_value:
+                fix = f"{base.folder} has {base_value}; give both one {field}"
+                raise ConfigError(source, f"{cell.folder}: {field}", value, fix)
 
 
 def _check_compressions(
@@ -285,17 +285,22 @@ def _check_compressions(
 ) -> None:
     """Every compressed method can be pruned in that way and has a name of its own."""
     names: set[str] = set()
-    for number, one in enumerate(block.compress):
-        if one.method not in prunable:
+    for number, compression in enumerate(block.compress):
+        if compression.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
-            raise ConfigError(where, f"compress.{number}.method", one.method, fix)
-        if tasks is not None and tasks.get(one.method, DETECTION.name) != one.task.name:
-            fix = f"{one.how} is for {one.task.name}, and {one.method} is not"
-            raise ConfigError(where, f"compress.{number}.how", one.how, fix)
-        if compressed_name(one) in names:
+            raise ConfigError(where, f"compress.{number}.method", compression.method, fix)
+        if (
+            tasks is not None
+            and tasks.get(compression.method, DETECTION.name) != compression.task.name
+        ):
+            fix = (
+                f"{compression.how} is for {compression.task.name}, and {compression.method} is not"
+            )
+            raise ConfigError(where, f"compress.{number}.how", compression.how, fix)
+        if compressed_name(compression) in names:
             fix = "two are called so; give each a name"
-            raise ConfigError(where, f"compress.{number}.name", compressed_name(one), fix)
-        names.add(compressed_name(one))
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
+        names.add(compressed_name(compression))
 
 
 def _check_rates(block: Block, rates: Mapping[str, Mapping[str, Written]], where: str) -> None:
@@ -321,8 +326,8 @@ def _fitting(
     if lost:
         fix = f"{dataset} is for {task.name}, which has {' and '.join(task.controls)}"
         raise ConfigError(where, "controls", lost[0], fix)
-    own = [block.budgets[name] for name in fitting if name in block.budgets]
-    sizes = [one.size for one in (block.budget, *own) if one.size]
+    budgets = [block.budget, *(block.budgets[n] for n in fitting if n in block.budgets)]
+    sizes = [budget.size for budget in budgets if budget.size]
     odd_sizes = [size for size in sizes if size % task.side_multiple]
     if odd_sizes:
         fix = f"the side of an input for {task.name} is a multiple of {task.side_multiple}"
@@ -331,7 +336,7 @@ def _fitting(
 
 
 def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
-    smaller = {compressed_name(one): one for one in block.compress if one.method in methods}
+    smaller = {compressed_name(way): way for way in block.compress if way.method in methods}
     controls = [f"control_{kind}" for kind in block.controls]
     return [
         Cell(
@@ -349,5 +354,5 @@ def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
 
 
 def _budget(block: Block, method: str) -> Budget:
-    own = block.budgets.get(base_method(method), Budget()).model_dump(exclude_none=True)
-    return Budget(**{**block.budget.model_dump(exclude_none=True), **own})
+    of_method = block.budgets.get(base_method(method), Budget()).model_dump(exclude_none=True)
+    return Budget(**{**block.budget.model_dump(exclude_none=True), **of_method})
