@@ -9,14 +9,15 @@ from pathlib import Path
 from defectbench.base.cards import dataset_tasks
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.compressions import JOINT
+from defectbench.base.tasks import CLASSIFICATION, DETECTION, TASKS
 from gate.cells import cells_of, check_export, check_learnt, read_cell, runs_of
 from gate.floors import read_floors, unmeasured
 from gate.outputs import check_outputs
 from gate.tables import check_classifiers, check_compression, check_detectors, number, rows
 
 PRIOR = {
-    "detection": ("comparison.csv", "map50_95"),
-    "classification": ("classification.csv", "accuracy"),
+    DETECTION.name: ("comparison.csv", "map50_95"),
+    CLASSIFICATION.name: ("classification.csv", "accuracy"),
 }
 
 
@@ -41,8 +42,8 @@ def main(report, study="config/demo.yaml"):
         check_export(trained)
         if family == "engine":
             check_outputs(runs_of(report) / cell.folder, cell.method)
-    detectors = sorted({c.method for c in cells if tasks[c.dataset] == "detection"})
-    classifiers = sorted({c.method for c in cells if tasks[c.dataset] == "classification"})
+    detectors = sorted({c.method for c in cells if TASKS[tasks[c.dataset]].finds_boxes})
+    classifiers = sorted({c.method for c in cells if not TASKS[tasks[c.dataset]].finds_boxes})
     count = check_detectors(report, detectors, floors)
     check_classifiers(report, classifiers)
     check_compression(report, [name for name in [*detectors, *classifiers] if JOINT in name])

@@ -1,4 +1,4 @@
-"""`snakemake --lint`, less the one finding that does not fit: an environment for each rule."""
+"""`snakemake --lint` without the one finding that does not fit: an environment for each rule."""
 
 import re
 import subprocess

@@ -27,6 +27,7 @@ from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
 from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import load_study
+from defectbench.base.tasks import TASKS
 from defectbench.data.pack import load_pack
 from defectbench.deploy.predict import predict_pack
 from defectbench.measure.evaluator import score
@@ -80,8 +81,8 @@ def run(cell, task, seed, parts):
     """Train one cell with a seed; the row of the table."""
     budget, method = cell.budget, load_method(cell.method)
     recipe = override_recipe(method.recipe, budget.recipe or {})
-    said = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    content = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     row = dict.fromkeys(FIELDS, "")
     row |= {"method": cell.method, "task": task, "seed": seed, "size_px": budget.size}
     row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
@@ -90,10 +91,9 @@ def run(cell, task, seed, parts):
     def measure():
         files = {part: parts[part].format(dataset=cell.dataset, size=budget.size) for part in parts}
         seen = []
-        boxes = task == "detection"
         validator = (
             map50_validator(files["val"], seen)
-            if boxes
+            if TASKS[task].finds_boxes
             else make_validator(files["val"], task=task)
         )
         started = time.process_time()
@@ -111,8 +111,8 @@ def run(cell, task, seed, parts):
             figures = json.loads((Path(folder) / "train.json").read_text())["figures"]
         row["cpu_s"] = round(time.process_time() - started, 1)
         row["train_s"] = round(figures["train_s"], 1)
-        row["val_score"] = round(figures["val_map50_95" if boxes else "val_accuracy"], 4)
-        row["val_map50"] = round(max(seen)[1], 4) if boxes else ""
+        row["val_score"] = round(figures[TASKS[task].validation_key], 4)
+        row["val_map50"] = round(max(seen)[1], 4) if seen else ""
         return row
 
     return row, measure

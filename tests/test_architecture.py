@@ -25,7 +25,7 @@ METHOD_FILES = sorted(
     path
     for shelf in ("models", "examples")
     for path in (ROOT / shelf).rglob("*.py")
-    if (path.parent / "card.yaml").is_file()
+    if (path.parent / "card.yaml").is_file()  # an example may be something else than a method
 )
 METHOD_NAMES = {path.name for path in (ROOT / "models").iterdir() if path.is_dir()}
 # What runs foreign programs; folders in there run inside their processes.

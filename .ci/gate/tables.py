@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from defectbench.base.compressions import JOINT
+from defectbench.base.planning import CONTROL
+from defectbench.base.tasks import CLASSIFICATION, DETECTION
 from defectbench.report.records.cells import method_title
 
 from .floors import Floor, unmeasured
 
 Row = Mapping[str, str]
-CLASS_CONTROLS = {"control_memoriser", "control_class_prior"}
-CONTROLS = {"control_memoriser", "control_class_prior", "control_oracle", "control_label_jitter"}
+CLASS_CONTROLS = {f"{CONTROL}{kind}" for kind in CLASSIFICATION.controls}
+CONTROLS = {f"{CONTROL}{kind}" for kind in DETECTION.controls}
 PARAMS = {"lidd_net": 616520, "nanodet_plus_m": 1157634, "yolov8n_ultralytics": 3006802}
 
 
@@ -144,7 +146,7 @@ def check_detectors(folder: Path, names: list[str], floors: Mapping[str, Floor])
     assert set(table) == {*names, *CONTROLS}, f"rows {sorted(table)}"
     for name in names:
         check_method(table[name])
-        floor = floors.get(name, unmeasured(name, "detection"))
+        floor = floors.get(name, unmeasured(name, DETECTION.name))
         check_score(table[name], table["control_class_prior"], floor)
     check_controls(table)
     for name in PARAMS.keys() & set(names):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...base.tasks import DETECTION
 from ..numbers import percent
 from ..records.study import Study
 from ..table import HEADLINE, NAME, Column, Row, Table, word_column
@@ -18,7 +19,7 @@ COLUMNS = (
 def parts(study: Study) -> Iterator[Table]:
     """A table with a row for each detector; nothing where there is none."""
     rows = []
-    for entry in study.of_task("detection"):
+    for entry in study.of_task(DETECTION.name):
         escape = entry.first.accuracy["figures"].get("escape")
         if escape and not entry.first.is_control:
             values = {

@@ -16,10 +16,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from defectbench.base.errors import ArchiveError, DiskFullError
+from defectbench.base.files import atomic_directory
 from defectbench.data import archives
-from defectbench.data.archives import extract
+from defectbench.data.archives import extract_into
 
 FILES = {"SET/IMAGES/a.png": b"pixels", "SET/ANNOTATIONS/a.xml": b"<annotation/>"}
+
+
+def extract(archive, out_dir, **options):
+    """Unpack as a whole or not at all, as the acquisition of a dataset does."""
+    with atomic_directory(out_dir) as part:
+        return extract_into(archive, part, **options)
 
 
 def make_zip(path, files=FILES, mode=stat.S_IFREG | 0o644, compression=zipfile.ZIP_DEFLATED):

@@ -125,7 +125,7 @@ def test_rows_say_what_compression_gave_and_cost(filled):
     assert cut.accuracy_before == 0.5
     assert cut.accuracy_gain == pytest.approx(-1 / 8)
     assert cut.accuracy_gain_low <= cut.accuracy_gain <= cut.accuracy_gain_high
-    assert cut.latency_ratio == 0.5
+    assert cut.ratio_to_base == 0.5
     assert (cut.val_accuracy, cut.val_accuracy_last) == (0.75, 0.5)
     assert control.balanced_accuracy == 0.5
 

@@ -10,7 +10,7 @@ from defectbench.base.compressions import base_method
 from defectbench.base.mirrors import mirror_files
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
-from defectbench.base.studies import LISTED, parse_study
+from defectbench.base.studies import parse_study
 from defectbench.base.tasks import TASKS
 
 STUDY = parse_study(f"study {config['study']}", config)

@@ -112,6 +112,7 @@ rule fine_tune_classifier:
         f"{CELL_LOGS}/fine-tune.log",
     wildcard_constraints:
         method=FILTERED,
+    priority: 10
     threads: training_cores
     params:
         method=method_folder,

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .filter_pruning import AFRESH, CFP, CHOICES, FINE_TUNING, TEACHERS
+from .filter_pruning import CFP, CHOICES, FINE_TUNING, TEACHERS
 from .slimming import FADED, Pruning, Slimming
 from .stages import Stage
 
 __all__ = [
-    "AFRESH",
     "CFP",
     "CHOICES",
     "FADED",
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 JOINT = "+"  # between a method and the name of its compression: yolov4+slim4.19mib
-WAYS = (CFP, Slimming)
+WAYS = {"cfp": CFP, "slimming": Slimming}  # by `how`: a further way is one more class
 Compression = Annotated[Slimming | CFP, Field(discriminator="how")]
 
 
@@ -59,7 +58,7 @@ def compressed_title(title: str, name: str) -> str:
         'YOLOv4, mine'
     """
     own_name = name.partition(JOINT)[2]
-    words = (way.title_of(own_name) for way in WAYS)
+    words = (way.title_of(own_name) for way in WAYS.values())
     return f"{title}, {next(filter(None, words), own_name)}"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .stages import NAME, THIN_TITLE, Stage
+from .rates import Written, fault_of
+from .stages import NAME, SCORED, THIN, THIN_TITLE, Stage
 from .strict import Strict
 from .tasks import CLASSIFICATION, Task
 
@@ -21,7 +23,7 @@ CHOICES = {
     "fresh": "its widths taught afresh",
     "thin": THIN_TITLE,
 }
-AFRESH = ("fresh", "thin")  # take the widths of a cut network and nothing of its weights
+AFRESH = ("fresh", THIN)  # take the widths of a cut network and nothing of its weights
 TEACHERS = {  # other than sliding from R to C
     "r": "teacher R alone",
     "c": "teacher C alone",
@@ -57,6 +59,7 @@ class CFP(Strict):
     """
 
     task: ClassVar[Task] = CLASSIFICATION
+    stages: ClassVar[tuple[str, ...]] = ("fine_tuning",)
 
     method: str
     how: Literal["cfp"]
@@ -105,9 +108,46 @@ class CFP(Strict):
             epochs if self.choose != "thin" else epochs + base * (2 if "c" in self.taught_by else 1)
         )
 
+    @property
+    def cut_records(self) -> list[str]:
+        """What the report reads of the cut, as paths below the compressed cell."""
+        measured = () if self.choose in AFRESH else SCORED
+        return [f"pruned/{name}" for name in (*measured, "prune.json")]
+
+    @property
+    def shared_records(self) -> list[str]:
+        """What the report reads of trainings that several cuts start from, as paths below the base's cell."""
+        taught = self.choose != THIN and "c" in self.taught_by
+        return ["teacher_c/accuracy.json"] if taught else []
+
+    def card_fault(self, rates: Mapping[str, Written]) -> tuple[str, object, str] | None:
+        """A field that the method's card contradicts, its value and a fix; None where none is.
+
+        Rates are a name on the card, or can be rates of some network.
+
+        Args:
+            rates: Rates by name that the card holds.
+        """
+        is_named = isinstance(self.rates, str) and self.rates in rates
+        fix = None if is_named else fault_of(self.rates)
+        if fix is None:
+            return None
+        named = f"name one on the card of {self.method}: {', '.join(rates)}; or " if rates else ""
+        return "rates", self.rates, f"{named}{fix}"
+
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that the stage ``fine_tuning`` changes."""
         return {**FINE_TUNING, **getattr(self, stage).recipe}
+
+    @staticmethod
+    def was_afresh(settings: Mapping[str, Any], training: Mapping[str, Any]) -> bool:
+        """Whether a cell took nothing but widths from the cut: how its channels were chosen says so.
+
+        Args:
+            settings: Settings of the record of the cut.
+            training: Figures of the record of the last training; none where it is missing.
+        """
+        return settings.get("choose") in AFRESH
 
     @staticmethod
     def title_of(name: str) -> str | None:

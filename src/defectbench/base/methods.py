@@ -38,7 +38,7 @@ class Claim(Strict):
         counter: What counted printed operations: ``conv`` counts convolutions and matrix products,
             ``thop`` adds 4 per element of a batch norm and 11 per element of a bilinear resize.
         compressed: What was done to the method, as in the names of compressed cells, such as ``cfpv39``; its
-            metrics are ``difference`` (score less the base's), ``factor``, ``stored_mib`` and ``params_m``.
+            metrics are ``difference`` (score minus the base's), ``factor``, ``stored_mib`` and ``params_m``.
         at_least: Whether the value was printed as a bound that ours must not be below; of compressed ones.
         note: What must be known before it is compared.
     """
@@ -145,7 +145,7 @@ class Optimizer(Strict):
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(gt=0)
+    lr: float = Field(gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = 0.9
     betas: Span = (0.9, 0.999)
@@ -222,15 +222,15 @@ class Recipe(Strict):
         options: Arguments of the method's ``build``.
     """
 
-    epochs: int = 300
-    batch: int = 32
-    size: int = 192
+    epochs: int = Field(default=300, ge=1)
+    batch: int = Field(default=32, ge=1)
+    size: int = Field(default=192, ge=32)
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
-    grad_clip: float | None = None
+    grad_clip: float | None = Field(default=None, gt=0)
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
-    validate_every: int = 10
+    validate_every: int = Field(default=10, ge=1)
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
     order: Literal["shuffled", "class_balanced"] = "shuffled"

@@ -7,19 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from .cards import DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
-from .compressions import AFRESH, CFP, Slimming, base_method
+from .compressions import base_method
 from .errors import ConfigError
 from .methods import Recipe, load_recipe, override_recipe
+from .steps import slimming_of
 from .studies import LISTED, Cell, Study, base_protocol, expand_cells
 from .tasks import TASKS
 
 NOBODY = "no_method_of_its_own"  # matches no folder
 CONTROL = "control_"
-SCORED = ("accuracy.json", "complexity.json")
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,9 @@ class Plan:
             ConfigError: Nothing of the study starts from it.
         """
         started = {
-            cell.compression.sparse_folder: cell
-            for cell in self.cells.values()
-            if isinstance(cell.compression, Slimming) and self.base_of(cell) == base
+            slimming_of(cell).sparse_folder: cell
+            for cell in self.compressed("slimming")
+            if self.base_of(cell) == base
         }
         if folder not in started:
             fix = (
@@ -158,27 +157,16 @@ class Plan:
         if cell.method in self.catalogue.predicting:
             return ["latency/own.json", "train.json"]
         measured = ["complexity.json", "latency/onnxruntime.json", "train.json"]
-        how = cell.compression
-        if how is None:
-            return measured
-        if how.choose in AFRESH:
-            return [*measured, "pruned/prune.json"]
-        cuts = ["pruned/"]
-        if isinstance(how, Slimming) and how.drop_units:
-            cuts.append("pruned/channels/")
-        return [*measured, *(f"{cut}{name}" for cut in cuts for name in (*SCORED, "prune.json"))]
+        return measured + (cell.compression.cut_records if cell.compression else [])
 
     def _shared_records(self) -> list[str]:
         """What the report reads of the trainings that several compressed cells start from."""
-        paths: list[str] = []
-        for cell in self.cells.values():
-            how = cell.compression
-            if isinstance(how, Slimming):
-                stage = f"{self.base_of(cell).folder}/{how.sparse_folder}"
-                paths += [f"{stage}/{name}" for name in (*SCORED, "train.json")]
-            elif how is not None and how.choose != "thin" and "c" in how.taught_by:
-                paths.append(f"{self.base_of(cell).folder}/teacher_c/accuracy.json")
-        return paths
+        return [
+            f"{self.base_of(cell).folder}/{path}"
+            for cell in self.cells.values()
+            if cell.compression is not None
+            for path in cell.compression.shared_records
+        ]
 
 
 def plan_study(
@@ -219,14 +207,9 @@ def _check_recipes(plan: Plan, source: str | Path) -> None:
     for cell in plan.trained:
         where = f"{source}: {cell.folder}"
         recipe = override_recipe(plan.recipe(cell), cell.budget.recipe or {}, where)
-        stages: tuple[str, ...] = ()
-        if isinstance(cell.compression, Slimming):
-            stages = ("sparse", "recovery")
-        elif isinstance(cell.compression, CFP):
-            stages = ("fine_tuning",)
-        for stage in stages:
-            changes: dict[str, Any] = cell.compression.recipe_of(stage) if cell.compression else {}
-            override_recipe(recipe, changes, f"{where}: {stage}")
+        if cell.compression is not None:
+            for stage in cell.compression.stages:
+                override_recipe(recipe, cell.compression.recipe_of(stage), f"{where}: {stage}")
 
 
 def pattern(names: Iterable[str]) -> str:

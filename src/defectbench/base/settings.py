@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from .stages import refuse_budget_in_recipe
 from .strict import Strict
 
 Role = Literal["teacher", "sparse", "recovery", "fine-tuning", "thin"]
@@ -25,10 +26,15 @@ class TrainingSettings(Strict):
             cell's and this.
     """
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     recipe: dict[str, Any] = Field(default={})
     role: Role | None = None
+
+    @model_validator(mode="after")
+    def _budget_stands_beside_the_recipe(self) -> TrainingSettings:
+        refuse_budget_in_recipe(self.recipe, "the settings; `size` is that of the pack")
+        return self

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from .stages import NAME, THIN, THIN_TITLE, Stage
+from .stages import NAME, SCORED, THIN, THIN_TITLE, Stage
 from .strict import Strict
 from .tasks import DETECTION, Task
 
@@ -39,6 +40,13 @@ class Pruning(Strict):
     drop_units: int = Field(default=0, ge=0)
     absorb: bool = True
 
+    @property
+    def how_much_goes(self) -> Pruning:
+        """These fields alone, without what a class behind this one adds and without the aim of the other rule."""
+        other = "percent" if self.rule == "size" else "target_mib"
+        names = [name for name in Pruning.model_fields if name != other]
+        return Pruning(**{name: getattr(self, name) for name in names})
+
 
 class Slimming(Pruning):
     """Base, sparse training, channel and unit pruning, recovery with the base as teacher.
@@ -58,6 +66,7 @@ class Slimming(Pruning):
     """
 
     task: ClassVar[Task] = DETECTION
+    stages: ClassVar[tuple[str, ...]] = ("sparse", "recovery")
 
     method: str
     how: Literal["slimming"]
@@ -106,12 +115,39 @@ class Slimming(Pruning):
         stage = {**self.sparse.model_dump(), "recipe": self.recipe_of("sparse")}
         return f"sparse-{sha256(json.dumps(stage, sort_keys=True).encode()).hexdigest()[:8]}"
 
+    @property
+    def cut_records(self) -> list[str]:
+        """What the report reads of the cut, as paths below the compressed cell."""
+        if self.choose == THIN:
+            return ["pruned/prune.json"]
+        cuts = ("pruned", "pruned/channels") if self.drop_units else ("pruned",)
+        return [f"{cut}/{name}" for cut in cuts for name in (*SCORED, "prune.json")]
+
+    @property
+    def shared_records(self) -> list[str]:
+        """What the report reads of trainings that several cuts start from, as paths below the base's cell."""
+        return [f"{self.sparse_folder}/{name}" for name in (*SCORED, "train.json")]
+
+    def card_fault(self, rates: Mapping[str, object]) -> tuple[str, object, str] | None:
+        """A field that the method's card contradicts, its value and a fix; no field of a slimming can be so."""
+        return None
+
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""
         if stage == "sparse":
             return {"sparsity": {"strength": "auto"}, **self.sparse.recipe}
         taught = {"options.kd": self.kd} if self.kd != "none" else {}
         return taught if self.choose == "thin" else {**taught, **self.recovery.recipe}
+
+    @staticmethod
+    def was_afresh(settings: Mapping[str, Any], training: Mapping[str, Any]) -> bool:
+        """Whether a cell took nothing but widths from the cut: its training then started at no network.
+
+        Args:
+            settings: Settings of the record of the cut.
+            training: Figures of the record of the last training; none where it is missing.
+        """
+        return bool(training) and "start_epochs" not in training
 
     @staticmethod
     def title_of(name: str) -> str | None:

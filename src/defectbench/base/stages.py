@@ -12,6 +12,10 @@ from .strict import Strict
 NAME = r"^[a-z0-9][a-z0-9_.]*$"  # of a way of compression, of a way of teaching
 THIN = "thin"  # the control that has the widths of a cut network and learns from scratch
 THIN_TITLE = "thin from scratch"
+SCORED = (
+    "accuracy.json",
+    "complexity.json",
+)  # the records of a network that is measured and not timed
 
 
 def refuse_budget_in_recipe(recipe: Mapping[str, Any], where: str) -> None:

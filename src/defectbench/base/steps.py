@@ -190,14 +190,15 @@ def fine_tuning(cell: Cell, recipe: Recipe) -> FineTuning:
 def pruning_check(cell: Cell) -> PruningCheck:
     """The cut of a slimmed cell, before anything is trained."""
     cut = slimming_of(cell)
-    return PruningCheck(**_how_much_goes(cut), kd=cut.kd, recipe=cell.budget.recipe or {})
+    aims = cut.how_much_goes.model_dump(exclude_unset=True)
+    return PruningCheck(**aims, kd=cut.kd, recipe=cell.budget.recipe or {})
 
 
 def channel_pruning(cell: Cell, recipe: Recipe, channels_alone: bool = False) -> ChannelPruning:
     """The cut of a slimmed cell."""
     cut = slimming_of(cell)
     told: dict[str, Any] = {
-        **_how_much_goes(cut),
+        **cut.how_much_goes.model_dump(exclude_unset=True),
         "seed": cell.seed,
         "batches": cut.batches,
         "batch": cell.budget.batch or recipe.batch,
@@ -240,9 +241,3 @@ def filter_pruning_of(cell: Cell) -> CFP:
     """How a cut classifier is made."""
     assert isinstance(cell.compression, CFP), f"{cell.folder} is no cut classifier"
     return cell.compression
-
-
-def _how_much_goes(cut: Slimming) -> dict[str, Any]:
-    """Fields of ``Pruning``, but for the aim of the other rule."""
-    other = "percent" if cut.rule == "size" else "target_mib"
-    return {name: getattr(cut, name) for name in Pruning.model_fields if name != other}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -16,13 +16,17 @@ from .compressions import (
 )
 from .errors import ConfigError
 from .places import fault_of_study_name
-from .rates import Written, fault_of
+from .rates import Written
 from .stages import refuse_budget_in_recipe
 from .strict import Strict, first_fault
-from .tasks import DETECTION, task_named
+from .tasks import DETECTION, TASKS, task_named
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
-Control = Literal["memoriser", "class_prior", "oracle", "label_jitter"]
+CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
+if TYPE_CHECKING:
+    Control = str
+else:
+    Control = Literal[CONTROLS]
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
 
@@ -79,10 +83,10 @@ class Block(Strict):
     """
 
     datasets: list[str] = Field(min_length=1)
-    protocols: list[Protocol] = Field(default=["clean"])
+    protocols: list[Protocol] = Field(default=["clean"], min_length=1)
     methods: list[str] | Literal["all"] = "all"
     heavy: bool = False
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
     controls: list[Control] = Field(default=[])
     budget: Budget = Budget()
     budgets: dict[str, Budget] = Field(default={})
@@ -246,7 +250,7 @@ def expand_cells(
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         if rates is not None:
             _check_rates(block, rates, f"{source}: blocks.{number}")
-        named = list(dict.fromkeys([*named, *(one.method for one in block.compress)]))
+        named = list(dict.fromkeys([*named, *(way.method for way in block.compress)]))
         made: set[str] = set()
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
@@ -269,10 +273,10 @@ def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
             continue
         base = cells[cell.model_copy(update={"method": cell.compression.method}).folder]
         for field in ("size", "epochs", "batch", "recipe"):
-            own, other = getattr(cell.budget, field), getattr(base.budget, field)
-            if own != other:
-                fix = f"{base.folder} has {other}; give both one {field}"
-                raise ConfigError(source, f"{cell.folder}: {field}", own, fix)
+            value, base_value = getattr(cell.budget, field), getattr(base.budget, field)
+            if value != base_value:
+                fix = f"{base.folder} has {base_value}; give both one {field}"
+                raise ConfigError(source, f"{cell.folder}: {field}", value, fix)
 
 
 def _check_compressions(
@@ -280,31 +284,31 @@ def _check_compressions(
 ) -> None:
     """Every compressed method can be pruned in that way and has a name of its own."""
     names: set[str] = set()
-    for number, one in enumerate(block.compress):
-        if one.method not in prunable:
+    for number, compression in enumerate(block.compress):
+        if compression.method not in prunable:
             fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
-            raise ConfigError(where, f"compress.{number}.method", one.method, fix)
-        if tasks is not None and tasks.get(one.method, DETECTION.name) != one.task.name:
-            fix = f"{one.how} is for {one.task.name}, and {one.method} is not"
-            raise ConfigError(where, f"compress.{number}.how", one.how, fix)
-        if compressed_name(one) in names:
-            fix = "two are called so; give each a name"
-            raise ConfigError(where, f"compress.{number}.name", compressed_name(one), fix)
-        names.add(compressed_name(one))
-
-
-def _check_rates(block: Block, known: Mapping[str, Mapping[str, Written]], where: str) -> None:
-    """Rates of filter pruning are a name on the method's card, or can be rates of some network."""
-    for number, one in enumerate(block.compress):
-        if one.how != "cfp":
-            continue
-        names = known.get(one.method, {})
-        fix = None if isinstance(one.rates, str) and one.rates in names else fault_of(one.rates)
-        if fix is not None:
-            named = (
-                f"name one on the card of {one.method}: {', '.join(names)}; or " if names else ""
+            raise ConfigError(where, f"compress.{number}.method", compression.method, fix)
+        if (
+            tasks is not None
+            and tasks.get(compression.method, DETECTION.name) != compression.task.name
+        ):
+            fix = (
+                f"{compression.how} is for {compression.task.name}, and {compression.method} is not"
             )
-            raise ConfigError(where, f"compress.{number}.rates", one.rates, f"{named}{fix}")
+            raise ConfigError(where, f"compress.{number}.how", compression.how, fix)
+        if compressed_name(compression) in names:
+            fix = "two are called so; give each a name"
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
+        names.add(compressed_name(compression))
+
+
+def _check_rates(block: Block, rates: Mapping[str, Mapping[str, Written]], where: str) -> None:
+    """The card of every compressed method has what its compression names."""
+    for number, compression in enumerate(block.compress):
+        fault = compression.card_fault(rates.get(compression.method, {}))
+        if fault is not None:
+            field, value, fix = fault
+            raise ConfigError(where, f"compress.{number}.{field}", value, fix)
 
 
 def _fitting(
@@ -321,8 +325,8 @@ def _fitting(
     if lost:
         fix = f"{dataset} is for {task.name}, which has {' and '.join(task.controls)}"
         raise ConfigError(where, "controls", lost[0], fix)
-    own = [block.budgets[name] for name in fitting if name in block.budgets]
-    sizes = [one.size for one in (block.budget, *own) if one.size]
+    budgets = [block.budget, *(block.budgets[n] for n in fitting if n in block.budgets)]
+    sizes = [budget.size for budget in budgets if budget.size]
     odd_sizes = [size for size in sizes if size % task.side_multiple]
     if odd_sizes:
         fix = f"the side of an input for {task.name} is a multiple of {task.side_multiple}"
@@ -331,7 +335,7 @@ def _fitting(
 
 
 def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
-    smaller = {compressed_name(one): one for one in block.compress if one.method in methods}
+    smaller = {compressed_name(way): way for way in block.compress if way.method in methods}
     controls = [f"control_{kind}" for kind in block.controls]
     return [
         Cell(
@@ -349,5 +353,5 @@ def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
 
 
 def _budget(block: Block, method: str) -> Budget:
-    own = block.budgets.get(base_method(method), Budget()).model_dump(exclude_none=True)
-    return Budget(**{**block.budget.model_dump(exclude_none=True), **own})
+    of_method = block.budgets.get(base_method(method), Budget()).model_dump(exclude_none=True)
+    return Budget(**{**block.budget.model_dump(exclude_none=True), **of_method})

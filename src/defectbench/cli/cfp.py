@@ -17,7 +17,6 @@ def check_rates(
     from dataclasses import replace
 
     from ..base.commandline import parse_settings
-    from ..base.compressions import CFP
     from ..base.methods import load_method, override_recipe
     from ..base.steps import RatesCheck
     from ..compression.cfp.rates_check import check_rates
@@ -25,8 +24,7 @@ def check_rates(
     told = parse_settings(RatesCheck, settings, _of_method(method, change))
     loaded = load_method(method.name, method.parent)
     loaded = replace(loaded, recipe=override_recipe(loaded.recipe, told.recipe, "recipe"))
-    cut = CFP(**told.model_dump(exclude={"recipe"}))
-    figures = check_rates(loaded, classes, cut, out)["figures"]
+    figures = check_rates(loaded, classes, told, out)["figures"]
     counts = (figures["params_before"], figures["params"], figures["params_ratio"])
     print("{:,} parameters, {:,} left, {:.2f}x".format(*counts))  # noqa: T201
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .options import Change, Classes, File, Folder, Method, Settings, Train, Weights
-
-if TYPE_CHECKING:
-    from ..base.compressions import Pruning
 
 
 def check_pruning(
@@ -24,7 +19,7 @@ def check_pruning(
     told = parse_settings(PruningCheck, settings, change or [])
     loaded = load_method(method.name, method.parent)
     loaded = replace(loaded, recipe=override_recipe(loaded.recipe, told.recipe, "recipe"))
-    figures = check_pruning(loaded, classes, _how_much_goes(told), told.kd, out)["figures"]
+    figures = check_pruning(loaded, classes, told.how_much_goes, told.kd, out)["figures"]
     text = "{size_mib:.2f} MiB, {channels} channels in {groups} groups, {units} residual units"
     print(text.format(**figures))  # noqa: T201
 
@@ -51,7 +46,7 @@ def prune(
         train,
         loaded,
         out,
-        _how_much_goes(told),
+        told.how_much_goes,
         told.seed,
         batches=told.batches,
         batch=told.batch,
@@ -60,13 +55,6 @@ def prune(
         channels_alone=told.channels_alone,
     )
     export_run(out, loaded, "prune")
-
-
-def _how_much_goes(told: Pruning) -> Pruning:
-    """What a cut's record says of its settings."""
-    from ..base.compressions import Pruning
-
-    return Pruning(**{name: getattr(told, name) for name in Pruning.model_fields})
 
 
 VERBS = {"check-pruning": check_pruning, "prune": prune}

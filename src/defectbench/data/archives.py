@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ..base.errors import ArchiveError, DiskFullError
-from ..base.files import atomic_directory
 from .damage import damage_named
 
 MAX_MEMBERS = 500_000
@@ -31,17 +30,14 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
 Wanted = Callable[[PurePosixPath], bool]
 
 
-def extract(
-    archive: str | Path,
-    out_dir: str | Path,
-    max_bytes: int = MAX_BYTES,
-    wanted: Wanted | None = None,
+def extract_into(
+    archive: str | Path, folder: Path, max_bytes: int = MAX_BYTES, wanted: Wanted | None = None
 ) -> int:
-    """Unpack a ZIP or tar archive into a folder, as a whole or not at all.
+    """Unpack a ZIP or tar archive into a folder that the caller puts in place or throws away.
 
     Args:
         archive: The file.
-        out_dir: Folder to make; an old one is replaced.
+        folder: Folder to write to.
         max_bytes: Most bytes that may come out, against decompression bombs.
         wanted: Says of a member's path whether it is to be written; all are checked. Default: all.
 
@@ -53,14 +49,6 @@ def extract(
             leads outside, is a link or a device, or occurs twice.
         DiskFullError: The disk has no room.
     """
-    with atomic_directory(out_dir) as part:
-        return extract_into(archive, part, max_bytes, wanted)
-
-
-def extract_into(
-    archive: str | Path, folder: Path, max_bytes: int = MAX_BYTES, wanted: Wanted | None = None
-) -> int:
-    """The same as ``extract`` into a folder that the caller puts in place or throws away."""
     path = Path(archive)
     with damage_named(path, ArchiveError, "content", _WHOLE):
         if zipfile.is_zipfile(path):

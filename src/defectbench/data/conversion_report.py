@@ -60,8 +60,8 @@ class ConversionReport:
             self.file_names.append({"label": pair.label.name, "filename": label.file_name})
         size = [decoded.width, decoded.height]
         if list(label.size[:2]) != size:
-            said = {"labelled": list(label.size[:2]), "decoded": size}
-            self.sizes.append({"label": pair.label.name, **said})
+            sizes = {"labelled": list(label.size[:2]), "decoded": size}
+            self.sizes.append({"label": pair.label.name, **sizes})
         self.depths += label.size[2] != decoded.channels
 
     def add_duplicate(self, label: Path, class_id: int, corners: Sequence[float]) -> None:

@@ -106,9 +106,9 @@ def pack(
     fit = np.empty((len(names), 3), np.float32)
     for row, name in enumerate(names):
         pixels = read_rgb(image_dir / name)
-        seen, said = pixels.shape[1::-1], tuple(tensors["original_size"][row].tolist())
-        if seen != said:
-            fix = f"annotations say {said}; convert the dataset again"
+        seen, annotated = pixels.shape[1::-1], tuple(tensors["original_size"][row].tolist())
+        if seen != annotated:
+            fix = f"annotations say {annotated}; convert the dataset again"
             raise PackError(image_dir / name, "width, height", seen, fix)
         view, scale, pad = letterbox(pixels, size)
         images[row] = view.transpose(2, 0, 1)

@@ -109,7 +109,7 @@ def flatten(view: Floats) -> Floats:
 
 
 def residual(image: Floats) -> Floats:
-    """An image less its Gaussian blur: brightness alone can no longer agree."""
+    """An image minus its Gaussian blur: brightness alone can no longer agree."""
     return np.asarray(image - gaussian_filter(image, RESIDUAL_SIGMA), np.float32)
 
 
@@ -164,7 +164,7 @@ def correlation(a: Floats, b: Floats) -> float:
 
 
 def without_lines(window: Floats) -> Floats:
-    """A window less its row and column means, so that straight lines alone cannot match."""
+    """A window minus its row and column means, so that straight lines alone cannot match."""
     if not window.size:
         return window
     return window - window.mean(0) - window.mean(1, keepdims=True) + window.mean()

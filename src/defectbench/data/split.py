@@ -142,7 +142,7 @@ def split_groups(
 
 
 def _gain(lacking: dict[tuple[str, int], float], part: str, inside: Counter[int]) -> float:
-    """How much of what a part lacks a group fills, less what it overfills."""
+    """How much of what a part lacks a group fills, minus what it overfills."""
     return sum(
         min(count, lacking[part, c]) - max(0.0, count - lacking[part, c]) + 1e-3 * lacking[part, c]
         for c, count in inside.items()

@@ -94,5 +94,5 @@ def front_table(reference: str | Path, models_dir: str | Path = "models") -> str
     """The table of the README: the light methods on NEU-DET, fewer columns than on their page."""
     groups = kept_groups(Path(reference) / README_GROUP.split("/")[0], models_dir)
     group = next(group for group in groups if group.folder == Path(reference) / README_GROUP)
-    said = [line.removeprefix("- ") for line in score_notes(group)[1:3]]
-    return f"{scores_table(group, README_COLUMNS)}\n\n{' '.join(said)} {MARKED}"
+    notes = [line.removeprefix("- ") for line in score_notes(group)[1:3]]
+    return f"{scores_table(group, README_COLUMNS)}\n\n{' '.join(notes)} {MARKED}"

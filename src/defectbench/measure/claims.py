@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
-from ..base.files import atomic_write_text
 from ..base.methods import Claim, MethodCard, load_card, method_names
 from ..base.records import read_record
 from .statistics import aggregate_seeds
@@ -182,13 +178,3 @@ def _why_not(claim: Claim, known: Sequence[dict[str, Any]]) -> str:
         return f"no cell of {claim.dataset}"
     sizes = ", ".join(map(str, sorted({figures["size_px"] for figures in known})))
     return f"printed at {claim.size} px, measured at {sizes} px"
-
-
-def write_claims(findings: Sequence[Finding], out: str | Path) -> None:
-    """Write findings as CSV, one row a claim."""
-    columns = [field.name for field in fields(Finding)]
-    rows = [asdict(finding) for finding in findings]
-    table = pd.DataFrame(rows, columns=columns)
-    numbers = table.select_dtypes("number").columns
-    table[numbers] = table[numbers].map(lambda v: v if math.isnan(v) else round(v, 6))
-    atomic_write_text(out, table.to_csv(index=False))

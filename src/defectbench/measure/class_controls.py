@@ -44,9 +44,9 @@ def control_classes(
     coco, _ = protocol_coco(folder, protocol, split_seed)
     parts = parts_folder(folder, protocol, split_seed)
     train, test = (read_part(parts, part) for part in ("train", "test"))
-    said = CLASS_CONTROLS[kind](folder, coco, train, test)
+    predicted = CLASS_CONTROLS[kind](folder, coco, train, test)
     rows = [
-        {"image_id": coco.images[name]["id"], "probabilities": said[name].round(6).tolist()}
+        {"image_id": coco.images[name]["id"], "probabilities": predicted[name].round(6).tolist()}
         for name in test
     ]
     atomic_write_json(out, rows)
@@ -61,7 +61,7 @@ def class_shares(_folder: Path, coco: Coco, train: list[str], test: list[str]) -
 
 def remembered(folder: Path, coco: Coco, train: list[str], test: list[str]) -> Votes:
     """Classes of overlapping training images by correlation times shared area; copies of an image count fully."""
-    said = class_shares(folder, coco, train, test)
+    votes_of = class_shares(folder, coco, train, test)
     by_stem: dict[str, list[str]] = {}
     for name in train:
         by_stem.setdefault(source_stem(name), []).append(name)
@@ -78,8 +78,8 @@ def remembered(folder: Path, coco: Coco, train: list[str], test: list[str]) -> V
             for other in by_stem.get(partner, []):
                 votes[coco.dominant_class(other)] += max(weight, 0.0)
         if votes.any():
-            said[name] = votes / votes.sum()
-    return said
+            votes_of[name] = votes / votes.sum()
+    return votes_of
 
 
 CLASS_CONTROLS: dict[str, Callable[[Path, Coco, list[str], list[str]], Votes]] = {

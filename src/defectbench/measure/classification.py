@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..base.errors import ConfigError, MeasurementError
 from ..base.files import read_json
 from ..base.records import write_record
+from ..base.tasks import CLASSIFICATION
 from ..data.coco import task_of
 from .accuracy import groups_of, listed_images, model_behind
 from .bootstrap import group_weights
@@ -63,8 +64,8 @@ def evaluate_classes(
     """
     start = time.perf_counter()
     content = read_json(annotations)
-    if task_of(content) != "classification":
-        fix = "this step needs a dataset for classification"
+    if task_of(content) != CLASSIFICATION.name:
+        fix = f"this step needs a dataset for {CLASSIFICATION.name}"
         raise ConfigError(annotations, "task", task_of(content), fix)
     truth = restrict(content, listed_images(images), images)
     names = [c["name"] for c in sorted(truth["categories"], key=lambda c: c["id"])]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..base.errors import PackError
+from ..base.tasks import DETECTION, task_named
 from ..data.pack import load_pack
 from ..deploy.predict import classify_pack, predict_pack
 from ..nn.trainable import Trainable
@@ -46,7 +47,7 @@ class TorchEngine:
 
 
 def make_validator(
-    val_pack: str | Path, threads: int | None = None, task: str = "detection"
+    val_pack: str | Path, threads: int | None = None, task: str = DETECTION.name
 ) -> Callable[[Trainable], float]:
     """Make a function that scores a network on a validation pack.
 
@@ -63,7 +64,7 @@ def make_validator(
     """
     if threads:
         torch.set_num_threads(threads)
-    if task == "classification":
+    if not task_named(task).finds_boxes:
         return _class_validator(val_pack)
     pack = load_pack(val_pack)
     truth = pack_truth(pack)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 NAME = 0  # priority of what names a row: never left out
 HEADLINE = 1  # of the figure that a table is about: never left out
 USUAL = 5
-FORMATS = ("csv", "md", "tex", "page", "terminal")
 
 Writer = Callable[[Any], str]
 

@@ -107,10 +107,10 @@ def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, Scor
     content = read_record(record, "scores")
     arrays = Path(record).with_suffix(".safetensors")
     for name, path in (("weights", weights), ("arrays", arrays)):
-        said = content["inputs"][name]["sha256"]
-        if not Path(path).is_file() or sha256_file(path) != said:
+        recorded = content["inputs"][name]["sha256"]
+        if not Path(path).is_file() or sha256_file(path) != recorded:
             fix = f"{path} is another file; score the channels again"
-            raise CompressionError(record, f"inputs.{name}.sha256", said, fix)
+            raise CompressionError(record, f"inputs.{name}.sha256", recorded, fix)
     tensors, images = load_file(arrays), content["figures"]["images"]
     names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
     scores = {

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...base.compressions import AFRESH, JOINT, base_method, compressed_title
+from ...base.compressions import JOINT, WAYS, base_method, compressed_title
 from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
@@ -77,10 +77,9 @@ class Cell:
     @property
     def is_afresh(self) -> bool:
         """Whether the cell has the widths of a cut network and nothing of its weights: nothing was cut for it."""
-        settings = self._pruning
-        if settings.get("how", "slimming") == "slimming":
-            return self.train is not None and "start_epochs" not in self.train["figures"]
-        return settings.get("choose") in AFRESH
+        way = WAYS.get(self.compressed_by)
+        training = self.train["figures"] if self.train else {}
+        return way is not None and way.was_afresh(self._pruning, training)
 
     @property
     def _pruning(self) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def _stored(table: Table) -> dict[str, Any]:
 
 
 def _cell(cell: Shown) -> dict[str, Any]:
-    said = {"text": cell.text, "aside": cell.aside, "bold": cell.bold, "mark": cell.mark}
-    return {name: value for name, value in said.items() if value}
+    fields = {"text": cell.text, "aside": cell.aside, "bold": cell.bold, "mark": cell.mark}
+    return {name: value for name, value in fields.items() if value}
 
 
 def stored_files(folder: Path) -> list[str]:

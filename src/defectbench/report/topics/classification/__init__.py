@@ -52,7 +52,7 @@ COLUMNS = (
     measured_column("size_mib", "file", "MiB", 13),
     RATIO,
     measured_column("latency_ms_p50", "p50", "ms", 4),
-    Column("latency_ratio", "to base", TIMES, number, priority=6),
+    Column("ratio_to_base", "to base", TIMES, number, priority=6),
     PRECISION,
     whole_column("train_s", "train", "s", 14),
 )

@@ -25,7 +25,7 @@ class ClassificationRow(Costs):
     (``interval_over``). ``val_accuracy_last`` is that of the last epoch, ``val_accuracy`` that of the epoch whose
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
     ``accuracy_before``, of the cut network before it learnt again (a network that starts afresh has none);
-    ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``latency_ratio``, its
+    ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``ratio_to_base``, its
     latency over its base's, timed in turn. A base has the scores of the class-balanced teacher C beside it, which is
     not deployed.
     """
@@ -62,9 +62,9 @@ class ClassificationRow(Costs):
     accuracy_gain: float | None = None
     accuracy_gain_low: float | None = None
     accuracy_gain_high: float | None = None
-    latency_ratio: float | None = None
-    latency_ratio_low: float | None = None
-    latency_ratio_high: float | None = None
+    ratio_to_base: float | None = None
+    ratio_to_base_low: float | None = None
+    ratio_to_base_high: float | None = None
     teacher_c_accuracy: float | None = None
     teacher_c_balanced_accuracy: float | None = None
 
@@ -152,8 +152,7 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
         gained["accuracy_before"] = mean(records, "accuracy")
     timings = [timing for cell in entry.cells if (timing := beside_base(cell))]
     if len(timings) == len(entry.cells):
-        ratio = ratio_of([record["figures"] for _, record in timings], "ratio_to_base")
-        gained |= {name.replace("ratio_to_base", "latency_ratio"): v for name, v in ratio.items()}
+        gained |= ratio_of([record["figures"] for _, record in timings], "ratio_to_base")
     return gained | _gain(entry.cells, base.cells)
 
 
