@@ -60,26 +60,11 @@ def test_the_script_races_with_and_without_load(tmp_path):
     assert not list(tmp_path.glob("*/seed0/latency"))
 
 
-def test_the_measures_say_what_the_record_says():
+def test_the_kept_record_says_that_ratios_hold_under_load():
+    """Its figures stand on a page of results that is made from it, and held against it."""
     path = ROOT / "results" / "reference" / "race-under-load" / "switching-2s.json"
     figures = read_record(path, "race_under_load")["figures"]
     assert figures["median_change_of_ratio_under_load"] <= 0.1
     assert figures["valid_share_under_load"] >= 0.9
-    text = " ".join((ROOT / "docs" / "measures.md").read_text().split())
-    ratio, most, wall, ms, apart = (
-        f"{100 * figures[name]:.1f} %"
-        for name in (
-            "median_change_of_ratio_under_load",
-            "largest_change_of_ratio_under_load",
-            "median_change_of_wall_ratio_under_load",
-            "median_change_of_milliseconds_under_load",
-            "median_change_of_ratio_between_races_without_load",
-        )
-    )
-    valid = f"{100 * figures['valid_share_under_load']:.0f} %"
-    for sentence in (
-        f"moved by {ratio} in the median and {most} at most",
-        f"wall's clock by {wall}, milliseconds by {ms}; {valid} of the rows under load were valid",
-        f"without the load differed by {apart}",
-    ):
-        assert sentence in text
+    page = (ROOT / "docs" / "results" / "race-under-load.md").read_text()
+    assert f"{100 * figures['median_change_of_ratio_under_load']:.1f} %" in page
