@@ -111,12 +111,14 @@ def test_an_objective_takes_the_place_of_the_loss_and_is_recorded(pack_path, tmp
 
 
 def test_settings_change_the_recipe_and_a_role_the_seed(pack_path, tmp_path, method):
-    changes = {"optimizer.lr": 0.5, "epochs": 9}
+    changes = {"optimizer.lr": 0.5}
     run = prepare_run(pack_path, method, tmp_path, 4, recipe=changes, epochs=2, role="teacher")
     assert (run.recipe.optimizer.lr, run.recipe.epochs) == (0.5, 2)
     assert run.seed == derived_seed(4, 0, "teacher")
     with pytest.raises(ConfigError, match=r"settings: recipe: got 'optimizer\.rate'"):
         prepare_run(pack_path, method, tmp_path, recipe={"optimizer.rate": 0.5})
+    with pytest.raises(ValueError, match="`epochs` in a recipe has no effect here"):
+        prepare_run(pack_path, method, tmp_path, recipe={"epochs": 9}, epochs=2)
 
 
 def test_an_edit_of_what_the_network_is_made_of_starts_anew(
