@@ -4,16 +4,22 @@ import csv
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+
+from shelf import Shelf
+
 from defectbench.base.errors import ReportError
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
-from defectbench.documentation.records import kept_groups, title_of
+from defectbench.documentation.reference import References
 from defectbench.documentation.results import folder_tables, page_template, results_pages
 from defectbench.documentation.run import kept_pages
+from defectbench.report.reference import keep_reference
 
 ROOT = Path(__file__).parents[2]
 REFERENCE, TEMPLATES = ROOT / "results" / "reference", ROOT / "reports" / "results"
@@ -50,77 +56,64 @@ def test_no_measured_figure_is_typed_into_prose(path):
     assert set(re.findall(r"\d+\.\d+", prose)) <= QUOTED
 
 
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
 @pytest.fixture
-def shelf(tmp_path):
-    """Two seeds of a method, one of another, a control, and a table of pairs."""
-    group = tmp_path / "set" / "clean"
-    for method, seed, score in (
-        ("a", 0, 0.5),
-        ("a", 1, 0.6),
-        ("b", 0, 0.4),
-        ("control_oracle", 0, 1.0),
-    ):
-        ends = {f"map50_{end}": score for end in ("low", "high")}
-        ends |= {f"map50_95_{end}": score / 2 for end in ("low", "high")}
-        figures = {"map50": score, "map50_95": score / 2, "n_images": 9, "n_groups": 5, **ends}
-        hardware = {"cpu": "a processor", "cores": 2}
-        write(
-            group / method / f"seed{seed}" / "accuracy.json",
-            {"figures": figures, "hardware": hardware},
-        )
-    timing = {"latency_ms_p50": 2.0, "latency_ms_p50_low": 1.9, "latency_ms_p50_high": 2.1}
-    timing |= {"valid": False, "invalid_because": ["it was restless"]}
-    write(group / "b" / "seed0" / "latency" / "onnxruntime.json", {"figures": timing})
-    with (group / "pairs.csv").open("w", newline="") as handle:
+def facts(tmp_path):
+    """Two seeds of a method, one of another, a control, and a table of pairs, kept as a folder of reference."""
+    shelf = Shelf(tmp_path)
+    shelf.split("clean")
+    for seed, score in enumerate((0.5, 0.6)):
+        shelf.method("a", seed=seed, map50=score)
+    shelf.method("b", map50=0.4, p50=2.0, invalid_because=["it was restless"])
+    shelf.control("oracle", 1.0)
+    reference = tmp_path / "reference"
+    keep_reference([shelf.runs], reference / "set")
+    with (reference / "set" / "steel" / "clean" / "pairs.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow(["figure", "first", "second", "difference", "low", "high", "verdict"])
-        writer.writerow(["map50", "a", "b", 0.15, -0.01, 0.3, "not distinguishable"])
-    return tmp_path
+        names = "dataset protocol figure first second difference low high n_groups test verdict"
+        values = ["run", "clean", "map50", "a", "b", "0.15", "-0.01", "0.3", "4", "paired"]
+        writer.writerows([names.split(), [*values, "not distinguishable"]])
+    return Facts(References(reference, MODELS))
 
 
-def test_seeds_are_joined_and_controls_come_last(shelf):
-    (group,) = kept_groups(shelf / "set", MODELS)
-    assert [method.name for method in group.methods] == ["a", "b", "control_oracle"]
-    score = group.methods[0].score("map50")
-    assert (round(score.estimate, 9), score.unit, score.n) == (0.55, "seeds", 2)
-    text = folder_tables(shelf / "set", MODELS)
-    assert "| a | 55.0 [0.0, 100] | 27.5 [0.0, 59.3] | 2 |" in text
-    assert "| b | 40.0 | 20.0 | – | 2.00 [1.90, 2.10] ‡ |" in text
-    assert "b: it was restless" in text
-    assert "| map50 | `a` | `b` | +15.0 [-1.0, +30.0] | not distinguishable |" in text
-
-
-def test_facts_are_read_and_a_pair_is_turned_round(shelf):
-    facts = Facts(shelf)
-    assert facts.pair("set/clean", "a", "b") == "+15.0 [-1.0, +30.0]"
-    assert facts.pair("set/clean", "b", "a") == "-15.0 [-30.0, +1.0]"
-    assert facts.score("set/clean/control_oracle") == "100"
-    assert facts.value("set/clean/b/seed0/accuracy.json", "n_images") == 9
-    assert facts.count("set/clean/pairs.csv") == 1
-    assert [line["verdict"] for line in facts.rows("set/clean/pairs.csv")] == [
-        "not distinguishable"
+def test_a_folder_is_shown_as_the_report_shows_it(facts):
+    text = folder_tables(facts.references.study("set"))
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][:4] == [
+        *("| method", "| a", "| b", "| *Oracle*"),
     ]
+    assert "| a | 64 | 30 | 55.0 [0.0, 100.0] | 27.5 [0.0, 59.3] | 2 × 6 |" in text
+    assert "| b | 64 | 30 | 40.0 [35.0, 45.0] | 20.0 [15.0, 25.0] | 1 × 6 |" in text
+    assert "2.00‡ [1.90, 2.10]" in text
+    assert "b (clean): it was restless" in text
+    assert "| mAP50 | a | b | +15.0 [-1.0, +30.0] | 4 | not distinguishable |" in text
+    assert "- Decided by paired." in text
+    assert "p99" not in text, "a page has no room for it"
+
+
+def test_facts_are_read_and_a_pair_is_turned_round(facts):
+    group = "set/steel/clean"
+    assert facts.pair(group, "a", "b") == "+15.0 [-1.0, +30.0]"
+    assert facts.pair(group, "b", "a") == "-15.0 [-30.0, +1.0]"
+    assert facts.score(f"{group}/control_oracle") == "100.0 [95.0, 105.0]"
+    assert facts.score(f"{group}/b", "map50_95") == "20.0 [15.0, 25.0]"
+    assert facts.value(f"{group}/b/seed0/accuracy.json", "n_images") == 6
+    assert facts.count(f"{group}/pairs.csv") == 1
+    assert [line["verdict"] for line in facts.rows(f"{group}/pairs.csv")] == ["not distinguishable"]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '{{ score("set/clean/nobody") }}',
-        '{{ score("set/clean/a", "map99") }}',
-        '{{ value("set/clean/a/seed0/accuracy.json", "nothing.there") }}',
-        '{{ pair("set/clean", "a", "nobody") }}',
-        '{{ row("set/clean/pairs.csv", first="nobody") }}',
-        '{{ count("set/clean/nothing.csv") }}',
+        '{{ score("set/steel/clean/nobody") }}',
+        '{{ score("set/steel/clean/a", "map99") }}',
+        '{{ value("set/steel/clean/a/seed0/accuracy.json", "nothing.there") }}',
+        '{{ pair("set/steel/clean", "a", "nobody") }}',
+        '{{ stage("set/steel/clean", "a", "recovered") }}',
+        '{{ count("set/steel/clean/nothing.csv") }}',
     ],
 )
-def test_prose_that_no_record_backs_is_an_error(shelf, text):
+def test_prose_that_no_record_backs_is_an_error(facts, text):
     with pytest.raises(ReportError):
-        page_template(text, Facts(shelf)).render()
+        page_template(text, facts).render()
 
 
 def test_a_changed_record_changes_its_page(tmp_path):
@@ -151,9 +144,19 @@ def test_kept_tables_say_the_scores_of_the_records_beside_them():
     assert checked > 40
 
 
-def test_titles_come_from_cards():
-    assert title_of("yolov4+slim4.19mib", MODELS) == "YOLOv4, slimmed to 4.19 MiB"
-    assert title_of("control_class_prior", MODELS) == "class prior"
+def test_titles_come_from_cards(pages):
+    text = {page.path: page.text for page in pages}
+    assert "YOLOv4, slimmed to 4.19 MiB" in text["docs/results/slimming.md"]
+    assert "| *Class prior* |" in text["docs/results/neu-det.md"]
+
+
+def test_documentation_reads_no_record_and_writes_no_number_by_itself():
+    """The report does both, for pages too."""
+    for path in (ROOT / "src" / "defectbench" / "documentation").glob("*.py"):
+        text = path.read_text()
+        coordinates = r":\.1f\}" if path.name == "figure.py" else "$^"
+        wrong = r"read_json|read_record|csv\.|json\.load|:[,+]?\.\d?[fg]"
+        assert not re.search(wrong, re.sub(coordinates, "", text)), path.name
 
 
 def test_a_block_without_its_markers_is_an_error():

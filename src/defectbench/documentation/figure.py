@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from ..report.numbers import percent
 from .facts import Facts
 
 WIDTH, ROW, LEFT, RIGHT = 720, 34, 250, 60
@@ -17,22 +17,21 @@ PROTOCOLS = {
 _STYLE = "font-family='Helvetica, Arial, sans-serif' font-size='14'"
 
 
-def leakage_figure(reference: str | Path) -> str:
-    """An SVG of bars, mAP50 of the memoriser in percent with its 95 % interval, from a reference folder."""
-    facts = Facts(Path(reference))
+def leakage_figure(facts: Facts, folder: str) -> str:
+    """An SVG of bars, mAP50 of the memoriser in percent with its 95 % interval, from a folder of reference."""
     bars = []
     for protocol, label in PROTOCOLS.items():
-        score = facts.interval(f"{protocol}/control_memoriser", "map50")
-        bars.append((label, 100 * score.estimate, 100 * score.low, 100 * score.high))
+        _, row = facts.row_of(f"{folder}/{protocol}/control_memoriser")
+        bars.append((label, *(row.values[f"map50{end}"] for end in ("", "_low", "_high"))))
     return bar_chart("mAP50, %, of a program that copies training boxes and learns nothing", bars)
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float, float, float]]) -> str:
-    """An SVG of horizontal bars on a scale of 0 to 100, each with its interval and its figure.
+    """An SVG of horizontal bars on a scale of 0 to 100 %, each with its interval and its figure.
 
     Args:
         title: Stands above the bars.
-        bars: Label, value and the ends of its interval.
+        bars: Label, share and the ends of its interval.
     """
     height = ROW * (len(bars) + 1) + 16
     parts = [
@@ -58,9 +57,9 @@ def _bar(top: int, label: str, value: float, low: float, high: float) -> list[st
         f"<text x='{LEFT - 10}' y='{middle + 5}' text-anchor='end' fill='#1a1a1a'>{label}</text>",
         f"<path d='M{LEFT} {top}v{ROW}' stroke='#1a1a1a'/>",
         *([bar, width] if value else []),
-        f"<text x='{max(_x(value), ends[1]) + 8:.1f}' y='{middle + 5}' fill='#1a1a1a'>{value:.1f}</text>",
+        f"<text x='{max(_x(value), ends[1]) + 8:.1f}' y='{middle + 5}' fill='#1a1a1a'>{percent(value)}</text>",
     ]
 
 
-def _x(percent: float) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * percent / 100
+def _x(share: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * share

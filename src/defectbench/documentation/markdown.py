@@ -1,4 +1,4 @@
-"""Pages and tables in Markdown."""
+"""Pages in Markdown, and what is replaced within them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ..base.errors import ReportError
 from ..base.files import atomic_write_text
+from ..report.table import Column, Row, Table
+from ..report.writers.markdown import markdown_body
 
 LANGUAGES = {".py": "python", ".smk": "python"}
 NOTICE = "<!-- Made by `defectbench document`; edit what it is made from. -->"
@@ -41,7 +43,7 @@ def write_pages(pages: Iterable[Page], out_dir: str | Path) -> list[Path]:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    r"""A table.
+    r"""A table of words.
 
     Args:
         headings: Names of the columns.
@@ -55,13 +57,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "
         | a\|b | 3 |
     """
     letters = (align or "l").ljust(len(headings), (align or "l")[-1])
-    rule = "|".join("---:" if letter == "r" else "---" for letter in letters[: len(headings)])
-    lines = [_line(headings), f"|{rule}|", *(_line(row) for row in rows)]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    columns = [
+        Column(str(n), heading, align="right" if letter == "r" else "left")
+        for n, (heading, letter) in enumerate(zip(headings, letters, strict=False))
+    ]
+    lines = [Row({str(n): cell for n, cell in enumerate(cells)}) for cells in rows]
+    return markdown_body(Table("words", "", columns, lines), Path()).strip()
 
 
 def with_files(text: str, root: str | Path) -> str:

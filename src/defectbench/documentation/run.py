@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import ReportError
+from ..report.table import Block
+from ..report.writers.markdown import markdown_body
 from .commands import Verb, commands_page
+from .facts import Facts
 from .figure import leakage_figure
 from .markdown import Page, replace_block, with_files, write_pages
-from .records import kept_groups
-from .results import INVALID, results_pages, score_notes, scores_table
+from .reference import References, comparisons, with_columns
+from .results import results_pages
 from .shelves import shelves_page
 from .studies import config_page, studies_page, study_schema
 
 WITH_FILES = ("docs/add-a-model.md", "docs/add-a-dataset.md", "docs/add-a-table.md")
-README_GROUP = "neu-det/clean"
-MARKED = f"{INVALID} timing that was marked invalid when it was measured."
+README_BLOCK = ("neu-det", "clean")
 README_COLUMNS = (
-    "mAP50, %",
-    "mAP50-95, %",
-    "params, M",
-    "MACs, G",
-    "time / reference model",
-    "p50, ms",
+    "title",
+    "map50",
+    "map50_95",
+    "params_m",
+    "macs_g",
+    "ratio_to_reference",
+    "latency_ms_p50",
 )
 
 
@@ -40,13 +44,12 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
     home = Path(root)
     reference, models = home / "results" / "reference", home / "models"
     schema = json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
-    readme = replace_block(
-        (home / "README.md").read_text(), "table", front_table(reference, models)
-    )
+    references = References(reference, models)
+    readme = replace_block((home / "README.md").read_text(), "table", front_table(references))
     pages = results_pages(reference, home / "reports" / "results", models)
     return [
         *(Page(f"docs/{page.path}", page.text) for page in pages),
-        Page("docs/images/leakage.svg", leakage_figure(reference / "neu-det")),
+        Page("docs/images/leakage.svg", leakage_figure(Facts(references), "neu-det")),
         Page("config/study.schema.json", schema),
         Page("config/README.md", config_page(home / "config").text),
         Page("README.md", readme),
@@ -90,9 +93,13 @@ def document(verbs: Sequence[Verb], root: str | Path = ".") -> list[Path]:
     return write_pages([*kept_pages(root), *fresh_pages(verbs, root)], root)
 
 
-def front_table(reference: str | Path, models_dir: str | Path = "models") -> str:
+def front_table(references: References) -> str:
     """The table of the README: the light methods on NEU-DET, fewer columns than on their page."""
-    groups = kept_groups(Path(reference) / README_GROUP.split("/")[0], models_dir)
-    group = next(group for group in groups if group.folder == Path(reference) / README_GROUP)
-    notes = [line.removeprefix("- ") for line in score_notes(group)[1:3]]
-    return f"{scores_table(group, README_COLUMNS)}\n\n{' '.join(notes)} {MARKED}"
+    (table,) = references.study(README_BLOCK[0]).share(comparisons)
+    rows = [
+        replace(row, block=Block())
+        for row in table.rows
+        if (row.values["dataset"], row.values["protocol"]) == README_BLOCK
+    ]
+    shown = replace(with_columns(table, README_COLUMNS), rows=rows, notes=())
+    return markdown_body(shown, Path())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..base.cards import DatasetCard, load_dataset_card
 from ..base.methods import MethodCard, load_card, method_names
-from .facts import number
+from ..report.numbers import number, whole
 from .markdown import NOTICE, Page, table
 
 _HEAD = """# Methods and datasets
@@ -49,7 +49,7 @@ def shelves_page(models_dir: str | Path = "models", datasets_dir: str | Path = "
 
 def methods_table(cards: Sequence[MethodCard]) -> str:
     """A line a method."""
-    headings = ["method", "folder", "task", "params, M", "MACs, M", "trained by", "source"]
+    headings = ["method", "folder", "task", "params", "MACs, M", "trained by", "source"]
     return table(headings, [_method_row(card) for card in cards], "lllrrl")
 
 
@@ -60,7 +60,7 @@ def _method_row(card: MethodCard) -> list[str]:
         card.title,
         f"`{card.name}`",
         f"{card.task}{', heavy' if card.heavy else ''}",
-        f"{card.golden.params / 1e6:.3f}",
+        whole(card.golden.params),
         f"{number(macs)} at {size} px" if macs else number(None),
         by,
         card.paper,

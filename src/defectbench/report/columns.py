@@ -211,17 +211,16 @@ def _software(entry: Entry) -> list[str]:
 
 
 def pair_table(
-    name: str, pairs: Sequence[Pair], entries: Sequence[Entry], figures: dict[str, str]
+    name: str, pairs: Sequence[Pair], titles: Mapping[Key, str], figures: Mapping[str, str]
 ) -> Table:
     """Pairs as a table.
 
     Args:
         name: Stem of its files.
         pairs: Methods beside each other.
-        entries: The methods.
+        titles: Names of the methods in tables, by dataset, protocol and method.
         figures: Headings of what they are compared in.
     """
-    titles = {key_of(entry): entry.title for entry in entries}
     rows = []
     for pair in pairs:
         first, second = (
@@ -242,6 +241,11 @@ def pair_table(
         formats=("csv", "page"),
         anchor="pairs",
     )
+
+
+def titles_of(entries: Sequence[Entry]) -> dict[Key, str]:
+    """Names of methods in tables."""
+    return {key_of(entry): entry.title for entry in entries}
 
 
 def seed_units(rows: Sequence[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 
 from ...measure.claims import Finding, check_claims
@@ -31,8 +31,12 @@ COLUMNS = (
 def parts(study: Study) -> Iterator[Table]:
     """Every claim of the cards of the methods that the study holds."""
     compressed = check_compression_claims(study.models_dir, stages_of(study))
-    findings = [*check_claims(study.models_dir, study.run_dirs), *compressed]
-    yield Table(
+    yield claims_table([*check_claims(study.models_dir, study.run_dirs), *compressed])
+
+
+def claims_table(findings: Sequence[Finding]) -> Table:
+    """Findings as a table."""
+    return Table(
         name="claims",
         title="Claims of papers",
         columns=COLUMNS,

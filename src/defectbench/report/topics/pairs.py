@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..columns import pair_table
+from ..columns import pair_table, titles_of
 from ..records.study import Study
 from ..table import Table
 from . import classification, detection
@@ -17,6 +17,6 @@ def parts(study: Study) -> Iterator[Table]:
     detectors = detection.entries_of(study)
     if detectors:
         _, pairs = study.share(detection.compared)
-        yield pair_table("pairs", pairs, detectors, detection.SCORES)
+        yield pair_table("pairs", pairs, titles_of(detectors), detection.SCORES)
     if classification.entries_of(study):
         yield study.share(classification.pairs_of)

@@ -32,17 +32,30 @@ def markdown_document(table: Table, out_dir: Path) -> str:
     return "\n".join(parts)
 
 
-def _body(table: Table, out_dir: Path) -> list[str]:
+def markdown_body(table: Table, out_dir: Path, level: int = 2) -> str:
+    """A table with its notes as a part of a document.
+
+    Args:
+        table: The table.
+        out_dir: Folder of the document, which links start from.
+        level: Of the headings of its blocks.
+    """
+    return "\n".join(_body(table, out_dir, level))
+
+
+def _body(table: Table, out_dir: Path, level: int = 2) -> list[str]:
     if not table.rows:
         return [f"{table.empty}\n"] if table.empty else []
     columns = [column for column in table.columns if not column.is_detail]
-    parts = [_block(block, rows, columns, out_dir) for block, rows in table.blocks()]
+    parts = [_block(block, rows, columns, out_dir, level) for block, rows in table.blocks()]
     return [*parts, "\n".join(f"- {note}" for note in table.notes) + "\n"] if table.notes else parts
 
 
-def _block(block: Block, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path) -> str:
+def _block(
+    block: Block, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path, level: int
+) -> str:
     aligned = "".join("|---" if column.align == "left" else "|---:" for column in columns)
-    lines = [f"## {block.title}\n"] if block.title else []
+    lines = [f"{'#' * level} {block.title}\n"] if block.title else []
     lines += [f"{block.lead}.\n"] if block.lead else []
     lines += ["| " + " | ".join(column.title for column in columns) + " |", f"{aligned}|"]
     lines += [_line(row, columns, out_dir) for row in rows]

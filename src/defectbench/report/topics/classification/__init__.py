@@ -24,6 +24,7 @@ from ...columns import (
     seed_units,
     shown_columns,
     sources,
+    titles_of,
     whole_column,
 )
 from ...numbers import TIMES, number, percent, points
@@ -85,7 +86,8 @@ def compared(study: Study) -> list[Pair]:
 
 def pairs_of(study: Study) -> Table:
     """Classifiers compared with each other."""
-    return pair_table("classification_pairs", study.share(compared), entries_of(study), SCORES)
+    titles = titles_of(entries_of(study))
+    return pair_table("classification_pairs", study.share(compared), titles, SCORES)
 
 
 def parts(study: Study) -> Iterator[Table | Picture]:

@@ -65,15 +65,7 @@ def parts(study: Study) -> Iterator[Table | Picture]:
     stages = stages_of(study)
     if not stages:
         return
-    yield Table(
-        name="compression",
-        title="Compression",
-        columns=COLUMNS,
-        rows=[_row(stage, _block(way)) for way in ways(stages) for stage in way],
-        notes=compression_notes(stages),
-        fields=keys_of(Stage),
-        formats=("csv", "md", "page"),
-    )
+    yield compression_table(stages)
     from ...figures.compression import compression_figure
 
     for place, here in by_place(stages).items():
@@ -85,6 +77,19 @@ def parts(study: Study) -> Iterator[Table | Picture]:
             "such a size from scratch.",
             "compression",
         )
+
+
+def compression_table(stages: Sequence[Stage]) -> Table:
+    """Stages as a table; each way from a base stands by itself."""
+    return Table(
+        name="compression",
+        title="Compression",
+        columns=COLUMNS,
+        rows=[_row(stage, _block(way)) for way in ways(stages) for stage in way],
+        notes=compression_notes(stages),
+        fields=keys_of(Stage),
+        formats=("csv", "md", "page"),
+    )
 
 
 def _block(way: Sequence[Stage]) -> Block:

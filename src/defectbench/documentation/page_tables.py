@@ -1,0 +1,145 @@
+"""Tables of pages that are no part of a report: controls by protocol, and studies of the suite's own method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..report.numbers import number, percent, points
+from ..report.records.cells import CONTROL_TITLES
+from ..report.table import NAME, Column, Row, Table, word_column
+from .facts import Facts
+from .figure import PROTOCOLS
+from .reference import comparisons
+
+FLOORS = "../../.ci/floors.csv"  # as seen from the folder of references
+_TRIALS = (
+    word_column("method", "method", NAME),
+    word_column("set", "images"),
+    Column("val_images", "of them in validation"),
+    Column("seed", "seed"),
+    Column("size_px", "size", "px"),
+    Column("epochs", "epochs"),
+    Column("batch", "batch"),
+    Column("val_map50_95", "validation mAP50-95", "%", percent),
+    Column("fresh_map50_95", "mAP50-95 on further images", "%", percent),
+    Column("cpu_s", "processor time", "s", number),
+)
+_SPREAD = (
+    word_column("method", "method", NAME),
+    word_column("score", "score on validation"),
+    Column("n", "runs"),
+    Column("mean", "mean", "%", percent),
+    Column("sd", "standard deviation", "points", percent),
+    Column("own_sd", "that of its own runs", "points", percent),
+    Column("floor", "floor", "%", percent),
+)
+_RACE = {
+    "median_change_of_ratio_under_load": "median change of the ratio to the reference model",
+    "largest_change_of_ratio_under_load": "largest change of it",
+    "median_change_of_wall_ratio_under_load": "median change of the ratio by the wall's clock",
+    "median_change_of_milliseconds_under_load": "median change of milliseconds",
+    "valid_share_under_load": "rows that are valid under load",
+    "valid_share_without_load": "rows that are valid without it",
+    "median_change_of_ratio_between_races_without_load": "median difference of the ratio between two races without it",
+}
+_ARMS = {
+    "engine": "engine, LIDD-Net",
+    "loader": "plain loader with OpenCV, LIDD-Net",
+    "yolo": "`yolo train`, YOLOv8n",
+}
+
+
+def controls_table(facts: Facts, folder: str) -> Table:
+    """What programs that learn nothing score under each protocol of a folder of reference."""
+    (table,) = facts.references.study(folder).share(comparisons)
+    (score,) = (column for column in table.columns if column.key == "map50")
+    controls = [row for row in table.rows if row.is_control]
+    columns = [
+        word_column("protocol", "protocol", NAME),
+        Column("n_images", "test images", write="{:,}".format),
+        Column("leak_share", "of them show steel seen in training", "%", percent),
+        *(Column(name, title) for name, title in CONTROL_TITLES.items()),
+    ]
+    rows = []
+    for protocol in PROTOCOLS:
+        here = {r.values["method"]: r for r in controls if r.values["protocol"] == protocol}
+        for row in list(here.values())[:1]:
+            shown = {name: score.show(control) for name, control in here.items()}
+            rows.append(Row(row.values, shown))
+    return Table("controls", "Controls", columns, rows)
+
+
+def trials_table(facts: Facts) -> Table:
+    """The trainings by which budgets were chosen, by method."""
+    lines = facts.rows("demo-budgets/trials.csv")
+    rows = [Row(line) for line in sorted(lines, key=lambda line: line["method"])]
+    return Table("trials", "Trials", _TRIALS, rows)
+
+
+def spread_table(facts: Facts) -> Table:
+    """How far runs of one method lie apart, and the floor that follows."""
+    words = {"classification": "accuracy", "detection": "mAP50-95"}
+    lines = facts.rows(FLOORS)
+    return Table(
+        "spread", "Spread", _SPREAD, [Row(line | {"score": words[line["task"]]}) for line in lines]
+    )
+
+
+def race_table(facts: Facts) -> Table:
+    """What a load changes in a race."""
+    record = "race-under-load/switching-2s.json"
+    columns = (
+        word_column(
+            "what",
+            f"what the load does to the {facts.value(record, 'n_models')} files of the race",
+            NAME,
+        ),
+        Column("share", "share", "%", percent),
+    )
+    rows = [Row({"what": what, "share": facts.value(record, key)}) for key, what in _RACE.items()]
+    return Table("race", "The race", columns, rows)
+
+
+def training_table(facts: Facts) -> Table:
+    """How fast the engine trains beside others."""
+    columns = (
+        word_column("arm", "arm", NAME),
+        Column("images_per_s", "images/s", write=number),
+        Column("ratio", "engine's ratio", write=number),
+    )
+    record = "benchmarks/training.json"
+    rows = [
+        Row(
+            {
+                "arm": words,
+                "images_per_s": facts.value(record, f"{arm}_images_per_s"),
+                "ratio": None if arm == "engine" else facts.value(record, f"engine_over_{arm}"),
+            }
+        )
+        for arm, words in _ARMS.items()
+    ]
+    return Table("training", "Training", columns, rows)
+
+
+def parity_table(facts: Facts) -> Table:
+    """The engine minus the program on one network."""
+    folder = "parity/demo-steel/clean/yolov8n"
+    columns = (
+        word_column("figure", "figure", NAME),
+        Column("difference", "engine minus program", "points (Welch, 95 %)", points),
+    )
+    rows = []
+    for figure, heading in (("map50", "mAP50"), ("map50_95", "mAP50-95")):
+        difference, low, high = facts.welch(folder, f"{folder}_ultralytics", figure)
+        values = {"difference": difference, "difference_low": low, "difference_high": high}
+        rows.append(Row({"figure": heading, **values}))
+    return Table("parity", "Parity", columns, rows)
+
+
+TABLES: Mapping[str, Callable[[Facts], Table]] = {
+    "trials": trials_table,
+    "spread": spread_table,
+    "race": race_table,
+    "training": training_table,
+    "parity": parity_table,
+}

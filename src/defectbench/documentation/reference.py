@@ -1,0 +1,87 @@
+"""Folders of reference as the report shows them, with what a page has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..report.kept_tables import kept_tables
+from ..report.numbers import NOTHING
+from ..report.records.study import Study, read_study
+from ..report.table import Row, Shown, Table
+from ..report.topics import parts_of
+
+COMPARISONS = ("comparison", "classification")
+ESCAPES = "escape_rate_images"
+# What a page has no room for; the report of the same records shows it.
+LEFT_OUT = ("gflops", "latency_ms_p90", "latency_ms_p99", "fps", "macro_f1")
+
+
+@dataclass(frozen=True)
+class References:
+    """The folders of kept records, each read once.
+
+    Attributes:
+        root: ``results/reference``.
+        models_dir: Where method cards lie, for titles.
+    """
+
+    root: Path
+    models_dir: Path
+    _studies: dict[str, Study] = field(default_factory=dict)
+
+    def study(self, folder: str) -> Study:
+        """The cells of a folder.
+
+        Raises:
+            ReportError: It holds no cell, or records do not belong together.
+        """
+        if folder not in self._studies:
+            path = self.root / folder
+            self._studies[folder] = read_study([path], self.models_dir, is_kept=True)
+        return self._studies[folder]
+
+
+def comparisons(study: Study) -> list[Table]:
+    """The comparisons of the methods of a folder; what it keeps no record of is told in a note of the first one."""
+    lacks = list(study.lacks or [])
+    tables = [part for part in parts_of(study) if isinstance(part, Table)]
+    first, *others = [table for table in tables if table.name in COMPARISONS]
+    return [replace(first, notes=[*first.notes, *lacks]), *others]
+
+
+def kept(study: Study) -> list[Table]:
+    """The tables that lie beside the cells of a folder, from when their predictions were at hand."""
+    places = dict.fromkeys(entry.first.folder.parents[1] for entry in study.entries)
+    return [table for place in places for table in kept_tables(place, study.models_dir)]
+
+
+def with_columns(table: Table, keys: Sequence[str]) -> Table:
+    """A table with some of its columns, in this order."""
+    by_key = {column.key: column for column in table.columns}
+    return replace(table, columns=[by_key[key] for key in keys])
+
+
+def by_block(table: Table) -> list[Table]:
+    """A table for each block of rows, with the columns that have a figure there; notes stand below the last one."""
+    tables = [
+        _filled(replace(table, rows=[_without_escapes(row) for row in rows], notes=()))
+        for _, rows in table.blocks()
+    ]
+    return [*tables[:-1], replace(tables[-1], notes=table.notes)]
+
+
+def _without_escapes(row: Row) -> Row:
+    """A control without its escapes: it learns nothing that a threshold could part."""
+    return replace(row, shown={**row.shown, ESCAPES: Shown(NOTHING)}) if row.is_control else row
+
+
+def _filled(table: Table) -> Table:
+    columns = [
+        replace(column, is_detail=False)
+        for column in table.columns
+        if column.key not in LEFT_OUT
+        and any(column.show(row).text != NOTHING for row in table.rows)
+    ]
+    return replace(table, columns=columns)
