@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -10,10 +12,16 @@ import pytest
 import yaml
 
 from defectbench.base.studies import Study
-from defectbench.documentation.studies import purpose, studies_page, study_schema
+from defectbench.documentation.studies import (
+    config_page,
+    purpose,
+    studies_page,
+    study_files,
+    study_schema,
+)
 
 ROOT = Path(__file__).parents[2]
-STUDIES = sorted((ROOT / "config").glob("*.yaml"))
+STUDIES = study_files(ROOT / "config")
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +88,19 @@ def test_a_study_is_told_by_its_first_sentence(tmp_path):
     assert purpose(path) == "As Chen et al. (2024) print."
     path.write_text("study: s\n")
     assert purpose(path) == ""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
+def test_a_study_of_ones_own_stands_on_no_page_until_it_is_under_version_control(tmp_path):
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "config", config)
+    assert len(study_files(config)) == len(list(config.glob("*.yaml"))), "no repository: all"
+    kept = config_page(config)
+    for command in (["init", "--quiet"], ["add", "config"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    mine = (config / "demo.yaml").read_text().replace("study: demo", "study: mine")
+    (config / "mine.yaml").write_text(mine)
+    assert config_page(config) == kept
+    assert "config/mine.yaml" not in studies_page(config).text
+    subprocess.run(["git", "add", "config/mine.yaml"], cwd=tmp_path, check=True)
+    assert "config/mine.yaml" in config_page(config).text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +104,37 @@ def model_section(model: type[BaseModel]) -> str:
 
 
 def study_index(config_dir: str | Path = "config") -> str:
-    """A table of the study files of a folder, one line each.
+    """A table of the studies of a folder, one line each.
 
     Raises:
         ConfigError: A study file is wrong.
     """
     rows = []
-    for path in sorted(Path(config_dir).glob("*.yaml")):
+    for path in study_files(config_dir):
         study = load_study(path)
         datasets = sorted({name for block in study.blocks for name in block.datasets})
         rows.append([f"`config/{path.name}`", purpose(path), ", ".join(datasets)])
     return table(["file", "what it asks", "datasets"], rows)
+
+
+def study_files(config_dir: str | Path = "config") -> list[Path]:
+    """The studies of a folder that are under version control; all of them where that is not known.
+
+    So a study of one's own stands on no page until it is added to the repository.
+    """
+    paths = sorted(Path(config_dir).glob("*.yaml"))
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--", "*.yaml"],
+            cwd=config_dir,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return paths
+    names = set(listed.stdout.split("\0"))
+    return [path for path in paths if path.name in names] or paths
 
 
 def purpose(path: str | Path) -> str:
