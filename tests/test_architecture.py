@@ -127,6 +127,24 @@ def test_agpl_code_is_never_imported(path):
     assert not re.search(r"^\s*(import|from)\s+ultralytics", text, re.MULTILINE)
 
 
+def public_classes():
+    """Places where the suite defines a public class at the top of a module, by its name."""
+    places = {}
+    for path in ENGINE_FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name(path))
+    return places
+
+
+def test_no_two_public_classes_have_one_name():
+    assert {title: paths for title, paths in public_classes().items() if len(paths) > 1} == {}
+
+
+def test_no_two_modules_are_called_run():
+    assert len([path for path in SOURCES if path.name == "run.py"]) <= 1
+
+
 def lengths_of(path):
     """Lines of a file, and of each of its functions by name."""
     text = path.read_text()

@@ -15,7 +15,7 @@ from defectbench.base.methods import load_method, override_recipe
 from defectbench.data.letterbox import letterbox
 from defectbench.data.pack import write_pack
 from defectbench.data.synthetic import CLASSES, draw_crops
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell

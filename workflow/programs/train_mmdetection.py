@@ -25,7 +25,7 @@ from defectbench.data.pack import Pack, load_pack
 from defectbench.deploy.adapt import adapt_signature, weights_digest
 from defectbench.deploy.runtime import OnnxDetector
 
-INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "run.py"
+INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "mmdet_program.py"
 TOLERANCE = 1e-4
 # oneDNN leaves the bfloat16 weight gradient of a strided convolution on one cell unwritten (seen in torch 2.13.0); the
 # pyramid's last level is made from maps of stride 64

@@ -22,7 +22,7 @@ CONTROL = "control_"
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study makes.
 
     Attributes:
@@ -174,7 +174,7 @@ def plan_study(
     source: str | Path = "study",
     models_dir: str | Path = "models",
     datasets_dir: str | Path = "datasets",
-) -> Plan:
+) -> StudyPlan:
     """List the cells of a study and check all that can be checked without data.
 
     Raises:
@@ -197,12 +197,14 @@ def plan_study(
         catalogue.prunable,
         catalogue.rates,
     )
-    plan = Plan(study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir))
+    plan = StudyPlan(
+        study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir)
+    )
     _check_recipes(plan, source)
     return plan
 
 
-def _check_recipes(plan: Plan, source: str | Path) -> None:
+def _check_recipes(plan: StudyPlan, source: str | Path) -> None:
     """Every change of a recipe names a field of it and has a value that fits."""
     for cell in plan.trained:
         where = f"{source}: {cell.folder}"

@@ -64,7 +64,7 @@ def prune_classifier(
     from ..base.methods import load_method
     from ..base.steps import FilterPruning
     from ..compression.cfp.prune_classifier import prune_classifier
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
 
     told = parse_settings(FilterPruning, settings, _of_method(method, change))
     loaded = load_method(method.name, method.parent)
@@ -93,7 +93,7 @@ def fine_tune(
     from ..base.settings import TrainingSettings
     from ..base.steps import FineTuning
     from ..compression.cfp.fine_tune import fine_tune
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
 
     told = parse_settings(FineTuning, settings, change or [])

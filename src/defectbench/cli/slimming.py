@@ -37,7 +37,7 @@ def prune(
     from ..base.methods import load_method
     from ..base.steps import ChannelPruning
     from ..compression.slimming.prune_detector import prune_detector
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
 
     told = parse_settings(ChannelPruning, settings, change or [])
     loaded = load_method(method.name, method.parent)

@@ -33,7 +33,7 @@ def train(
     from ..base.commandline import parse_settings
     from ..base.methods import load_method
     from ..base.settings import TrainingSettings
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
     from ..training.loop import train as train_network
     from ..training.sources import Sources

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.files import sha256_file
 from ..base.tasks import CLASSIFICATION
-from .pairing import Decoded, Pair
+from .pairing import Decoded, LabelledImage
 from .voc import VocLabel
 
 COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
@@ -54,7 +54,7 @@ class ConversionReport:
     identical: list[list[str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
-    def compare(self, pair: Pair, label: VocLabel, decoded: Decoded) -> None:
+    def compare(self, pair: LabelledImage, label: VocLabel, decoded: Decoded) -> None:
         """Note what a label says wrongly of its image."""
         if label.file_name != pair.image.name:
             self.file_names.append({"label": pair.label.name, "filename": label.file_name})

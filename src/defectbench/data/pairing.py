@@ -19,7 +19,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledImage:
     """One image and its label."""
 
     image: Path
@@ -35,7 +35,7 @@ class Decoded:
     channels: int
 
 
-def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
+def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], list[str]]:
     """Join images and labels by lower-cased stem, in natural order: ``pit_2`` before ``pit_10``.
 
     Args:
@@ -51,7 +51,9 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
     files, ignored = raw_files(raw, card)
     images, labels = by_stem(files["images"]), by_stem(files["labels"])
     _check_all_paired(images, labels)
-    return [Pair(images[stem], labels[stem]) for stem in sorted(images, key=natural)], ignored
+    return [
+        LabelledImage(images[stem], labels[stem]) for stem in sorted(images, key=natural)
+    ], ignored
 
 
 def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list[str]]:

@@ -24,7 +24,7 @@ from defectbench.compression.cfp.score_classifier import (
     score_classifier,
 )
 from defectbench.compression.cfp.surgery import cut_classifier
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 from defectbench.report.records.cells import epochs_of
 from defectbench.training.randomness import derived_seed
 from defectbench.training.start import read_start

@@ -20,7 +20,7 @@ from ...nn.size import stored_mib
 from ...training.randomness import derived_seed
 from ...training.start import StartedFrom, read_start
 from ..cut_files import write_weights
-from .filters import Scores
+from .filters import LayerScores
 from .rates_check import rates_of
 from .score_classifier import read_classifier, read_scores
 from .selection import (
@@ -36,7 +36,7 @@ from .widths import Rates, parameters_at
 
 
 def choose_channels(
-    network: Classifier, scores: Mapping[str, Scores], settings: CFP, rates: Rates, seed: int
+    network: Classifier, scores: Mapping[str, LayerScores], settings: CFP, rates: Rates, seed: int
 ) -> Kept:
     """Channels that stay, by the choice of a study; controls have the widths of collaborative filter pruning."""
     clustering = (settings.scale, settings.most_clusters, settings.min_per_cluster)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..table import Block, Column, Row, Shown, Table
+from ..table import Column, Row, RowBlock, Shown, Table
 
 
 def relative(path: str, out_dir: Path) -> str:
@@ -40,7 +40,7 @@ def _body(table: Table, out_dir: Path) -> list[str]:
     return [*parts, "\n".join(f"- {note}" for note in table.notes) + "\n"] if table.notes else parts
 
 
-def _block(block: Block, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path) -> str:
+def _block(block: RowBlock, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path) -> str:
     aligned = "".join("|---" if column.align == "left" else "|---:" for column in columns)
     lines = [f"## {block.title}\n"] if block.title else []
     lines += [f"{block.lead}.\n"] if block.lead else []

@@ -29,7 +29,7 @@ from ...columns import (
 from ...numbers import TIMES, number, percent, points
 from ...records.cells import Entry, key_of
 from ...records.comparison import CLASS_FIGURES, Pair, classifier_draws, compare_entries
-from ...records.study import Study
+from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
 from .rows import ClassificationRow, build_rows
 from .widths import check_equal_widths
@@ -58,12 +58,12 @@ COLUMNS = (
 )
 
 
-def entries_of(study: Study) -> list[Entry]:
+def entries_of(study: StudyRecords) -> list[Entry]:
     """The classifiers of a study and their controls."""
     return study.of_task(CLASSIFICATION.name)
 
 
-def rows_of(study: Study) -> list[ClassificationRow]:
+def rows_of(study: StudyRecords) -> list[ClassificationRow]:
     """Rows of the table.
 
     Raises:
@@ -74,7 +74,7 @@ def rows_of(study: Study) -> list[ClassificationRow]:
     return build_rows(entries)
 
 
-def compared(study: Study) -> list[Pair]:
+def compared(study: StudyRecords) -> list[Pair]:
     """All classifiers of each dataset and protocol: bases, what is cut from them, and controls of the cut."""
     return [
         pair
@@ -83,12 +83,12 @@ def compared(study: Study) -> list[Pair]:
     ]
 
 
-def pairs_of(study: Study) -> Table:
+def pairs_of(study: StudyRecords) -> Table:
     """Classifiers compared with each other."""
     return pair_table("classification_pairs", study.share(compared), entries_of(study), SCORES)
 
 
-def parts(study: Study) -> Iterator[Table | Picture]:
+def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     """The table of classifiers, its figures and its runs; nothing without classifiers."""
     entries = entries_of(study)
     if not entries:

@@ -12,7 +12,7 @@ from ....base.errors import ReportError
 from ....base.records import read_record
 from ....measure.classification import FIGURES
 from ....measure.statistics import aggregate_seeds, percentile_interval
-from ...records.cells import Cell, Entry, control_rank, teacher_c_of
+from ...records.cells import CellRecords, Entry, control_rank, teacher_c_of
 from ...records.comparison import class_draws, score_interval
 from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 
@@ -122,7 +122,7 @@ def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
     return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
 
 
-def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
+def _teacher_c(cells: Sequence[CellRecords]) -> dict[str, float]:
     """Scores of teacher C beside a base; nothing where it has none of its budget.
 
     Raises:
@@ -156,7 +156,7 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
     return gained | _gain(entry.cells, base.cells)
 
 
-def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
+def _gain(cells: Sequence[CellRecords], bases: Sequence[CellRecords]) -> dict[str, float]:
     """Accuracy over that of the base of the same seed: over seeds (Student) where there are some, else over groups."""
     of_seed = {cell.seed: cell for cell in bases}
     pairs = [(cell, of_seed[cell.seed]) for cell in cells if cell.seed in of_seed]
@@ -176,7 +176,7 @@ def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
     return {"accuracy_gain": estimate, **ends}
 
 
-def _figures(cells: Sequence[Cell], kind: str) -> list[dict[str, Any]]:
+def _figures(cells: Sequence[CellRecords], kind: str) -> list[dict[str, Any]]:
     return [getattr(cell, kind)["figures"] for cell in cells if getattr(cell, kind)]
 
 

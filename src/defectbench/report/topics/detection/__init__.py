@@ -27,7 +27,7 @@ from ...columns import (
 from ...numbers import TIMES, percent
 from ...records.cells import OWN_RUNNER, Entry, key_of
 from ...records.comparison import Pair
-from ...records.study import Study
+from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
 from .rows import DetectionRow, build_rows
 
@@ -55,17 +55,17 @@ COLUMNS = (
 )
 
 
-def entries_of(study: Study) -> list[Entry]:
+def entries_of(study: StudyRecords) -> list[Entry]:
     """The detectors of a study and their controls."""
     return study.of_task(DETECTION.name)
 
 
-def compared(study: Study) -> tuple[list[DetectionRow], list[Pair]]:
+def compared(study: StudyRecords) -> tuple[list[DetectionRow], list[Pair]]:
     """Rows of the comparison and all pairs of methods."""
     return build_rows(entries_of(study))
 
 
-def parts(study: Study) -> Iterator[Table | Picture]:
+def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     """The comparison, its figures and its runs; nothing without detectors."""
     entries = entries_of(study)
     if not entries:

@@ -1,4 +1,4 @@
-"""The part that runs inside mmdetection's own environment: `run.py check`, or `run.py train|export SETTINGS.json`.
+"""What runs inside mmdetection's own environment: `mmdet_program.py check`, or `... train|export SETTINGS.json`.
 
 Nothing of it is imported by the suite, and it imports nothing of the suite. What it is told stands in the settings.
 """
