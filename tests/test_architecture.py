@@ -100,10 +100,14 @@ def test_methods_import_of_one_another_nothing(path):
             assert (path.parent / f"{node.module}.py").is_file()
 
 
-WAYS = sorted(path.name for path in (ENGINE / "compression").iterdir() if path.is_dir())
+WAYS = sorted(
+    path.name
+    for path in (ENGINE / "compression").iterdir()
+    if path.is_dir() and path.name != "__pycache__"
+)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "__pycache__"])
+@pytest.mark.parametrize("way", WAYS)
 def test_ways_of_compression_are_strangers(way):
     files = sorted((ENGINE / "compression" / way).glob("*.py"))
     assert files
@@ -112,6 +116,18 @@ def test_ways_of_compression_are_strangers(way):
         for module in imported_modules(path):
             parts = module.split(".")
             assert parts[:2] != ["defectbench", "compression"] or parts[2] not in others, path
+
+
+WAYS_OF_SETTINGS = ("compressions", "filter_pruning", "slimming")  # files in base/
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=name)
+def test_only_a_way_of_compression_says_its_name(path):
+    folder = path.relative_to(ENGINE).parts
+    if folder[0] == "compression" or (folder[0] == "base" and path.stem in WAYS_OF_SETTINGS):
+        return
+    texts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)]
+    assert [(text.lineno, text.value) for text in texts if text.value in WAYS] == []
 
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=name)

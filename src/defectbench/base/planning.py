@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .cards import DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
-from .compressions import base_method
+from .compressions import Slimming, base_method
 from .errors import ConfigError
 from .methods import Recipe, load_recipe, override_recipe
 from .steps import slimming_of
@@ -128,8 +128,8 @@ class StudyPlan:
         """
         started = {
             slimming_of(cell).sparse_folder: cell
-            for cell in self.compressed("slimming")
-            if self.base_of(cell) == base
+            for cell in self.trained
+            if isinstance(cell.compression, Slimming) and self.base_of(cell) == base
         }
         if folder not in started:
             fix = (

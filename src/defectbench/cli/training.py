@@ -38,10 +38,10 @@ def train(
     from ..training.loop import train as train_network
     from ..training.sources import Sources
 
-    told = parse_settings(TrainingSettings, settings, change or [])
+    budget = parse_settings(TrainingSettings, settings, change or [])
     loaded = load_method(method.name, method.parent)
     validator = make_validator(val, task=loaded.card.task)
-    train_network(loaded, told, Sources(train, teacher, start, plan), out, validator)
+    train_network(loaded, budget, Sources(train, teacher, start, plan), out, validator)
     export_run(out, loaded)
 
 

@@ -9,10 +9,28 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..topics.compression.stages import BASE, CONTROL, SCORE_TITLES, STAGE_TITLES, StageRow, ways
+from ..topics.compression.stages import (
+    BASE,
+    BEFORE_CUT,
+    CHANNELS,
+    CONTROL,
+    PRUNED,
+    RECOVERED,
+    SCORE_TITLES,
+    STAGE_TITLES,
+    StageRow,
+    ways,
+)
 from .style import GREY, PALETTE
 
-MARKERS = {BASE: "o", "sparse": "s", "channels": "^", "pruned": "v", "recovered": "D", CONTROL: "X"}
+MARKERS = {
+    BASE: "o",
+    **dict.fromkeys(BEFORE_CUT, "s"),
+    CHANNELS: "^",
+    PRUNED: "v",
+    RECOVERED: "D",
+    CONTROL: "X",
+}
 ASIDE = 1.03  # from one way to the next, of its size
 FEW_TICKS = (
     5  # below this ratio of the ends, steps of 1, 2 and 5 leave an axis nearly without ticks

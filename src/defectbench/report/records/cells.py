@@ -9,7 +9,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...base.compressions import JOINT, WAYS, base_method, compressed_title
+from ...base.compressions import (
+    CFP,
+    JOINT,
+    Slimming,
+    base_method,
+    compressed_title,
+    way_of,
+)
 from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
@@ -70,14 +77,14 @@ class CellRecords:
         return self.method.startswith("control_")
 
     @property
-    def compressed_by(self) -> str:
-        """How the cell was made smaller: ``slimming`` or ``cfp``; empty where it was not."""
-        return self._pruning.get("how", "slimming")
+    def compressed_by(self) -> type[Slimming] | type[CFP] | None:
+        """The settings' class of the way in which the cell was made smaller; None where it was not."""
+        return way_of(self._pruning)
 
     @property
     def is_afresh(self) -> bool:
         """Whether the cell has the widths of a cut network and nothing of its weights: nothing was cut for it."""
-        way = WAYS.get(self.compressed_by)
+        way = self.compressed_by
         training = self.train["figures"] if self.train else {}
         return way is not None and way.was_afresh(self._pruning, training)
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ....base.compressions import FADED, base_method
+from ....base.compressions import FADED, WAYS, base_method
 from ....base.errors import ReportError
 from ....measure.statistics import percentile_interval
 from ...records.cells import CellRecords, Entry, epochs_of, key_of, read_figures
@@ -16,11 +16,12 @@ from ...records.comparison import Draws, class_draws, precision_draws
 from ...records.costs import beside_base
 
 BASE, CONTROL = "base", "control"
-SPARSE, CHANNELS, PRUNED, RECOVERED = "sparse", "channels", "pruned", "recovered"
+CHANNELS, PRUNED, RECOVERED = "channels", "pruned", "recovered"
+BEFORE_CUT = {name: title for way in WAYS.values() for name, title in way.before_cut.items()}
 SCORE_TITLES = {"map50": "mAP50", "accuracy": "accuracy"}
 STAGE_TITLES = {
     BASE: "base",
-    SPARSE: "after sparse training",
+    **BEFORE_CUT,
     CHANNELS: "channels cut, units left",
     PRUNED: "cut, before recovery",
     RECOVERED: "after recovery",
@@ -179,9 +180,10 @@ def _steps(cell: CellRecords, base: CellRecords, cut: dict[str, Any]) -> dict[st
     """What lies between the base and the end of a way, and its end, by stage."""
     pruned = cell.folder / "pruned"
     steps: dict[str, CellRecords] = {}
-    if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
-        sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
-        steps[SPARSE] = _read_stage(base, sparse, "train")
+    for name in cell.compressed_by.before_cut if cell.compressed_by else ():
+        # in the base's folder: several cuts may start from it
+        start = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
+        steps[name] = _read_stage(base, start, "train")
     if cut["settings"].get("drop_units"):
         steps[CHANNELS] = _read_stage(cell, pruned / "channels", "prune")
     return {**steps, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
@@ -277,7 +279,7 @@ class _Compared:
         scores, costs = cell.accuracy["figures"], made["figures"]
         score = _score_of(cell)
         stored = costs.get("stored_mib", costs.get("size_mib"))
-        stored = self.whole if name in (BASE, SPARSE) else stored
+        stored = self.whole if name in (BASE, *BEFORE_CUT) else stored
         counted = cell.complexity["figures"] if cell.complexity else {}
         return StageRow(
             dataset=cell.dataset,
