@@ -25,6 +25,7 @@ CHOICES = {
 }
 AFRESH = ("fresh", THIN)  # take the widths of a cut network and nothing of its weights
 Choice = Literal["cfp", "rank", "l1", "random", "fresh", "thin"]
+PUBLISHED: Choice = "cfp"  # how the paper chooses
 Teaching = Literal["r_to_c", "r", "c", "half", "none"]
 OF_WIDTHS = ("rates", "ratio", "scale", "most_clusters", "min_per_cluster")
 TEACHERS = {  # other than sliding from R to C
@@ -64,7 +65,7 @@ class FilterCut(Strict):
 
     rates: str | dict[str, float]
     ratio: float | None = Field(default=None, gt=1)
-    choose: Choice = "cfp"
+    choose: Choice = PUBLISHED
     scale: float = Field(default=2.0, gt=0)
     most_clusters: int = Field(default=4, ge=1)
     min_per_cluster: int = Field(default=0, ge=0)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .compressions import CFP, Pruning, Slimming
-from .filter_pruning import Choice, FilterCut, Teaching, teachers_of
+from .filter_pruning import PUBLISHED, Choice, FilterCut, Teaching, teachers_of
 from .methods import Recipe
 from .settings import Role, TrainingSettings
 from .strict import Strict
@@ -97,7 +97,7 @@ class FineTuning(TrainingSettings):
         teachers: Who teaches.
     """
 
-    choose: Choice = "cfp"
+    choose: Choice = PUBLISHED
     teachers: Teaching = "r_to_c"
 
     @property

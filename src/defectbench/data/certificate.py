@@ -84,10 +84,12 @@ def _figures(seen: Surfaces, parts: dict[str, list[str]]) -> dict[str, Any]:
 
 def _check_cover(folder: Path, parts: dict[str, list[str]], images: set[str]) -> None:
     times = Counter(name for names in parts.values() for name in names)
-    odd = sorted(name for name in images | set(times) if (name in images, times[name]) != (True, 1))
-    if odd:
+    misplaced = sorted(
+        name for name in images | set(times) if (name in images, times[name]) != (True, 1)
+    )
+    if misplaced:
         fix = "each image of the dataset in exactly one part; split again"
-        raise SplitError(folder, "file name", odd[0], fix)
+        raise SplitError(folder, "file name", misplaced[0], fix)
 
 
 def _equal_files(image_dir: Path, parts: dict[str, list[str]]) -> list[list[str]]:

@@ -72,14 +72,14 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileO
     coco = read_coco(folder / "annotations.json")
     names = sorted(coco.images)
     images = [read_grey(folder / "images" / name) for name in names]
-    found: dict[tuple[int, int], tuple[Any, ...]] = {
+    overlaps: dict[tuple[int, int], tuple[Any, ...]] = {
         (i, j): (0, 0, value, 1.0, "symmetry") for i, j, value in symmetric_pairs(images)
     }
     for i, j in _equal_files([folder / "images" / name for name in names]):
-        found[i, j] = (0, 0, 1.0, 1.0, "shift")
+        overlaps[i, j] = (0, 0, 1.0, 1.0, "shift")
     for i, j, *figures in shifted_pairs(images, comparable(coco, names), accept):
-        found[i, j] = (*figures, "shift")
-    pairs = [FileOverlap(names[i], names[j], *found[i, j]) for i, j in sorted(found)]
+        overlaps[i, j] = (*figures, "shift")
+    pairs = [FileOverlap(names[i], names[j], *overlaps[i, j]) for i, j in sorted(overlaps)]
     _write_overlaps(folder / "overlaps.csv", pairs)
     return pairs
 

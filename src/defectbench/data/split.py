@@ -106,15 +106,15 @@ def read_published(path: str | Path, coco: Coco) -> Split:
     with Path(path).open(newline="") as handle:
         rows = [(row["file_name"], row["part"]) for row in csv.DictReader(handle)]
     times = Counter(name for name, _ in rows)
-    odd = sorted(
+    misplaced = sorted(
         n for n in set(coco.images) | set(times) if (n in coco.images, times[n]) != (True, 1)
     )
-    odd += [part for _, part in rows if part not in PARTS]
-    if odd:
+    misplaced += [part for _, part in rows if part not in PARTS]
+    if misplaced:
         raise SplitError(
-            path, "file name or part", odd[0], "list each image once, in train, val or test"
+            path, "file name or part", misplaced[0], "list each image once, in train, val or test"
         )
-    return {part: [name for name, own in rows if own == part] for part in PARTS}
+    return {part: [name for name, assigned in rows if assigned == part] for part in PARTS}
 
 
 def split_groups(
@@ -122,8 +122,8 @@ def split_groups(
 ) -> Split:
     """Whole groups, the largest first, each to the part that lacks most images of its classes."""
     if set(groups) != set(coco.images):
-        odd = sorted(set(groups) ^ set(coco.images))[0]
-        raise SplitError("groups.csv", "file name", odd, "run `defectbench group` again")
+        unmatched = sorted(set(groups) ^ set(coco.images))[0]
+        raise SplitError("groups.csv", "file name", unmatched, "run `defectbench group` again")
     members: dict[int, list[str]] = defaultdict(list)
     for name, group in groups.items():
         members[group].append(name)
@@ -192,5 +192,7 @@ def _by_class(coco: Coco) -> dict[int, list[str]]:
 def _cut(parts: Split, names: list[str], ratios: tuple[float, ...]) -> None:
     first = round(len(names) * ratios[0])
     second = round(len(names) * (ratios[0] + ratios[1]))
-    for part, some in zip(PARTS, (names[:first], names[first:second], names[second:]), strict=True):
-        parts[part] += some
+    for part, members in zip(
+        PARTS, (names[:first], names[first:second], names[second:]), strict=True
+    ):
+        parts[part] += members
