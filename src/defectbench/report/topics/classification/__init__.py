@@ -149,7 +149,7 @@ def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[En
     if any(row.params_ratio is not None for row in rows):
         lines.append(
             "Compressed methods: accuracy of the cut network before it learnt again; gain: accuracy minus that of the "
-            "base by a paired bootstrap over groups; latency over that of the base, both timed in turn; training "
+            "base by a paired bootstrap over groups; latency over that of the base in the same processes; training "
             "holds all stages. A thin network has the widths from scratch and learns labels, for the epochs of all "
             "trainings behind its siblings."
         )

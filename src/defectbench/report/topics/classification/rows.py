@@ -26,8 +26,8 @@ class ClassificationRow(Costs):
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
     ``accuracy_before``, of the cut network before it learnt again (a network that starts afresh has none);
     ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``ratio_to_base``, its
-    latency over its base's, timed in turn. A base has the scores of the class-balanced teacher C beside it, which is
-    not deployed.
+    latency over its base's in the same processes. A base has the scores of the class-balanced teacher C beside it,
+    which is not deployed.
     """
 
     dataset: str

@@ -131,9 +131,9 @@ def compression_notes(stages: Sequence[StageRow]) -> list[str]:
         "the difference to the base by paired bootstrap over groups.",
         "Stored: parameters, means and variances in float32 before folding, as the papers count; "
         "factor: that of the base over the own. Parameters and MACs are those of the deployed file.",
-        "p50 and its ratio: base and compressed file in turn, in the same processes. After sparse training the network "
-        "is the base's, after the cut the compressed file's; one that keeps its units is not timed. A control is timed "
-        "in a run of its own.",
+        "p50 and its ratio: base and compressed file side by side, block by block in the same processes. After sparse "
+        "training the network is the base's, after the cut the compressed file's; one that keeps its units is not "
+        "timed. A control has its p50 alone.",
         "Epochs and training: all that is behind a network, its base's included. A compressed network has learnt for "
         "longer than its base, so a difference near zero does not say that a base with as many epochs loses nothing.",
         *_parted(stages),
