@@ -16,21 +16,19 @@ from ...columns import (
     hardware_notes,
     mark_notes,
     measured_column,
-    method_rows,
     pair_table,
     precision_notes,
     runs_table,
     score_column,
     seed_units,
-    shown_columns,
-    sources,
     whole_column,
 )
+from ...comparisons import by_place, comparison_table
 from ...numbers import TIMES, number, percent, points
 from ...records.cells import Entry, key_of
 from ...records.comparison import CLASS_FIGURES, Pair, classifier_draws, compare_entries
 from ...records.study import StudyRecords
-from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
+from ...table import HEADLINE, Column, Picture, Table, anchor
 from .rows import ClassificationRow, build_rows
 from .widths import check_equal_widths
 
@@ -78,8 +76,8 @@ def compared(study: StudyRecords) -> list[Pair]:
     """All classifiers of each dataset and protocol: bases, what is cut from them, and controls of the cut."""
     return [
         pair
-        for _, group in groupby(entries_of(study), key=lambda entry: key_of(entry)[:2])
-        for pair in compare_entries(list(group), figures=CLASS_FIGURES, draws_of=classifier_draws)
+        for rivals in by_place(entries_of(study))
+        for pair in compare_entries(rivals, figures=CLASS_FIGURES, draws_of=classifier_draws)
     ]
 
 
@@ -94,18 +92,16 @@ def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     if not entries:
         return
     rows, pairs = study.share(rows_of), study.share(pairs_of)
-    columns = shown_columns(COLUMNS, rows)
-    yield Table(
-        name="classification",
-        title="Classification",
-        columns=columns,
-        rows=method_rows(rows, columns, entries, (*FIGURES, "n_seeds")),
-        notes=classification_notes(rows, entries),
-        fields=keys_of(ClassificationRow),
-        caption="Accuracy and cost of classifiers.",
-        formats=("csv", "md", "tex", "page", "terminal"),
+    yield comparison_table(
+        "classification",
+        "Classification",
+        COLUMNS,
+        rows,
+        entries,
+        (*FIGURES, "n_seeds"),
+        classification_notes(rows, entries),
+        "Accuracy and cost of classifiers.",
         below=[pairs] if pairs.rows else [],
-        records=sources(entries),
     )
     yield runs_table("classification_runs", entries, SCORES)
     yield from _pictures(rows, entries)
