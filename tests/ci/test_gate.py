@@ -132,7 +132,7 @@ def zero_layer(share):
 
 
 def halve_scores(graph):
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
     behind(graph, "scores", lambda i, o: helper.make_node("Mul", [i, "half"], [o]))
 
 
@@ -144,7 +144,7 @@ def swap_two_classes(graph):
 
 
 def shift_boxes(graph):
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.1 * SIZE), "shift"))
+    graph.initializer.append(numpy_helper.from_array(np.array(0.1 * SIZE, np.float32), "shift"))
     behind(graph, "boxes", lambda i, o: helper.make_node("Add", [i, "shift"], [o]))
 
 
