@@ -31,13 +31,14 @@ def main(report, study="config/demo.yaml"):
     """Check the cells and every file of the report."""
     cells, floors, catalogue = cells_of(study), read_floors(), load_catalogue()
     tasks = dataset_tasks({cell.dataset for cell in cells})
+    priors = {task: twice_prior(report, task) for task in {*tasks.values()}}
     for cell in cells:
         task, family = tasks[cell.dataset], catalogue.cards[cell.method.partition(JOINT)[0]].family
         trained = read_cell(runs_of(report) / cell.folder, cell.method, task, family)
         check_learnt(
             trained,
             floors.get(cell.method, unmeasured(cell.method, task)),
-            twice_prior(report, task),
+            priors[task],
         )
         check_export(trained)
         if family == "engine":

@@ -103,7 +103,7 @@ def measure(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--method", default="yolov8n", help="the method of the engine")
     parser.add_argument("--network", default="yolov8n.yaml", help="the program's name of the same")
     parser.add_argument("--size", type=int, default=224)

@@ -20,6 +20,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from defectbench.base.records import read_record, write_record
 from defectbench.base.studies import LatencySettings
@@ -40,7 +41,7 @@ def make_load(core, on, off):
     while True:
         end = time.perf_counter() + on
         while time.perf_counter() < end:
-            values @ values
+            np.matmul(values, values)
         time.sleep(off)
 
 
@@ -98,7 +99,7 @@ def relative(first, second):
     return abs(second / first - 1)
 
 
-def compare(runs):
+def compare(runs) -> dict[str, Any]:
     """Changes of the ratios, medians over models: load against quiet, and quiet against quiet."""
     quiet = [run["models"] for run in runs if not run["loaded"]]
     loaded = [run["models"] for run in runs if run["loaded"]]
@@ -148,7 +149,7 @@ def compare(runs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("cells", type=Path, nargs="*", help="folders of cells")
     parser.add_argument(
         "--settings", help="JSON of the latency protocol; the default study's without"

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 def export_random(name, nc, size, path):
     """Write the artifact of a method with weights and norms that no folding can drop."""
     method = load_method(name, ROOT / "models")
+    assert method.module is not None
     torch.manual_seed(0)
     detector = method.module.build(nc, **method.recipe.options)
     for values in detector.state_dict().values():

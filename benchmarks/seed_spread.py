@@ -21,6 +21,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.planning import plan_study
@@ -36,7 +37,7 @@ from defectbench.measure.validation import TorchEngine, make_validator
 from defectbench.training.loop import train
 from defectbench.training.sources import Sources
 
-FIELDS = (
+FIELDS: tuple[str, ...] = (
     "method",
     "task",
     "seed",
@@ -83,7 +84,7 @@ def run(cell, task, seed, parts):
     recipe = override_recipe(method.recipe, budget.recipe or {})
     content = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-    row = dict.fromkeys(FIELDS, "")
+    row: dict[str, Any] = dict.fromkeys(FIELDS, "")
     row |= {"method": cell.method, "task": task, "seed": seed, "size_px": budget.size}
     row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
     row["processor"] = hardware_card()["cpu"]
@@ -120,7 +121,7 @@ def run(cell, task, seed, parts):
 
 def main():
     """Train what the table lacks, row by row."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("study", type=Path)
     parser.add_argument("--methods", nargs="+", help="default: all of the engine's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

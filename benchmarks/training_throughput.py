@@ -103,7 +103,8 @@ def time_loader(args, folder):
     still = still_settings(run.recipe)
 
     def one():
-        run.batches, run.recipe = Fed(next(feed), run.batches), still
+        run.batches = Fed(next(feed), run.batches)  # type: ignore[assignment]
+        run.recipe = still
         loop.train_step(run, torch.zeros(0), 0, 0)
         run.progress.step += 1
 
@@ -159,7 +160,9 @@ class Files(torch.utils.data.Dataset):
     def __getitem__(self, row):
         cv2.setNumThreads(1)
         name, size, s = self.names[row], self.size, self.settings
-        image = cv2.cvtColor(cv2.imread(str(self.folder / name)), cv2.COLOR_BGR2RGB)
+        read = cv2.imread(str(self.folder / name))
+        assert read is not None, name
+        image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
         entries = self.coco.boxes[self.coco.images[name]["id"]]
         boxes = np.array([b["bbox"] for b in entries], np.float32).reshape(-1, 4)
         labels = np.array([b["category_id"] for b in entries], np.int64)
@@ -269,7 +272,7 @@ def one_arm(args, arm):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--method", default="lidd_net")
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--dataset-dir", type=Path, required=True)

@@ -100,10 +100,14 @@ def test_methods_import_of_one_another_nothing(path):
             assert (path.parent / f"{node.module}.py").is_file()
 
 
-WAYS = sorted(path.name for path in (ENGINE / "compression").iterdir() if path.is_dir())
+WAYS = sorted(
+    path.name
+    for path in (ENGINE / "compression").iterdir()
+    if path.is_dir() and path.name != "__pycache__"
+)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "__pycache__"])
+@pytest.mark.parametrize("way", WAYS)
 def test_ways_of_compression_are_strangers(way):
     files = sorted((ENGINE / "compression" / way).glob("*.py"))
     assert files
@@ -112,6 +116,18 @@ def test_ways_of_compression_are_strangers(way):
         for module in imported_modules(path):
             parts = module.split(".")
             assert parts[:2] != ["defectbench", "compression"] or parts[2] not in others, path
+
+
+WAYS_OF_SETTINGS = ("compressions", "filter_pruning", "slimming")  # files in base/
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=name)
+def test_only_a_way_of_compression_says_its_name(path):
+    folder = path.relative_to(ENGINE).parts
+    if folder[0] == "compression" or (folder[0] == "base" and path.stem in WAYS_OF_SETTINGS):
+        return
+    texts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)]
+    assert [(text.lineno, text.value) for text in texts if text.value in WAYS] == []
 
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=name)
@@ -125,6 +141,24 @@ def test_programs_stand_on_data_and_contracts_only(path):
 def test_agpl_code_is_never_imported(path):
     text = path.read_text()
     assert not re.search(r"^\s*(import|from)\s+ultralytics", text, re.MULTILINE)
+
+
+def public_classes():
+    """Places where the suite defines a public class at the top of a module, by its name."""
+    places = {}
+    for path in ENGINE_FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name(path))
+    return places
+
+
+def test_no_two_public_classes_have_one_name():
+    assert {title: paths for title, paths in public_classes().items() if len(paths) > 1} == {}
+
+
+def test_no_two_modules_are_called_run():
+    assert len([path for path in SOURCES if path.name == "run.py"]) <= 1
 
 
 def lengths_of(path):

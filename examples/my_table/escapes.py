@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ...base.tasks import DETECTION
 from ..numbers import percent
-from ..records.study import Study
+from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, Table, word_column
 
 COLUMNS = (
@@ -16,7 +16,7 @@ COLUMNS = (
 )
 
 
-def parts(study: Study) -> Iterator[Table]:
+def parts(study: StudyRecords) -> Iterator[Table]:
     """A table with a row for each detector; nothing where there is none."""
     rows = []
     for entry in study.of_task(DETECTION.name):

@@ -11,13 +11,14 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from defectbench.nn.assigners import Assignment
-from defectbench.nn.atss import adaptive_selection
 from defectbench.nn.boxes import EPS
 from defectbench.nn.detector import Targets
 from defectbench.nn.heads import NanoDetPlusHead
 from defectbench.nn.nanodet import Learning, NanoDetFamily
 from defectbench.nn.necks import bilinear_like
 from defectbench.nn.shufflenet import ShuffleNetV2
+
+from .atss import adaptive_selection
 
 STRIDES = (8, 16, 32)
 

@@ -15,7 +15,7 @@ from defectbench.base.methods import load_method, override_recipe
 from defectbench.data.letterbox import letterbox
 from defectbench.data.pack import write_pack
 from defectbench.data.synthetic import CLASSES, draw_crops
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
@@ -132,7 +132,7 @@ def zero_layer(share):
 
 
 def halve_scores(graph):
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
     behind(graph, "scores", lambda i, o: helper.make_node("Mul", [i, "half"], [o]))
 
 
@@ -144,7 +144,7 @@ def swap_two_classes(graph):
 
 
 def shift_boxes(graph):
-    graph.initializer.append(numpy_helper.from_array(np.float32(0.1 * SIZE), "shift"))
+    graph.initializer.append(numpy_helper.from_array(np.array(0.1 * SIZE, np.float32), "shift"))
     behind(graph, "boxes", lambda i, o: helper.make_node("Add", [i, "shift"], [o]))
 
 

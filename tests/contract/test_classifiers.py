@@ -17,7 +17,7 @@ from defectbench.base.compressions import CFP
 from defectbench.base.files import sha256_file
 from defectbench.base.methods import override_recipe
 from defectbench.base.records import read_record
-from defectbench.compression.cfp.filters import Scores
+from defectbench.compression.cfp.filters import LayerScores
 from defectbench.compression.cfp.prune_classifier import choose_channels
 from defectbench.compression.cfp.selection import widths_of
 from defectbench.compression.cfp.widths import widths_at
@@ -102,7 +102,7 @@ def test_controls_have_the_widths_of_the_cut(classifier, seed):
         network, _ = narrowed_by(classifier, rates)
         energies = {name: random.random((width, 6)) for name, width in network.widths.items()}
         scores = {
-            name: Scores(
+            name: LayerScores(
                 random.integers(0, 9, len(own)).astype(float),
                 np.abs(own[:, None] - own[None]).mean(axis=2),
                 images=6,

@@ -17,7 +17,7 @@ from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.records import read_record
 from defectbench.compression.slimming.prune_detector import prune_detector
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 from defectbench.nn.plan import Plan, read_plan
 from defectbench.nn.size import stored_mib
 

@@ -9,7 +9,7 @@ from defectbench.base.records import read_record
 from defectbench.data.augment import augment_offline
 from defectbench.data.certificate import certify, shown
 from defectbench.data.groups import group_images
-from defectbench.data.overlap import Overlap, find_overlaps
+from defectbench.data.overlap import FileOverlap, find_overlaps
 from defectbench.data.split import split
 
 
@@ -152,14 +152,14 @@ def test_the_whole_way_from_pixels(tmp_path):
 
 @pytest.mark.parametrize(("stem", "cells"), [("a", np.s_[25:, 10:]), ("b", np.s_[:25, :40])])
 def test_shown_cells(stem, cells):
-    pair = Overlap("a.png", "b.png", 40, 100, 0.9, 0.4, "shift")
+    pair = FileOverlap("a.png", "b.png", 40, 100, 0.9, 0.4, "shift")
     expected = np.zeros((50, 50), bool)
     expected[cells] = True
     assert np.array_equal(shown(pair, stem, (200, 200), (200, 200)), expected)
 
 
 def test_shown_cells_of_a_smaller_partner():
-    pair = Overlap("a.png", "b.png", 40, 0, 0.9, 1.0, "shift")
+    pair = FileOverlap("a.png", "b.png", 40, 0, 0.9, 1.0, "shift")
     mask = shown(pair, "a", (200, 100), (80, 50))
     assert mask.sum() == 20 * 25
     assert mask[0, 10]

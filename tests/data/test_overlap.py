@@ -10,7 +10,7 @@ from small_sets import texture, write_dataset
 from defectbench.base.errors import SplitError
 from defectbench.data import overlap
 from defectbench.data.coco import read_coco, read_grey
-from defectbench.data.overlap import Overlap, comparable, find_overlaps, read_overlaps, series
+from defectbench.data.overlap import FileOverlap, comparable, find_overlaps, read_overlaps, series
 from defectbench.data.phase import (
     correlation,
     refine,
@@ -233,7 +233,7 @@ def test_missing_and_foreign_tables_are_named(tmp_path):
 
 
 def test_names_of_an_overlap():
-    assert Overlap("a", "b", 0, 0, 1.0, 1.0, "shift").names == ("a", "b")
+    assert FileOverlap("a", "b", 0, 0, 1.0, 1.0, "shift").names == ("a", "b")
 
 
 def test_crops_of_the_synthetic_set_are_found_as_they_were_cut(tmp_path):

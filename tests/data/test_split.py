@@ -11,7 +11,14 @@ from defectbench.base.errors import SplitError
 from defectbench.data.augment import augment_offline
 from defectbench.data.coco import PARTS, Coco, read_part
 from defectbench.data.groups import group_images
-from defectbench.data.split import split, split_groups, split_images, split_series
+from defectbench.data.split import (
+    least_groups,
+    least_images,
+    split,
+    split_groups,
+    split_images,
+    split_series,
+)
 
 
 def coco_of(classes):
@@ -224,3 +231,35 @@ def test_published_lists_that_do_not_fit_are_named(tmp_path, change, named):
 def test_published_lists_that_are_missing_are_named(tmp_path):
     with pytest.raises(SplitError, match=r"lists\.csv"):
         split(series_set(tmp_path), "random", published=tmp_path / "lists.csv")
+
+
+def test_from_the_least_number_on_all_parts_are_filled_and_below_it_one_is_not():
+    filled = {"images": [], "series": [], "groups": []}
+    for count in range(1, 60):
+        coco = coco_of([0] * count)
+        groups = {name: number for number, name in enumerate(coco.images)}
+        splits = (split_images(coco, 0), split_series(coco), split_groups(coco, groups, 0))
+        for kind, parts in zip(filled, splits, strict=True):
+            filled[kind].append(all(parts[part] for part in PARTS))
+    for kind, least in (
+        ("images", least_images()),
+        ("series", least_images()),
+        ("groups", least_groups()),
+    ):
+        assert not filled[kind][least - 2]
+        assert all(filled[kind][least - 1 :])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        ("random", "random/val: got 0; .* one class of at least 9 images would do"),
+        ("clean", "clean/val: got 0; .* one class in at least 6 groups of like size would do"),
+    ],
+)
+def test_a_set_that_is_too_small_is_told_how_many_would_do(tmp_path, protocol, message):
+    dataset = series_set(tmp_path, series=1, length=4)
+    write_overlaps(dataset, [])
+    group_images(dataset)
+    with pytest.raises(SplitError, match=message):
+        split(dataset, protocol)

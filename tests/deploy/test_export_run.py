@@ -13,7 +13,7 @@ from defectbench.base.records import write_record
 from defectbench.data.pack import write_pack
 from defectbench.deploy.artifact import validate_artifact
 from defectbench.deploy.counts import torch_counts
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 
 
 class TinyDetector(TinyDeployed):

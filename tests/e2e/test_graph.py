@@ -270,6 +270,17 @@ def test_a_method_that_only_predicts_is_scored_and_timed_by_its_own_rule(checkou
     assert "my_net" not in race
 
 
+def test_a_copied_rule_that_names_another_method_is_named(checkout):
+    new = checkout / "models" / "my_net"
+    shutil.copytree(checkout / "models" / "lidd_net", new)
+    card = (new / "card.yaml").read_text().replace("lidd_net", "my_net")
+    (new / "card.yaml").write_text(card)
+    run = snakemake(checkout, "all", "--dry-run")
+    assert run.returncode != 0
+    message = 'models/my_net/method.smk: line 3: got \'method="lidd_net",\'; write method="my_net"'
+    assert message in run.stdout + run.stderr
+
+
 def test_unknown_method_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["methods"] = ["yolov99"]

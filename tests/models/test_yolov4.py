@@ -8,7 +8,7 @@ from tests.counting import size_of
 from torch import nn
 
 from defectbench.base.methods import load_method
-from defectbench.nn.csp_darknet import Unit
+from defectbench.nn.csp_darknet import ResidualUnit
 
 MODELS = Path(__file__).parents[2] / "models"
 WHOLE_METHOD, THIN_METHOD = (load_method(name, MODELS) for name in ("yolov4", "yolov4_thin"))
@@ -41,7 +41,7 @@ def test_parameters_of_each_part(whole):
 def test_layers_and_stored_size(whole):
     norms = [m for m in whole.modules() if isinstance(m, nn.BatchNorm2d)]
     convs = [m for m in whole.modules() if isinstance(m, nn.Conv2d)]
-    units = [m for m in whole.modules() if isinstance(m, Unit)]
+    units = [m for m in whole.modules() if isinstance(m, ResidualUnit)]
     assert (len(norms), len(convs), len(units)) == (107, 110, 23)
     assert sum(norm.num_features for norm in norms) == 33_152
     assert stored_mib(whole) == pytest.approx(244.26, abs=0.005)

@@ -80,7 +80,7 @@ class ClassShelf(Shelf):
         return folder
 
     def cut(self, name, wrong, before, choose="cfp", seed=0):
-        """A compressed classifier: what was cut, and both files timed in turn."""
+        """A compressed classifier: what was cut, and both files timed side by side."""
         folder = self.classifier(name, wrong, params_m=1.0, seed=seed)
         pruned = folder / "pruned"
         self.classify(pruned, before)

@@ -9,11 +9,11 @@ from defectbench.report.topics.compression.claims import (
     check_compression_claim,
     check_compression_claims,
 )
-from defectbench.report.topics.compression.stages import Stage
+from defectbench.report.topics.compression.stages import StageRow
 
 PLACE = {"dataset": "steel", "protocol": "clean", "source": "table 1", "compressed": "cfpv39"}
 LOST = Claim(metric="difference", value=-0.002, at_least=True, **PLACE)
-STAGE = Stage(
+STAGE = StageRow(
     dataset="steel",
     protocol="clean",
     method="net+cfpv39",

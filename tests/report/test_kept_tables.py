@@ -9,7 +9,7 @@ from rendered import REFERENCE, ROOT
 from defectbench.base.errors import ReportError
 from defectbench.report.kept_tables import kept_tables
 from defectbench.report.records.kept_rows import read_figure, read_instances, read_rows
-from defectbench.report.topics.compression.stages import Stage
+from defectbench.report.topics.compression.stages import StageRow
 from defectbench.report.writers.csv import csv_text
 
 NAMES = ("pairs", "classification_pairs", "claims", "compression")
@@ -38,7 +38,7 @@ def test_fields_are_read_by_their_kind(tmp_path):
         "difference,latency_valid,latency_invalid_because,epochs\n"
         "7,clean,m,M,0,base,map50,1,0.5,1e-05,9,,False,,12\n"
     )
-    (stage,) = read_instances(path, Stage)
+    (stage,) = read_instances(path, StageRow)
     assert (stage.dataset, stage.seed, stage.score, stage.score_high) == ("7", 0, 1.0, 1e-05)
     assert isinstance(stage.score, float)
     assert (stage.difference, stage.latency_valid, stage.epochs) == (None, False, 12)

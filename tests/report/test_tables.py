@@ -11,6 +11,8 @@ from report_parts import make_tables, tabulate
 from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record
 from defectbench.report.numbers import number, percent
+from defectbench.report.table import Column, Row, Table, word_column
+from defectbench.report.writers.csv import csv_text
 
 
 def lines(path):
@@ -53,6 +55,15 @@ def test_csv_keeps_what_the_rows_say(filled):
                 assert float(read[name]) == pytest.approx(value, rel=1e-8), name
             else:
                 assert read[name] == ("" if value is None else str(value)), name
+
+
+def test_a_csv_without_rows_has_its_head_and_no_line():
+    columns = (word_column("method", "method"), Column("map50", "mAP50", "%"))
+    empty = Table("t", "T", columns, rows=[])
+    assert csv_text(empty) == "method,map50\n"
+    assert csv_text(Table("t", "T", columns, [], fields=("map50", "n"))) == "map50,n\n"
+    row = Row({"method": 'a, "b"', "map50": None, "more": 1})
+    assert csv_text(Table("t", "T", columns, [row])) == 'method,map50\n"a, ""b""",\n'
 
 
 def test_equal_records_give_equal_bytes(filled):

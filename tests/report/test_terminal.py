@@ -11,9 +11,9 @@ from defectbench.base.errors import ReportError
 from defectbench.report.table import (
     HEADLINE,
     NAME,
-    Block,
     Column,
     Row,
+    RowBlock,
     Shown,
     Table,
     word_column,
@@ -130,7 +130,7 @@ def test_a_column_that_is_left_out_is_named():
         Column("first", "first", "m" * 30, priority=2),
         Column("second", "second", "m" * 30, priority=3),
     ]
-    rows = [Row({"name": "alpha", "score": 1, "first": 2, "second": 3}, block=Block("steel"))]
+    rows = [Row({"name": "alpha", "score": 1, "first": 2, "second": 3}, block=RowBlock("steel"))]
     table = Table("trial", "Trial", columns, rows, formats=("terminal",))
     assert "left out" not in shown([table], 100)
     assert "left out, see the page: second, mmmm" in shown([table], 76)

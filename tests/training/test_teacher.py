@@ -130,7 +130,7 @@ def test_the_verb_gives_a_teacher_a_seed_of_its_own(monkeypatch):
     monkeypatch.setattr(
         "defectbench.training.loop.train", lambda *a: seeds.append(drawn_seed(a[1]))
     )
-    monkeypatch.setattr("defectbench.deploy.run.export_run", lambda *_: None)
+    monkeypatch.setattr("defectbench.deploy.export_run.export_run", lambda *_: None)
     monkeypatch.setattr("defectbench.measure.validation.make_validator", lambda *_, **__: None)
     options = ["train", "--method", "models/sd_gasnet", "--train", "t", "--val", "v", "--out", "o"]
     for role in ([], ["--set", "role=teacher"], ["--teacher", "w"]):

@@ -7,6 +7,7 @@ from shlex import quote
 from defectbench.base import steps
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
+from defectbench.base.method_rules import check_method_rules
 from defectbench.base.mirrors import mirror_files
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
@@ -15,6 +16,7 @@ from defectbench.base.tasks import TASKS
 
 STUDY = parse_study(f"study {config['study']}", config)
 PLAN = plan_study(STUDY, f"study {STUDY.study}")
+check_method_rules(PLAN.catalogue.names)
 
 # A study owns its runs, its report and its logs; data are shared, their parts keyed by the seed of the split.
 RUNS = f"{RESULTS}/{STUDY.study}/runs"

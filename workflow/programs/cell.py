@@ -95,15 +95,15 @@ def take_settings(args: argparse.Namespace) -> None:
         ConfigError: Settings, card or recipe are wrong, or there is no such device.
         PackError: The pack cannot be read.
     """
-    told = parse_settings(TrainingSettings, args.settings, args.set)
+    settings = parse_settings(TrainingSettings, args.settings, args.set)
     pack = load_arrays(args.train, verify=False)
     args.card = load_card(args.method)
-    args.recipe = override_recipe(load_recipe(args.method), told.recipe, "recipe")
-    args.seed, args.size = told.seed, pack.size
-    args.epochs = told.epochs or args.recipe.epochs
-    args.batch = told.batch or args.recipe.batch
-    args.threads = told.threads or len(os.sched_getaffinity(0))
-    args.device = resolve_device(told.device)
+    args.recipe = override_recipe(load_recipe(args.method), settings.recipe, "recipe")
+    args.seed, args.size = settings.seed, pack.size
+    args.epochs = settings.epochs or args.recipe.epochs
+    args.batch = settings.batch or args.recipe.batch
+    args.threads = settings.threads or len(os.sched_getaffinity(0))
+    args.device = resolve_device(settings.device)
     args.dataset, args.protocol = pack.metadata["dataset"], pack.metadata["protocol"]
     args.certificate = args.train.with_name("certificate.json")
 

@@ -25,7 +25,7 @@ from defectbench.data.pack import Pack, load_pack
 from defectbench.deploy.adapt import adapt_signature, weights_digest
 from defectbench.deploy.runtime import OnnxDetector
 
-INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "run.py"
+INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "mmdet_program.py"
 TOLERANCE = 1e-4
 # oneDNN leaves the bfloat16 weight gradient of a strided convolution on one cell unwritten (seen in torch 2.13.0); the
 # pyramid's last level is made from maps of stride 64
@@ -139,10 +139,10 @@ def train(
         for name, pack in packs.items():
             write_part(pack, name, folder)
     begun = sound_checkpoint(work / "run")
-    told = {**settings, "resume": None if begun is None else str(begun)}
+    run_settings = {**settings, "resume": None if begun is None else str(begun)}
     history = Path(settings["history"])
     watch = Watch(lambda: read_history(history), "/".join(args.out.parts[-4:]), args.epochs)
-    run_inside("train", args, work, told, watch)
+    run_inside("train", args, work, run_settings, watch)
     for path in (work / "run").glob("*.pth"):
         path.unlink()  # half a gigabyte each; the weights that count lie beside the run
 
@@ -197,8 +197,8 @@ def compare(model: Path, outputs: Path) -> None:
         ArtifactError: Boxes differ by more than 1e-4 of the input's side, or scores by more than 1e-4.
     """
     engine = OnnxDetector(model)
-    with np.load(outputs) as known:
-        images, truth = known["images"], (known["boxes"], known["scores"])
+    with np.load(outputs) as stored:
+        images, truth = stored["images"], (stored["boxes"], stored["scores"])
     for count in (1, 3):
         for name, want, got in zip(("boxes", "scores"), truth, engine(images[:count]), strict=True):
             unit = engine.size if name == "boxes" else 1.0
@@ -212,11 +212,11 @@ def record(args: argparse.Namespace, settings: dict[str, Any], images: int) -> N
     """Write history.csv and train.json in the engine's terms."""
     history = read_history(Path(settings["history"]))
     steps = -(-images // args.batch) * len(history)
-    told = {k: v for k, v in settings.items() if k != "resume"}
+    recorded = {k: v for k, v in settings.items() if k != "resume"}
     installed = args.environment.read_text().split()
     versions = [line for line in installed if line.startswith(("mm", "torch"))]
-    told |= {"network": args.network, "environment": versions}
-    record_training(args, history, steps, images, told)
+    recorded |= {"network": args.network, "environment": versions}
+    record_training(args, history, steps, images, recorded)
 
 
 if __name__ == "__main__":

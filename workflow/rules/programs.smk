@@ -38,7 +38,7 @@ rule build_mmdetection_environment:
         lock="workflow/envs/mmdet.lock",
         names="workflow/envs/mmdet.txt",
         # they check what was installed; a change of theirs is no reason to install again
-        program=ancient("workflow/programs/mmdetection/run.py"),
+        program=ancient("workflow/programs/mmdetection/mmdet_program.py"),
         operators=ancient("workflow/programs/mmdetection/operators.py"),
         compat=ancient("workflow/programs/compat/sitecustomize.py"),
     output:
@@ -70,7 +70,7 @@ rule train_by_mmdetection:
         inside=collect(
             "workflow/programs/mmdetection/{file}",
             file=[
-                "run.py",
+                "mmdet_program.py",
                 "learning.py",
                 "history.py",
                 "artifact.py",

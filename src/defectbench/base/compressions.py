@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -25,10 +26,12 @@ __all__ = [
     "base_method",
     "compressed_name",
     "compressed_title",
+    "way_of",
 ]
 
 JOINT = "+"  # between a method and the name of its compression: yolov4+slim4.19mib
 WAYS = {"cfp": CFP, "slimming": Slimming}  # by `how`: a further way is one more class
+OLDEST = "slimming"  # of records of cuts from before there was a second way, which name none
 Compression = Annotated[Slimming | CFP, Field(discriminator="how")]
 
 
@@ -70,3 +73,16 @@ def base_method(name: str) -> str:
         ('yolov4', 'yolov4')
     """
     return name.partition(JOINT)[0]
+
+
+def way_of(settings: Mapping[str, Any]) -> type[Slimming] | type[CFP] | None:
+    """The way of compression that the record of a cut is of; None for one that is not known.
+
+    Args:
+        settings: Settings of that record.
+
+    Example:
+        >>> way_of({"how": "cfp"}).__name__, way_of({}).__name__
+        ('CFP', 'Slimming')
+    """
+    return WAYS.get(settings.get("how", OLDEST))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from .rates import Written, fault_of
-from .stages import NAME, SCORED, THIN, THIN_TITLE, Stage
+from .stages import NAME, SCORED, THIN, THIN_TITLE, CompressionSettings, Stage
 from .strict import Strict
 from .tasks import CLASSIFICATION, Task
 
@@ -24,6 +24,10 @@ CHOICES = {
     "thin": THIN_TITLE,
 }
 AFRESH = ("fresh", THIN)  # take the widths of a cut network and nothing of its weights
+Choice = Literal["cfp", "rank", "l1", "random", "fresh", "thin"]
+PUBLISHED: Choice = "cfp"  # how the paper chooses
+Teaching = Literal["r_to_c", "r", "c", "half", "none"]
+OF_WIDTHS = ("rates", "ratio", "scale", "most_clusters", "min_per_cluster")
 TEACHERS = {  # other than sliding from R to C
     "r": "teacher R alone",
     "c": "teacher C alone",
@@ -32,7 +36,43 @@ TEACHERS = {  # other than sliding from R to C
 }
 
 
-class CFP(Strict):
+def teachers_of(teaching: Teaching) -> tuple[str, ...]:
+    """Teachers that a cut network learns from: ``r``, ``c``, both or none.
+
+    Example:
+        >>> teachers_of("r_to_c"), teachers_of("none")
+        (('r', 'c'), ())
+    """
+    return {"r": ("r",), "c": ("c",), "none": ()}.get(teaching, ("r", "c"))
+
+
+class FilterCut(Strict):
+    """Which channels of a classifier go.
+
+    Attributes:
+        rates: Named rates of the method, published or derived, such as ``v39``; a list in words such as ``.4*5,.5*7``;
+            or a rate by name of a set of channels.
+        ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
+        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; ``fresh``: these
+            widths with weights as they start, taught as a cut network is, so that it lacks nothing but inherited
+            weights; or ``thin``: the same, trained on labels for the epochs of all trainings behind a cut network with
+            the same ``teachers``: base, fine-tuning, and teacher C where it teaches.
+        scale: Larger makes more clusters.
+        most_clusters: Upper bound of a layer's clusters.
+        min_per_cluster: Filters that each cluster keeps at any rate; 0 is what was published.
+        inherit: What the narrow network takes from the wide one; ``conv_only`` is what the released code does.
+    """
+
+    rates: str | dict[str, float]
+    ratio: float | None = Field(default=None, gt=1)
+    choose: Choice = PUBLISHED
+    scale: float = Field(default=2.0, gt=0)
+    most_clusters: int = Field(default=4, ge=1)
+    min_per_cluster: int = Field(default=0, ge=0)
+    inherit: Literal["full", "conv_only"] = "full"
+
+
+class CFP(FilterCut, CompressionSettings):
     """Two teachers, scores, narrow network, fine-tuning with fused knowledge; or a control at the same widths.
 
     Wang et al., IEEE Transactions on Industrial Informatics, 2023.
@@ -41,18 +81,7 @@ class CFP(Strict):
         method: What is compressed; a classifier whose card says ``prunable: true``.
         how: ``cfp``.
         name: Its name behind the method's; made of choice, rates and teachers by default.
-        rates: Named rates of the method, published or derived, such as ``v39``; a list in words such as ``.4*5,.5*7``;
-            or a rate by name of a set of channels.
-        ratio: Compression of the parameters that rates are scaled to; none leaves them as they stand.
-        choose: ``cfp``; controls at the widths that ``cfp`` has: ``rank``, ``l1``, ``random``; ``fresh``: these
-            widths with weights as they start, taught as a cut network is, so that it lacks nothing but inherited
-            weights; or ``thin``: the same, trained on labels for the epochs of all trainings behind a cut network with
-            the same ``teachers``: base, fine-tuning, and teacher C where it teaches.
         images: Training images that are scored, balanced over the classes.
-        scale: Larger makes more clusters.
-        most_clusters: Upper bound of a layer's clusters.
-        min_per_cluster: Filters that each cluster keeps at any rate; 0 is what was published.
-        inherit: What the narrow network takes from the wide one; ``conv_only`` is what the released code does.
         teachers: Sliding from the instance-balanced to the class-balanced one, or one of them alone, half of
             each, or none: labels.
         fine_tuning: The training after the cut; rate and decay are the paper's where its recipe does not say them.
@@ -64,15 +93,8 @@ class CFP(Strict):
     method: str
     how: Literal["cfp"]
     name: str | None = Field(default=None, pattern=NAME)
-    rates: str | dict[str, float]
-    ratio: float | None = Field(default=None, gt=1)
-    choose: Literal["cfp", "rank", "l1", "random", "fresh", "thin"] = "cfp"
     images: int = Field(default=640, ge=2)
-    scale: float = Field(default=2.0, gt=0)
-    most_clusters: int = Field(default=4, ge=1)
-    min_per_cluster: int = Field(default=0, ge=0)
-    inherit: Literal["full", "conv_only"] = "full"
-    teachers: Literal["r_to_c", "r", "c", "half", "none"] = "r_to_c"
+    teachers: Teaching = "r_to_c"
     fine_tuning: Stage = Stage()
 
     @property
@@ -91,7 +113,7 @@ class CFP(Strict):
     @property
     def taught_by(self) -> tuple[str, ...]:
         """Teachers that a cut network learns from: ``r``, ``c``, both or none."""
-        return {"r": ("r",), "c": ("c",), "none": ()}.get(self.teachers, ("r", "c"))
+        return teachers_of(self.teachers)
 
     def last_epochs(self, base: int) -> int:
         """Epochs of the last training, where the base and teacher C have ``base`` each.
@@ -138,6 +160,15 @@ class CFP(Strict):
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that the stage ``fine_tuning`` changes."""
         return {**FINE_TUNING, **getattr(self, stage).recipe}
+
+    @staticmethod
+    def decides_widths(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Rates and clusters: how channels are chosen, and what they inherit, touches no width.
+
+        Args:
+            settings: Settings of the record of the cut.
+        """
+        return {name: settings[name] for name in OF_WIDTHS if name in settings}
 
     @staticmethod
     def was_afresh(settings: Mapping[str, Any], training: Mapping[str, Any]) -> bool:

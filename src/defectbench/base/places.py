@@ -33,8 +33,8 @@ def truth_folder(dataset_dir: str | Path, protocol: str, split_seed: int = 0) ->
         >>> truth_folder("d", "clean").as_posix(), truth_folder("d", "paper", 1).as_posix()
         ('d', 'd/paper/split1')
     """
-    own = protocol == "paper"
-    return parts_folder(dataset_dir, protocol, split_seed) if own else Path(dataset_dir)
+    makes_images = protocol == "paper"
+    return parts_folder(dataset_dir, protocol, split_seed) if makes_images else Path(dataset_dir)
 
 
 def fault_of_study_name(name: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .cards import DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
-from .compressions import base_method
+from .compressions import Slimming, base_method
 from .errors import ConfigError
 from .methods import Recipe, load_recipe, override_recipe
 from .steps import slimming_of
@@ -22,7 +22,7 @@ CONTROL = "control_"
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study makes.
 
     Attributes:
@@ -128,8 +128,8 @@ class Plan:
         """
         started = {
             slimming_of(cell).sparse_folder: cell
-            for cell in self.compressed("slimming")
-            if self.base_of(cell) == base
+            for cell in self.trained
+            if isinstance(cell.compression, Slimming) and self.base_of(cell) == base
         }
         if folder not in started:
             fix = (
@@ -174,7 +174,7 @@ def plan_study(
     source: str | Path = "study",
     models_dir: str | Path = "models",
     datasets_dir: str | Path = "datasets",
-) -> Plan:
+) -> StudyPlan:
     """List the cells of a study and check all that can be checked without data.
 
     Raises:
@@ -197,12 +197,14 @@ def plan_study(
         catalogue.prunable,
         catalogue.rates,
     )
-    plan = Plan(study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir))
+    plan = StudyPlan(
+        study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir)
+    )
     _check_recipes(plan, source)
     return plan
 
 
-def _check_recipes(plan: Plan, source: str | Path) -> None:
+def _check_recipes(plan: StudyPlan, source: str | Path) -> None:
     """Every change of a recipe names a field of it and has a value that fits."""
     for cell in plan.trained:
         where = f"{source}: {cell.folder}"

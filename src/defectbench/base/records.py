@@ -63,7 +63,7 @@ def software_card() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "kernel": platform.release(),
-        **{name: found for name, found in packages.items() if found},
+        **{name: number for name, number in packages.items() if number},
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from .stages import NAME, SCORED, THIN, THIN_TITLE, Stage
+from .stages import NAME, SCORED, THIN, THIN_TITLE, CompressionSettings, Stage
 from .strict import Strict
 from .tasks import DETECTION, Task
 
@@ -48,7 +48,7 @@ class Pruning(Strict):
         return Pruning(**{name: getattr(self, name) for name in names})
 
 
-class Slimming(Pruning):
+class Slimming(Pruning, CompressionSettings):
     """Base, sparse training, channel and unit pruning, recovery with the base as teacher.
 
     Chen et al., Electronics 2024, 13(2), 253, after Liu et al., ICCV 2017.
@@ -67,6 +67,7 @@ class Slimming(Pruning):
 
     task: ClassVar[Task] = DETECTION
     stages: ClassVar[tuple[str, ...]] = ("sparse", "recovery")
+    before_cut: ClassVar[Mapping[str, str]] = {"sparse": "after sparse training"}
 
     method: str
     how: Literal["slimming"]
@@ -127,10 +128,6 @@ class Slimming(Pruning):
     def shared_records(self) -> list[str]:
         """What the report reads of trainings that several cuts start from, as paths below the base's cell."""
         return [f"{self.sparse_folder}/{name}" for name in (*SCORED, "train.json")]
-
-    def card_fault(self, rates: Mapping[str, object]) -> tuple[str, object, str] | None:
-        """A field that the method's card contradicts, its value and a fix; no field of a slimming can be so."""
-        return None
 
     def recipe_of(self, stage: str) -> dict[str, Any]:
         """Fields of the recipe that one stage changes: ``sparse`` or ``recovery``."""

@@ -1,13 +1,14 @@
-"""What the settings of all ways of compression share: a further training, and names."""
+"""What the settings of all ways of compression share: a further training, names, and what the report asks them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from .strict import Strict
+from .tasks import Task
 
 NAME = r"^[a-z0-9][a-z0-9_.]*$"  # of a way of compression, of a way of teaching
 THIN = "thin"  # the control that has the widths of a cut network and learns from scratch
@@ -46,3 +47,34 @@ class Stage(Strict):
     def _recipe_leaves_the_budget_alone(self) -> Stage:
         refuse_budget_in_recipe(self.recipe, "the stage, and `size` of the base's budget")
         return self
+
+
+class CompressionSettings(Strict):
+    """What the settings of every way answer; here stands what most of them say.
+
+    Attributes:
+        task: What the methods solve that it makes smaller.
+        stages: Its own trainings, whose recipes it changes.
+        before_cut: Trainings below the base's cell that a cut starts from: their titles in tables, by name.
+    """
+
+    task: ClassVar[Task]
+    stages: ClassVar[tuple[str, ...]]
+    before_cut: ClassVar[Mapping[str, str]] = {}
+
+    def card_fault(self, rates: Mapping[str, Any]) -> tuple[str, object, str] | None:
+        """A field that the method's card contradicts, its value and a fix; None where none is.
+
+        Args:
+            rates: Rates by name that the card holds.
+        """
+        return None
+
+    @staticmethod
+    def decides_widths(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Those settings of a cut that all cuts share whose widths must be equal; None where none must.
+
+        Args:
+            settings: Settings of the record of the cut.
+        """
+        return None

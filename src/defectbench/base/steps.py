@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .compressions import CFP, Pruning, Slimming
+from .filter_pruning import PUBLISHED, Choice, FilterCut, Teaching, teachers_of
 from .methods import Recipe
 from .settings import Role, TrainingSettings
 from .strict import Strict
@@ -68,7 +69,7 @@ class ChannelScores(Strict):
     device: Device = "auto"
 
 
-class RatesCheck(CFP):
+class RatesCheck(FilterCut):
     """Rates that are held against a classifier before it is trained.
 
     Attributes:
@@ -78,7 +79,7 @@ class RatesCheck(CFP):
     recipe: dict[str, Any] = Field(default={})
 
 
-class FilterPruning(CFP):
+class FilterPruning(FilterCut):
     """A cut of a classifier.
 
     Attributes:
@@ -96,8 +97,13 @@ class FineTuning(TrainingSettings):
         teachers: Who teaches.
     """
 
-    choose: Literal["cfp", "rank", "l1", "random", "fresh", "thin"] = "cfp"
-    teachers: Literal["r_to_c", "r", "c", "half", "none"] = "r_to_c"
+    choose: Choice = PUBLISHED
+    teachers: Teaching = "r_to_c"
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """Teachers that the network learns from: ``r``, ``c``, both or none."""
+        return teachers_of(self.teachers)
 
 
 def as_json(settings: Strict) -> str:
@@ -143,7 +149,7 @@ def training(
         changes: What a stage changes in the recipe beside what the study changes.
         role: What the training is for where it serves another.
     """
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "seed": cell.seed,
         "epochs": epochs or cell.budget.epochs or recipe.epochs,
         "batch": batch or cell.budget.batch or recipe.batch,
@@ -152,8 +158,8 @@ def training(
         "recipe": {**(cell.budget.recipe or {}), **(changes or {})},
     }
     if role is not None:
-        told["role"] = role
-    return TrainingSettings(**told)
+        fields["role"] = role
+    return TrainingSettings(**fields)
 
 
 def sparse_training(cell: Cell, recipe: Recipe) -> TrainingSettings:
@@ -182,8 +188,8 @@ def fine_tuning(cell: Cell, recipe: Recipe) -> FineTuning:
     thin = cut.choose == "thin"
     epochs = cut.last_epochs(cell.budget.epochs or recipe.epochs)
     batch, changes = cut.fine_tuning.batch, cut.recipe_of("fine_tuning")
-    told = training(cell, recipe, epochs, None if thin else batch, {} if thin else changes)
-    fields = told.model_dump(exclude_unset=True)
+    settings = training(cell, recipe, epochs, None if thin else batch, {} if thin else changes)
+    fields = settings.model_dump(exclude_unset=True)
     return FineTuning(**fields, choose=cut.choose, teachers=cut.teachers)
 
 
@@ -197,7 +203,7 @@ def pruning_check(cell: Cell) -> PruningCheck:
 def channel_pruning(cell: Cell, recipe: Recipe, channels_alone: bool = False) -> ChannelPruning:
     """The cut of a slimmed cell."""
     cut = slimming_of(cell)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         **cut.how_much_goes.model_dump(exclude_unset=True),
         "seed": cell.seed,
         "batches": cut.batches,
@@ -206,28 +212,27 @@ def channel_pruning(cell: Cell, recipe: Recipe, channels_alone: bool = False) ->
         "device": device_of(cell),
     }
     if channels_alone:
-        told["channels_alone"] = True
-    return ChannelPruning(**told)
+        fields["channels_alone"] = True
+    return ChannelPruning(**fields)
 
 
 def channel_scores(cell: Cell, images: int) -> ChannelScores:
     """The scores of a classifier's channels, for all cuts that choose by them."""
-    place = {"threads": thread_count(cell), "device": device_of(cell)}
-    return ChannelScores(seed=cell.seed, images=images, **place)
+    threads, device = thread_count(cell), device_of(cell)
+    return ChannelScores(seed=cell.seed, images=images, threads=threads, device=device)
 
 
 def rates_check(cell: Cell) -> RatesCheck:
     """The rates of a cut classifier, before anything is trained."""
     cut = filter_pruning_of(cell)
-    fields = cut.model_dump(include={"method", "how", "rates", "ratio"}, exclude_none=True)
+    fields = cut.model_dump(include={"rates", "ratio"}, exclude_none=True)
     return RatesCheck(**fields, recipe=cell.budget.recipe or {})
 
 
 def filter_pruning(cell: Cell) -> FilterPruning:
     """The cut of a classifier: rates, and how channels are chosen."""
-    chosen = {"choose", "scale", "most_clusters", "min_per_cluster", "inherit"}
-    names = {"method", "how", "rates", "ratio", *chosen}
-    fields = filter_pruning_of(cell).model_dump(include=names, exclude_none=True)
+    cut = filter_pruning_of(cell)
+    fields = cut.model_dump(include={*FilterCut.model_fields}, exclude_none=True)
     return FilterPruning(**fields, seed=cell.seed)
 
 

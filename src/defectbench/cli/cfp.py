@@ -21,10 +21,10 @@ def check_rates(
     from ..base.steps import RatesCheck
     from ..compression.cfp.rates_check import check_rates
 
-    told = parse_settings(RatesCheck, settings, _of_method(method, change))
+    check = parse_settings(RatesCheck, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, told.recipe, "recipe"))
-    figures = check_rates(loaded, classes, told, out)["figures"]
+    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, check.recipe, "recipe"))
+    figures = check_rates(loaded, classes, check, out)["figures"]
     counts = (figures["params_before"], figures["params"], figures["params_ratio"])
     print("{:,} parameters, {:,} left, {:.2f}x".format(*counts))  # noqa: T201
 
@@ -43,10 +43,10 @@ def score_channels(
     from ..base.steps import ChannelScores
     from ..compression.cfp.score_classifier import score_classifier
 
-    told = parse_settings(ChannelScores, settings, change or [])
+    asked = parse_settings(ChannelScores, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    place = {"threads": told.threads, "device": told.device}
-    score_classifier(weights, train, loaded, out, told.images, told.seed, **place)
+    computing = {"threads": asked.threads, "device": asked.device}
+    score_classifier(weights, train, loaded, out, asked.images, asked.seed, **computing)
 
 
 def prune_classifier(
@@ -60,16 +60,14 @@ def prune_classifier(
 ) -> None:
     """Cut a trained classifier by scores and export it."""
     from ..base.commandline import parse_settings
-    from ..base.compressions import CFP
     from ..base.methods import load_method
     from ..base.steps import FilterPruning
     from ..compression.cfp.prune_classifier import prune_classifier
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
 
-    told = parse_settings(FilterPruning, settings, _of_method(method, change))
+    cut = parse_settings(FilterPruning, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    cut = CFP(**told.model_dump(exclude={"seed"}))
-    prune_classifier(weights, scores, train, loaded, out, cut, told.seed)
+    prune_classifier(weights, scores, train, loaded, out, cut, cut.seed)
     export_run(out, loaded, "prune")
 
 
@@ -88,28 +86,17 @@ def fine_tune(
 ) -> None:
     """Train a cut classifier with two teachers and export it."""
     from ..base.commandline import parse_settings
-    from ..base.compressions import CFP
     from ..base.methods import load_method
-    from ..base.settings import TrainingSettings
     from ..base.steps import FineTuning
     from ..compression.cfp.fine_tune import fine_tune
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
 
-    told = parse_settings(FineTuning, settings, change or [])
+    tuning = parse_settings(FineTuning, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    cut = CFP(
-        method=loaded.card.name, how="cfp", rates="0", choose=told.choose, teachers=told.teachers
-    )
-    training = TrainingSettings(**told.model_dump(exclude={"choose", "teachers"}))
     validator = make_validator(val, task=loaded.card.task)
-    fine_tune(loaded, training, cut, pruned, train, out, teacher_r, teacher_c, validator)
+    fine_tune(loaded, tuning, pruned, train, out, teacher_r, teacher_c, validator)
     export_run(out, loaded)
-
-
-def _of_method(method: Path, change: list[str] | None) -> list[str]:
-    """Changes of settings that name the method which is cut, as a study does."""
-    return [*(change or []), f"method={method.name}", "how=cfp"]
 
 
 VERBS = {

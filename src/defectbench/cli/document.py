@@ -66,7 +66,7 @@ def _options(verb: Callable[..., None]) -> list[Described]:
 def _parts(hint: Any) -> tuple[Any, ParameterInfo]:
     """Type and help of a parameter, which stand in its annotation."""
     kind, *more = typing.get_args(hint)
-    (info,) = (one for one in more if isinstance(one, ParameterInfo))
+    (info,) = (part for part in more if isinstance(part, ParameterInfo))
     return kind, info
 
 

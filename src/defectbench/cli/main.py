@@ -52,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except TyperException as error:
         verb = f" {given[0]}" if given and given[0] in _verbs() else ""
-        told = " ".join(error.format_message().split())
-        return _refuse(f"{told.rstrip('.')}; see defectbench{verb} --help")
+        message = " ".join(error.format_message().split())
+        return _refuse(f"{message.rstrip('.')}; see defectbench{verb} --help")
     except DefectBenchError as error:
         return _refuse(f"{type(error).__name__}: {error}")
     return int(status or 0)

@@ -119,8 +119,8 @@ def race(
     from ..base.studies import LatencySettings
     from ..measure.race import entries_of, race
 
-    told = parse_settings(LatencySettings, settings, change or [])
-    race(entries_of(cells, engine), told, engine)
+    protocol = parse_settings(LatencySettings, settings, change or [])
+    race(entries_of(cells, engine), protocol, engine)
 
 
 VERBS = {

@@ -16,10 +16,10 @@ def check_pruning(
     from ..base.steps import PruningCheck
     from ..compression.slimming.pruning_check import check_pruning
 
-    told = parse_settings(PruningCheck, settings, change or [])
+    check = parse_settings(PruningCheck, settings, change or [])
     loaded = load_method(method.name, method.parent)
-    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, told.recipe, "recipe"))
-    figures = check_pruning(loaded, classes, told.how_much_goes, told.kd, out)["figures"]
+    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, check.recipe, "recipe"))
+    figures = check_pruning(loaded, classes, check.how_much_goes, check.kd, out)["figures"]
     text = "{size_mib:.2f} MiB, {channels} channels in {groups} groups, {units} residual units"
     print(text.format(**figures))  # noqa: T201
 
@@ -37,22 +37,22 @@ def prune(
     from ..base.methods import load_method
     from ..base.steps import ChannelPruning
     from ..compression.slimming.prune_detector import prune_detector
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
 
-    told = parse_settings(ChannelPruning, settings, change or [])
+    cut = parse_settings(ChannelPruning, settings, change or [])
     loaded = load_method(method.name, method.parent)
     prune_detector(
         weights,
         train,
         loaded,
         out,
-        told.how_much_goes,
-        told.seed,
-        batches=told.batches,
-        batch=told.batch,
-        threads=told.threads,
-        device=told.device,
-        channels_alone=told.channels_alone,
+        cut.how_much_goes,
+        cut.seed,
+        batches=cut.batches,
+        batch=cut.batch,
+        threads=cut.threads,
+        device=cut.device,
+        channels_alone=cut.channels_alone,
     )
     export_run(out, loaded, "prune")
 

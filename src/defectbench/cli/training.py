@@ -33,15 +33,15 @@ def train(
     from ..base.commandline import parse_settings
     from ..base.methods import load_method
     from ..base.settings import TrainingSettings
-    from ..deploy.run import export_run
+    from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
     from ..training.loop import train as train_network
     from ..training.sources import Sources
 
-    told = parse_settings(TrainingSettings, settings, change or [])
+    budget = parse_settings(TrainingSettings, settings, change or [])
     loaded = load_method(method.name, method.parent)
     validator = make_validator(val, task=loaded.card.task)
-    train_network(loaded, told, Sources(train, teacher, start, plan), out, validator)
+    train_network(loaded, budget, Sources(train, teacher, start, plan), out, validator)
     export_run(out, loaded)
 
 

@@ -129,11 +129,11 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
 
 
 def _package_folder(card: DatasetCard, package: str) -> Path:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    package_spec = importlib.util.find_spec(package)
+    if package_spec is None or not package_spec.submodule_search_locations:
         fix = card.source.place_here or "install the package that carries the set"
         raise ConfigError(card.name, "package", package, f"it is not installed; {fix}")
-    return Path(found.submodule_search_locations[0])
+    return Path(package_spec.submodule_search_locations[0])
 
 
 def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
@@ -155,9 +155,9 @@ def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
 
 
 def _verified(card: DatasetCard, source: Path, part: Path) -> dict[str, int]:
-    found = {card.layout.holds(p.relative_to(part)) for p in part.rglob("*") if p.is_file()}
+    kinds = {card.layout.holds(p.relative_to(part)) for p in part.rglob("*") if p.is_file()}
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
-        if names and kind not in found:
+        if names and kind not in kinds:
             fix = "name the archive or folder that holds the set"
             raise ArchiveError(source, f"{kind} in a folder {' or '.join(names)}", "no file", fix)
     if card.source.manifest is None:

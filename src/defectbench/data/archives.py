@@ -101,8 +101,8 @@ def _untar(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
 def _decompressed(path: Path) -> IO[bytes]:
     with path.open("rb") as handle:
         head = handle.read(6)
-    found = [opener for magic, opener in _OPENERS.items() if head.startswith(magic)]
-    return found[0](path) if found else path.open("rb")
+    openers = [opener for magic, opener in _OPENERS.items() if head.startswith(magic)]
+    return openers[0](path) if openers else path.open("rb")
 
 
 class _Bounded:

@@ -16,7 +16,7 @@ from ..base.places import parts_folder
 from ..base.records import write_record
 from ..base.studies import base_protocol
 from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
-from .overlap import Overlap, check_known, read_overlaps
+from .overlap import FileOverlap, check_known, read_overlaps
 
 GRID = 50
 Mask = NDArray[np.bool_]
@@ -84,10 +84,12 @@ def _figures(seen: Surfaces, parts: dict[str, list[str]]) -> dict[str, Any]:
 
 def _check_cover(folder: Path, parts: dict[str, list[str]], images: set[str]) -> None:
     times = Counter(name for names in parts.values() for name in names)
-    odd = sorted(name for name in images | set(times) if (name in images, times[name]) != (True, 1))
-    if odd:
+    misplaced = sorted(
+        name for name in images | set(times) if (name in images, times[name]) != (True, 1)
+    )
+    if misplaced:
         fix = "each image of the dataset in exactly one part; split again"
-        raise SplitError(folder, "file name", odd[0], fix)
+        raise SplitError(folder, "file name", misplaced[0], fix)
 
 
 def _equal_files(image_dir: Path, parts: dict[str, list[str]]) -> list[list[str]]:
@@ -117,7 +119,7 @@ class Surfaces:
 
     def __init__(
         self,
-        overlaps: list[Overlap],
+        overlaps: list[FileOverlap],
         parts: dict[str, list[str]],
         sizes: dict[str, Size],
         equal: list[list[str]],
@@ -127,7 +129,7 @@ class Surfaces:
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.part_of:
             self.by_stem[source_stem(name)].append(name)
-        self.partners: dict[str, list[tuple[str, Overlap]]] = defaultdict(list)
+        self.partners: dict[str, list[tuple[str, FileOverlap]]] = defaultdict(list)
         for pair in overlaps + [_whole(names[0], other) for names in equal for other in names[1:]]:
             a, b = (source_stem(name) for name in pair.names)
             if a != b:
@@ -169,11 +171,11 @@ class Surfaces:
         return float(mask.mean())
 
 
-def _whole(a: str, b: str) -> Overlap:
-    return Overlap(a, b, 0, 0, 1.0, 1.0, "symmetry")
+def _whole(a: str, b: str) -> FileOverlap:
+    return FileOverlap(a, b, 0, 0, 1.0, 1.0, "symmetry")
 
 
-def shown(pair: Overlap, stem: str, size: Size, other: Size) -> Mask:
+def shown(pair: FileOverlap, stem: str, size: Size, other: Size) -> Mask:
     """Cells [50, 50] of an image that its partner shows.
 
     Args:

@@ -41,10 +41,10 @@ def read_classes(
         ConversionError: An image has no class, an unknown one or two, cannot be decoded, or a list
             names an image that is not there.
     """
-    found, ignored = raw_files(raw, card)
+    files_by_kind, ignored = raw_files(raw, card)
     report = ClassificationReport(card.classes, card.layout.format)
     report.ignored += ignored
-    classed = _TELLERS[card.layout.format](found)
+    classed = _TELLERS[card.layout.format](files_by_kind)
     kept = [
         (image, class_id)
         for image in classed
@@ -78,13 +78,13 @@ def _class_id(card: DatasetCard, image: ClassedImage, report: ClassificationRepo
     return number
 
 
-def _by_folder(found: dict[str, list[Path]]) -> list[ClassedImage]:
-    return [ClassedImage(path, path.parent.name, path) for path in found["images"]]
+def _by_folder(files: dict[str, list[Path]]) -> list[ClassedImage]:
+    return [ClassedImage(path, path.parent.name, path) for path in files["images"]]
 
 
-def _by_name(found: dict[str, list[Path]]) -> list[ClassedImage]:
+def _by_name(files: dict[str, list[Path]]) -> list[ClassedImage]:
     images = []
-    for path in by_stem(found["images"]).values():
+    for path in by_stem(files["images"]).values():
         name, _, _ = path.stem.rpartition("_")
         if not name:
             fix = "the class stands before the last underscore of a name; rename it, such as pit_1"
@@ -93,24 +93,24 @@ def _by_name(found: dict[str, list[Path]]) -> list[ClassedImage]:
     return images
 
 
-def _by_list(found: dict[str, list[Path]]) -> list[ClassedImage]:
-    images = by_stem(found["images"])
-    told: dict[str, ClassedImage] = {}
-    for path in found["labels"]:
+def _by_list(files: dict[str, list[Path]]) -> list[ClassedImage]:
+    images = by_stem(files["images"])
+    classed: dict[str, ClassedImage] = {}
+    for path in files["labels"]:
         for number, name, class_name in _entries(path):
             stem = Path(name).stem.lower()
             if stem not in images:
                 fix = "it is not among the images; get the whole set"
                 raise ConversionError(path, f"line {number}", name, fix)
-            if stem in told:
-                fix = f"{told[stem].told_by.name} has it already; list each image once"
+            if stem in classed:
+                fix = f"{classed[stem].told_by.name} has it already; list each image once"
                 raise ConversionError(path, f"line {number}", name, fix)
-            told[stem] = ClassedImage(images[stem], class_name, path)
-    lone = sorted(images.keys() - told.keys())
-    if lone:
-        fix = f"list it with its class ({len(lone)} images are in no list)"
-        raise ConversionError(images[lone[0]], "class", "nothing", fix)
-    return list(told.values())
+            classed[stem] = ClassedImage(images[stem], class_name, path)
+    unlisted = sorted(images.keys() - classed.keys())
+    if unlisted:
+        fix = f"list it with its class ({len(unlisted)} images are in no list)"
+        raise ConversionError(images[unlisted[0]], "class", "nothing", fix)
+    return list(classed.values())
 
 
 def _entries(path: Path) -> list[tuple[int, str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.files import sha256_file
 from ..base.tasks import CLASSIFICATION
-from .pairing import Decoded, Pair
+from .pairing import Decoded, LabelledImage
 from .voc import VocLabel
 
 COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
@@ -54,7 +54,7 @@ class ConversionReport:
     identical: list[list[str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
-    def compare(self, pair: Pair, label: VocLabel, decoded: Decoded) -> None:
+    def compare(self, pair: LabelledImage, label: VocLabel, decoded: Decoded) -> None:
         """Note what a label says wrongly of its image."""
         if label.file_name != pair.image.name:
             self.file_names.append({"label": pair.label.name, "filename": label.file_name})
@@ -88,8 +88,8 @@ class ConversionReport:
         return {
             "dataset": dataset,
             **self.counts(coco),
-            "images_without_defect": sum(not found for found in kinds.values()),
-            "images_of_several_classes": sum(len(found) > 1 for found in kinds.values()),
+            "images_without_defect": sum(not classes for classes in kinds.values()),
+            "images_of_several_classes": sum(len(classes) > 1 for classes in kinds.values()),
             "boxes_unlike_file_name": self._unlike_file_name(coco),
             "coordinates": COORDINATES,
             "duplicate_boxes_dropped": self.duplicates,
@@ -140,8 +140,8 @@ class ClassificationReport:
 
     def counts(self, coco: dict[str, Any]) -> dict[str, Any]:
         """Images, and images by class."""
-        found = Counter(self.classes[box["category_id"]] for box in coco["annotations"])
-        per_class = {name: found[name] for name in self.classes}
+        images = Counter(self.classes[box["category_id"]] for box in coco["annotations"])
+        per_class = {name: images[name] for name in self.classes}
         return {"images": len(coco["images"]), "images_per_class": per_class}
 
     def as_json(self, dataset: str, coco: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
 from .conversion_report import ConversionReport, identical_files
-from .pairing import Decoded, Pair, decode, pair_by_stem
+from .pairing import Decoded, LabelledImage, decode, pair_by_stem
 from .voc import LabelledBox, VocLabel, read_voc
 
 
@@ -63,7 +63,9 @@ def _read_boxes(
     return coco, files, report
 
 
-def _read_pairs(card: DatasetCard, pairs: list[Pair], report: ConversionReport) -> dict[str, Any]:
+def _read_pairs(
+    card: DatasetCard, pairs: list[LabelledImage], report: ConversionReport
+) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, pair in enumerate(pairs, 1):
@@ -77,7 +79,11 @@ def _read_pairs(card: DatasetCard, pairs: list[Pair], report: ConversionReport) 
 
 
 def _clean(
-    card: DatasetCard, pair: Pair, label: VocLabel, decoded: Decoded, report: ConversionReport
+    card: DatasetCard,
+    pair: LabelledImage,
+    label: VocLabel,
+    decoded: Decoded,
+    report: ConversionReport,
 ) -> list[tuple[int, Corners]]:
     """Class ids and clipped corners of one image, without duplicates."""
     kept: list[tuple[int, Corners]] = []

@@ -25,13 +25,13 @@ def read_manifest(path: Path) -> dict[str, str]:
             lines = handle.read().splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ConfigError(path, "manifest", str(error), "give a gzip list of hashes") from error
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
-        if match is None or match[2] in found:
+        if match is None or match[2] in digests:
             raise ConfigError(path, f"line {number}", line, "write `<sha256>  <path>`, each once")
-        found[match[2]] = match[1]
-    return found
+        digests[match[2]] = match[1]
+    return digests
 
 
 def verify(
@@ -79,7 +79,7 @@ def verify(
 
 
 def _check(path: Path, raw: Path, expected: str) -> None:
-    found = sha256_file(path)
-    if found != expected:
+    digest = sha256_file(path)
+    if digest != expected:
         fix = f"{expected} is registered; get an unchanged copy"
-        raise HashMismatchError(path.relative_to(raw), "sha256", found, fix)
+        raise HashMismatchError(path.relative_to(raw), "sha256", digest, fix)

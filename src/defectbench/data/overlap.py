@@ -28,7 +28,7 @@ ALL_PAIRS_LIMIT = 2000
 
 
 @dataclass(frozen=True)
-class Overlap:
+class FileOverlap:
     """Two images that share surface.
 
     Attributes:
@@ -55,7 +55,7 @@ class Overlap:
         return self.image_a, self.image_b
 
 
-def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[Overlap]:
+def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileOverlap]:
     """Find all pairs of images that share surface and write ``overlaps.csv``.
 
     Args:
@@ -72,25 +72,25 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[Overl
     coco = read_coco(folder / "annotations.json")
     names = sorted(coco.images)
     images = [read_grey(folder / "images" / name) for name in names]
-    found: dict[tuple[int, int], tuple[Any, ...]] = {
+    overlaps: dict[tuple[int, int], tuple[Any, ...]] = {
         (i, j): (0, 0, value, 1.0, "symmetry") for i, j, value in symmetric_pairs(images)
     }
     for i, j in _equal_files([folder / "images" / name for name in names]):
-        found[i, j] = (0, 0, 1.0, 1.0, "shift")
+        overlaps[i, j] = (0, 0, 1.0, 1.0, "shift")
     for i, j, *figures in shifted_pairs(images, comparable(coco, names), accept):
-        found[i, j] = (*figures, "shift")
-    pairs = [Overlap(names[i], names[j], *found[i, j]) for i, j in sorted(found)]
+        overlaps[i, j] = (*figures, "shift")
+    pairs = [FileOverlap(names[i], names[j], *overlaps[i, j]) for i, j in sorted(overlaps)]
     _write_overlaps(folder / "overlaps.csv", pairs)
     return pairs
 
 
-def _write_overlaps(path: Path, pairs: list[Overlap]) -> None:
-    table = pd.DataFrame([astuple(p) for p in pairs], columns=[f.name for f in fields(Overlap)])
+def _write_overlaps(path: Path, pairs: list[FileOverlap]) -> None:
+    table = pd.DataFrame([astuple(p) for p in pairs], columns=[f.name for f in fields(FileOverlap)])
     with atomic_path(path) as part:
         table.to_csv(part, index=False, float_format="%.4f")
 
 
-def read_overlaps(dataset_dir: str | Path) -> list[Overlap]:
+def read_overlaps(dataset_dir: str | Path) -> list[FileOverlap]:
     """Read ``overlaps.csv``.
 
     Raises:
@@ -100,14 +100,14 @@ def read_overlaps(dataset_dir: str | Path) -> list[Overlap]:
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench find-overlaps` first")
     table = pd.read_csv(path, dtype={"image_a": str, "image_b": str})
-    columns = [field.name for field in fields(Overlap)]
+    columns = [field.name for field in fields(FileOverlap)]
     if list(table.columns) != columns:
         fix = f"columns {columns} are needed; run `defectbench find-overlaps` again"
         raise SplitError(path, "columns", list(table.columns), fix)
-    return [Overlap(*row) for row in table.itertuples(index=False, name=None)]
+    return [FileOverlap(*row) for row in table.itertuples(index=False, name=None)]
 
 
-def check_known(path: Path, overlaps: list[Overlap], images: set[str]) -> None:
+def check_known(path: Path, overlaps: list[FileOverlap], images: set[str]) -> None:
     """Check that ``overlaps.csv`` belongs to a dataset.
 
     Raises:

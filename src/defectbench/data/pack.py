@@ -147,8 +147,8 @@ def _labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any
     most = max(1, *(len(boxes) for boxes in truth))
     boxes = np.zeros((len(names), most, 4), np.float64)
     labels = np.full((len(names), most), -1, np.int64)
-    for row, (entry, found) in enumerate(zip(entries, truth, strict=True)):
-        for column, box in enumerate(found):
+    for row, (entry, of_image) in enumerate(zip(entries, truth, strict=True)):
+        for column, box in enumerate(of_image):
             x, y, w, h = box["bbox"]
             field = f"{entry['file_name']}: annotation {box['id']}"
             width, height = entry["width"] + SLACK, entry["height"] + SLACK
@@ -244,10 +244,10 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     missing = [key for key in METADATA if key not in metadata]
     if missing:
         raise PackError(file, "metadata", metadata, f"{missing[0]} is missing; pack the part again")
-    found = metadata.get("task", DETECTION.name)
-    if found != task:
+    packed_task = metadata.get("task", DETECTION.name)
+    if packed_task != task:
         raise PackError(
-            file, "task", found, f"this step is for {task}; give a dataset of that task"
+            file, "task", packed_task, f"this step is for {task}; give a dataset of that task"
         )
     if verify and checksum(tensors) != metadata["sha256"]:
         raise PackError(file, "sha256", metadata["sha256"], "it was changed; pack the part again")

@@ -19,7 +19,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledImage:
     """One image and its label."""
 
     image: Path
@@ -35,7 +35,7 @@ class Decoded:
     channels: int
 
 
-def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
+def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], list[str]]:
     """Join images and labels by lower-cased stem, in natural order: ``pit_2`` before ``pit_10``.
 
     Args:
@@ -51,7 +51,9 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[Pair], list[str]]:
     files, ignored = raw_files(raw, card)
     images, labels = by_stem(files["images"]), by_stem(files["labels"])
     _check_all_paired(images, labels)
-    return [Pair(images[stem], labels[stem]) for stem in sorted(images, key=natural)], ignored
+    return [
+        LabelledImage(images[stem], labels[stem]) for stem in sorted(images, key=natural)
+    ], ignored
 
 
 def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list[str]]:
@@ -60,7 +62,7 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
     Raises:
         ConversionError: There is no file of a kind that the layout names.
     """
-    found: dict[str, list[Path]] = {"images": [], "labels": []}
+    files: dict[str, list[Path]] = {"images": [], "labels": []}
     labels = LABEL_SUFFIXES.get(card.layout.format, set())
     suffixes = {"images": IMAGE_SUFFIXES, "labels": labels}
     ignored: list[str] = []
@@ -72,12 +74,12 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
         if path.suffix.lower() not in suffixes[kind] or path.name.startswith("."):
             ignored.append(inside.as_posix())
         else:
-            found[kind].append(path)
+            files[kind].append(path)
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
-        if names and not found[kind]:
+        if names and not files[kind]:
             fix = f"{card.name} needs {kind} in a folder {' or '.join(names)}"
             raise ConversionError(raw, kind, "no file", fix)
-    return found, ignored
+    return files, ignored
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -86,29 +88,27 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     Raises:
         ConversionError: A stem occurs twice, or a name holds an unprintable character.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in paths:
-        _add(found, path)
-    return found
+        _add(files, path)
+    return files
 
 
-def _add(found: dict[str, Path], path: Path) -> None:
+def _add(files: dict[str, Path], path: Path) -> None:
     stem = path.stem.lower()
-    if stem in found:
-        raise ConversionError(path, "stem", path.stem, f"{found[stem]} has it already; keep one")
+    if stem in files:
+        raise ConversionError(path, "stem", path.stem, f"{files[stem]} has it already; keep one")
     if not path.name.isprintable():
         raise ConversionError(path, "file name", path.name, "rename it in printable characters")
-    found[stem] = path
+    files[stem] = path
 
 
 def _check_all_paired(images: dict[str, Path], labels: dict[str, Path]) -> None:
-    lone = sorted(images.keys() ^ labels.keys())
-    if lone:
-        path = images.get(lone[0]) or labels[lone[0]]
-        other = "label" if lone[0] in images else "image"
-        fix = (
-            f"each image needs a label; get the {other} of {lone[0]} ({len(lone)} stems are alone)"
-        )
+    unpaired = sorted(images.keys() ^ labels.keys())
+    if unpaired:
+        path = images.get(unpaired[0]) or labels[unpaired[0]]
+        other = "label" if unpaired[0] in images else "image"
+        fix = f"each image needs a label; get the {other} of {unpaired[0]} ({len(unpaired)} stems are alone)"
         raise ConversionError(path, other, "nothing", fix)
 
 

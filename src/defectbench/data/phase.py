@@ -77,16 +77,16 @@ def shifted_pairs(
         rows = pool.map(
             lambda i: list(_candidates(spectra, views, i, comparable[i])), range(len(views))
         )
-        found = [candidate for row in rows for candidate in row]
+        candidates = [candidate for row in rows for candidate in row]
         ratio = proof_scale / view_scale
         proofs = pool.map(
             lambda c: refine(residuals[c[0]], residuals[c[1]], c[2] * ratio, c[3] * ratio, ratio),
-            found,
+            candidates,
         )
         best: dict[tuple[int, int], Shift] = {}
-        for (i, j, _, _), (x, y, value, share) in zip(found, proofs, strict=True):
-            known = best.get((i, j))
-            if value > accept and (known is None or value > known.correlation):
+        for (i, j, _, _), (x, y, value, share) in zip(candidates, proofs, strict=True):
+            best_yet = best.get((i, j))
+            if value > accept and (best_yet is None or value > best_yet.correlation):
                 dx, dy = round(x / proof_scale), round(y / proof_scale)
                 best[i, j] = Shift(i, j, dx, dy, value, share)
     return [best[pair] for pair in sorted(best)]

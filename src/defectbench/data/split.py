@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +70,7 @@ def split(
         raise SplitError(dataset_dir, "protocol", protocol, fix)
     for part in PARTS:
         if not parts[part]:
-            fix = "the set is too small for three parts; add images"
-            raise SplitError(dataset_dir, f"{protocol}/{part}", 0, fix)
+            raise SplitError(dataset_dir, f"{protocol}/{part}", 0, _enough(protocol, ratios))
     lists = parts if train_list is None else thinned(parts, train_list)
     for part, names in lists.items():
         text = "".join(f"{file}\n" for file in sorted(names))
@@ -106,15 +107,15 @@ def read_published(path: str | Path, coco: Coco) -> Split:
     with Path(path).open(newline="") as handle:
         rows = [(row["file_name"], row["part"]) for row in csv.DictReader(handle)]
     times = Counter(name for name, _ in rows)
-    odd = sorted(
+    misplaced = sorted(
         n for n in set(coco.images) | set(times) if (n in coco.images, times[n]) != (True, 1)
     )
-    odd += [part for _, part in rows if part not in PARTS]
-    if odd:
+    misplaced += [part for _, part in rows if part not in PARTS]
+    if misplaced:
         raise SplitError(
-            path, "file name or part", odd[0], "list each image once, in train, val or test"
+            path, "file name or part", misplaced[0], "list each image once, in train, val or test"
         )
-    return {part: [name for name, own in rows if own == part] for part in PARTS}
+    return {part: [name for name, assigned in rows if assigned == part] for part in PARTS}
 
 
 def split_groups(
@@ -122,8 +123,8 @@ def split_groups(
 ) -> Split:
     """Whole groups, the largest first, each to the part that lacks most images of its classes."""
     if set(groups) != set(coco.images):
-        odd = sorted(set(groups) ^ set(coco.images))[0]
-        raise SplitError("groups.csv", "file name", odd, "run `defectbench group` again")
+        unmatched = sorted(set(groups) ^ set(coco.images))[0]
+        raise SplitError("groups.csv", "file name", unmatched, "run `defectbench group` again")
     members: dict[int, list[str]] = defaultdict(list)
     for name, group in groups.items():
         members[group].append(name)
@@ -147,6 +148,57 @@ def _gain(lacking: dict[tuple[str, int], float], part: str, inside: Counter[int]
         min(count, lacking[part, c]) - max(0.0, count - lacking[part, c]) + 1e-3 * lacking[part, c]
         for c, count in inside.items()
     )
+
+
+def _enough(protocol: str, ratios: tuple[float, ...]) -> str:
+    """What fills all parts, in words."""
+    if protocol == "clean":
+        what = f"one class in at least {least_groups(ratios)} groups of like size"
+    else:
+        what = f"one class of at least {least_images(ratios)} images"
+    return f"the set is too small for three parts; add images: {what} would do"
+
+
+def least_images(ratios: tuple[float, ...] = RATIOS) -> int:
+    """From how many images of a class on all parts are filled where images are drawn one by one.
+
+    Example:
+        >>> least_images()
+        9
+    """
+
+    def fills(count: int) -> bool:
+        parts: Split = {part: [] for part in PARTS}
+        _cut(parts, [str(n) for n in range(count)], ratios)
+        return all(parts.values())
+
+    return _from_which_on(fills, ratios)
+
+
+def least_groups(ratios: tuple[float, ...] = RATIOS) -> int:
+    """From how many groups of one class and of like size on all parts are filled.
+
+    Example:
+        >>> least_groups()
+        6
+    """
+
+    def fills(count: int) -> bool:
+        lacking = {(part, 0): share * count for part, share in zip(PARTS, ratios, strict=True)}
+        filled = set()
+        for _ in range(count):
+            part = max(PARTS, key=lambda p: _gain(lacking, p, Counter({0: 1})))
+            lacking[part, 0] -= 1
+            filled.add(part)
+        return len(filled) == len(PARTS)
+
+    return _from_which_on(fills, ratios)
+
+
+def _from_which_on(fills: Callable[[int], bool], ratios: tuple[float, ...]) -> int:
+    """The least number from which on every number fills; by rounding, 7 may fill where 8 does not."""
+    surely = math.ceil(2 / min(ratios))
+    return 1 + max(count for count in range(surely) if not fills(count))
 
 
 def split_images(coco: Coco, seed: int, ratios: tuple[float, ...] = RATIOS) -> Split:
@@ -192,5 +244,7 @@ def _by_class(coco: Coco) -> dict[int, list[str]]:
 def _cut(parts: Split, names: list[str], ratios: tuple[float, ...]) -> None:
     first = round(len(names) * ratios[0])
     second = round(len(names) * (ratios[0] + ratios[1]))
-    for part, some in zip(PARTS, (names[:first], names[first:second], names[second:]), strict=True):
-        parts[part] += some
+    for part, members in zip(
+        PARTS, (names[:first], names[first:second], names[second:]), strict=True
+    ):
+        parts[part] += members

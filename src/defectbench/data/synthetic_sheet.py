@@ -82,5 +82,5 @@ def _draw_legend(sheet: Picture, y: int) -> None:
     for number, (name, colour) in enumerate(zip(CLASSES, COLOURS, strict=True)):
         x = GAP_PX + number * step
         cv2.rectangle(sheet, (x, y + 8), (x + 13, y + 21), colour, -1)
-        place = (x + 19, y + 19)
-        cv2.putText(sheet, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)
+        corner = (x + 19, y + 19)
+        cv2.putText(sheet, name, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 40, 40), 1)

@@ -53,8 +53,8 @@ def read_voc(path: Path) -> VocLabel:
         fix = "it is not XML; get a whole copy"
         raise ConversionError(path, "content", str(error), fix) from error
     if root is None or root.tag != "annotation":
-        found = None if root is None else root.tag
-        raise ConversionError(path, "root", found, "a VOC label begins with <annotation>")
+        tag = None if root is None else root.tag
+        raise ConversionError(path, "root", tag, "a VOC label begins with <annotation>")
     width, height, depth = (_whole(root.findtext(f"size/{key}")) for key in _SIZE)
     boxes = [_read_object(path, node) for node in root.iter("object")]
     return VocLabel((root.findtext("filename") or "").strip(), (width, height, depth), boxes)

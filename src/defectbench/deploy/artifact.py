@@ -60,8 +60,12 @@ def make_metadata(
         size: Side of the square input, pixels.
         provenance: Method, dataset, protocol, seed, hash of the weights; further keys are kept.
     """
-    known = {"names": json.dumps(names), "size": str(size), "defectbench": version("defectbench")}
-    return {**known, **{key: str(value) for key, value in sorted(provenance.items())}}
+    signature = {
+        "names": json.dumps(names),
+        "size": str(size),
+        "defectbench": version("defectbench"),
+    }
+    return {**signature, **{key: str(value) for key, value in sorted(provenance.items())}}
 
 
 def set_metadata(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
@@ -177,8 +181,8 @@ def _check_dims(path: str | Path, dims: dict[str, list[int | None]], info: Artif
         ("scores", 2, len(info.classes)),
         ("probabilities", 1, len(info.classes)),
     )
-    for name, axis, wanted in (one for one in expected if one[0] in dims):
-        seen = dims[name][axis]
-        if seen is not None and wanted is not None and seen != wanted:
+    for name, axis, wanted in (dimension for dimension in expected if dimension[0] in dims):
+        declared = dims[name][axis]
+        if declared is not None and wanted is not None and declared != wanted:
             fix = f"the signature and the metadata ask for {wanted}"
-            raise ArtifactError(path, f"{name} axis {axis}", seen, fix)
+            raise ArtifactError(path, f"{name} axis {axis}", declared, fix)

@@ -88,12 +88,14 @@ def _clashes(
     iou_threshold: float,
 ) -> NDArray[np.bool_]:
     """Whether boxes of the first choice suppress those of the second: [first, second]."""
-    one, other = corners[first][:, None], corners[second][None]
+    suppressing, suppressed = corners[first][:, None], corners[second][None]
     sides = np.maximum(
-        np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2]), 0.0
+        np.minimum(suppressing[..., 2:], suppressed[..., 2:])
+        - np.maximum(suppressing[..., :2], suppressed[..., :2]),
+        0.0,
     )
     shared = sides[..., 0] * sides[..., 1]
-    union = _areas(one) + _areas(other) - shared
+    union = _areas(suppressing) + _areas(suppressed) - shared
     iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return (iou > iou_threshold) & (classes[first][:, None] == classes[second][None])
 

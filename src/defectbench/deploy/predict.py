@@ -112,8 +112,8 @@ def classify_pack(
     """
     images, ids = np.asarray(pack.images), pack.image_ids.tolist()
     for start in range(0, len(images), BATCH):
-        found = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
-        for image_id, row in zip(ids[start : start + BATCH], found, strict=True):
+        outputs = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
+        for image_id, row in zip(ids[start : start + BATCH], outputs, strict=True):
             if not np.isfinite(row).all():
                 fix = "train again; the weights have diverged"
                 raise ArtifactError(source, f"output for image {image_id}", "not finite", fix)

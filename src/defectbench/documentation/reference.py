@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..report.kept_tables import kept_tables
 from ..report.numbers import NOTHING
-from ..report.records.study import Study, read_study
+from ..report.records.study import StudyRecords, read_study
 from ..report.table import Row, Shown, Table
 from ..report.topics import parts_of
 
@@ -29,9 +29,9 @@ class References:
 
     root: Path
     models_dir: Path
-    _studies: dict[str, Study] = field(default_factory=dict)
+    _studies: dict[str, StudyRecords] = field(default_factory=dict)
 
-    def study(self, folder: str) -> Study:
+    def study(self, folder: str) -> StudyRecords:
         """The cells of a folder.
 
         Raises:
@@ -43,7 +43,7 @@ class References:
         return self._studies[folder]
 
 
-def comparisons(study: Study) -> list[Table]:
+def comparisons(study: StudyRecords) -> list[Table]:
     """The comparisons of the methods of a folder; what it keeps no record of is told in a note of the first one."""
     lacks = list(study.lacks or [])
     tables = [part for part in parts_of(study) if isinstance(part, Table)]
@@ -51,7 +51,7 @@ def comparisons(study: Study) -> list[Table]:
     return [replace(first, notes=[*first.notes, *lacks]), *others]
 
 
-def kept(study: Study) -> list[Table]:
+def kept(study: StudyRecords) -> list[Table]:
     """The tables that lie beside the cells of a folder, from when their predictions were at hand."""
     places = dict.fromkeys(entry.first.folder.parents[1] for entry in study.entries)
     return [table for place in places for table in kept_tables(place, study.models_dir)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 
 from ..report.numbers import number, percent
-from ..report.records.study import Study
+from ..report.records.study import StudyRecords
 from ..report.table import Table
 from ..report.writers.markdown import markdown_body
 from .facts import Facts
@@ -61,7 +61,7 @@ def table_text(table: Table, level: int = 2) -> str:
     return markdown_body(table, Path(), level)
 
 
-def folder_tables(study: Study) -> str:
+def folder_tables(study: StudyRecords) -> str:
     """All tables of a folder of reference: the comparison of its methods, then what is kept beside them."""
     compared = [part for table in study.share(comparisons) for part in by_block(table)]
     parts = [table_text(table) for table in compared]

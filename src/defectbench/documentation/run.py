@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import ReportError
-from ..report.table import Block
+from ..report.table import RowBlock
 from ..report.writers.markdown import markdown_body
 from .commands import Verb, commands_page
 from .facts import Facts
@@ -97,7 +97,7 @@ def front_table(references: References) -> str:
     """The table of the README: the light methods on NEU-DET, fewer columns than on their page."""
     (table,) = references.study(README_BLOCK[0]).share(comparisons)
     rows = [
-        replace(row, block=Block())
+        replace(row, block=RowBlock())
         for row in table.rows
         if (row.values["dataset"], row.values["protocol"]) == README_BLOCK
     ]

@@ -138,14 +138,16 @@ def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
         MeasurementError: An image has no group.
     """
     with Path(groups).open(newline="") as handle:
-        known = {PurePath(row["file_name"]).stem: row["group"] for row in csv.DictReader(handle)}
+        group_by_stem = {
+            PurePath(row["file_name"]).stem: row["group"] for row in csv.DictReader(handle)
+        }
     members = []
     for image in sorted(truth["images"], key=lambda entry: entry["id"]):
         stem = source_stem(image["file_name"])
-        if stem not in known:
+        if stem not in group_by_stem:
             fix = "group the dataset again; every image needs a group"
             raise MeasurementError(groups, "group", image["file_name"], fix)
-        members.append(known[stem])
+        members.append(group_by_stem[stem])
     return members
 
 

@@ -75,10 +75,10 @@ def check_claims(models_dir: str | Path, run_dirs: Iterable[str | Path]) -> list
 
 def _cells_below(run_dirs: Iterable[str | Path]) -> list[Path]:
     """Folders ``<dataset>/<protocol>/<method>/seed<k>`` among or below some folders."""
-    found: set[Path] = set()
+    cells: set[Path] = set()
     for folder in map(Path, run_dirs):
-        found |= {folder} if folder.name.startswith("seed") else set(folder.glob("**/seed*"))
-    return sorted(found)
+        cells |= {folder} if folder.name.startswith("seed") else set(folder.glob("**/seed*"))
+    return sorted(cells)
 
 
 def check_claim(card: MethodCard, claim: Claim, cells: Sequence[Path]) -> Finding:
@@ -89,15 +89,15 @@ def check_claim(card: MethodCard, claim: Claim, cells: Sequence[Path]) -> Findin
         claim: The printed number.
         cells: Folders ``<dataset>/<protocol>/<method>/seed<k>`` of any methods.
     """
-    own = [
+    of_method = [
         cell for cell in cells if cell.parts[-4] == claim.dataset and cell.parts[-2] == card.name
     ]
     if claim.metric in SCORES:
-        scored = [cell / "accuracy.json" for cell in own if cell.parts[-3] == claim.protocol]
+        scored = [cell / "accuracy.json" for cell in of_method if cell.parts[-3] == claim.protocol]
         return _check_score(card, claim, [path for path in scored if path.is_file()])
     if claim.metric in COUNTS:
         # What a network costs does not depend on how the parts of its dataset were made.
-        counted = [cell / "complexity.json" for cell in own]
+        counted = [cell / "complexity.json" for cell in of_method]
         return _check_count(card, claim, [path for path in counted if path.is_file()])
     return finding(
         card.name, claim, "not comparable", f"{claim.metric} is not measured by this suite"
@@ -116,8 +116,8 @@ def finding(
     """A printed number of a method, or of a compressed form of it, beside ours."""
     low, high = interval if interval else (None, None)
     why = f"{reason}; {claim.note}" if claim.note else reason
-    place = (name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
-    return Finding(*place, ours, low, high, n_seeds, verdict, why)
+    printed = (name, claim.dataset, claim.protocol, claim.metric, claim.value, claim.source)
+    return Finding(*printed, ours, low, high, n_seeds, verdict, why)
 
 
 def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
@@ -125,9 +125,9 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
         reason = f"no cell of {claim.dataset} under protocol {claim.protocol}"
         return finding(card.name, claim, "not comparable", reason)
     counted = [path.with_name("complexity.json") for path in paths]
-    known = _counts([path for path in counted if path.is_file()])
-    if claim.size and known and claim.size not in {one["size_px"] for one in known}:
-        return finding(card.name, claim, "not comparable", _why_not(claim, known))
+    counts = _counts([path for path in counted if path.is_file()])
+    if claim.size and counts and claim.size not in {count["size_px"] for count in counts}:
+        return finding(card.name, claim, "not comparable", _why_not(claim, counts))
     trained = [path.with_name("train.json") for path in paths]
     epochs = [read_record(p, "train")["figures"]["epochs"] for p in trained if p.is_file()]
     if claim.epochs and epochs and min(epochs) < claim.epochs:
@@ -158,11 +158,11 @@ def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
             return finding(card.name, claim, "not comparable", reason)
         ours, n_seeds = card.golden.thop_m[claim.size] / 1e3, 0
     else:
-        known = _counts(paths)
-        same = [one for one in known if claim.size in (None, one["size_px"])]
-        if not same:
-            return finding(card.name, claim, "not comparable", _why_not(claim, known))
-        ours, n_seeds = float(same[0][claim.metric]), len(same)
+        counts = _counts(paths)
+        same_size = [count for count in counts if claim.size in (None, count["size_px"])]
+        if not same_size:
+            return finding(card.name, claim, "not comparable", _why_not(claim, counts))
+        ours, n_seeds = float(same_size[0][claim.metric]), len(same_size)
     share = ours / claim.value - 1
     verdict: Verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
     return finding(card.name, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
@@ -172,9 +172,9 @@ def _counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [read_record(path, "complexity")["figures"] for path in paths]
 
 
-def _why_not(claim: Claim, known: Sequence[dict[str, Any]]) -> str:
+def _why_not(claim: Claim, counts: Sequence[dict[str, Any]]) -> str:
     """Why no complexity record has the size of a claim."""
-    if not known:
+    if not counts:
         return f"no cell of {claim.dataset}"
-    sizes = ", ".join(map(str, sorted({figures["size_px"] for figures in known})))
+    sizes = ", ".join(map(str, sorted({figures["size_px"] for figures in counts})))
     return f"printed at {claim.size} px, measured at {sizes} px"

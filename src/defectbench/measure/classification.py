@@ -112,8 +112,10 @@ def predicted_classes(predictions: str | Path, truth: Mapping[str, Any], classes
         raise MeasurementError(predictions, "content", type(rows).__name__, fix)
     by_image = {row["image_id"]: row["probabilities"] for row in rows}
     if sorted(row["image_id"] for row in rows) != wanted:
-        odd = sorted(set(by_image) ^ set(wanted))[:3] or "an image twice"
-        raise MeasurementError(predictions, "images", odd, "predict on the part that is scored")
+        unmatched = sorted(set(by_image) ^ set(wanted))[:3] or "an image twice"
+        raise MeasurementError(
+            predictions, "images", unmatched, "predict on the part that is scored"
+        )
     table = np.array([by_image[key] for key in wanted], dtype=np.float64)
     if table.shape != (len(wanted), classes) or not np.isfinite(table).all():
         fix = f"give {classes} finite probabilities an image"

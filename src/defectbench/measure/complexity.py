@@ -133,8 +133,10 @@ def executed_macs(model: onnx.ModelProto, size: int, path: Path) -> Counts:
         probed.graph.output.append(value)
     path.write_bytes(probed.SerializeToString())
     images = np.zeros((1, 3, size, size), np.float32)
-    seen = make_session(path, 1).run(None, {"images": images})
-    shapes = {name: [int(v) for v in np.asarray(s)] for name, s in zip(names, seen, strict=True)}
+    run_shapes = make_session(path, 1).run(None, {"images": images})
+    shapes = {
+        name: [int(v) for v in np.asarray(s)] for name, s in zip(names, run_shapes, strict=True)
+    }
     convolutions = products = 0
     for node in nodes:
         first, second, out = (shapes[n] for n in (node.input[0], node.input[1], node.output[0]))
@@ -290,10 +292,10 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
         executed = executed_macs(model, info.size, Path(folder) / "probed.onnx")
     checks = {"executed_macs": executed.total, "executed_conv_macs": executed.convolutions}
     cross_check(path, "macs", declared.total, {"executed shapes": executed.total})
-    for name, mine in (("macs_fvcore", declared.total), ("params_torch", params)):
+    for name, counted in (("macs_fvcore", declared.total), ("params_torch", params)):
         if name in info.metadata:
             checks[name] = int(info.metadata[name])
-            cross_check(path, name, mine, {"the torch module": checks[name]})
+            cross_check(path, name, counted, {"the torch module": checks[name]})
     figures = {
         "size_px": info.size,
         "params": params,
@@ -311,13 +313,13 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
     return write_record(out, "complexity", figures, {"model": path}, seconds, extra)
 
 
-def cross_check(path: Path, name: str, mine: int, others: dict[str, int]) -> None:
+def cross_check(path: Path, name: str, counted: int, others: dict[str, int]) -> None:
     """Compare a count with those of other counters.
 
     Raises:
         MeasurementError: One differs by more than 1 %.
     """
     for counter, value in others.items():
-        if abs(value - mine) > TOLERANCE * max(mine, 1):
+        if abs(value - counted) > TOLERANCE * max(counted, 1):
             fix = f"{counter} counts {value}; find the operator that one of them misses"
-            raise MeasurementError(path, name, mine, fix)
+            raise MeasurementError(path, name, counted, fix)

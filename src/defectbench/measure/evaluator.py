@@ -62,8 +62,8 @@ class Scores:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
 
 
 def restrict(
@@ -129,8 +129,8 @@ def score(truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> Scores:
     # A true box with id 0 would count as "not matched" in COCO's matching: number them from 1.
     boxes = [dict(box, id=n) for n, box in enumerate(truth["annotations"], start=1)]
     coco = COCO(truth | {"annotations": boxes})
-    found = coco.loadRes([dict(row) for row in results])
-    run = COCOeval_faster(coco, found, "bbox", print_function=_silent, separate_eval=True)
+    detections = coco.loadRes([dict(row) for row in results])
+    run = COCOeval_faster(coco, detections, "bbox", print_function=_silent, separate_eval=True)
     run.params.maxDets = [1, 10, MAX_DETECTIONS]
     run.evaluate()
     run.accumulate()

@@ -35,8 +35,8 @@ def machine_seconds() -> tuple[float, float]:
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    own = psutil.Process().cpu_times()
-    return sum(times) - guest - idle, own.user + own.system
+    times_of_process = psutil.Process().cpu_times()
+    return sum(times) - guest - idle, times_of_process.user + times_of_process.system
 
 
 def usable_cores() -> int | None:

@@ -56,8 +56,8 @@ class Views:
     def turns(self, image: int) -> list[tuple[int, Turn]]:
         """Siblings of an image in training, and how each becomes it."""
         siblings = self.train.get(source_stem(self.parts.files[image].name), [])
-        found = [(sibling, find_turn(self.view(image), self.view(sibling))) for sibling in siblings]
-        return [(sibling, turn) for sibling, turn in found if turn is not None]
+        turns = [(sibling, find_turn(self.view(image), self.view(sibling))) for sibling in siblings]
+        return [(sibling, turn) for sibling, turn in turns if turn is not None]
 
     def view(self, image: int) -> NDArray[np.float32]:
         """The view of one image."""
@@ -87,8 +87,8 @@ def _remember(
         boxes.append(turn.move(there.boxes, here.width, here.height))
         classes.append(there.classes)
         scores.append(np.full(len(there.boxes), turn.correlation))
-    found = np.concatenate(boxes), np.concatenate(classes), np.concatenate(scores)
-    return _merged(parts, image, *found)
+    detections = np.concatenate(boxes), np.concatenate(classes), np.concatenate(scores)
+    return _merged(parts, image, *detections)
 
 
 def _merged(

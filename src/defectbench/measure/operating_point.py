@@ -75,8 +75,10 @@ def escape_at_overkill(
     touched, alarms = [], []
     for image in truth["images"]:
         true = _boxes(truth["annotations"], image["id"])
-        found = [row for row in results if row["image_id"] == image["id"]]
-        best, alarm = _touch(true, _boxes(found, image["id"]), [row["score"] for row in found])
+        detections = [row for row in results if row["image_id"] == image["id"]]
+        best, alarm = _touch(
+            true, _boxes(detections, image["id"]), [row["score"] for row in detections]
+        )
         touched.append(best)
         alarms.append(alarm)
     defective = np.array([len(best) > 0 for best in touched])
@@ -105,10 +107,10 @@ def _boxes(rows: Sequence[Mapping[str, Any]], image_id: int) -> NDArray[np.float
 
 
 def _touch(
-    true: NDArray[np.float64], found: NDArray[np.float64], scores: Sequence[float]
+    true: NDArray[np.float64], detections: NDArray[np.float64], scores: Sequence[float]
 ) -> tuple[NDArray[np.float64], float]:
     """Best score that touches each true box, and best score that touches none; 0 where none."""
-    touches = pairwise_iou(found, true) >= TOUCH_IOU
+    touches = pairwise_iou(detections, true) >= TOUCH_IOU
     ranked = np.asarray(scores, dtype=np.float64)
     best = np.where(touches, ranked[:, None], 0.0).max(axis=0, initial=0.0)
     false_alarm = ranked[~touches.any(axis=1)].max(initial=0.0)
@@ -126,14 +128,14 @@ def best_f1_threshold(matches: Matches) -> tuple[float, float]:
 
     Detections must score above it. Without any hit it is the default of 0.25.
     """
-    scores = np.concatenate([one.score for one in matches.classes])
-    hits = np.concatenate([one.hit[0] for one in matches.classes])
-    true = sum(int(one.true_boxes.sum()) for one in matches.classes)
+    scores = np.concatenate([of_class.score for of_class in matches.classes])
+    hits = np.concatenate([of_class.hit[0] for of_class in matches.classes])
+    true = sum(int(of_class.true_boxes.sum()) for of_class in matches.classes)
     if not hits.any():
         return DEPLOYMENT_THRESHOLD, 0.0
     order = np.argsort(-scores, kind="stable")
-    ranked, found = scores[order], np.cumsum(hits[order])
-    f1 = 2 * found / (np.arange(1, len(ranked) + 1) + true)
+    ranked, hits_above = scores[order], np.cumsum(hits[order])
+    f1 = 2 * hits_above / (np.arange(1, len(ranked) + 1) + true)
     last_of_score = np.append(ranked[1:] < ranked[:-1], True)
     best = int(np.argmax(np.where(last_of_score, f1, -1.0)))
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0

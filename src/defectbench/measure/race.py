@@ -215,12 +215,12 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     Raises:
         ProgramError: A model failed, or the process did; names the models.
     """
-    asked, answer = folder / "request.json", folder / "answer.json"
-    asked.write_text(json.dumps(request))
-    answer.unlink(missing_ok=True)
+    request_file, answer_file = folder / "request.json", folder / "answer.json"
+    request_file.write_text(json.dumps(request))
+    answer_file.unlink(missing_ok=True)
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = [sys.executable, "-m", WORKER, str(asked), str(answer)]
+    command = [sys.executable, "-m", WORKER, str(request_file), str(answer_file)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if run.returncode:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
@@ -228,14 +228,14 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         last = (run.stderr.strip().splitlines() or [signal])[-1]
         fix = "it is the last model that was loaded; run defectbench predict on it to see why"
         raise ProgramError(at, "race", last, fix)
-    seen = json.loads(answer.read_text())
-    if "failed" in seen:
-        first, *others = seen["failed"]
-        causes = list(seen["failed"].values())
+    measured = json.loads(answer_file.read_text())
+    if "failed" in measured:
+        first, *others = measured["failed"]
+        causes = list(measured["failed"].values())
         also = f" ({', '.join(others)} failed, too)" if others else ""
         fix = f"run defectbench predict on the same file to see why{also}"
         raise ProgramError(first, "race", causes[0] if not others else causes, fix)
-    return seen
+    return measured
 
 
 def write_entry(
@@ -249,7 +249,7 @@ def write_entry(
     entry = heat[position]
     base = None
     if entry.base is not None:
-        models = [one.model.absolute() for one in heat]
+        models = [other.model.absolute() for other in heat]
         base = models.index(entry.base.absolute())
     figures = summarise(answers, position, base, asked["threads"])
     figures["threads"] = asked["threads"]

@@ -66,11 +66,15 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
 def _aside(answers: Answers, model: int) -> dict[str, Any]:
     """Figures beside the main ones: calls after a pause, suppression at the threshold of scoring; and their numbers."""
     figures: dict[str, Any] = {}
-    seen = [answer["runners"][model] for answer in answers]
-    paused = np.array([call for one in seen for call in one["burst"]], np.float64)
+    samples_of_model = [answer["runners"][model] for answer in answers]
+    paused = np.array(
+        [call for samples in samples_of_model for call in samples["burst"]], np.float64
+    )
     if len(paused):
         figures |= _percentiles("burst_latency_ms", paused.sum(axis=1) / 1e6)
-    scoring = np.array([post for one in seen for post in one["scoring_post"]], np.float64)
+    scoring = np.array(
+        [post for samples in samples_of_model for post in samples["scoring_post"]], np.float64
+    )
     if len(scoring):  # a classifier suppresses nothing
         figures["post_ms_p50_at_score_0001"] = float(np.median(scoring)) / 1e6
     counts = {"n_burst_calls": len(paused), "n_post_calls_at_score_0001": len(scoring)}
@@ -100,12 +104,14 @@ def block_ratios(answers: Answers, model: int, clock: str) -> Floats:
     times = calls[..., 3] if clock == "processor" else calls[..., :3].sum(axis=3)
     reference = np.median(references[..., 1 if clock == "processor" else 0], axis=2)
     blocks, neighbours = np.log(np.median(times, axis=2)), np.log(reference)
-    found = np.empty_like(blocks)
+    ratios = np.empty_like(blocks)
     for process, answer in enumerate(answers):
         for n, order in enumerate(answer["orders"]):
             before = n * len(order) + order.index(model)
-            found[process, n] = blocks[process, n] - neighbours[process, before : before + 2].mean()
-    return found
+            ratios[process, n] = (
+                blocks[process, n] - neighbours[process, before : before + 2].mean()
+            )
+    return ratios
 
 
 def interquartile_mean(values: Floats) -> Floats:
@@ -123,7 +129,7 @@ def interquartile_mean(values: Floats) -> Floats:
 def draw_rounds(processes: int, rounds: int, resamples: int = RESAMPLES) -> tuple[Any, Any]:
     """Draw processes, then rounds within each, with replacement, as index arrays of [processes, rounds, ...].
 
-    One process less is drawn than there are: so few of them would else seem to agree better than they do.
+    One process fewer is drawn than there are: so few of them would else seem to agree better than they do.
     """
     random = np.random.default_rng(0)
     drawn = max(1, processes - 1)
@@ -160,8 +166,8 @@ def _base_latency(calls: Floats, chosen: tuple[Any, Any]) -> dict[str, float]:
 
 
 def _percentiles(name: str, values: Floats) -> dict[str, float]:
-    found = np.percentile(values, PERCENTILES)
-    return {f"{name}_p{p}": float(v) for p, v in zip(PERCENTILES, found, strict=True)}
+    percentiles = np.percentile(values, PERCENTILES)
+    return {f"{name}_p{p}": float(v) for p, v in zip(PERCENTILES, percentiles, strict=True)}
 
 
 def waiting_share(calls: Floats) -> float:
@@ -172,8 +178,8 @@ def waiting_share(calls: Floats) -> float:
 
 def clock_evidence(answers: Answers) -> str:
     """What the machine tells of its clock: ``moving``, ``constant`` (a fixed name plate) or ``none``."""
-    seen = {c for answer in answers for c in answer["evidence"]["clock_mhz"] if c}
-    return "none" if not seen else "moving" if len(seen) > 1 else "constant"
+    clocks_mhz = {c for answer in answers for c in answer["evidence"]["clock_mhz"] if c}
+    return "none" if not clocks_mhz else "moving" if len(clocks_mhz) > 1 else "constant"
 
 
 def invalid_because(figures: dict[str, Any], answers: Answers) -> list[str]:
@@ -208,8 +214,8 @@ def _waiting_for_cores(figures: dict[str, Any], answers: Answers) -> float:
         return 0.0
     shares = [0.0]
     for answer in answers:
-        seen = answer["evidence"]
-        if seen["foreign_cores_busy"] is not None and seen["usable_cores"]:
-            free = seen["usable_cores"] - seen["foreign_cores_busy"]
+        evidence = answer["evidence"]
+        if evidence["foreign_cores_busy"] is not None and evidence["usable_cores"]:
+            free = evidence["usable_cores"] - evidence["foreign_cores_busy"]
             shares.append(1 - free / figures["threads"])
     return max(shares)

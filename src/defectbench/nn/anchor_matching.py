@@ -16,7 +16,7 @@ STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
 
 
 @dataclass(frozen=True)
-class Matches:
+class AnchorMatches:
     """Pairs of an anchor in a cell with a box that it learns; an anchor may learn several boxes.
 
     Attributes:
@@ -53,7 +53,7 @@ def match_cells(
     width: int,
     strides: Sequence[int],
     neighbours: bool = True,
-) -> list[Matches]:
+) -> list[AnchorMatches]:
     """Pairs of every level for boxes and anchors that fit.
 
     A box is learnt in the cell that holds its centre and, with ``neighbours``, in the up to two cells
@@ -76,7 +76,7 @@ def match_cells(
         pairs = used.unsqueeze(-1) & fits[:, :, level].unsqueeze(2)
         image, box, step, anchor = pairs.nonzero(as_tuple=True)
         x, y = cells[image, box, step].unbind(-1)
-        matches.append(Matches(image, first + y * columns + x, anchor, box))
+        matches.append(AnchorMatches(image, first + y * columns + x, anchor, box))
         first += columns * rows
     return matches
 

@@ -29,7 +29,7 @@ class Convs(nn.Sequential):
         self.c_out = c_in
 
 
-class Unit(nn.Module):
+class ResidualUnit(nn.Module):
     """Residual unit: x + 3x3(1x1(x)), Mish."""
 
     def __init__(self, plan: Plan, name: str, channels: int, hidden: int) -> None:
@@ -42,7 +42,7 @@ class Unit(nn.Module):
         return x + self.expand(self.reduce(x))
 
 
-class Stage(nn.Module):
+class CSPStage(nn.Module):
     """A CSP stage of CSPDarknet53; stage 1 keeps its full width in both branches."""
 
     def __init__(self, plan: Plan, number: int, c_in: int, width: int, count: int) -> None:
@@ -60,7 +60,7 @@ class Stage(nn.Module):
         chain = channels_out(self.main)
         kept = plan.kept(name, count)
         self.units = nn.ModuleDict(
-            {str(n): Unit(plan, f"{name}.units.{n}", chain, width // 2) for n in kept}
+            {str(n): ResidualUnit(plan, f"{name}.units.{n}", chain, width // 2) for n in kept}
         )
         self.trans = conv("trans", chain, half)
         self.out = conv("out", channels_out(self.trans) + channels_out(self.short), width)
@@ -85,7 +85,7 @@ class CSPDarknet53(nn.Module):
         for number, (width, count) in enumerate(
             zip((64, 128, 256, 512, 1024), (1, 2, 8, 8, 4), strict=True), 1
         ):
-            stages.append(Stage(plan, number, c_in, width, count))
+            stages.append(CSPStage(plan, number, c_in, width, count))
             c_in = stages[-1].c_out
         self.stages = nn.ModuleList(stages)
         self.widths = [stage.c_out for stage in stages[-3:]]

@@ -9,7 +9,7 @@ from typing import Any
 from .numbers import INVALID, LEAKED, NOTHING, TIMES, interval, number, percent, points, whole
 from .records.cells import (
     OWN_RUNNER,
-    Cell,
+    CellRecords,
     Entry,
     Key,
     epochs_of,
@@ -21,9 +21,9 @@ from .records.costs import Costs
 from .table import (
     HEADLINE,
     NAME,
-    Block,
     Column,
     Row,
+    RowBlock,
     Shown,
     Table,
     anchor,
@@ -82,13 +82,13 @@ def shown_columns(columns: Sequence[Column], rows: Sequence[Costs]) -> list[Colu
 COUNTED = Column("n_seeds", "n", f"seeds {TIMES} images", priority=4)
 
 
-def place_block(row: Any, entries: Sequence[Entry]) -> Block:
+def place_block(row: Any, entries: Sequence[Entry]) -> RowBlock:
     """The block of a dataset and protocol, with what its certificate says."""
     share = f"{100 * row.leak_share:.1f}".removesuffix(".0")
     here = (row.dataset, row.protocol)
     paths = [e.certificate_path for e in entries if key_of(e)[:2] == here]
     leaked = row.leak_share > 0
-    return Block(
+    return RowBlock(
         title=f"{row.dataset}, {row.protocol}{LEAKED if leaked else ''}",
         lead=f"{share} % of {row.n_images:,} test images show surface seen in training",
         link=("certificate", paths[0].as_posix()) if paths else ("", ""),
@@ -120,7 +120,7 @@ def _method_row(
     row: Any,
     columns: Sequence[Column],
     by_key: Mapping[Key, Entry],
-    block: Block,
+    block: RowBlock,
     behind: Mapping[str, str],
 ) -> Row:
     made = row_of(row, block=block, is_control=row.is_control, flag=row.flags)
@@ -187,7 +187,7 @@ def runs_table(name: str, entries: Sequence[Entry], scores: Mapping[str, str]) -
     return Table(name, "All runs", columns, rows, notes, formats=("page",), anchor="runs")
 
 
-def _run(entry: Entry, cell: Cell, scores: Mapping[str, str], first: bool) -> Row:
+def _run(entry: Entry, cell: CellRecords, scores: Mapping[str, str], first: bool) -> Row:
     figures = cell.accuracy["figures"]
     values = {
         "title": entry.title,

@@ -14,7 +14,7 @@ from .table import Table
 from .topics import classification, detection
 from .topics.claims import claims_table
 from .topics.compression import compression_table
-from .topics.compression.stages import Stage
+from .topics.compression.stages import StageRow
 
 _PAIRS = {"pairs": detection.SCORES, "classification_pairs": classification.SCORES}
 
@@ -28,7 +28,7 @@ def kept_tables(folder: str | Path, models_dir: str | Path = "models") -> list[T
         models_dir: Where method cards lie, for titles.
     """
     tables = []
-    stages = _read(folder, "compression", Stage)
+    stages = _read(folder, "compression", StageRow)
     if stages:
         tables.append(compression_table([replace(stage, record="") for stage in stages]))
     for name, scores in _PAIRS.items():

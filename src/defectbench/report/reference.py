@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..base.errors import ReportError
-from .records.cells import Cell, find_cells
+from .records.cells import CellRecords, find_cells
 from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
 from .records.kept import ENDING, keep_compressed
@@ -36,7 +36,7 @@ def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[
     return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs)]
 
 
-def _keep_cell(cell: Cell, out: Path) -> Path:
+def _keep_cell(cell: CellRecords, out: Path) -> Path:
     files = scored_files(cell)
     if files is None:
         fix = "keep it where its predictions and its truth lie as they were scored"
@@ -47,7 +47,7 @@ def _keep_cell(cell: Cell, out: Path) -> Path:
         below = path.relative_to(cell.folder)
         if path.suffix in (".json", ".csv", ENDING) and not set(below.parts) & set(LEFT):
             _keep_file(path, folder / below)
-    truth = kept_truth(Cell(folder, cell.dataset, cell.protocol, cell.method, cell.seed, {}))
+    truth = kept_truth(CellRecords(folder, cell.dataset, cell.protocol, cell.method, cell.seed, {}))
     for name, path in files.items():
         if name != "predictions" and path.suffix == ENDING:
             _keep_file(path, truth / path.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..base.files import atomic_directory, atomic_write_text
 from .records.comparison import scored_files
-from .records.study import Study, read_study
+from .records.study import StudyRecords, read_study
 from .table import Picture, Table
 from .topics import parts_of
 from .writers.csv import csv_text
@@ -34,7 +34,7 @@ class Report:
         parts: Tables and pictures of all topics, in the order of the page.
     """
 
-    study: Study
+    study: StudyRecords
     parts: Sequence[Table | Picture]
 
     @property
@@ -66,7 +66,7 @@ def make_report(
     return Report(study, _with_lacks(study, parts) if is_kept else parts)
 
 
-def _with_lacks(study: Study, parts: Sequence[Table | Picture]) -> list[Table | Picture]:
+def _with_lacks(study: StudyRecords, parts: Sequence[Table | Picture]) -> list[Table | Picture]:
     """The parts of kept records, which have no images: the first table says what is not there."""
     cells = [cell for entry in study.entries for cell in entry.cells]
     bare = [cell for cell in cells if scored_files(cell) is None]

@@ -98,7 +98,7 @@ def word_column(key: str, heading: str, priority: int = USUAL) -> Column:
 
 
 @dataclass(frozen=True)
-class Block:
+class RowBlock:
     """Rows that stand together.
 
     Attributes:
@@ -131,7 +131,7 @@ class Row:
 
     values: Mapping[str, Any]
     shown: Mapping[str, Shown] = field(default_factory=dict)
-    block: Block = Block()
+    block: RowBlock = RowBlock()
     is_control: bool = False
     flag: str = ""
     anchor: str = ""
@@ -181,7 +181,7 @@ class Table:
         """The section of the page that shows it."""
         return self.anchor or self.name
 
-    def blocks(self) -> list[tuple[Block, list[Row]]]:
+    def blocks(self) -> list[tuple[RowBlock, list[Row]]]:
         """Rows by block, in their order."""
         return [(block, list(rows)) for block, rows in groupby(self.rows, key=lambda r: r.block)]
 

@@ -6,7 +6,7 @@ import torch
 from tests.networks import PRUNABLE, build_classifier, lively, sketch
 
 from defectbench.base.errors import CompressionError
-from defectbench.compression.cfp.filters import Scores
+from defectbench.compression.cfp.filters import LayerScores
 from defectbench.compression.cfp.scoring import score_channels
 from defectbench.compression.cfp.selection import (
     select_at_random,
@@ -22,7 +22,7 @@ SMALL = {"conv1": 6, "conv13": 4, "hidden": 4}
 
 def scores(ranks, places):
     places = np.array(places, float)
-    return Scores(np.array(ranks, float), np.abs(places[:, None] - places), 1)
+    return LayerScores(np.array(ranks, float), np.abs(places[:, None] - places), 1)
 
 
 SEEN = {

@@ -16,7 +16,7 @@ from defectbench.base.errors import CompressionError, ConfigError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record
-from defectbench.base.settings import TrainingSettings
+from defectbench.base.steps import FineTuning
 from defectbench.compression.cfp.fine_tune import fine_tune
 from defectbench.compression.cfp.prune_classifier import prune_classifier
 from defectbench.compression.cfp.score_classifier import (
@@ -24,14 +24,14 @@ from defectbench.compression.cfp.score_classifier import (
     score_classifier,
 )
 from defectbench.compression.cfp.surgery import cut_classifier
-from defectbench.deploy.run import export_run
+from defectbench.deploy.export_run import export_run
 from defectbench.report.records.cells import epochs_of
 from defectbench.training.randomness import derived_seed
 from defectbench.training.start import read_start
 
 MODELS = Path(__file__).parents[3] / "models"
 SIDE, WEIGHTS = 32, "weights.safetensors"
-BUDGET = TrainingSettings(epochs=1, batch=12, threads=1, device="cpu")
+BUDGET = {"epochs": 1, "batch": 12, "threads": 1, "device": "cpu"}
 EQUAL = ("cfp", "rank", "l1", "random", "fresh", "thin")
 RATES = {"vgg16": "published", "repvgg_a0": "published", "resnet50": "r59", "mobilenetv2": "even"}
 
@@ -45,6 +45,10 @@ def small(name):
     found = load_method(name, MODELS)
     fields = {"options": {"width": 0.125}, "epochs": 1, "batch": 12}
     return replace(found, recipe=override_recipe(found.recipe, fields))
+
+
+def tuning(**fields):
+    return FineTuning(**{**BUDGET, **fields})
 
 
 def settings(method, **fields):
@@ -121,7 +125,7 @@ def test_a_plan_of_another_network_is_a_named_error(taught, tmp_path):
     wider = {**plan, "widths": {**plan["widths"], first: plan["widths"][first] + 1}}
     strange = {**plan, "widths": {"conv99": 4}}
     foreign = {"network": "vgg16" if method.card.name != "vgg16" else "resnet50", "widths": {}}
-    own = settings(method, teachers="none")
+    own = tuning(teachers="none")
     files = (tmp_path / WEIGHTS, pack, tmp_path / "out")
     for wrong, error, match in [
         (wider, ConfigError, "same network, options, plan"),
@@ -131,7 +135,7 @@ def test_a_plan_of_another_network_is_a_named_error(taught, tmp_path):
     ]:
         (tmp_path / "plan.json").write_text(json.dumps(wrong))
         with pytest.raises(error, match=match):
-            fine_tune(method, BUDGET, own, *files)
+            fine_tune(method, own, *files)
 
 
 def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_path):
@@ -141,8 +145,7 @@ def test_a_cut_network_is_exported_and_learns_from_both_teachers(taught, tmp_pat
     assert info.task == "classification"
     teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
     files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
-    longer = BUDGET.model_copy(update={"epochs": 2})
-    fine_tune(method, longer, settings(method), *files, **teachers)
+    fine_tune(method, tuning(epochs=2), *files, **teachers)
     export_run(tmp_path, method)
     record = read_record(tmp_path / "train.json", "train")
     plan = read_json(tmp_path / "pruned" / "plan.json")
@@ -172,15 +175,15 @@ def test_the_last_training_is_of_what_the_study_asks(taught, tmp_path):
     losses = {}
     for teachers in ("r", "c", "none"):
         known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-        own = settings(method, teachers=teachers)
-        fine_tune(method, BUDGET, own, pruned, pack, tmp_path / teachers, **known)
+        out = tmp_path / teachers
+        fine_tune(method, tuning(teachers=teachers), pruned, pack, out, **known)
         record = read_record(tmp_path / teachers / "train.json", "train")
         losses[teachers] = record["figures"]["final_loss"]
         assert ("teacher" in record["inputs"]) == (teachers == "c")
     assert len(set(losses.values())) == 3
     assert np.isfinite(list(losses.values())).all()
     with pytest.raises(ConfigError, match="teachers=r_to_c needs it"):
-        fine_tune(method, BUDGET, settings(method), pruned, pack, tmp_path / "x")
+        fine_tune(method, tuning(), pruned, pack, tmp_path / "x")
 
 
 def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_anew(
@@ -189,12 +192,11 @@ def test_a_killed_fine_tuning_resumes_to_the_same_bits_and_other_teachers_start_
     method, pack, base = taught
     cut(taught, tmp_path / "pruned")
     known = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-    longer = BUDGET.model_copy(update={"epochs": 2})
 
     def run(name, teachers, validator=lambda _: 0.5):
-        own = settings(method, teachers=teachers)
+        own = tuning(epochs=2, teachers=teachers)
         files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path / name)
-        fine_tune(method, longer, own, *files, **known, validator=validator, checkpoint_s=0.0)
+        fine_tune(method, own, *files, **known, validator=validator, checkpoint_s=0.0)
         return sha256_file(tmp_path / name / WEIGHTS)
 
     def killed(_):
@@ -217,7 +219,7 @@ def test_teacher_r_is_what_was_cut(taught, tmp_path):
     cut(taught, tmp_path / "pruned")
     other, files = base / "teacher_c" / WEIGHTS, (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
     with pytest.raises(ConfigError, match="give those that"):
-        fine_tune(method, BUDGET, settings(method, teachers="r"), *files, r=other)
+        fine_tune(method, tuning(teachers="r"), *files, r=other)
 
 
 def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path):
@@ -225,9 +227,8 @@ def test_a_thin_network_starts_afresh_and_pays_for_itself_alone(taught, tmp_path
     start = cut(taught, tmp_path / "pruned", choose="thin")
     assert (start["figures"]["train_s"], start["figures"]["epochs"]) == (0, 0)
     assert not start["lineage"]
-    own = settings(method, choose="thin")
     files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
-    fine_tune(method, BUDGET, own, *files)
+    fine_tune(method, tuning(choose="thin"), *files)
     record = read_record(tmp_path / "train.json", "train")
     assert "start" not in record["inputs"]
     assert "start_train_s" not in record["figures"]
@@ -251,7 +252,7 @@ def test_a_fresh_network_inherits_nothing_and_is_taught_as_a_cut_one_is(taught, 
     assert not any(torch.equal(states[0][name], states[1][name]) for name in matrices)
     files = (tmp_path / "pruned" / WEIGHTS, pack, tmp_path)
     teachers = {"r": base / WEIGHTS, "c": base / "teacher_c" / WEIGHTS}
-    fine_tune(method, BUDGET, settings(method, choose="fresh"), *files, **teachers)
+    fine_tune(method, tuning(choose="fresh"), *files, **teachers)
     record = read_record(tmp_path / "train.json", "train")
     assert record["objective"]["teachers"] == "r_to_c"
     assert epochs_of(record) == 3  # both teachers and its own

@@ -131,6 +131,7 @@ def outputs_by_mmdetection(network: Any, images: Tensor) -> tuple[Tensor, Tensor
             )
         else:
             rows.append((flat * head.prior_generator.strides[level][0]).clamp(0, size))
-    found = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in scores], 1)
+    flat_scores = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in scores], 1)
     # FoveaBox gives logits, TOOD gives probabilities
-    return torch.cat(rows, 1), found.sigmoid() if hasattr(head, "base_edge_list") else found
+    has_logits = hasattr(head, "base_edge_list")
+    return torch.cat(rows, 1), flat_scores.sigmoid() if has_logits else flat_scores

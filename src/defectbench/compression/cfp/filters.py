@@ -27,7 +27,7 @@ SLACK = 1e-9  # so that 0.2 of 5 filters, 1.0 - 0.8 in floats, keeps one
 
 
 @dataclass(frozen=True)
-class Scores:
+class LayerScores:
     """What images say of the n filters of one layer.
 
     Attributes:
@@ -55,7 +55,7 @@ class FilterScores:
         norms = torch.linalg.matrix_norm(maps.detach().double())
         self._energies.append(norms.cpu() / maps.shape[-2])
 
-    def scores(self) -> Scores:
+    def scores(self) -> LayerScores:
         """The scores over all images so far.
 
         Raises:
@@ -65,7 +65,7 @@ class FilterScores:
             raise CompressionError("scores", "images", 0, "give at least one batch of maps")
         ranks, energies = torch.cat(self._ranks), torch.cat(self._energies)
         apart = torch.cdist(energies.T[None], energies.T[None], p=1)[0] / len(energies)
-        return Scores(ranks.double().mean(0).numpy(), apart.numpy(), len(energies))
+        return LayerScores(ranks.double().mean(0).numpy(), apart.numpy(), len(energies))
 
 
 def cluster(distances: NDArray[np.float64], scale: float = 2.0, most: int = 4) -> list[list[int]]:

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ...base.errors import ConfigError
 from ...base.files import sha256_file
-from ...base.filter_pruning import CFP
 from ...base.methods import Method, override_recipe
-from ...base.settings import TrainingSettings
+from ...base.steps import FineTuning
 from ...base.tasks import CLASSIFICATION
 from ...data.pack import load_pack
 from ...training.loop import Validator, train
@@ -24,8 +23,7 @@ from .score_classifier import read_classifier
 
 def fine_tune(
     method: Method,
-    settings: TrainingSettings,
-    compression: CFP,
+    settings: FineTuning,
     pruned: str | Path,
     pack: str | Path,
     out_dir: str | Path,
@@ -38,8 +36,8 @@ def fine_tune(
 
     Args:
         method: The base, with the recipe of this training.
-        settings: Seed of the cell, budget and device; this training draws from a seed of its own.
-        compression: Which teachers; ``thin`` has none and learns labels, for as many epochs as the budget says.
+        settings: Seed of the cell, budget and device, and which teachers; this training draws from a seed of its own.
+            A network that is ``thin`` has no teacher and learns labels, for as many epochs as the budget says.
         pruned: ``weights.safetensors`` of ``prune_classifier``.
         pack: Pack of the training part.
         out_dir: The cell's folder.
@@ -53,7 +51,7 @@ def fine_tune(
             was cut.
         CompressionError: The plan is missing, or is of no such network.
     """
-    thin = compression.choose == "thin"
+    thin = settings.choose == "thin"
     # the plan says all of the widths, so that no option of the base's has a say in them
     recipe = override_recipe(method.recipe, settings.recipe, "settings")
     method = replace(method, recipe=recipe.model_copy(update={"options": {}}))
@@ -61,14 +59,14 @@ def fine_tune(
     settings = settings.model_copy(update={"role": role, "recipe": {}})
     plan = Path(pruned).with_name("plan.json")
     sources = Sources(Path(pack), start=None if thin else Path(pruned), plan=plan)
-    if thin or compression.teachers == "none":
+    if thin or settings.teachers == "none":
         train(method, settings, sources, out_dir, validator, None, checkpoint_s)
         return
     weights = {"r": r, "c": c}
     needed: dict[str, Path] = {}
-    for name in compression.taught_by:
+    for name in settings.taught_by:
         if (path := weights[name]) is None:
-            raise ConfigError("fine-tune", name, None, f"teachers={compression.teachers} needs it")
+            raise ConfigError("fine-tune", name, None, f"teachers={settings.teachers} needs it")
         needed[name] = Path(path)
     _check_cut_from(pruned, needed.get("r"))
     classes = load_pack(pack, False, CLASSIFICATION.name).classes
@@ -76,8 +74,8 @@ def fine_tune(
     epochs = settings.epochs or recipe.epochs
     hashes = {name: sha256_file(path) for name, path in needed.items()}
     objective = Objective(
-        {"teachers": compression.teachers, **hashes},
-        fused_objective(Teachers(networks[0], networks[-1]), epochs, compression.teachers),
+        {"teachers": settings.teachers, **hashes},
+        fused_objective(Teachers(networks[0], networks[-1]), epochs, settings.teachers),
     )
     sources = replace(sources, teacher=needed.get("c"))
     train(method, settings, sources, out_dir, validator, objective, checkpoint_s)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from ...base.files import atomic_write_json, sha256_file
-from ...base.filter_pruning import AFRESH, CFP
+from ...base.filter_pruning import AFRESH, FilterCut
 from ...base.methods import Method, build_network
 from ...base.records import write_record
 from ...base.tasks import CLASSIFICATION
@@ -20,7 +20,7 @@ from ...nn.size import stored_mib
 from ...training.randomness import derived_seed
 from ...training.start import StartedFrom, read_start
 from ..cut_files import write_weights
-from .filters import Scores
+from .filters import LayerScores
 from .rates_check import rates_of
 from .score_classifier import read_classifier, read_scores
 from .selection import (
@@ -36,7 +36,11 @@ from .widths import Rates, parameters_at
 
 
 def choose_channels(
-    network: Classifier, scores: Mapping[str, Scores], settings: CFP, rates: Rates, seed: int
+    network: Classifier,
+    scores: Mapping[str, LayerScores],
+    settings: FilterCut,
+    rates: Rates,
+    seed: int,
 ) -> Kept:
     """Channels that stay, by the choice of a study; controls have the widths of collaborative filter pruning."""
     clustering = (settings.scale, settings.most_clusters, settings.min_per_cluster)
@@ -56,7 +60,7 @@ def prune_classifier(
     train_pack: str | Path,
     method: Method,
     out_dir: str | Path,
-    settings: CFP,
+    settings: FilterCut,
     seed: int,
 ) -> dict[str, Any]:
     """Cut a trained classifier; writes ``plan.json``, ``weights.safetensors`` and ``prune.json``.
@@ -101,7 +105,7 @@ def prune_classifier(
     extra = {
         "method": method.card.name,
         "seed": seed,
-        "settings": settings.model_dump(),
+        "settings": {"how": "cfp", **settings.model_dump(include={*FilterCut.model_fields})},
         "rates": rates if isinstance(rates, str) else dict(cast("Mapping[str, float]", rates)),
         "recipe": {"options": {"plan": plan}},
         "widths": {name: [width, len(kept[name])] for name, width in network.widths.items()},

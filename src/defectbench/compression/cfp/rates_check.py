@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import CompressionError, ConfigError
-from ...base.filter_pruning import CFP
+from ...base.filter_pruning import FilterCut
 from ...base.methods import Method, build_network
 from ...base.records import write_record
 from ...nn.classifier import Classifier
 from .widths import Rates, parameters_at, rates_by_set, sets_pruned, solve, widths_at
 
 
-def rates_of(settings: CFP, method: Method, network: Classifier) -> Rates:
+def rates_of(settings: FilterCut, method: Method, network: Classifier) -> Rates:
     """Rates of a study: by name from the method's card, or as they stand; scaled to a ratio where one is asked for."""
     rates: Rates = settings.rates
     if isinstance(rates, str):
@@ -22,7 +22,7 @@ def rates_of(settings: CFP, method: Method, network: Classifier) -> Rates:
     return rates if settings.ratio is None else solve(network, rates, settings.ratio).rates
 
 
-def check_rates(method: Method, nc: int, settings: CFP, out: str | Path) -> dict[str, Any]:
+def check_rates(method: Method, nc: int, settings: FilterCut, out: str | Path) -> dict[str, Any]:
     """Hold rates against the network that they are for, by its shapes alone.
 
     Args:

@@ -22,7 +22,7 @@ from ...training.preparation import refuse_leak
 from ...training.randomness import derived_seed
 from ...training.sampling import balanced_subset
 from ...training.start import StartedFrom, read_start, trained_network
-from .filters import Scores
+from .filters import LayerScores
 from .scoring import score_channels
 
 BATCH = 32  # images that are scored at once
@@ -98,7 +98,7 @@ def score_classifier(
     return write_record(out, "scores", figures, inputs, seconds, extra)
 
 
-def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, Scores], float]:
+def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, LayerScores], float]:
     """Scores by set and the seconds that they took.
 
     Raises:
@@ -114,7 +114,9 @@ def read_scores(record: str | Path, weights: str | Path) -> tuple[dict[str, Scor
     tensors, images = load_file(arrays), content["figures"]["images"]
     names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
     scores = {
-        name: Scores(tensors[f"{name}/ranks"].numpy(), tensors[f"{name}/distances"].numpy(), images)
+        name: LayerScores(
+            tensors[f"{name}/ranks"].numpy(), tensors[f"{name}/distances"].numpy(), images
+        )
         for name in names
     }
     return scores, content["figures"]["score_s"]

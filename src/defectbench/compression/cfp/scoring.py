@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.classifier import ChannelSet, Classifier, check_names
-from .filters import FilterScores, Scores
+from .filters import FilterScores, LayerScores
 
 CHUNK = 1 << 24  # numbers of a map that are scored at once; bounds the copies that ranks need
 
 
 def score_channels(
     network: Classifier, batches: Iterable[Tensor], names: Iterable[str] | None = None
-) -> dict[str, Scores]:
+) -> dict[str, LayerScores]:
     """Scores of sets of channels over images, in eval mode and one pass.
 
     Maps are scored where they arise and dropped: what stays is one rank and one norm per image and channel. A set
@@ -47,11 +47,11 @@ def score_channels(
     return {channels.name: _averaged(channels, gathered) for channels in sets}
 
 
-def _averaged(channels: ChannelSet, gathered: dict[str, FilterScores]) -> Scores:
+def _averaged(channels: ChannelSet, gathered: dict[str, FilterScores]) -> LayerScores:
     places = [gathered[tap].scores() for tap in channels.taps]
     ranks = np.mean([scores.ranks for scores in places], axis=0)
     distances = np.mean([scores.distances for scores in places], axis=0)
-    return Scores(ranks, distances, places[0].images)
+    return LayerScores(ranks, distances, places[0].images)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...base.errors import CompressionError
 from ...nn.classifier import ChannelSet, Classifier, check_names
 from ...training.randomness import generator
-from .filters import Scores, cluster, keep
+from .filters import LayerScores, cluster, keep
 from .widths import Rates, rates_by_set
 
 Kept = dict[str, list[int]]
@@ -30,7 +30,7 @@ def widths_of(kept: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 def select_cfp(
     network: Classifier,
-    scores: Mapping[str, Scores],
+    scores: Mapping[str, LayerScores],
     rates: Rates,
     scale: float = 2.0,
     most: int = 4,
@@ -74,7 +74,7 @@ def select_cfp(
 
 
 def select_by_rank(
-    network: Classifier, scores: Mapping[str, Scores], widths: Mapping[str, int]
+    network: Classifier, scores: Mapping[str, LayerScores], widths: Mapping[str, int]
 ) -> Kept:
     """Control: the highest mean ranks of a set, without clusters; among equals the higher index.
 
@@ -151,13 +151,13 @@ def _counts(network: Classifier, widths: Mapping[str, int]) -> dict[str, int]:
     return counts
 
 
-def _by_rank(channels: ChannelSet, scores: Mapping[str, Scores], count: int) -> list[int]:
+def _by_rank(channels: ChannelSet, scores: Mapping[str, LayerScores], count: int) -> list[int]:
     if count == channels.width:
         return list(range(count))
     return _best(_scores_of(channels, scores).ranks, count)
 
 
-def _scores_of(channels: ChannelSet, scores: Mapping[str, Scores]) -> Scores:
+def _scores_of(channels: ChannelSet, scores: Mapping[str, LayerScores]) -> LayerScores:
     set_scores = scores.get(channels.name)
     if set_scores is None or len(set_scores.ranks) != channels.width:
         seen = None if set_scores is None else len(set_scores.ranks)

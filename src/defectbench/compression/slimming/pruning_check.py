@@ -12,7 +12,7 @@ from ...base.errors import CompressionError, ConfigError
 from ...base.methods import Method, build_network
 from ...base.records import write_record
 from ...base.slimming import Pruning
-from ...nn.csp_darknet import Unit
+from ...nn.csp_darknet import ResidualUnit
 from ...nn.size import stored_mib
 from .channels import ChannelGraph
 from .cut import choose_masks
@@ -64,7 +64,7 @@ def check_pruning(
 def _condemn_large_units(network: nn.Module) -> None:
     """Let the largest residual units score lowest: no training leaves a network that the cut makes smaller."""
     for unit in network.modules():
-        if isinstance(unit, Unit):
+        if isinstance(unit, ResidualUnit):
             norm: nn.Module = unit.expand[1]  # type: ignore[operator]
             nn.init.constant_(
                 norm.get_parameter("weight"), 1 / sum(p.numel() for p in unit.parameters())

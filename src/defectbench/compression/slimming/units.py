@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from ...base.errors import CompressionError
-from ...nn.csp_darknet import Unit
+from ...nn.csp_darknet import ResidualUnit
 from .channels import ChannelGraph, Masks
 
 
@@ -18,7 +18,7 @@ def unit_scores(model: nn.Module) -> dict[str, float]:
     return {
         name: float(unit.expand[1].weight.detach().abs().mean())  # type: ignore[operator]
         for name, unit in model.named_modules()
-        if isinstance(unit, Unit)
+        if isinstance(unit, ResidualUnit)
     }
 
 
@@ -26,7 +26,7 @@ def scores_after(graph: ChannelGraph, masks: Masks) -> dict[str, float]:
     """What ``unit_scores`` would be after a cut; nothing is cut."""
     lost, scores = graph.lost(masks), {}
     for name, unit in graph.modules.items():
-        if isinstance(unit, Unit):
+        if isinstance(unit, ResidualUnit):
             scale = unit.expand[1].weight.detach().abs().cpu().clone()  # type: ignore[operator]
             gone = lost.get((f"{name}.expand.1", False))
             if gone is not None:

@@ -9,17 +9,35 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ..topics.compression.stages import BASE, CONTROL, SCORE_TITLES, STAGE_TITLES, Stage, ways
+from ..topics.compression.stages import (
+    BASE,
+    BEFORE_CUT,
+    CHANNELS,
+    CONTROL,
+    PRUNED,
+    RECOVERED,
+    SCORE_TITLES,
+    STAGE_TITLES,
+    StageRow,
+    ways,
+)
 from .style import GREY, PALETTE
 
-MARKERS = {BASE: "o", "sparse": "s", "channels": "^", "pruned": "v", "recovered": "D", CONTROL: "X"}
+MARKERS = {
+    BASE: "o",
+    **dict.fromkeys(BEFORE_CUT, "s"),
+    CHANNELS: "^",
+    PRUNED: "v",
+    RECOVERED: "D",
+    CONTROL: "X",
+}
 ASIDE = 1.03  # from one way to the next, of its size
 FEW_TICKS = (
     5  # below this ratio of the ends, steps of 1, 2 and 5 leave an axis nearly without ticks
 )
 
 
-def compression_figure(stages: Sequence[Stage]) -> Figure:
+def compression_figure(stages: Sequence[StageRow]) -> Figure:
     """Left the ways, score against MiB stored; right where they end, score with its interval beside the bases.
 
     Left, what is cut to one size stands a little beside each other; stages without a size are left out.
@@ -49,7 +67,7 @@ def compression_figure(stages: Sequence[Stage]) -> Figure:
     return figure
 
 
-def _draw_ways(axis: Axes, drawn: Sequence[Sequence[Stage]]) -> None:
+def _draw_ways(axis: Axes, drawn: Sequence[Sequence[StageRow]]) -> None:
     """The way of each compressed cell, and the controls of some size."""
     for number, way in enumerate(drawn):
         beside = ASIDE ** (number - (len(drawn) - 1) / 2)
@@ -72,9 +90,9 @@ def _draw_ways(axis: Axes, drawn: Sequence[Sequence[Stage]]) -> None:
     axis.set_ylim(bottom=0)
 
 
-def _ends(drawn: Sequence[Sequence[Stage]]) -> list[tuple[Stage, str]]:
+def _ends(drawn: Sequence[Sequence[StageRow]]) -> list[tuple[StageRow, str]]:
     """The last stage of each way and each control once, with the colour of its way; the lowest score first."""
-    last_stages: dict[str, tuple[Stage, str]] = {}
+    last_stages: dict[str, tuple[StageRow, str]] = {}
     for number, way in enumerate(drawn):
         passed = [s for s in way if s.stage != CONTROL]
         last = passed[-1:] if passed[-1].stage != BASE else []
@@ -83,7 +101,7 @@ def _ends(drawn: Sequence[Sequence[Stage]]) -> list[tuple[Stage, str]]:
     return sorted(last_stages.values(), key=lambda end: (end[0].score, end[0].record))
 
 
-def _draw_ends(axis: Axes, ends: Sequence[tuple[Stage, str]], bases: Sequence[Stage]) -> None:
+def _draw_ends(axis: Axes, ends: Sequence[tuple[StageRow, str]], bases: Sequence[StageRow]) -> None:
     """One line a network, its name at the left; bases as vertical lines."""
     for base in {stage.record: stage for stage in bases}.values():
         axis.axvline(100 * base.score, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
@@ -99,7 +117,7 @@ def _colour(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
-def _draw(axis: Axes, stage: Stage, colour: str, place: float, across: bool = False) -> None:
+def _draw(axis: Axes, stage: StageRow, colour: str, place: float, across: bool = False) -> None:
     """One stage with its interval, its score upwards or ``across``."""
     score = 100 * stage.score
     ends = [[score - 100 * stage.score_low], [100 * stage.score_high - score]]

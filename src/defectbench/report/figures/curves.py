@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...base.errors import ReportError
-from ..records.cells import Cell, Entry
+from ..records.cells import CellRecords, Entry
 from .style import LOG_FROM, Look, method_handle
 
 VALIDATION = ("val_map50_95", "val_map50", "val_accuracy")
@@ -21,7 +21,7 @@ _VALIDATION_TITLES = {
 }
 
 
-def read_history(cell: Cell) -> dict[str, list[tuple[float, float]]]:
+def read_history(cell: CellRecords) -> dict[str, list[tuple[float, float]]]:
     """The training history of a cell: (epoch, value) by column, empty fields left out.
 
     Raises:

@@ -28,7 +28,7 @@ from ...base.files import read_json, sha256_file
 from ...base.records import read_record
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
-from ..records.cells import Cell, Entry
+from ..records.cells import CellRecords, Entry
 
 HIT_IOU = 0.5
 PANEL_IN = 1.75
@@ -45,7 +45,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Truth:
+class PartTruth:
     """Truth of a test part.
 
     Attributes:
@@ -61,7 +61,7 @@ class Truth:
     folder: Path
 
 
-def read_truth(cell: Cell) -> Truth:
+def read_truth(cell: CellRecords) -> PartTruth:
     """Read the truth that a cell was scored on.
 
     Raises:
@@ -77,10 +77,10 @@ def read_truth(cell: Cell) -> Truth:
         if box["image_id"] in boxes:
             boxes[box["image_id"]].append(box)
     classes = {entry["id"]: entry["name"] for entry in content["categories"]}
-    return Truth(images, boxes, classes, annotations.parent / "images")
+    return PartTruth(images, boxes, classes, annotations.parent / "images")
 
 
-def _unchanged(entry: dict[str, str], cell: Cell) -> Path:
+def _unchanged(entry: dict[str, str], cell: CellRecords) -> Path:
     path = Path(entry["path"])
     if not path.is_file():
         raise ReportError(path, "file", "nothing", "make it with: snakemake --cores 8 datasets")
@@ -91,7 +91,7 @@ def _unchanged(entry: dict[str, str], cell: Cell) -> Path:
     return path
 
 
-def choose_images(truth: Truth) -> dict[str, Record]:
+def choose_images(truth: PartTruth) -> dict[str, Record]:
     """One image a class, by class name, and one without defects where there is one.
 
     Drawn among the images that hold the class: the one whose file name has the lowest SHA-256.
@@ -141,7 +141,7 @@ def _ious(row: Record, boxes: Sequence[Record]) -> NDArray[np.float64]:
     return pairwise_iou(np.array([row["bbox"]], dtype=np.float64), others)[0]
 
 
-def threshold_of(cell: Cell) -> float:
+def threshold_of(cell: CellRecords) -> float:
     """The threshold that a cell would be deployed with: chosen on validation, else 0.25."""
     path = cell.folder / "operating_point.json"
     if not path.is_file():
@@ -179,7 +179,7 @@ def gallery_figure(entries: Sequence[Entry]) -> Figure:
     return figure
 
 
-def read_picture(truth: Truth, image: Record) -> NDArray[np.uint8]:
+def read_picture(truth: PartTruth, image: Record) -> NDArray[np.uint8]:
     """Decode an image as RGB, uint8 [H, W, 3].
 
     Raises:
@@ -194,7 +194,7 @@ def read_picture(truth: Truth, image: Record) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
 
 
-def _results(cell: Cell) -> dict[int, list[Record]]:
+def _results(cell: CellRecords) -> dict[int, list[Record]]:
     path = cell.folder / "predictions.json"
     if not path.is_file():
         raise ReportError(

@@ -9,7 +9,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...base.compressions import JOINT, WAYS, base_method, compressed_title
+from ...base.compressions import (
+    CFP,
+    JOINT,
+    Slimming,
+    base_method,
+    compressed_title,
+    way_of,
+)
 from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import read_record
@@ -36,7 +43,7 @@ Key = tuple[str, str, str]  # dataset, protocol, method
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellRecords:
     """One run and what was measured of it. Each record is a whole JSON record.
 
     Attributes:
@@ -70,14 +77,14 @@ class Cell:
         return self.method.startswith("control_")
 
     @property
-    def compressed_by(self) -> str:
-        """How the cell was made smaller: ``slimming`` or ``cfp``; empty where it was not."""
-        return self._pruning.get("how", "slimming")
+    def compressed_by(self) -> type[Slimming] | type[CFP] | None:
+        """The settings' class of the way in which the cell was made smaller; None where it was not."""
+        return way_of(self._pruning)
 
     @property
     def is_afresh(self) -> bool:
         """Whether the cell has the widths of a cut network and nothing of its weights: nothing was cut for it."""
-        way = WAYS.get(self.compressed_by)
+        way = self.compressed_by
         training = self.train["figures"] if self.train else {}
         return way is not None and way.was_afresh(self._pruning, training)
 
@@ -101,13 +108,13 @@ class Entry:
     """
 
     title: str
-    cells: list[Cell]
+    cells: list[CellRecords]
     certificate: dict[str, Any]
     certificate_path: Path
     control_of: str | None = None
 
     @property
-    def first(self) -> Cell:
+    def first(self) -> CellRecords:
         """The cell of the lowest seed."""
         return self.cells[0]
 
@@ -123,7 +130,7 @@ class Entry:
         return figures["shared_images"]["train-test"] / figures["images"]["test"]
 
 
-def find_cells(run_dirs: Iterable[str | Path], lacks: list[str] | None = None) -> list[Cell]:
+def find_cells(run_dirs: Iterable[str | Path], lacks: list[str] | None = None) -> list[CellRecords]:
     """Read the records of all cells at or below some folders.
 
     Args:
@@ -155,7 +162,7 @@ def _cell_folders(path: Path) -> list[Path]:
     return [folder for folder in whole if folder == path or any(folder.glob("*.json"))]
 
 
-def _order(cell: Cell) -> tuple[str, int, str, int]:
+def _order(cell: CellRecords) -> tuple[str, int, str, int]:
     return cell.dataset, protocol_rank(cell.protocol), cell.method, cell.seed
 
 
@@ -165,12 +172,12 @@ def protocol_rank(protocol: str) -> int:
     return PROTOCOLS.index(base) if base in PROTOCOLS else len(PROTOCOLS)
 
 
-def _read_cell(folder: Path, lacks: list[str] | None) -> Cell:
+def _read_cell(folder: Path, lacks: list[str] | None) -> CellRecords:
     dataset, protocol, method, seed = folder.parts[-4:]
     number = int(seed.removeprefix("seed"))
     accuracy = read_figures(folder / "accuracy.json", "accuracy", "snakemake --cores 8 scores")
     _check_scored_file(folder, accuracy)
-    cell = Cell(folder, dataset, protocol, method, number, accuracy)
+    cell = CellRecords(folder, dataset, protocol, method, number, accuracy)
     if cell.is_control:
         return cell
     if lacks is not None:
@@ -192,7 +199,7 @@ def _read_cell(folder: Path, lacks: list[str] | None) -> Cell:
     return replace(cell, train=train, complexity=complexity, latency=latency, engine=timed.stem)
 
 
-def _stored_cell(cell: Cell, lacks: list[str]) -> Cell:
+def _stored_cell(cell: CellRecords, lacks: list[str]) -> CellRecords:
     """A cell that was kept, with what there is of its records of cost."""
     timed = latency_path(cell.folder)
     paths = {
@@ -289,11 +296,11 @@ def find_entries(
     return entries
 
 
-def _row_of(cell: Cell) -> tuple[str, str, str]:
+def _row_of(cell: CellRecords) -> tuple[str, str, str]:
     return cell.dataset, cell.protocol, cell.method
 
 
-def _check_one_test_part(cells: Sequence[Cell]) -> None:
+def _check_one_test_part(cells: Sequence[CellRecords]) -> None:
     hashes = [cell.accuracy["inputs"]["images"]["sha256"] for cell in cells]
     for cell, listed in zip(cells, hashes, strict=True):
         if listed != hashes[0]:
@@ -316,7 +323,7 @@ def _card_of(method: str, models_dir: str | Path) -> MethodCard | None:
     return load_card(folder) if (folder / "card.yaml").exists() else None
 
 
-def teacher_c_of(cell: Cell) -> Path | None:
+def teacher_c_of(cell: CellRecords) -> Path | None:
     """Folder of the class-balanced teacher beside a base; none where it was trained on another pack or budget."""
     folder = cell.folder / "teacher_c"
     if cell.train is None or not all(
@@ -351,7 +358,7 @@ def key_of(entry: Entry) -> Key:
     return entry.first.dataset, entry.first.protocol, entry.first.method
 
 
-def record_links(cell: Cell) -> dict[str, str]:
+def record_links(cell: CellRecords) -> dict[str, str]:
     """Paths of what lies behind a cell, by name."""
     predictions = kept_file(cell.folder / "predictions.json").name
     names = {"accuracy": "accuracy.json", "predictions": predictions}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...base.records import read_record
 
 if TYPE_CHECKING:
-    from .cells import Cell
+    from .cells import CellRecords
 
 CERTIFICATE = "certificate.json"
 
@@ -20,7 +20,7 @@ def data_folder(folder: Path) -> Path:
     return shared if shared.is_dir() and not beside.is_dir() else beside
 
 
-def certificate_path(cell: Cell) -> Path:
+def certificate_path(cell: CellRecords) -> Path:
     """The certificate of a cell's split: beside kept cells, kept truth, or the list of images that was scored on.
 
     Of cells that were kept without one, it is that of the same list beside others in the folder of references.
@@ -46,6 +46,6 @@ def _certificates_of(sha256: str, folder: Path) -> list[Path]:
     return [path for path, entry in zip(kept, hashes, strict=True) if entry.get("sha256") == sha256]
 
 
-def kept_truth(cell: Cell) -> Path:
+def kept_truth(cell: CellRecords) -> Path:
     """Where the truth of a kept cell lies: ``data/<dataset>/<protocol>`` beside the folder of its dataset."""
     return cell.folder.parents[3] / "data" / cell.dataset / cell.protocol

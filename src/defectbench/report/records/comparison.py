@@ -22,7 +22,7 @@ from ...measure.bootstrap import group_weights, match, mean_precision, weighted_
 from ...measure.classification import figure_draws, predicted_classes, true_classes
 from ...measure.evaluator import restrict
 from ...measure.statistics import Interval, aggregate_seeds, percentile_interval
-from .cells import Cell, Entry
+from .cells import CellRecords, Entry
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
 
@@ -89,7 +89,7 @@ def paired_test(resamples: int, seeds: int) -> str:
     return f"paired bootstrap over {over}, {resamples:,} resamples"
 
 
-def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws | None:
+def precision_draws(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> Draws | None:
     """Scores of a method on resampled groups and seeds, mean over the drawn seeds.
 
     Args:
@@ -106,7 +106,7 @@ def precision_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws 
     return mean_over_seeds([_draws(source, resamples) for source in sources if source], FIGURES)
 
 
-def class_draws(cell: Cell, resamples: int = RESAMPLES) -> Draws | None:
+def class_draws(cell: CellRecords, resamples: int = RESAMPLES) -> Draws | None:
     """Scores of a classifier on the data as they are and on resampled groups, [1 + resamples] by figure.
 
     None where predictions or truth are not at hand as they were scored. Draws on one test part are paired.
@@ -123,7 +123,7 @@ def class_draws(cell: Cell, resamples: int = RESAMPLES) -> Draws | None:
     return figure_draws(true_classes(truth), predicted, classes, groups, resamples)
 
 
-def classifier_draws(cells: Sequence[Cell], resamples: int = RESAMPLES) -> Draws | None:
+def classifier_draws(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> Draws | None:
     """Scores of a classifier on resampled groups and seeds; as ``precision_draws``."""
     by_seed = [class_draws(cell, resamples) for cell in cells]
     drawn = [draws for draws in by_seed if draws is not None]
@@ -134,7 +134,7 @@ def compare_entries(
     entries: Sequence[Entry],
     resamples: int = RESAMPLES,
     figures: Sequence[str] = FIGURES,
-    draws_of: Callable[[Sequence[Cell], int], Draws | None] = precision_draws,
+    draws_of: Callable[[Sequence[CellRecords], int], Draws | None] = precision_draws,
 ) -> list[Pair]:
     """Compare all methods of one dataset and protocol with each other; controls are left out.
 
@@ -198,7 +198,7 @@ def _seed_shares(seeds: int, resamples: int) -> NDArray[np.float64]:
     return np.concatenate([np.full((seeds, 1), 1 / seeds), drawn], axis=1)
 
 
-def scored_files(cell: Cell) -> dict[str, Path] | None:
+def scored_files(cell: CellRecords) -> dict[str, Path] | None:
     """The files that a score was made from, if all are there and unchanged; some may be kept compressed."""
     inputs: dict[str, Any] = cell.accuracy["inputs"]
     files = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...base.records import read_record
 from ...measure.statistics import aggregate_seeds
-from .cells import Cell, epochs_of
+from .cells import CellRecords, epochs_of
 
 COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 
@@ -90,7 +90,7 @@ def ratio_of(timed: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
     }
 
 
-def beside_base(cell: Cell) -> tuple[str, dict[str, Any]] | None:
+def beside_base(cell: CellRecords) -> tuple[str, dict[str, Any]] | None:
     """The record of a compressed cell and its base timed side by side, below the cell's folder; None without one.
 
     It is the cell's latency itself; cells that were timed before races have a record of both files in turn.
@@ -101,7 +101,7 @@ def beside_base(cell: Cell) -> tuple[str, dict[str, Any]] | None:
     return (path.name, read_record(path, "latency_beside")) if path.is_file() else None
 
 
-def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
+def costs_of(cells: Sequence[CellRecords]) -> dict[str, Any]:
     """Complexity, latency and training of a method, by field name of a row."""
     trained = [cell.train["figures"] for cell in cells if cell.train]
     precisions = [precision_of(cell.train) for cell in cells if cell.train]
@@ -120,7 +120,7 @@ def costs_of(cells: Sequence[Cell]) -> dict[str, Any]:
     return {**fields, "size_px": sizes[0].get("size_px") if sizes else None}
 
 
-def _timings(cells: Sequence[Cell], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _timings(cells: Sequence[CellRecords], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     reasons = [reason for figures in timed for reason in figures["invalid_because"]]
     fields = {f"latency_ms_p{p}": mean(timed, f"latency_ms_p{p}") for p in (50, 90, 99)}
     return {

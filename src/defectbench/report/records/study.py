@@ -11,7 +11,7 @@ from .cells import Entry, find_entries
 _T = TypeVar("_T")
 
 
-class Study:
+class StudyRecords:
     """Entries of a study, and what topics share.
 
     Args:
@@ -30,9 +30,9 @@ class Study:
     ) -> None:
         self.entries, self.run_dirs, self.models_dir = list(entries), list(run_dirs), models_dir
         self.lacks = lacks
-        self._made: dict[Callable[[Study], Any], Any] = {}
+        self._made: dict[Callable[[StudyRecords], Any], Any] = {}
 
-    def share(self, make: Callable[[Study], _T]) -> _T:
+    def share(self, make: Callable[[StudyRecords], _T]) -> _T:
         """What a function makes of this study, made once."""
         if make not in self._made:
             self._made[make] = make(self)
@@ -45,7 +45,7 @@ class Study:
 
 def read_study(
     run_dirs: Iterable[str | Path], models_dir: str | Path = "models", is_kept: bool = False
-) -> Study:
+) -> StudyRecords:
     """Read the records of a study.
 
     Args:
@@ -58,4 +58,4 @@ def read_study(
     """
     folders = [Path(folder) for folder in run_dirs]
     lacks = [] if is_kept else None
-    return Study(find_entries(folders, models_dir, lacks), folders, models_dir, lacks)
+    return StudyRecords(find_entries(folders, models_dir, lacks), folders, models_dir, lacks)

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from ..records.study import Study
+from ..records.study import StudyRecords
 from ..table import Picture, Table
 
 LAST = 100
@@ -23,7 +23,7 @@ def find_topics() -> list[ModuleType]:
     return sorted(topics, key=lambda topic: getattr(topic, "ORDER", LAST))
 
 
-def parts_of(study: Study) -> list[Table | Picture]:
+def parts_of(study: StudyRecords) -> list[Table | Picture]:
     """What all topics say of a study.
 
     Raises:

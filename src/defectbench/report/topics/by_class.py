@@ -8,14 +8,14 @@ from typing import Any
 from ..columns import NAMED, record_of
 from ..numbers import percent
 from ..records.cells import Entry, key_of
-from ..records.study import Study
-from ..table import HEADLINE, NAME, Block, Column, Row, Shown, Table, anchor, word_column
+from ..records.study import StudyRecords
+from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, anchor, word_column
 from . import classification, detection
 
 ORDER = 30
 
 
-def parts(study: Study) -> Iterator[Table]:
+def parts(study: StudyRecords) -> Iterator[Table]:
     """Scores of detectors and of classifiers by class, as far as the study has them."""
     detectors = detection.entries_of(study)
     if detectors:
@@ -65,7 +65,7 @@ def _tables(
 def _matrix(name: str, entries: Sequence[Entry], figures: Mapping[str, str], counted: str) -> Table:
     """Methods by classes: the first figure, and smaller the second."""
     (first, first_heading), (second, second_heading) = list(figures.items())[:2]
-    place = Block(anchor=anchor(*key_of(entries[0])[:2]))
+    place = RowBlock(anchor=anchor(*key_of(entries[0])[:2]))
     classes = entries[0].first.accuracy["figures"]["per_class"]
     columns = [
         NAMED,

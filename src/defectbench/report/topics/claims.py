@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 
 from ...measure.claims import Finding, check_claims
 from ..numbers import number
-from ..records.study import Study
+from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, Table, word_column
 from .compression import stages_of
 from .compression.claims import check_compression_claims
@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-def parts(study: Study) -> Iterator[Table]:
+def parts(study: StudyRecords) -> Iterator[Table]:
     """Every claim of the cards of the methods that the study holds."""
     compressed = check_compression_claims(study.models_dir, stages_of(study))
     yield claims_table([*check_claims(study.models_dir, study.run_dirs), *compressed])

@@ -8,7 +8,7 @@ from math import hypot
 
 from ..numbers import percent, points
 from ..records.cells import FLOORS
-from ..records.study import Study
+from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Table, keys_of, plain, row_of, word_column
 from .detection import compared, entries_of
 from .detection.rows import DetectionRow
@@ -84,7 +84,7 @@ class Premium:
     n_seeds_clean: int
 
 
-def parts(study: Study) -> Iterator[Table]:
+def parts(study: StudyRecords) -> Iterator[Table]:
     """The table of premiums; nothing without detectors."""
     if not entries_of(study):
         return

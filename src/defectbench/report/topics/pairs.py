@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..columns import pair_table, titles_of
-from ..records.study import Study
+from ..records.study import StudyRecords
 from ..table import Table
 from . import classification, detection
 
 ORDER = 50
 
 
-def parts(study: Study) -> Iterator[Table]:
+def parts(study: StudyRecords) -> Iterator[Table]:
     """Pairs of detectors and of classifiers, as far as the study has them."""
     detectors = detection.entries_of(study)
     if detectors:

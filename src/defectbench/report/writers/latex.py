@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..numbers import INVALID, LEAKED, NOTHING, TIMES
-from ..table import Block, Column, Row, Shown, Table
+from ..table import Column, Row, RowBlock, Shown, Table
 from .templates import render
 
 _SPECIAL = {
@@ -76,7 +76,7 @@ def latex_document(table: Table) -> str:
     return render("table.tex.j2", values, **_SYNTAX)
 
 
-def _section(block: Block, rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, object]:
+def _section(block: RowBlock, rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, object]:
     lead = f": {block.lead}" if block.lead else ""
     return {
         "heading": escape(f"{block.title}{lead}"),

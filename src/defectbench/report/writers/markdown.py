@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..table import Block, Column, Row, Shown, Table
+from ..table import Column, Row, RowBlock, Shown, Table
 
 
 def relative(path: str, out_dir: Path) -> str:
@@ -52,7 +52,7 @@ def _body(table: Table, out_dir: Path, level: int = 2) -> list[str]:
 
 
 def _block(
-    block: Block, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path, level: int
+    block: RowBlock, rows: Sequence[Row], columns: Sequence[Column], out_dir: Path, level: int
 ) -> str:
     aligned = "".join("|---" if column.align == "left" else "|---:" for column in columns)
     lines = [f"{'#' * level} {block.title}\n"] if block.title else []

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ...base.files import atomic_write_text
-from ..table import Block, Column, Picture, Row, Shown, Table
+from ..table import Column, Picture, Row, RowBlock, Shown, Table
 from .markdown import relative
 from .templates import render
 
@@ -33,7 +33,7 @@ class Section:
 
     id: str
     title: str
-    block: Block = field(default_factory=Block)
+    block: RowBlock = field(default_factory=RowBlock)
     parts: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -67,11 +67,11 @@ def _add_picture(sections: dict[str, Section], picture: Picture, out: Path) -> N
 
 def _add_table(sections: dict[str, Section], table: Table, out: Path) -> None:
     noted = ""
-    for block, rows in table.blocks() or [(Block(), [])]:
+    for block, rows in table.blocks() or [(RowBlock(), [])]:
         name = block.anchor or table.section
         title = f"{table.title}: {block.title}" if block.anchor and block.title else table.title
         is_new = name not in sections
-        opening = _from(block, out) if block.anchor else Block()
+        opening = _from(block, out) if block.anchor else RowBlock()
         section = sections.setdefault(name, Section(name, title, opening))
         heading = "" if is_new or title == section.title else title
         if not block.anchor and block.title:
@@ -95,7 +95,7 @@ def _add_table(sections: dict[str, Section], table: Table, out: Path) -> None:
         )
 
 
-def _from(block: Block, out: Path) -> Block:
+def _from(block: RowBlock, out: Path) -> RowBlock:
     """A block whose record is seen from the page."""
     word, path = block.link
     return replace(block, link=(word, relative(path, out))) if path else block

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...base.errors import ReportError
 from ...base.files import read_json
-from ..table import Block, Column, Row, Shown, Table
+from ..table import Column, Row, RowBlock, Shown, Table
 
 FILE = "tables.json"
 _FIX = "render the report again: snakemake --cores 8 all"
@@ -86,7 +86,7 @@ def stored_tables(path: str | Path) -> list[Table]:
 
 def _table(content: dict[str, Any]) -> Table:
     columns = [Column(**column) for column in content["columns"]]
-    blocks = [Block(**block | {"link": tuple(block["link"])}) for block in content["blocks"]]
+    blocks = [RowBlock(**block | {"link": tuple(block["link"])}) for block in content["blocks"]]
     rows = [
         Row(
             values={},

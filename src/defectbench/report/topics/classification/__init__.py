@@ -16,22 +16,20 @@ from ...columns import (
     hardware_notes,
     mark_notes,
     measured_column,
-    method_rows,
     pair_table,
     precision_notes,
     runs_table,
     score_column,
     seed_units,
-    shown_columns,
-    sources,
     titles_of,
     whole_column,
 )
+from ...comparisons import by_place, comparison_table
 from ...numbers import TIMES, number, percent, points
 from ...records.cells import Entry, key_of
 from ...records.comparison import CLASS_FIGURES, Pair, classifier_draws, compare_entries
-from ...records.study import Study
-from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
+from ...records.study import StudyRecords
+from ...table import HEADLINE, Column, Picture, Table, anchor
 from .rows import ClassificationRow, build_rows
 from .widths import check_equal_widths
 
@@ -59,12 +57,12 @@ COLUMNS = (
 )
 
 
-def entries_of(study: Study) -> list[Entry]:
+def entries_of(study: StudyRecords) -> list[Entry]:
     """The classifiers of a study and their controls."""
     return study.of_task(CLASSIFICATION.name)
 
 
-def rows_of(study: Study) -> list[ClassificationRow]:
+def rows_of(study: StudyRecords) -> list[ClassificationRow]:
     """Rows of the table.
 
     Raises:
@@ -75,39 +73,37 @@ def rows_of(study: Study) -> list[ClassificationRow]:
     return build_rows(entries)
 
 
-def compared(study: Study) -> list[Pair]:
+def compared(study: StudyRecords) -> list[Pair]:
     """All classifiers of each dataset and protocol: bases, what is cut from them, and controls of the cut."""
     return [
         pair
-        for _, group in groupby(entries_of(study), key=lambda entry: key_of(entry)[:2])
-        for pair in compare_entries(list(group), figures=CLASS_FIGURES, draws_of=classifier_draws)
+        for rivals in by_place(entries_of(study))
+        for pair in compare_entries(rivals, figures=CLASS_FIGURES, draws_of=classifier_draws)
     ]
 
 
-def pairs_of(study: Study) -> Table:
+def pairs_of(study: StudyRecords) -> Table:
     """Classifiers compared with each other."""
     titles = titles_of(entries_of(study))
     return pair_table("classification_pairs", study.share(compared), titles, SCORES)
 
 
-def parts(study: Study) -> Iterator[Table | Picture]:
+def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     """The table of classifiers, its figures and its runs; nothing without classifiers."""
     entries = entries_of(study)
     if not entries:
         return
     rows, pairs = study.share(rows_of), study.share(pairs_of)
-    columns = shown_columns(COLUMNS, rows)
-    yield Table(
-        name="classification",
-        title="Classification",
-        columns=columns,
-        rows=method_rows(rows, columns, entries, (*FIGURES, "n_seeds")),
-        notes=classification_notes(rows, entries),
-        fields=keys_of(ClassificationRow),
-        caption="Accuracy and cost of classifiers.",
-        formats=("csv", "md", "tex", "page", "terminal"),
+    yield comparison_table(
+        "classification",
+        "Classification",
+        COLUMNS,
+        rows,
+        entries,
+        (*FIGURES, "n_seeds"),
+        classification_notes(rows, entries),
+        "Accuracy and cost of classifiers.",
         below=[pairs] if pairs.rows else [],
-        records=sources(entries),
     )
     yield runs_table("classification_runs", entries, SCORES)
     yield from _pictures(rows, entries)
@@ -151,7 +147,7 @@ def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[En
     if any(row.params_ratio is not None for row in rows):
         lines.append(
             "Compressed methods: accuracy of the cut network before it learnt again; gain: accuracy minus that of the "
-            "base by a paired bootstrap over groups; latency over that of the base, both timed in turn; training "
+            "base by a paired bootstrap over groups; latency over that of the base in the same processes; training "
             "holds all stages. A thin network has the widths from scratch and learns labels, for the epochs of all "
             "trainings behind its siblings."
         )

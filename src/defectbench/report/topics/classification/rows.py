@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 from ....base.compressions import JOINT, base_method
@@ -12,8 +11,9 @@ from ....base.errors import ReportError
 from ....base.records import read_record
 from ....measure.classification import FIGURES
 from ....measure.statistics import aggregate_seeds, percentile_interval
-from ...records.cells import Cell, Entry, control_rank, teacher_c_of
-from ...records.comparison import class_draws, score_interval
+from ...comparisons import by_place, place_of, row_head
+from ...records.cells import CellRecords, Entry, teacher_c_of
+from ...records.comparison import class_draws
 from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 
 
@@ -26,8 +26,8 @@ class ClassificationRow(Costs):
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
     ``accuracy_before``, of the cut network before it learnt again (a network that starts afresh has none);
     ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``ratio_to_base``, its
-    latency over its base's, timed in turn. A base has the scores of the class-balanced teacher C beside it, which is
-    not deployed.
+    latency over its base's in the same processes. A base has the scores of the class-balanced teacher C beside it,
+    which is not deployed.
     """
 
     dataset: str
@@ -76,40 +76,16 @@ def build_rows(entries: Sequence[Entry]) -> list[ClassificationRow]:
         entries: Those of ``find_entries`` whose task is classification.
     """
     rows: list[ClassificationRow] = []
-    for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
-        block = {entry.first.method: entry for entry in group}
+    for rivals in by_place(entries):
+        block = {entry.first.method: entry for entry in rivals}
         made = [_row(entry, block.get(base_method(name))) for name, entry in block.items()]
-        rows += sorted(_flagged(made), key=_rank)
+        rows += sorted(_flagged(made), key=lambda row: place_of(row, "accuracy"))
     return rows
-
-
-def _rank(row: ClassificationRow) -> tuple[bool, float, str]:
-    if row.is_control:
-        return True, control_rank(row.method), row.method
-    return False, -row.accuracy, row.method
 
 
 def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
     cells, first = entry.cells, entry.first
-    scores = {name: score_interval(entry, name) for name in FIGURES}
-    figures: dict[str, Any] = {}
-    for name, score in scores.items():
-        figures |= {name: score.estimate, f"{name}_low": score.low, f"{name}_high": score.high}
-    counted = first.accuracy["figures"]
-    row = ClassificationRow(
-        dataset=first.dataset,
-        protocol=first.protocol,
-        method=first.method,
-        title=entry.title,
-        interval_over=scores["accuracy"].unit,
-        n_seeds=len(cells),
-        seeds=" ".join(str(cell.seed) for cell in cells),
-        n_images=counted["n_images"],
-        n_groups=counted["n_groups"],
-        leak_share=entry.leak_share,
-        record=first.folder.parent.as_posix(),
-        **figures,
-    )
+    row = ClassificationRow(**row_head(entry, FIGURES))
     if first.is_control:
         return row
     trained = [cell.train["figures"] for cell in cells if cell.train]
@@ -122,7 +98,7 @@ def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
     return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
 
 
-def _teacher_c(cells: Sequence[Cell]) -> dict[str, float]:
+def _teacher_c(cells: Sequence[CellRecords]) -> dict[str, float]:
     """Scores of teacher C beside a base; nothing where it has none of its budget.
 
     Raises:
@@ -156,7 +132,7 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
     return gained | _gain(entry.cells, base.cells)
 
 
-def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
+def _gain(cells: Sequence[CellRecords], bases: Sequence[CellRecords]) -> dict[str, float]:
     """Accuracy over that of the base of the same seed: over seeds (Student) where there are some, else over groups."""
     of_seed = {cell.seed: cell for cell in bases}
     pairs = [(cell, of_seed[cell.seed]) for cell in cells if cell.seed in of_seed]
@@ -176,7 +152,7 @@ def _gain(cells: Sequence[Cell], bases: Sequence[Cell]) -> dict[str, float]:
     return {"accuracy_gain": estimate, **ends}
 
 
-def _figures(cells: Sequence[Cell], kind: str) -> list[dict[str, Any]]:
+def _figures(cells: Sequence[CellRecords], kind: str) -> list[dict[str, Any]]:
     return [getattr(cell, kind)["figures"] for cell in cells if getattr(cell, kind)]
 
 

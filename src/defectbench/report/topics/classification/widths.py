@@ -12,23 +12,24 @@ from ....base.errors import ReportError
 from ....base.records import read_record
 from ...records.cells import Entry
 
-OWN = ("choose", "name", "inherit", "teachers", "fine_tuning")  # what does not touch widths
-
 
 def check_equal_widths(entries: Sequence[Entry]) -> None:
-    """Hold cells that are cut from one base at the same rates, chosen in different ways, to equal widths.
+    """Hold cells that are cut from one base by settings which decide the same widths to equal ones.
 
     Raises:
         ReportError: The widths of a cell differ from those of the cell beside it, which it names.
     """
     first: dict[str, tuple[Path, dict[str, Any]]] = {}
     for cell in (cell for entry in entries for cell in entry.cells):
-        path = cell.folder / "pruned" / "prune.json"
-        if cell.compressed_by != "cfp":
+        way = cell.compressed_by
+        if way is None:
             continue
+        path = cell.folder / "pruned" / "prune.json"
         record = read_record(path, "prune")
-        rates = {key: value for key, value in record["settings"].items() if key not in OWN}
-        cut = [cell.dataset, cell.protocol, base_method(cell.method), cell.seed, rates]
+        deciding = way.decides_widths(record["settings"])
+        if deciding is None:
+            continue
+        cut = [cell.dataset, cell.protocol, base_method(cell.method), cell.seed, deciding]
         widths = {name: after for name, (_, after) in record["widths"].items()}
         beside, expected = first.setdefault(json.dumps(cut, sort_keys=True), (path, widths))
         odd = sorted(

@@ -8,14 +8,14 @@ from functools import partial
 
 from ....base.compressions import FADED, base_method
 from ...numbers import INVALID, NOTHING, number, percent, points
-from ...records.study import Study
+from ...records.study import StudyRecords
 from ...table import (
     HEADLINE,
     NAME,
-    Block,
     Column,
     Picture,
     Row,
+    RowBlock,
     Shown,
     Table,
     keys_of,
@@ -28,7 +28,7 @@ from .stages import (
     PRUNED,
     SCORE_TITLES,
     STAGE_TITLES,
-    Stage,
+    StageRow,
     by_place,
     compression_stages,
     ways,
@@ -51,16 +51,16 @@ COLUMNS = (
 TIMED = ("latency_ms_p50", "ratio_to_base")
 
 
-def stages_of(study: Study) -> list[Stage]:
+def stages_of(study: StudyRecords) -> list[StageRow]:
     """The stages of all compressed cells of a study, made once."""
     return study.share(_stages)
 
 
-def _stages(study: Study) -> list[Stage]:
+def _stages(study: StudyRecords) -> list[StageRow]:
     return compression_stages(study.entries, study.lacks)
 
 
-def parts(study: Study) -> Iterator[Table | Picture]:
+def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     """The ways as a table and as figures; nothing where no cell is compressed."""
     stages = stages_of(study)
     if not stages:
@@ -79,7 +79,7 @@ def parts(study: Study) -> Iterator[Table | Picture]:
         )
 
 
-def compression_table(stages: Sequence[Stage]) -> Table:
+def compression_table(stages: Sequence[StageRow]) -> Table:
     """Stages as a table; each way from a base stands by itself."""
     return Table(
         name="compression",
@@ -87,17 +87,17 @@ def compression_table(stages: Sequence[Stage]) -> Table:
         columns=COLUMNS,
         rows=[_row(stage, _block(way)) for way in ways(stages) for stage in way],
         notes=compression_notes(stages),
-        fields=keys_of(Stage),
+        fields=keys_of(StageRow),
         formats=("csv", "md", "page"),
     )
 
 
-def _block(way: Sequence[Stage]) -> Block:
+def _block(way: Sequence[StageRow]) -> RowBlock:
     last = [stage for stage in way if stage.stage != CONTROL][-1]
-    return Block(f"{last.title}: {last.dataset}, {last.protocol}, seed {last.seed}")
+    return RowBlock(f"{last.title}: {last.dataset}, {last.protocol}, seed {last.seed}")
 
 
-def _row(stage: Stage, block: Block) -> Row:
+def _row(stage: StageRow, block: RowBlock) -> Row:
     """A stage; each of its figures leads to the record behind it."""
     row = row_of(stage, block=block)
     behind = {
@@ -118,17 +118,17 @@ def _row(stage: Stage, block: Block) -> Row:
     return replace(row, shown=shown)
 
 
-def _trained(stage: Stage) -> str:
+def _trained(stage: StageRow) -> str:
     return "prune.json" if stage.stage in (CHANNELS, PRUNED) else "train.json"
 
 
-def name_of(stage: Stage) -> str:
+def name_of(stage: StageRow) -> str:
     """A stage in words; a control is named as the method that it is."""
     words = STAGE_TITLES[stage.stage]
     return f"{stage.title} ({words})" if stage.stage == CONTROL else words
 
 
-def compression_notes(stages: Sequence[Stage]) -> list[str]:
+def compression_notes(stages: Sequence[StageRow]) -> list[str]:
     """Sentences that say what the figures are."""
     scores = dict.fromkeys(SCORE_TITLES[stage.score_name] for stage in stages)
     lines = [
@@ -136,9 +136,9 @@ def compression_notes(stages: Sequence[Stage]) -> list[str]:
         "the difference to the base by paired bootstrap over groups.",
         "Stored: parameters, means and variances in float32 before folding, as the papers count; "
         "factor: that of the base over the own. Parameters and MACs are those of the deployed file.",
-        "p50 and its ratio: base and compressed file in turn, in the same processes. After sparse training the network "
-        "is the base's, after the cut the compressed file's; one that keeps its units is not timed. A control is timed "
-        "in a run of its own.",
+        "p50 and its ratio: base and compressed file side by side, block by block in the same processes. After sparse "
+        "training the network is the base's, after the cut the compressed file's; one that keeps its units is not "
+        "timed. A control has its p50 alone.",
         "Epochs and training: all that is behind a network, its base's included. A compressed network has learnt for "
         "longer than its base, so a difference near zero does not say that a base with as many epochs loses nothing.",
         *_parted(stages),
@@ -150,7 +150,7 @@ def compression_notes(stages: Sequence[Stage]) -> list[str]:
     return [*lines, *(f"{INVALID} invalid timing, not to be cited: {why}." for why in reasons)]
 
 
-def _parted(stages: Sequence[Stage]) -> list[str]:
+def _parted(stages: Sequence[StageRow]) -> list[str]:
     """What each cut by scales met: whether sparse training had made channels fade."""
     return [
         f"{s.title}, seed {s.seed}: {percent(s.faded_scales_share)} % of the scales were under {FADED} before the cut; "
@@ -161,7 +161,7 @@ def _parted(stages: Sequence[Stage]) -> list[str]:
     ]
 
 
-def _without_control(stages: Sequence[Stage]) -> list[str]:
+def _without_control(stages: Sequence[StageRow]) -> list[str]:
     """Titles of compressed methods whose base has no control in the study."""
     beside, titles = set[tuple[str, str, str]](), dict[str, tuple[str, str, str]]()
     for way in ways(stages):

@@ -9,12 +9,12 @@ from ....base.compressions import JOINT, base_method
 from ....base.methods import Claim, load_card, method_names
 from ....measure.claims import SAME_COUNT, Finding, Verdict, finding
 from ....measure.statistics import aggregate_seeds
-from .stages import RECOVERED, Stage
+from .stages import RECOVERED, StageRow
 
 SIZES = ("stored_mib", "factor", "params_m")
 
 
-def check_compression_claims(models_dir: str | Path, stages: Sequence[Stage]) -> list[Finding]:
+def check_compression_claims(models_dir: str | Path, stages: Sequence[StageRow]) -> list[Finding]:
     """Check the claims on compressed networks of every card whose method was compressed.
 
     A claim names the compression, such as ``cfpv39``, and is held against the network after its recovery. A size, the
@@ -33,7 +33,7 @@ def check_compression_claims(models_dir: str | Path, stages: Sequence[Stage]) ->
     return [check_compression_claim(method, claim, stages) for method, claim in claims]
 
 
-def check_compression_claim(method: str, claim: Claim, stages: Sequence[Stage]) -> Finding:
+def check_compression_claim(method: str, claim: Claim, stages: Sequence[StageRow]) -> Finding:
     """Check one printed number against the stages of its method's compressed cells.
 
     Args:

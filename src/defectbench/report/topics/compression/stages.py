@@ -8,19 +8,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ....base.compressions import FADED, base_method
+from ....base.compressions import FADED, WAYS, base_method
 from ....base.errors import ReportError
 from ....measure.statistics import percentile_interval
-from ...records.cells import Cell, Entry, epochs_of, key_of, read_figures
+from ...records.cells import CellRecords, Entry, epochs_of, key_of, read_figures
 from ...records.comparison import Draws, class_draws, precision_draws
 from ...records.costs import beside_base
 
 BASE, CONTROL = "base", "control"
-SPARSE, CHANNELS, PRUNED, RECOVERED = "sparse", "channels", "pruned", "recovered"
+CHANNELS, PRUNED, RECOVERED = "channels", "pruned", "recovered"
+BEFORE_CUT = {name: title for way in WAYS.values() for name, title in way.before_cut.items()}
 SCORE_TITLES = {"map50": "mAP50", "accuracy": "accuracy"}
 STAGE_TITLES = {
     BASE: "base",
-    SPARSE: "after sparse training",
+    **BEFORE_CUT,
     CHANNELS: "channels cut, units left",
     PRUNED: "cut, before recovery",
     RECOVERED: "after recovery",
@@ -29,7 +30,7 @@ STAGE_TITLES = {
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRow:
     """A network on the way from a base to its compressed form, or a control beside it.
 
     Scores and their ends are shares; ``difference`` is the score minus the base's on the same test part, its
@@ -74,7 +75,7 @@ class Stage:
     record: str = ""
 
 
-def compression_stages(entries: Sequence[Entry], lacks: list[str] | None = None) -> list[Stage]:
+def compression_stages(entries: Sequence[Entry], lacks: list[str] | None = None) -> list[StageRow]:
     """The ways of all compressed cells, each from its base on, then the controls of that base.
 
     A network of the same widths that starts afresh is a control: beside its base it has no stages.
@@ -87,7 +88,7 @@ def compression_stages(entries: Sequence[Entry], lacks: list[str] | None = None)
         ReportError: A compressed cell lacks its base, or a stage lacks a record or holds records of two models.
     """
     places = {(e.first.dataset, e.first.protocol, e.first.method): e for e in entries}
-    stages: list[Stage] = []
+    stages: list[StageRow] = []
     for (dataset, protocol, method), entry in places.items():
         if not (entry.first.folder / "pruned" / "prune.json").is_file():
             continue
@@ -103,9 +104,9 @@ def compression_stages(entries: Sequence[Entry], lacks: list[str] | None = None)
     return stages
 
 
-def ways(stages: Sequence[Stage]) -> list[list[Stage]]:
+def ways(stages: Sequence[StageRow]) -> list[list[StageRow]]:
     """Stages of one compressed cell after the other: each way begins at its base."""
-    made: list[list[Stage]] = []
+    made: list[list[StageRow]] = []
     for stage in stages:
         if stage.stage == BASE:
             made.append([])
@@ -113,7 +114,7 @@ def ways(stages: Sequence[Stage]) -> list[list[Stage]]:
     return made
 
 
-def by_place(stages: Sequence[Stage]) -> dict[tuple[str, str], list[Stage]]:
+def by_place(stages: Sequence[StageRow]) -> dict[tuple[str, str], list[StageRow]]:
     """Stages by dataset and protocol."""
     places = [(s.dataset, s.protocol) for s in stages]
     pairs = zip(places, stages, strict=True)
@@ -126,7 +127,7 @@ def _is_control(other: Entry, entry: Entry) -> bool:
     return is_beside and other.control_of == base_method(entry.first.method)
 
 
-def _cell_of(base: Entry | None, cell: Cell) -> Cell:
+def _cell_of(base: Entry | None, cell: CellRecords) -> CellRecords:
     """The base's cell of the same seed.
 
     Raises:
@@ -139,11 +140,15 @@ def _cell_of(base: Entry | None, cell: Cell) -> Cell:
     raise ReportError(cell.folder, "base", "nothing", f"add the cell of {name}, seed {cell.seed}")
 
 
-def _way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> list[Stage]:
+def _way(
+    entry: Entry, cell: CellRecords, base: CellRecords, beside: Sequence[Entry]
+) -> list[StageRow]:
     return list(_steps_of_way(entry, cell, base, beside))
 
 
-def _steps_of_way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry]) -> Iterator[Stage]:
+def _steps_of_way(
+    entry: Entry, cell: CellRecords, base: CellRecords, beside: Sequence[Entry]
+) -> Iterator[StageRow]:
     file, timing = _read_timing(cell, base)
     both = timing["figures"]
     assert base.train is not None
@@ -171,19 +176,20 @@ def _steps_of_way(entry: Entry, cell: Cell, base: Cell, beside: Sequence[Entry])
         yield start.stage(CONTROL, control, control.train, more)
 
 
-def _steps(cell: Cell, base: Cell, cut: dict[str, Any]) -> dict[str, Cell]:
+def _steps(cell: CellRecords, base: CellRecords, cut: dict[str, Any]) -> dict[str, CellRecords]:
     """What lies between the base and the end of a way, and its end, by stage."""
     pruned = cell.folder / "pruned"
-    steps: dict[str, Cell] = {}
-    if cell.compressed_by == "slimming":  # in the base's folder: several cuts may start from it
-        sparse = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
-        steps[SPARSE] = _read_stage(base, sparse, "train")
+    steps: dict[str, CellRecords] = {}
+    for name in cell.compressed_by.before_cut if cell.compressed_by else ():
+        # in the base's folder: several cuts may start from it
+        start = base.folder / Path(cut["inputs"]["start"]["path"]).parent.name
+        steps[name] = _read_stage(base, start, "train")
     if cut["settings"].get("drop_units"):
         steps[CHANNELS] = _read_stage(cell, pruned / "channels", "prune")
     return {**steps, PRUNED: _read_stage(cell, pruned, "prune"), RECOVERED: cell}
 
 
-def _read_timing(cell: Cell, base: Cell) -> tuple[str, dict[str, Any]]:
+def _read_timing(cell: CellRecords, base: CellRecords) -> tuple[str, dict[str, Any]]:
     """The record of both files timed side by side, and where it lies; it must be of the files that were counted."""
     timing = beside_base(cell)
     if timing is None:
@@ -200,7 +206,7 @@ def _read_timing(cell: Cell, base: Cell) -> tuple[str, dict[str, Any]]:
     return file, record
 
 
-def _read_stage(cell: Cell, folder: Path, kind: str) -> Cell:
+def _read_stage(cell: CellRecords, folder: Path, kind: str) -> CellRecords:
     """A stage before the last as a cell of its own, its records of one model."""
     records = {
         name: read_figures(
@@ -214,10 +220,10 @@ def _read_stage(cell: Cell, folder: Path, kind: str) -> Cell:
         fix = f"the counted file is {counted}; score and count the same model.onnx"
         raise ReportError(folder / "accuracy.json", "model_sha256", scored, fix)
     names = (cell.dataset, cell.protocol, cell.method, cell.seed)
-    return Cell(folder, *names, records["accuracy"], records["train"], records["complexity"])
+    return CellRecords(folder, *names, records["accuracy"], records["train"], records["complexity"])
 
 
-def _timed(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
+def _timed(figures: dict[str, Any], cell: CellRecords) -> dict[str, Any]:
     names = ("latency_ms_p50", "ratio_to_base", "ratio_to_base_low", "ratio_to_base_high")
     return {name: figures[name] for name in names} | _validity(figures, cell)
 
@@ -234,7 +240,7 @@ def _parted(cut: dict[str, Any]) -> dict[str, Any]:
     return {"faded_scales_share": faded / sum(counts.values()), **ends}
 
 
-def _validity(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
+def _validity(figures: dict[str, Any], cell: CellRecords) -> dict[str, Any]:
     reasons = "; ".join(figures["invalid_because"])
     return {
         "latency_valid": figures["valid"],
@@ -244,12 +250,12 @@ def _validity(figures: dict[str, Any], cell: Cell) -> dict[str, Any]:
     }
 
 
-def _draws(cell: Cell) -> Draws | None:
+def _draws(cell: CellRecords) -> Draws | None:
     """Scores of one cell on resampled groups, by figure; paired between cells of one test part."""
     return precision_draws([cell]) if _score_of(cell) == "map50" else class_draws(cell)
 
 
-def _score_of(cell: Cell) -> str:
+def _score_of(cell: CellRecords) -> str:
     """The figure that says how good a network is."""
     return next(name for name in SCORE_TITLES if name in cell.accuracy["figures"])
 
@@ -262,18 +268,20 @@ class _Compared:
         whole: What is stored of it, MiB.
     """
 
-    def __init__(self, base: Cell, whole: float) -> None:
+    def __init__(self, base: CellRecords, whole: float) -> None:
         self.base, self.whole = base, whole
         self.draws = _draws(base)
 
-    def stage(self, name: str, cell: Cell, made: dict[str, Any], more: dict[str, Any]) -> Stage:
+    def stage(
+        self, name: str, cell: CellRecords, made: dict[str, Any], more: dict[str, Any]
+    ) -> StageRow:
         """One stage from its cell and the record of what made its weights."""
         scores, costs = cell.accuracy["figures"], made["figures"]
         score = _score_of(cell)
         stored = costs.get("stored_mib", costs.get("size_mib"))
-        stored = self.whole if name in (BASE, SPARSE) else stored
+        stored = self.whole if name in (BASE, *BEFORE_CUT) else stored
         counted = cell.complexity["figures"] if cell.complexity else {}
-        return Stage(
+        return StageRow(
             dataset=cell.dataset,
             protocol=cell.protocol,
             seed=cell.seed,
@@ -294,7 +302,7 @@ class _Compared:
             **more,
         )
 
-    def _difference(self, cell: Cell, score: str) -> dict[str, float]:
+    def _difference(self, cell: CellRecords, score: str) -> dict[str, float]:
         """Score minus the base's, with its interval; nothing for the base itself."""
         if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
             return {}

@@ -15,20 +15,18 @@ from ...columns import (
     hardware_notes,
     mark_notes,
     measured_column,
-    method_rows,
     precision_notes,
     runs_table,
     score_column,
     seed_units,
-    shown_columns,
-    sources,
     whole_column,
 )
+from ...comparisons import comparison_table
 from ...numbers import TIMES, percent
 from ...records.cells import OWN_RUNNER, Entry, key_of
 from ...records.comparison import Pair
-from ...records.study import Study
-from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
+from ...records.study import StudyRecords
+from ...table import HEADLINE, Column, Picture, Table, anchor
 from .rows import DetectionRow, build_rows
 
 ORDER = 10
@@ -55,33 +53,31 @@ COLUMNS = (
 )
 
 
-def entries_of(study: Study) -> list[Entry]:
+def entries_of(study: StudyRecords) -> list[Entry]:
     """The detectors of a study and their controls."""
     return study.of_task(DETECTION.name)
 
 
-def compared(study: Study) -> tuple[list[DetectionRow], list[Pair]]:
+def compared(study: StudyRecords) -> tuple[list[DetectionRow], list[Pair]]:
     """Rows of the comparison and all pairs of methods."""
     return build_rows(entries_of(study))
 
 
-def parts(study: Study) -> Iterator[Table | Picture]:
+def parts(study: StudyRecords) -> Iterator[Table | Picture]:
     """The comparison, its figures and its runs; nothing without detectors."""
     entries = entries_of(study)
     if not entries:
         return
     rows, pairs = study.share(compared)
-    columns = shown_columns(COLUMNS, rows)
-    yield Table(
-        name="comparison",
-        title="Comparison",
-        columns=columns,
-        rows=method_rows(rows, columns, entries, (*SCORES, "n_seeds", "escape_rate_images")),
-        notes=comparison_notes(rows, entries, pairs),
-        fields=keys_of(DetectionRow),
-        caption="Accuracy and cost of detectors.",
-        formats=("csv", "md", "tex", "page", "terminal"),
-        records=sources(entries),
+    yield comparison_table(
+        "comparison",
+        "Comparison",
+        COLUMNS,
+        rows,
+        entries,
+        (*SCORES, "n_seeds", "escape_rate_images"),
+        comparison_notes(rows, entries, pairs),
+        "Accuracy and cost of detectors.",
     )
     yield runs_table("runs", entries, SCORES)
     yield from _pictures(rows, entries)

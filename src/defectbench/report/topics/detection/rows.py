@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
-from ...records.cells import CEILING, FLOORS, Entry, control_rank
-from ...records.comparison import UNKNOWN, Pair, compare_entries, score_interval
+from ...comparisons import by_place, place_of, row_head
+from ...records.cells import CEILING, FLOORS, Entry
+from ...records.comparison import FIGURES, UNKNOWN, Pair, compare_entries
 from ...records.costs import COUNTS, Costs, costs_of, mean
 
 
@@ -54,49 +54,24 @@ def build_rows(entries: Sequence[Entry]) -> tuple[list[DetectionRow], list[Pair]
     """
     rows: list[DetectionRow] = []
     pairs: list[Pair] = []
-    for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
-        rivals = list(group)
+    for rivals in by_place(entries):
         decided = compare_entries(rivals)
         block = mark_range([build_row(entry) for entry in rivals])
-        rows += sorted(mark_best(block, decided), key=_rank)
+        rows += sorted(mark_best(block, decided), key=lambda row: place_of(row, "map50"))
         pairs += decided
     return rows, pairs
 
 
-def _rank(row: DetectionRow) -> tuple[bool, float, str]:
-    if row.is_control:
-        return True, control_rank(row.method), row.method
-    return False, -row.map50, row.method
-
-
 def build_row(entry: Entry) -> DetectionRow:
     """Join the seeds of one method."""
-    cells, first = entry.cells, entry.first
-    map50, map50_95 = (score_interval(entry, name) for name in ("map50", "map50_95"))
-    scores = [cell.accuracy["figures"] for cell in cells]
+    scores = [cell.accuracy["figures"] for cell in entry.cells]
     row = DetectionRow(
-        dataset=first.dataset,
-        protocol=first.protocol,
-        method=first.method,
-        title=entry.title,
-        map50=map50.estimate,
-        map50_low=map50.low,
-        map50_high=map50.high,
-        map50_95=map50_95.estimate,
-        map50_95_low=map50_95.low,
-        map50_95_high=map50_95.high,
+        **row_head(entry, FIGURES),
         map75=mean(scores, "map75"),
-        interval_over=map50.unit,
-        n_seeds=len(cells),
-        seeds=" ".join(str(cell.seed) for cell in cells),
-        n_images=scores[0]["n_images"],
         n_boxes=scores[0]["n_boxes"],
-        n_groups=scores[0]["n_groups"],
-        leak_share=entry.leak_share,
         escape_rate_images=_escape(scores),
-        record=first.folder.parent.as_posix(),
     )
-    return row if first.is_control else replace(row, **costs_of(cells))
+    return row if entry.first.is_control else replace(row, **costs_of(entry.cells))
 
 
 def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
@@ -137,7 +112,7 @@ def mark_best(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[Detec
     if len(methods) < 2:
         return list(rows)
     best: dict[str, list[str]] = {row.method: [] for row in rows}
-    for figure in ("map50", "map50_95"):
+    for figure in FIGURES:
         leader = max(methods, key=lambda row: getattr(row, figure))
         if not leader.flags and _leads(leader, figure, pairs):
             best[leader.method].append(figure)

@@ -4,10 +4,11 @@ import statistics
 
 import pytest
 import torch
+from tests.networks import piece
 
-from defectbench.nn.atss import adaptive_selection
 from defectbench.nn.detector import Targets, grid_priors
 
+adaptive_selection = piece("nanodet_m", "atss").adaptive_selection
 PRIORS = grid_priors(96, 64, (8, 16, 32))
 
 

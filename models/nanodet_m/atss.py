@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .assigners import Assignment
-from .boxes import pairwise_iou
-from .detector import Targets
+from defectbench.nn.assigners import Assignment
+from defectbench.nn.boxes import pairwise_iou
+from defectbench.nn.detector import Targets
 
 
 @torch.no_grad()

@@ -79,7 +79,7 @@ def name_of(cell):
 
 
 def test_environment_passes_its_check():
-    assert "mmdet 3.3.0" in run_inside(INSIDE / "run.py", "check")
+    assert "mmdet 3.3.0" in run_inside(INSIDE / "mmdet_program.py", "check")
 
 
 def test_makes_an_artifact_of_our_signature(cell):
@@ -115,7 +115,7 @@ def test_multiply_adds_are_those_of_the_card(cell, tmp_path):
         "outputs": str(tmp_path / "o.npz"),
     }
     (tmp_path / "told.json").write_text(json.dumps(told))
-    run_inside(INSIDE / "run.py", "export", tmp_path / "told.json")
+    run_inside(INSIDE / "mmdet_program.py", "export", tmp_path / "told.json")
     info = adapt_signature(tmp_path / "raw.onnx", tmp_path / "m.onnx", 192, ["a", "b"], PROVENANCE)
     model = load_model(tmp_path / "m.onnx")
     counted = declared_macs(model, 192)

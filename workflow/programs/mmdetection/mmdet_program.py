@@ -1,4 +1,4 @@
-"""The part that runs inside mmdetection's own environment: `run.py check`, or `run.py train|export SETTINGS.json`.
+"""What runs inside mmdetection's own environment: `mmdet_program.py check`, or `... train|export SETTINGS.json`.
 
 Nothing of it is imported by the suite, and it imports nothing of the suite. What it is told stands in the settings.
 """
@@ -77,11 +77,11 @@ def optimiser(settings: dict[str, Any]) -> dict[str, Any]:
     chosen = settings["optimizer"]
     common = {"lr": chosen["lr"], "weight_decay": chosen["weight_decay"]}
     if chosen["name"] == "sgd":
-        own = {"type": "SGD", "momentum": chosen["momentum"], **common}
+        optimizer = {"type": "SGD", "momentum": chosen["momentum"], **common}
     else:
-        own = {"type": "AdamW", "betas": tuple(chosen["betas"]), **common}
+        optimizer = {"type": "AdamW", "betas": tuple(chosen["betas"]), **common}
     kind = "NarrowOptimWrapper" if settings["precision"] == "bfloat16" else "OptimWrapper"
-    wrapper: dict[str, Any] = {"type": kind, "optimizer": own}
+    wrapper: dict[str, Any] = {"type": kind, "optimizer": optimizer}
     if not chosen["decay_norm_and_bias"]:
         wrapper["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
     if settings["grad_clip"]:

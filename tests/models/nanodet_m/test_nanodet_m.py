@@ -10,7 +10,7 @@ from tests.counting import size_of
 from defectbench.base.methods import load_method
 from defectbench.nn.detector import Targets
 
-MODULE = load_method("nanodet_m", Path(__file__).parents[2] / "models").module
+MODULE = load_method("nanodet_m", Path(__file__).parents[3] / "models").module
 assert MODULE is not None
 
 

@@ -1,0 +1,63 @@
+"""A rule file that was copied and not changed is told as such."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from defectbench.base.catalogue import load_catalogue
+from defectbench.base.errors import ConfigError
+from defectbench.base.method_rules import check_method_rules
+
+MODELS = Path(__file__).parents[2] / "models"
+RULE = 'use rule train_network as {rule} with:\n    wildcard_constraints:\n        method="{method}",\n'
+
+
+def write(models, name, text):
+    (models / name).mkdir()
+    (models / name / "method.smk").write_text(text)
+
+
+def test_the_methods_of_the_suite_pass():
+    check_method_rules(load_catalogue(MODELS).names, MODELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            RULE.format(rule="train_yolo", method="yolo"),
+            'line 3: got \'method="yolo",\'; write method="mine", the name of the folder',
+        ),
+        (
+            RULE.format(rule="train_yolo", method="mine"),
+            "rule: got 'train_yolo'; {models}/yolo/method.smk has a rule of that name; write train_mine",
+        ),
+        (
+            "use rule train_network as train_mine with:\n    priority: 20\n",
+            "wildcard_constraints: got 'no method'; add the lines",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["mine"])
+def test_the_line_that_was_not_changed_is_named(tmp_path, name, text, message):
+    write(tmp_path, "yolo", RULE.format(rule="train_yolo", method="yolo"))
+    write(tmp_path, name, text)
+    expected = f"{tmp_path}/{name}/method.smk: {message.format(models=tmp_path)}"
+    for names in ([name, "yolo"], ["yolo", name]):
+        with pytest.raises(ConfigError, match=re.escape(expected)):
+            check_method_rules(names, tmp_path)
+
+
+def test_a_method_without_a_rule_is_named(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ConfigError, match=r"mine/method\.smk: file: got 'nothing'; write a rule"):
+        check_method_rules(["mine"], tmp_path)
+
+
+def test_a_rule_for_several_methods_and_one_that_writes_paths_pass(tmp_path):
+    write(tmp_path, "mine", RULE.format(rule="train_both", method="mine|yours"))
+    write(
+        tmp_path, "own", 'rule predict:\n    output: f"{RUNS}/steel/clean/own/seed0/model.onnx"\n'
+    )
+    check_method_rules(["mine", "own"], tmp_path)
