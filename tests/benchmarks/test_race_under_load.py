@@ -67,4 +67,4 @@ def test_the_kept_record_says_that_ratios_hold_under_load():
     assert figures["median_change_of_ratio_under_load"] <= 0.1
     assert figures["valid_share_under_load"] >= 0.9
     page = (ROOT / "docs" / "results" / "race-under-load.md").read_text()
-    assert f"{100 * figures['median_change_of_ratio_under_load']:.1f} %" in page
+    assert f"{100 * figures['median_change_of_ratio_under_load']:.1f} |" in page
