@@ -76,7 +76,9 @@ MOST_CLIPPED_SHARE = 0.1
 
 
 def warn_of_clipping(folder: Path, share: float, limit: float | None) -> None:
-    """Say that a clip cut more than a tenth of the steps after the warm-up: it then sets the rate, not the recipe.
+    """Say that a clip cut more than a tenth of the steps after the warm-up.
+
+    SGD then goes at the clip's pace; AdamW only weighs all these steps alike.
 
     Args:
         folder: The cell's folder.
@@ -86,6 +88,6 @@ def warn_of_clipping(folder: Path, share: float, limit: float | None) -> None:
     if limit is None or share <= MOST_CLIPPED_SHARE:
         return
     sys.stdout.write(
-        f"{cell_name(folder)}  warning: grad_clip {limit:g} cut {share:.0%} of the steps after the warm-up; "
-        "raise it, or set it to null\n"
+        f"{cell_name(folder)}  warning: grad_clip {limit:g} cut {share:.0%} of the steps after the warm-up: "
+        "their length is the clip's; raise grad_clip, unless steps of one length are meant\n"
     )
