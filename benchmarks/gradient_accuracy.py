@@ -5,7 +5,7 @@ same values: rows first (NCHW), channels last with the library's batch norm, cha
 training goes. Errors are of the whole gradient, relative to its norm. Milliseconds are of loss and gradient, the ways
 in turn. A matching of boxes may fall out otherwise in either precision: such a batch shows the same error in two ways.
 
-    snakemake --cores 2 datasets
+    snakemake --cores 2 results/data/demo-steel/clean/split0/{train,val}@96.safetensors
     python benchmarks/gradient_accuracy.py config/demo.yaml --methods yolov4_thin yolox_nano --out gradients.csv
 """
 
