@@ -42,12 +42,17 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def job_name(command: str) -> tuple[str, str]:
-    """Verb of the suite (or first word) and method that a job's command line names."""
+    """What a job's command line runs, a verb of the suite or a script, and the method that it names, if it is one."""
     verb = re.search(r"\bdefectbench ([a-z][\w-]*)", command)
     scripts = re.findall(r"(\w+)\.py\b", command)
-    method = re.search(r"models/(\w+)", command) or re.search(r"/clean/(\w+)/", command)
+    methods = set(re.findall(r"models/(\w+)", command))
+    methods |= {
+        name
+        for name in re.findall(r"/(\w+)(?:\+[\w.]+)?/seed\d+\b", command)
+        if not name.startswith("control_")
+    }
     name = verb.group(1) if verb else (scripts[0] if scripts else command.split()[0])
-    return name, method.group(1) if method else ""
+    return name, methods.pop() if len(methods) == 1 else ""
 
 
 def measured(command: list[str], folder: Path) -> tuple[list[dict], float, float]:

@@ -5,7 +5,7 @@ row a run to a table that names the processor: another machine adds its rows to 
 holds already, with the same recipe on the same processor, is left out. The gate's floors are made from these rows
 (`.ci/make_floors.py`), so that they ask of a run what a run comes to.
 
-    snakemake --cores 2 datasets
+    snakemake --cores 2 results/data/demo-steel/clean/split0/{train,val}@96.safetensors
     python benchmarks/seed_spread.py config/demo.yaml --methods yolo_fastestv2 yolov4_thin --seeds 0 1 2 3 4 \
         --out results/reference/demo-spread/spread.csv
 

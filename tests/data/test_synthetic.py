@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from defectbench.base.cards import Look
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import read_json
 from defectbench.data import synthetic
@@ -308,3 +309,37 @@ def test_sheet_is_made(tmp_path):
     render_sheet(tmp_path / "sheet.png", rows=2, tile=64)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape == (2 * 70 + 6 + 30, 6 * 70 + 6, 3)
+
+
+# --- look -----------------------------------------------------------------------------------------
+
+
+def smaller_sides(look):
+    boxes = [box for crop in draw_crops(5, 40, look=look) for box in crop.boxes]
+    sides = sorted(min(x1 - x0, y1 - y0) for _, x0, y0, x1, y1 in boxes)
+    return sides[len(sides) // 2]
+
+
+def test_least_size_makes_small_defects_larger():
+    assert smaller_sides(Look(least_size=2)) > 1.15 * smaller_sides(Look())
+
+
+def test_contrast_is_a_factor_of_what_a_defect_adds():
+    plain, strong = (
+        draw_defect(generator(2), "inclusion", 20.0, Look(contrast=c)) for c in (1.0, 1.5)
+    )
+    assert np.allclose(strong.change, 1.5 * plain.change)
+    assert np.array_equal(strong.mask, plain.mask)
+
+
+def test_without_others_a_strip_has_one_class():
+    for crop in draw_crops(5, 30, look=Look(others=0)):
+        assert len({box[0] for box in crop.boxes}) <= 1
+    assert any(len({b[0] for b in c.boxes}) > 1 for c in draw_crops(5, 30))
+
+
+def test_the_look_of_a_set_stands_in_its_facts(tmp_path):
+    look = Look(least_size=1.5, contrast=1.2)
+    synthesize(tmp_path / "raw", seed=3, images=2, look=look)
+    facts = read_json(tmp_path / "raw" / "synthetic.json")
+    assert facts["look"] == {"least_size": 1.5, "contrast": 1.2, "others": 1.0}

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from defectbench.nn.functional import batch_moments, depthwise_conv, mish, simam
+from defectbench.nn.functional import depthwise_conv, mish, simam
 
 
 def gradients(function, *inputs):
@@ -74,23 +74,6 @@ def test_depthwise_of_an_image_that_needs_no_gradient():
     weight = torch.randn(3, 1, 5, 5, requires_grad=True)
     depthwise_conv(torch.randn(2, 3, 8, 8), weight).sum().backward()
     assert weight.grad is not None
-
-
-def test_batch_moments_and_the_gradient_of_the_variance():
-    x = torch.randn(3, 4, 5, 6, dtype=torch.float64) * 2 + 1
-    mean, variance = batch_moments(x)
-    expected, expected_mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    assert torch.allclose(mean, expected_mean)
-    assert torch.allclose(variance, expected)
-    _, found = gradients(lambda x: batch_moments(x)[1], x)
-    _, plain = gradients(lambda x: x.var((0, 2, 3), correction=0), x)
-    assert torch.allclose(found[0], plain[0])
-
-
-def test_batch_moments_of_a_constant_are_not_negative():
-    mean, variance = batch_moments(torch.full((2, 3, 4, 4), 7.0))
-    assert mean.tolist() == [7.0] * 3
-    assert 0 <= float(variance.min()) <= float(variance.max()) < 1e-6
 
 
 def test_simam_computes_in_float32_and_keeps_the_type():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from defectbench.base.errors import TrainingDivergedError
-from defectbench.base.files import sha256_file
+from defectbench.base.files import read_json, sha256_file
+from defectbench.base.methods import Schedule
 from defectbench.training import loop, readings
 from defectbench.training.readings import Readings
 from tests.runs import run_training
@@ -78,3 +79,53 @@ class Lost(TinyDetector):
             name: value * float("nan")
             for name, value in super().loss(images, targets, epoch).items()
         }
+
+
+# --- clipping -------------------------------------------------------------------------------------
+
+
+def clipped(pack_path, folder, **recipe):
+    run_training(pack_path, tiny_method(**recipe), folder, seed=2)
+    figures = read_json(folder / "train.json")["figures"]
+    return figures.get("clipped_share"), figures.get("clipped_after_warmup_share")
+
+
+def test_the_share_of_clipped_steps_is_counted(pack_path, tmp_path, capsys):
+    assert clipped(pack_path, tmp_path / "none", grad_clip=None) == (None, None)
+    assert clipped(pack_path, tmp_path / "loose", grad_clip=1e9) == (0.0, 0.0)
+    assert "warning" not in capsys.readouterr().out
+    assert clipped(pack_path, tmp_path / "tight", grad_clip=1e-9) == (1.0, 1.0)
+    assert "grad_clip 1e-09 cut 100% of the steps after the warm-up" in capsys.readouterr().out
+
+
+def test_clipped_steps_of_the_warm_up_give_no_warning(pack_path, tmp_path, capsys, monkeypatch):
+    norm = torch.nn.utils.clip_grad_norm_
+    steps = []
+
+    def long_first(*args, **options):
+        steps.append(norm(*args, **options))
+        return torch.tensor(5.0 if len(steps) == 1 else 0.5)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", long_first)
+    schedule = Schedule(kind="constant", warmup_steps=1)
+    whole, warm = clipped(pack_path, tmp_path, grad_clip=1.0, epochs=10, schedule=schedule)
+    assert whole == pytest.approx(1 / len(steps), abs=1e-4)
+    assert warm == 0.0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_killed_run_counts_its_clipped_steps_once(pack_path, tmp_path, monkeypatch):
+    step, calls = loop.train_step, []
+
+    def killed(run, *args):
+        calls.append(args)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        step(run, *args)
+
+    monkeypatch.setattr(loop, "train_step", killed)
+    method = tiny_method(grad_clip=1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(pack_path, method, tmp_path, seed=2, checkpoint_s=0.0)
+    monkeypatch.setattr(loop, "train_step", step)
+    assert clipped(pack_path, tmp_path, grad_clip=1e-9) == (1.0, 1.0)

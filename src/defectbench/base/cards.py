@@ -23,6 +23,20 @@ def _is_a_task(name: str) -> str:
 TaskName = Annotated[str, AfterValidator(_is_a_task), Field(json_schema_extra={"enum": [*TASKS]})]
 
 
+class Look(Strict):
+    """How plainly the defects of a synthetic set show.
+
+    Attributes:
+        least_size: Factor of the least size of a defect of each class; the largest stays.
+        contrast: Factor of the contrast.
+        others: Factor of how often a defect is of another class than most of its strip.
+    """
+
+    least_size: float = Field(default=1.0, ge=1, le=3)
+    contrast: float = Field(default=1.0, ge=0.2, le=3)
+    others: float = Field(default=1.0, ge=0, le=4)
+
+
 class Source(Strict):
     """Where a dataset comes from.
 
@@ -37,6 +51,7 @@ class Source(Strict):
         place_here: What a user without a working address can do.
         unpacked_mib: Most that an archive may hold, MiB; more is taken for an attack.
         seed: Seed of a synthetic set.
+        look: How plainly the defects of a synthetic set show.
     """
 
     kind: Literal["archive", "package", "synthetic"]
@@ -47,7 +62,8 @@ class Source(Strict):
     manifest: str | None = None
     place_here: str = ""
     unpacked_mib: int = Field(default=16 * 1024, gt=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
+    look: Look = Field(default=Look())
 
     @model_validator(mode="after")
     def _a_package_has_a_name(self) -> Source:

@@ -54,7 +54,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
             return
         if card.source.kind == "synthetic":
             draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
-            draw(out / "raw", seed=card.source.seed)
+            draw(out / "raw", seed=card.source.seed, look=card.source.look)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:
             origin = _from_sources(card, out, mirror)

@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.cards import Look
 from ..base.errors import ConfigError
 from ..base.files import atomic_directory, atomic_write_json
-from .synthetic_defects import DRAWERS, tight_slices
+from .synthetic_defects import DRAWERS, PLAIN, tight_slices
 from .synthetic_strip import Placed, Strip, draw_strip
 from .synthetic_texture import Rng
 
@@ -58,7 +59,13 @@ class Crop:
     boxes: list[Box]
 
 
-def synthesize(out_dir: str | Path, seed: int = 0, images: int = IMAGES, size: int = SIZE) -> None:
+def synthesize(
+    out_dir: str | Path,
+    seed: int = 0,
+    images: int = IMAGES,
+    size: int = SIZE,
+    look: Look = PLAIN,
+) -> None:
     """Draw the set and write it.
 
     Makes ``IMAGES/`` (8-bit grey PNG), ``ANNOTATIONS/`` (VOC), ``groups.csv``, ``overlaps.csv``
@@ -69,6 +76,7 @@ def synthesize(out_dir: str | Path, seed: int = 0, images: int = IMAGES, size: i
         seed: Everything follows from it, to the byte.
         images: Number of images.
         size: Side of an image, pixels.
+        look: How plainly the defects show.
 
     Raises:
         ConfigError: ``images``, ``size`` or ``seed`` is too small.
@@ -81,14 +89,18 @@ def synthesize(out_dir: str | Path, seed: int = 0, images: int = IMAGES, size: i
         (folder / "IMAGES").mkdir()
         (folder / "ANNOTATIONS").mkdir()
         crops: list[Crop] = []
-        for crop in draw_crops(seed, images, size):
+        for crop in draw_crops(seed, images, size, look):
             _write_crop(folder, crop)
             crops.append(crop)
-        _write_tables(folder, crops, seed, size)
+        _write_tables(folder, crops, seed, size, look)
 
 
 def synthesize_classes(
-    out_dir: str | Path, seed: int = 0, images: int = CLASS_IMAGES, size: int = CLASS_SIZE
+    out_dir: str | Path,
+    seed: int = 0,
+    images: int = CLASS_IMAGES,
+    size: int = CLASS_SIZE,
+    look: Look = PLAIN,
 ) -> None:
     """Draw a set for classification: crops of the same steel that show defects of one class only.
 
@@ -99,18 +111,20 @@ def synthesize_classes(
         seed: Everything follows from it, to the byte.
         images: Number of crops that are drawn; those of several classes, or none, are left out.
         size: Side of an image, pixels.
+        look: How plainly the defects show.
 
     Raises:
         ConfigError: ``images``, ``size`` or ``seed`` is too small.
     """
     _check_limits(out_dir, images, size, seed)
     with atomic_directory(out_dir) as folder:
-        crops = [c for c in draw_crops(seed, images, size) if len({box[0] for box in c.boxes}) == 1]
+        drawn = draw_crops(seed, images, size, look)
+        crops = [c for c in drawn if len({box[0] for box in c.boxes}) == 1]
         for crop in crops:
             path = folder / "IMAGES" / crop.boxes[0][0] / crop.file_name
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), crop.pixels)
-        _write_tables(folder, crops, seed, size)
+        _write_tables(folder, crops, seed, size, look)
 
 
 def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> None:
@@ -120,10 +134,12 @@ def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> Non
             raise ConfigError(out_dir, name, value, f"use at least {least}")
 
 
-def draw_crops(seed: int, images: int = IMAGES, size: int = SIZE) -> Iterator[Crop]:
+def draw_crops(
+    seed: int, images: int = IMAGES, size: int = SIZE, look: Look = PLAIN
+) -> Iterator[Crop]:
     """Yield the images of the set in order, strip by strip."""
     for group, (name, count) in enumerate(_plan(_stream(seed), images)):
-        strip = _draw_balanced_strip(_stream(seed, group), name, count, size)
+        strip = _draw_balanced_strip(_stream(seed, group), name, count, size, look)
         for number, (row, column) in enumerate(strip.windows):
             window = (slice(row, row + size), slice(column, column + size))
             file_name = f"strip{group:03d}_{number}.png"
@@ -178,10 +194,10 @@ def _plan(rng: Rng, images: int) -> Iterator[tuple[str | None, int]]:
         yield name, count
 
 
-def _draw_balanced_strip(rng: Rng, name: str | None, count: int, size: int) -> Strip:
+def _draw_balanced_strip(rng: Rng, name: str | None, count: int, size: int, look: Look) -> Strip:
     """Draw strips until each crop shows its class most; nothing where that is None."""
     while True:
-        strip = draw_strip(rng, name, count, size)
+        strip = draw_strip(rng, name, count, size, look)
         shown = [visible_boxes(strip.defects, *window, size) for window in strip.windows]
         if all(_leads(name, boxes) for boxes in shown):
             return strip
@@ -239,7 +255,7 @@ def true_overlaps(crops: list[Crop]) -> list[tuple[str, str, int, int, float]]:
     return pairs
 
 
-def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int) -> None:
+def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: Look) -> None:
     pairs = true_overlaps(crops)
     groups = "".join(f"{crop.file_name},{crop.group}\n" for crop in crops)
     overlaps = "".join(f"{a},{b},{dx},{dy},{share:.6f}\n" for a, b, dx, dy, share in pairs)
@@ -249,6 +265,7 @@ def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int) -> None
     facts = {
         "seed": seed,
         "size_px": size,
+        "look": look.model_dump(),
         "images": len(crops),
         "images_without_defect": sum(not crop.boxes for crop in crops),
         "boxes": names.total(),

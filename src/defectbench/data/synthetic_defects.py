@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from ..base.cards import Look
 from .synthetic_texture import Field, Rng, blurred, cloud
 
 Mask = NDArray[np.bool_]
-LEAST_SIDE_PX, LARGEST_SIDE_PX = 14.0, 175.0
+LARGEST_SIDE_PX = 175.0
 LEAST_WIDTH_PX = 6
 VISIBLE = 0.5  # a pixel belongs to a defect where at least half of its strength shows
 SUBPIXEL_BITS = 4
+
+
+PLAIN = Look()
 
 
 @dataclass(frozen=True)
@@ -34,19 +38,20 @@ class Defect:
     mask: Mask
 
 
-def draw_defect(rng: Rng, name: str, strength: float) -> Defect:
+def draw_defect(rng: Rng, name: str, strength: float, look: Look = PLAIN) -> Defect:
     """Draw one defect of a random size.
 
     Args:
         rng: Source of random numbers.
         name: One of ``DRAWERS``.
-        strength: Contrast in grey levels of a defect of middling contrast.
+        strength: Contrast in grey levels of a defect of middling contrast, before ``look``.
+        look: How plainly it shows.
 
     Returns:
         The defect; its mask touches all four sides of its frame.
     """
     while True:
-        change, mask = DRAWERS[name](rng, strength * rng.uniform(0.8, 1.35))
+        change, mask = DRAWERS[name](rng, strength * look.contrast * rng.uniform(0.8, 1.35), look)
         if not mask.any():
             continue
         rows, columns = tight_slices(mask)
@@ -60,7 +65,7 @@ def tight_slices(mask: Mask) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _side(rng: Rng, low: float = LEAST_SIDE_PX, high: float = LARGEST_SIDE_PX) -> float:
+def _side(rng: Rng, low: float, high: float = LARGEST_SIDE_PX) -> float:
     """A length in pixels; on the log scale large ones are drawn more often than small ones."""
     return float(low * (high / low) ** np.sqrt(rng.random()))
 
@@ -103,9 +108,9 @@ def _soft(mask: Mask, sigma: float) -> Field:
     return blurred(mask.astype(np.float64), sigma)
 
 
-def _patches(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _patches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """An irregular cloudy area, mostly darker than the steel around it."""
-    shape = _frame(rng, 18, (1.0, 2.2))
+    shape = _frame(rng, 18 * look.least_size, (1.0, 2.2))
     coarse, fine = (max(8.0, shape[0] / 3), max(8.0, shape[1] / 3)), (4.0, 3.0)
     edge = _radius(shape, 2.2) + 0.11 * cloud(rng, shape, coarse) + 0.05 * cloud(rng, shape, fine)
     share = _soft(_padded(_largest_piece(edge < 0.9), 5), 1.3)
@@ -114,9 +119,9 @@ def _patches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     return 1.1 * tone * strength * share * cloudy, share >= VISIBLE
 
 
-def _inclusion(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _inclusion(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """A dark blob drawn out along the rolling direction."""
-    height = _side(rng, 18)
+    height = _side(rng, 18 * look.least_size)
     shape = (round(height), max(5, min(30, round(height / rng.uniform(2.8, 5.5)))))
     body = _blob(rng, shape, 0.14, (max(5.0, shape[0] / 6), max(4.0, shape[1] / 2)))
     share = _soft(_padded(body, 4), 0.8)
@@ -124,9 +129,9 @@ def _inclusion(rng: Rng, strength: float) -> tuple[Field, Mask]:
     return -1.5 * strength * share * streaks, share >= VISIBLE
 
 
-def _crazing(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _crazing(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """A net of fine dark cracks, broken here and there."""
-    shape = _frame(rng, 26, (1.0, 2.6))
+    shape = _frame(rng, 26 * look.least_size, (1.0, 2.6))
     region = (_radius(shape, 3.5) + 0.08 * cloud(rng, shape, (9, 9))) < 0.98
     broken = cloud(rng, shape, (8, 8))
     spacing = rng.uniform(13, 18)
@@ -163,9 +168,9 @@ def _ellipse(canvas: NDArray[np.uint8], centre: Field, axes: Field, angle: float
     cv2.ellipse(canvas, (int(x), int(y)), (int(half_x), int(half_y)), *whole)
 
 
-def _pitted_surface(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _pitted_surface(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """Many small round dark pits scattered over an area."""
-    shape = _frame(rng, 30, (1.0, 2.4))
+    shape = _frame(rng, 30 * look.least_size, (1.0, 2.4))
     canvas = np.zeros((shape[0] + 8, shape[1] + 8), np.uint8)
     largest = rng.uniform(2.2, 3.4)
     for spot in _spots(rng, shape, rng.uniform(9, 13)):
@@ -175,9 +180,9 @@ def _pitted_surface(rng: Rng, strength: float) -> tuple[Field, Mask]:
     return -1.7 * strength * share, share >= VISIBLE
 
 
-def _rolled_in_scale(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _rolled_in_scale(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """Streaky flakes pressed into the steel: dark, with a bright rim, all lying one way."""
-    shape = _frame(rng, 26, (1.0, 2.6))
+    shape = _frame(rng, 26 * look.least_size, (1.0, 2.6))
     dark = np.zeros((shape[0] + 20, shape[1] + 20), np.uint8)
     lie = rng.uniform(-25, 25)
     longest = rng.uniform(7.0, 10.0)
@@ -189,9 +194,9 @@ def _rolled_in_scale(rng: Rng, strength: float) -> tuple[Field, Mask]:
     return strength * (1.5 * rim - 1.3 * share), share >= VISIBLE
 
 
-def _scratches(rng: Rng, strength: float) -> tuple[Field, Mask]:
+def _scratches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     """Thin bright lines, alone or side by side, upright, level or oblique."""
-    length = _side(rng, 40, 200)
+    length = _side(rng, 40 * look.least_size, 200)
     turn = rng.random()
     degrees = 90.0 if turn < 0.5 else 0.0 if turn < 0.75 else rng.uniform(20, 160)
     angle = np.deg2rad(degrees + rng.uniform(-3, 3))
@@ -215,7 +220,7 @@ def _scratches(rng: Rng, strength: float) -> tuple[Field, Mask]:
     return 2.0 * strength * share * np.clip(worn, 0.6, 1.7), share >= VISIBLE
 
 
-DRAWERS: dict[str, Callable[[Rng, float], tuple[Field, Mask]]] = {
+DRAWERS: dict[str, Callable[[Rng, float, Look], tuple[Field, Mask]]] = {
     "crazing": _crazing,
     "inclusion": _inclusion,
     "patches": _patches,

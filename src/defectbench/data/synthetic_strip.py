@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .synthetic_defects import DRAWERS, Defect, draw_defect
+from ..base.cards import Look
+from .synthetic_defects import DRAWERS, PLAIN, Defect, draw_defect
 from .synthetic_texture import Rng, draw_finish, steel
 
 SIDEWAYS_PX = 24  # crops of one strip lie up to this far apart across the rolling direction
@@ -43,7 +44,7 @@ class Strip:
     windows: list[tuple[int, int]]
 
 
-def draw_strip(rng: Rng, name: str | None, count: int, size: int) -> Strip:
+def draw_strip(rng: Rng, name: str | None, count: int, size: int, look: Look = PLAIN) -> Strip:
     """Draw a strip.
 
     Args:
@@ -51,15 +52,17 @@ def draw_strip(rng: Rng, name: str | None, count: int, size: int) -> Strip:
         name: Class of most of its defects; None for bare steel.
         count: Number of crops.
         size: Side of a crop, pixels.
+        look: How plainly its defects show.
     """
     windows = _windows(rng, count, size)
     shape = (windows[-1][0] + size + int(rng.integers(8, 33)), size + SIDEWAYS_PX)
     finish = draw_finish(rng)
     surface = steel(rng, shape, finish)
     defects: list[Placed] = []
-    for kind in _kinds(rng, name, shape[0] / size, count):
+    for kind in _kinds(rng, name, shape[0] / size, count, look):
         # A defect has to stand out from a rough surface more strongly than from a smooth one.
-        placed = _place(rng, draw_defect(rng, kind, 20 + 1.6 * finish.roughness), defects, shape)
+        defect = draw_defect(rng, kind, 20 + 1.6 * finish.roughness, look)
+        placed = _place(rng, defect, defects, shape)
         if placed is not None:
             defects.append(placed)
             height, width = placed.defect.mask.shape
@@ -77,7 +80,7 @@ def _windows(rng: Rng, count: int, size: int) -> list[tuple[int, int]]:
     return windows
 
 
-def _kinds(rng: Rng, name: str | None, lengths: float, count: int) -> list[str]:
+def _kinds(rng: Rng, name: str | None, lengths: float, count: int, look: Look) -> list[str]:
     """Classes of the defects to draw, the strip's own class first."""
     if name is None:
         return []
@@ -86,7 +89,7 @@ def _kinds(rng: Rng, name: str | None, lengths: float, count: int) -> list[str]:
         number = max(2, round(DEFECTS_PER_CROP_LENGTH * lengths * rng.uniform(0.7, 1.3)))
     others = [other for other in DRAWERS if other != name]
     return [
-        str(rng.choice(others)) if k > 0 and rng.random() < ANOTHER_CLASS else name
+        str(rng.choice(others)) if k > 0 and rng.random() < ANOTHER_CLASS * look.others else name
         for k in range(number)
     ]
 

@@ -65,11 +65,6 @@ def mish(x: Tensor) -> Tensor:
     return F.mish(x)
 
 
-def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean [C], without gradient, and biased variance [C] of a batch [B, C, H, W]."""
-    return _BatchMoments.apply(x)  # type: ignore[no-any-return]
-
-
 def is_exporting() -> bool:
     """Whether the network is being traced for a file, where hand-written gradients have no place."""
     return torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
@@ -210,21 +205,3 @@ def _conv_backward(
         grad, x, weight, None, steps, padding, spread, False, [0, 0], x.shape[1], mask
     )
     return gradients[which]
-
-
-class _BatchMoments(torch.autograd.Function):
-    """The kernel of batch norm finds the moments many times faster than ``torch.var_mean``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        eps = 1e-5
-        _, mean, inverse_std = torch.native_batch_norm(x, None, None, None, None, True, 0.0, eps)
-        ctx.save_for_backward(x, mean)
-        ctx.mark_non_differentiable(mean)
-        return mean, (inverse_std.square().reciprocal() - eps).clamp_(min=0)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        x, mean = ctx.saved_tensors
-        slope = grads[1] * (2 * x.shape[1] / x.numel())
-        return torch.addcmul((-slope * mean).view(1, -1, 1, 1), x, slope.view(1, -1, 1, 1))

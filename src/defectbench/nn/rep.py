@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .batch_norm import batch_moments, normalize_batch
 from .blocks import StridedPointwiseConv2d
 from .fold import bn_scale_shift, fold_conv_bn
-from .functional import batch_moments
 
 
 class RepDepthwise(nn.Module):
@@ -58,7 +58,7 @@ class RepDepthwise(nn.Module):
         scale = (gains * ((variance + eps) / (variances + eps)).sqrt()).sum(0)
         shift = torch.stack([norm.bias for norm in norms]).sum(0)
         self._update(norms, weights * mean, variances, x.numel() // x.shape[1])
-        return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
+        return normalize_batch(x, scale, shift, eps)
 
     @torch.no_grad()
     def _update(

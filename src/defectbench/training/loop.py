@@ -25,14 +25,16 @@ from .allocator import keep_freed_memory
 from .augment import augment
 from .checkpoint import Progress, save_checkpoint
 from .objective import Objective
-from .optimizer import learning_rate, warmup_of
+from .optimizer import learning_rate
 from .preparation import Run, prepare, refuse_leak
-from .progress import report_epoch
+from .progress import report_epoch, warn_of_clipping
 from .randomness import derived_seed
 from .sources import Sources
 from .start import costs_before, files_before
 
 Validator = Callable[[Trainable], float]
+# 0 or 1 a step, and a share of its steps in an epoch's row of the history
+CLIPPINGS = CLIPPED, CLIPPED_WARM = ("clipped", "clipped_after_warmup")
 
 
 def train(
@@ -159,13 +161,22 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
     losses["loss"].backward()
     limit = recipe.grad_clip or float("inf")
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
-    run.readings.add(step, taken.image_ids, losses, norm)
+    run.readings.add(step, taken.image_ids, losses | clipping_of(run, step, norm), norm)
     if run.sparse is not None:
         run.sparse.before_step()
     run.optimizer.step()
     if run.sparse is not None:
         run.sparse.after_step(rate)
     run.average.update(step)
+
+
+def clipping_of(run: Run, step: int, norm: Tensor) -> dict[str, Tensor]:
+    """Whether a step was clipped, and whether it was so after the warm-up: 0 or 1; nothing without a clip."""
+    if run.recipe.grad_clip is None:
+        return {}
+    clipped = (norm.detach() > run.recipe.grad_clip).float()
+    warm = step >= run.warmup_steps
+    return {CLIPPED: clipped, CLIPPED_WARM: clipped if warm else torch.zeros_like(clipped)}
 
 
 def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
@@ -203,6 +214,16 @@ def save_weights(run: Run, path: Path) -> None:
         save_file(state, part)
 
 
+def clipped_shares(run: Run) -> dict[str, float]:
+    """Shares of clipped steps: of the whole run, and of those after its warm-up; nothing without a clip."""
+    if run.recipe.grad_clip is None:
+        return {}
+    rows, per_epoch = run.progress.history, run.batches.steps_per_epoch
+    counts = {name: sum(row.get(name, 0.0) for row in rows) * per_epoch for name in CLIPPINGS}
+    steps = {CLIPPED: run.steps, CLIPPED_WARM: max(run.steps - run.warmup_steps, 1)}
+    return {f"{name}_share": round(counts[name] / steps[name], 4) for name in CLIPPINGS}
+
+
 def _finish(run: Run, train_pack: Path, method: Method) -> None:
     best = run.folder / "checkpoint" / "best.safetensors"
     weights = run.folder / "weights.safetensors"
@@ -232,7 +253,9 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         f"{run.score}_last": history[-1].get(run.score),
         "threads": torch.get_num_threads(),
         "stored_mib": stored_mib(run.model),
+        **clipped_shares(run),
     }
+    warn_of_clipping(run.folder, figures.get(f"{CLIPPED_WARM}_share", 0.0), run.recipe.grad_clip)
     before, behind = costs_before(run.start, run.teacher)
     figures |= before | {"train_s": round(figures["train_s"] + behind, 2)}
     inputs = {"pack": train_pack, **files_before(run.start, run.teacher)}
@@ -243,9 +266,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "recipe": run.recipe.model_dump(mode="json"),
         # what a short run made of the recipe
         "effective": {
-            "warmup_steps": warmup_of(
-                run.recipe.schedule, run.batches.steps_per_epoch, run.recipe.epochs
-            ),
+            "warmup_steps": run.warmup_steps,
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **(run.sparse.chosen() if run.sparse else {}),
         },

@@ -17,13 +17,14 @@ from ..base.settings import TrainingSettings
 from ..base.studies import base_protocol
 from ..base.tasks import TASKS
 from ..data.pack import Pack
+from ..nn.batch_norm import make_batch_norms_exact
 from ..nn.plan import read_plan
 from ..nn.trainable import Trainable
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
 from .ema import Average
 from .objective import Objective
-from .optimizer import build_optimizer
+from .optimizer import build_optimizer, warmup_of
 from .progress import report_set_aside, report_untaught
 from .randomness import derived_seed
 from .readings import Readings
@@ -59,6 +60,11 @@ class Run:
     def steps(self) -> int:
         """Steps of the whole run."""
         return self.recipe.epochs * self.batches.steps_per_epoch
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the warm-up; a short run makes fewer of it than its recipe says."""
+        return warmup_of(self.recipe.schedule, self.batches.steps_per_epoch, self.recipe.epochs)
 
     @property
     def images_per_s(self) -> float:
@@ -142,6 +148,7 @@ def prepare(
         load_weights(model, sources.start)
     start = read_start(sources.start) if sources.start is not None else None
     facts = model.facts(boxes)
+    make_batch_norms_exact(model)
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)

@@ -70,3 +70,24 @@ def report_untaught(folder: Path, kd: str) -> None:
     sys.stdout.write(
         f"{cell_name(folder)}  kd: {kd}, and no teacher is given: it learns from the truth alone\n"
     )
+
+
+MOST_CLIPPED_SHARE = 0.1
+
+
+def warn_of_clipping(folder: Path, share: float, limit: float | None) -> None:
+    """Say that a clip cut more than a tenth of the steps after the warm-up.
+
+    SGD then goes at the clip's pace; AdamW only weighs all these steps alike.
+
+    Args:
+        folder: The cell's folder.
+        share: Of the steps after the warm-up that were clipped.
+        limit: Largest gradient norm that the recipe lets through; None where it clips nothing.
+    """
+    if limit is None or share <= MOST_CLIPPED_SHARE:
+        return
+    sys.stdout.write(
+        f"{cell_name(folder)}  warning: grad_clip {limit:g} cut {share:.0%} of the steps after the warm-up: "
+        "their length is the clip's; raise grad_clip, unless steps of one length are meant\n"
+    )
