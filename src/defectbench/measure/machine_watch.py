@@ -66,15 +66,15 @@ class Watch:
         """Load of this process and of others since the start, cores; the clock, MHz; None what is hidden."""
         wall = time.perf_counter() - self.start
         before, after = self.seconds, read_or_none(machine_seconds)
-        own = foreign = None
+        busy = foreign = None
         if before is not None and after is not None:
-            own = (after[1] - before[1]) / wall
-            foreign = max(0.0, (after[0] - before[0]) / wall - own)
+            busy = (after[1] - before[1]) / wall
+            foreign = max(0.0, (after[0] - before[0]) / wall - busy)
         return {
             "wall_s": wall,
             "foreign_cores_busy": foreign,
             "usable_cores": usable_cores(),
-            "own_cores_busy": own,
+            "own_cores_busy": busy,
             "load_average_before": self.load,
             "load_average_after": load_average(),
             "clock_mhz": self.clocks,

@@ -65,7 +65,7 @@ def _tables(
 def _matrix(name: str, entries: Sequence[Entry], figures: Mapping[str, str], counted: str) -> Table:
     """Methods by classes: the first figure, and smaller the second."""
     (first, first_heading), (second, second_heading) = list(figures.items())[:2]
-    place = RowBlock(anchor=anchor(*key_of(entries[0])[:2]))
+    block = RowBlock(anchor=anchor(*key_of(entries[0])[:2]))
     classes = entries[0].first.accuracy["figures"]["per_class"]
     columns = [
         NAMED,
@@ -91,7 +91,7 @@ def _matrix(name: str, entries: Sequence[Entry], figures: Mapping[str, str], cou
             )
             for class_name, score in scores.items()
         }
-        rows.append(Row({"title": entry.title}, shown, place, entry.first.is_control))
+        rows.append(Row({"title": entry.title}, shown, block, entry.first.is_control))
     note = f"{first_heading[0].upper()}{first_heading[1:]} in percent; below it, smaller, {second_heading}."
     return Table(name, "By class", columns, rows, [note], formats=("page",))
 
