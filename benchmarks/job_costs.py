@@ -26,7 +26,8 @@ from pathlib import Path
 
 from defectbench.base.records import hardware_card
 
-FIELDS = ("job", "method", "jobs", "cpu_s", "wall_s", "memory_mib")
+FIELDS = ("job", "method", "jobs", "cpu_s", "wall_s", "memory_mib", "cores", "processor")
+SUMS = ("jobs", "cpu_s", "wall_s", "memory_mib")
 # -S and -E: it starts in 10 ms, and what the job's environment says to Python does not reach it
 SHIM = """#!{python} -SE
 import json, os, sys, time
@@ -79,31 +80,19 @@ def table(jobs: list[dict], total_s: float, wall_s: float) -> list[dict]:
     for job in jobs:
         name, method = job_name(job["command"])
         row = rows.setdefault(
-            (name, method), {"job": name, "method": method, **dict.fromkeys(FIELDS[2:], 0)}
+            (name, method), {"job": name, "method": method, **dict.fromkeys(SUMS, 0)}
         )
         row["jobs"] += 1
         row["cpu_s"] += job["cpu_s"]
         row["wall_s"] += job["wall_s"]
         row["memory_mib"] = max(row["memory_mib"], job["memory_mib"])
     ordered = sorted(rows.values(), key=lambda row: -row["cpu_s"])
-    in_jobs = sum(row["cpu_s"] for row in ordered)
-    own = {
-        "job": "snakemake",
-        "method": "",
-        "jobs": "",
-        "cpu_s": total_s - in_jobs,
-        "wall_s": "",
-        "memory_mib": "",
-    }
-    whole = {
-        "job": "in all",
-        "method": "",
-        "jobs": len(jobs),
-        "cpu_s": total_s,
-        "wall_s": wall_s,
-        "memory_mib": "",
-    }
-    return [*ordered, own, whole]
+    of_jobs = sum(row["cpu_s"] for row in ordered)
+    itself = {"job": "snakemake", "method": "", "jobs": "", "cpu_s": total_s - of_jobs}
+    whole = {"job": "in all", "method": "", "jobs": len(jobs), "cpu_s": total_s, "wall_s": wall_s}
+    card = hardware_card()
+    machine = {"cores": card["cores"], "processor": card["cpu"]}
+    return [row | machine for row in (*ordered, itself, whole)]
 
 
 def main() -> None:
@@ -117,7 +106,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = table(*measured(command, Path(folder)))
     with args.out.open("w", newline="") as file:
-        file.write("# " + json.dumps({"command": " ".join(command), **hardware_card()}) + "\n")
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(

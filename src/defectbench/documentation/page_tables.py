@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
 
 from ..report.numbers import number, percent, points
 from ..report.records.cells import CONTROL_TITLES
@@ -10,6 +12,12 @@ from ..report.table import NAME, Column, Row, Table, word_column
 from .facts import Facts
 from .figure import PROTOCOLS
 from .reference import comparisons
+
+
+def _percent_of_small(value: float) -> str:
+    """A share in percent, with two digits however small it is."""
+    return f"{100 * value:.2g}"
+
 
 FLOORS = "../../.ci/floors.csv"  # as seen from the folder of references
 _TRIALS = (
@@ -42,6 +50,23 @@ _RACE = {
     "valid_share_without_load": "rows that are valid without it",
     "median_change_of_ratio_between_races_without_load": "median difference of the ratio between two races without it",
 }
+_COSTS = (
+    word_column("job", "job", NAME),
+    word_column("method", "method"),
+    Column("before", "before", "core seconds", number),
+    Column("after", "after", "core seconds", number),
+    Column("jobs", "jobs, after"),
+    Column("memory_mib", "memory, after", "MiB", number),
+)
+_LEAST_COST_S = 4.0  # of jobs that get a line of their own
+_GRADIENTS = (
+    word_column("method", "method", NAME),
+    word_column("way", "memory and batch norm"),
+    Column("n", "networks"),
+    Column("error", "error of the gradient, median", "% of its norm", _percent_of_small),
+    Column("worst", "largest", "% of its norm", _percent_of_small),
+    Column("ms", "loss and gradient, median", "ms", number),
+)
 _ARMS = {
     "engine": "engine, LIDD-Net",
     "loader": "plain loader with OpenCV, LIDD-Net",
@@ -136,9 +161,44 @@ def parity_table(facts: Facts) -> Table:
     return Table("parity", "Parity", columns, rows)
 
 
+def costs_table(facts: Facts) -> Table:
+    """What the jobs of the default study cost, before and after it was shortened."""
+    before = {(r["job"], r["method"]): r for r in facts.rows("demo-costs/before.csv")}
+    after = {(r["job"], r["method"]): r for r in facts.rows("demo-costs/after.csv")}
+    rows, small = [], {"job": "others", "method": None, "before": 0.0, "after": 0.0, "jobs": 0}
+    for key in dict.fromkeys([*after, *before]):
+        costs = {
+            "before": before.get(key, {}).get("cpu_s"),
+            "after": after.get(key, {}).get("cpu_s"),
+        }
+        more = {name: after.get(key, {}).get(name) for name in ("jobs", "memory_mib")}
+        if max(cost or 0.0 for cost in costs.values()) < _LEAST_COST_S:
+            for name in ("before", "after"):
+                small[name] += costs[name] or 0.0
+            small["jobs"] += more["jobs"] or 0
+        else:
+            rows.append(Row({"job": key[0], "method": key[1], **costs, **more}))
+    return Table("costs", "Costs", _COSTS, [*rows[:-2], Row(small), *rows[-2:]])
+
+
+def gradients_table(facts: Facts) -> Table:
+    """How far gradients of fresh networks lie from those in float64, by layout and batch norm."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in facts.rows("numerics/gradients.csv"):
+        groups.setdefault((line["method"], line["way"]), []).append(line)
+    rows = []
+    for (method, way), lines in groups.items():
+        errors = [line["error"] for line in lines]
+        values = {"method": method, "way": way, "n": len(lines), "error": median(errors)}
+        rows.append(Row(values | {"worst": max(errors), "ms": median(r["ms"] for r in lines)}))
+    return Table("gradients", "Gradients", _GRADIENTS, rows)
+
+
 TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "trials": trials_table,
     "spread": spread_table,
+    "costs": costs_table,
+    "gradients": gradients_table,
     "race": race_table,
     "training": training_table,
     "parity": parity_table,
