@@ -1,5 +1,6 @@
 """The published weights themselves. They are no part of the repository: DEFECTBENCH_WEIGHTS names their folder."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -39,6 +40,23 @@ def test_our_network_gives_what_the_published_one_gives(name, folder):
 def test_so_it_does_at_another_size(name, folder):
     proof = check_weights(load_method(name, MODELS), folder, Trial(224, 1, 1))
     assert proof.holds, proof.differences
+
+
+def test_twins_of_equal_shape_in_the_wrong_order_are_seen(folder):
+    """Both towers of the head fit either way; only what comes out tells them apart."""
+    method = load_method("yolox_nano", MODELS)
+    weights = method.card.weights
+    assert weights is not None
+    names = [
+        name.replace("class_tower", "_").replace("box_tower", "class_tower")
+        for name in weights.convolutions
+    ]
+    swapped = weights.model_copy(
+        update={"convolutions": [n.replace("_.", "box_tower.") for n in names]}
+    )
+    assert sorted(swapped.module_names) == sorted(weights.module_names)
+    card = method.card.model_copy(update={"weights": swapped})
+    assert not check_weights(dataclasses.replace(method, card=card), folder, Trial(64, 1)).holds
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -75,7 +75,7 @@ class PublishedWeights(Strict):
     size: int = Field(ge=32)
     source: str
     licence: str
-    sha256: dict[Literal[".param", ".bin", ".pth"], Sha256]
+    sha256: dict[str, Sha256]
     input: PublishedInput
     convolutions: list[str] = Field(default=[])
     tensors: dict[str, str] = Field(default={})

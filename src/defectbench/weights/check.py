@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ..base.errors import ConfigError
 from ..base.methods import Method, build_network
-from ..base.published import PublishedWeights
+from ..base.published import PublishedOutput, PublishedWeights
 from .convolutions import read_convolutions
 from .files import find_files
 from .images import noise_images
@@ -33,6 +36,7 @@ class Difference:
         highest: Highest published value.
         largest: Largest difference.
         bound: Largest difference that counts as equal.
+        rounding: Largest difference between ours and the same network of ours in float64: what float32 alone costs.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Difference:
     highest: float
     largest: float
     bound: float
+    rounding: float
 
     @property
     def is_within(self) -> bool:
@@ -90,7 +95,7 @@ def check_weights(method: Method, place: str | Path, trial: Trial | None = None)
     files = find_files(weights.sha256, place)
     network, count = deployed_with(method, weights, files)
     reference = _reference(method, weights, files, trial)
-    files_sha256 = {path.name: weights.sha256[suffix] for suffix, path in files.items()}  # type: ignore[index]
+    files_sha256 = {path.name: weights.sha256[suffix] for suffix, path in files.items()}
     differences = compare(network, reference, weights)
     return Proof(
         method.card.name, files_sha256, reference.program, reference.trial, count, differences
@@ -196,25 +201,39 @@ def compare(
         weights: What is compared.
     """
     trial = reference.trial
-    ours: dict[str, list[Array]] = {name: [] for name in weights.outputs}
-    theirs: dict[str, list[Array]] = {name: [] for name in weights.outputs}
+    exact = copy.deepcopy(network).double()
+    outputs: dict[str, list[_Values]] = {name: [] for name in weights.outputs}
     for index, image in enumerate(noise_images(trial.images, trial.size, trial.seed)):
+        pixels = torch.from_numpy(image).unsqueeze(0)
         with torch.inference_mode():
-            raw = network(torch.from_numpy(image).unsqueeze(0).float() / 255)[0]
+            ours, truth = network(pixels.float() / 255)[0], exact(pixels.double() / 255)[0]
         published = reference.outputs(index, image)
         for name, output in weights.outputs.items():
-            columns = raw[:, slice(*output.columns)]
-            ours[name].append((columns.sigmoid() if output.probability else columns).numpy())
-            theirs[name].append(published[name])
-    bounds = {name: output.bound for name, output in weights.outputs.items()}
-    return [_difference(name, ours[name], theirs[name], bounds[name]) for name in bounds]
+            values = _Values(_output(ours, output), _output(truth, output), published[name])
+            outputs[name].append(values)
+    return [_difference(name, outputs[name], o.bound) for name, o in weights.outputs.items()]
 
 
-def _difference(name: str, ours: list[Array], theirs: list[Array], bound: float) -> Difference:
-    computed, published = np.stack(ours).astype(np.float64), np.stack(theirs).astype(np.float64)
-    if computed.shape != published.shape:
+class _Values(NamedTuple):
+    """An output of one image: ours, ours in float64, and the published one."""
+
+    ours: NDArray[np.float64]
+    exact: NDArray[np.float64]
+    published: Array
+
+
+def _output(raw: Tensor, output: PublishedOutput) -> NDArray[np.float64]:
+    columns = raw[:, slice(*output.columns)]
+    return (columns.sigmoid() if output.probability else columns).double().numpy()
+
+
+def _difference(name: str, images: list[_Values], bound: float) -> Difference:
+    ours, exact, published = (
+        np.stack(side).astype(np.float64) for side in zip(*images, strict=True)
+    )
+    if ours.shape != published.shape:
         fix = f"the published network gives {list(published.shape)}; mend the columns or blobs"
-        raise ConfigError("card.yaml", f"weights.outputs.{name}", list(computed.shape), fix)
-    largest = float(np.abs(computed - published).max())
+        raise ConfigError("card.yaml", f"weights.outputs.{name}", list(ours.shape), fix)
+    far, rounding = (float(np.abs(ours - other).max()) for other in (published, exact))
     ends = float(published.min()), float(published.max())
-    return Difference(name, published.size, *ends, largest, bound)
+    return Difference(name, published.size, *ends, far, bound, rounding)

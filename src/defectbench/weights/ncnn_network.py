@@ -36,6 +36,7 @@ class NcnnNetwork:
         options.use_vulkan_compute = False
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         options.use_bf16_storage = False
+        options.use_winograd_convolution = False  # quicker, and twice as far off
         self._layers: list[Any] = []  # ncnn keeps no reference to layers of Python
         self.net.register_custom_layer(FOCUS, self._focus, self._layers.remove)
         for load, file in ((self.net.load_param, param), (self.net.load_model, weights)):

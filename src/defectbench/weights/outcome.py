@@ -17,11 +17,12 @@ def proof_lines(proof: Proof) -> Iterator[str]:
     trial = proof.trial
     yield f"{proof.method}: {', '.join(proof.files)}, {proof.n_parameters:,} parameters"
     yield f"against {proof.program}, {trial.images} images of {trial.size} px, seed {trial.seed}"
-    form = "{:<20} {:>10} {:>20} {:>12} {:>9}"
-    yield form.format("output", "values", "range", "difference", "bound")
+    form = "{:<14} {:>10} {:>20} {:>12} {:>9} {:>13}"
+    yield form.format("output", "values", "range", "difference", "bound", "own rounding")
     for d in proof.differences:
         ends = f"{d.lowest:.3g} to {d.highest:.3g}"
-        yield form.format(d.name, f"{d.n_values:,}", ends, f"{d.largest:.1e}", f"{d.bound:.0e}")
+        figures = (f"{d.largest:.1e}", f"{d.bound:.0e}", f"{d.rounding:.1e}")
+        yield form.format(d.name, f"{d.n_values:,}", ends, *figures)
     over = [difference.name for difference in proof.differences if not difference.is_within]
     yield f"over its bound: {', '.join(over)}" if over else "equal within every bound"
 
@@ -47,6 +48,7 @@ def write_proof(proof: Proof, path: str | Path, seconds: float | None = None) ->
             d.name: {
                 "largest_difference": d.largest,
                 "bound": d.bound,
+                "rounding": d.rounding,
                 "lowest": d.lowest,
                 "highest": d.highest,
                 "n_values": d.n_values,

@@ -106,7 +106,7 @@ class KeptReference:
         compared: The outputs.
 
     Raises:
-        WeightsError: The file is missing or damaged, or its images are not those that this machine draws.
+        WeightsError: The file is missing or damaged, or its images are not those that are drawn now.
     """
 
     def __init__(self, path: str | Path, compared: Mapping[str, PublishedOutput]) -> None:
@@ -121,7 +121,7 @@ class KeptReference:
         self.compared, self.trial = compared, Trial(size, len(self.raw), seed)
         drawn = images_sha256(self.trial)
         if drawn != sha256:
-            fix = f"the kept outputs are of images with {sha256[:8]}, which another numpy may have drawn"
+            fix = f"the kept outputs are of images with {sha256[:8]}: take them from this version of the suite"
             raise WeightsError(path, "images_sha256", drawn[:8], fix)
 
     def outputs(self, index: int, image: NDArray[np.uint8]) -> dict[str, Array]:

@@ -15,6 +15,8 @@ from ..base.errors import WeightsError
 from ..data.damage import damage_named
 from .graph import WHOLE
 
+PLAIN = "name a file that holds a state dictionary of tensors and nothing else"
+
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read a plain state dictionary.
@@ -32,18 +34,22 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     _check_zip(path)
     with damage_named(path, WeightsError, "content", WHOLE):
-        try:
-            code = get_unsafe_globals_in_checkpoint(Path(path))
-            if not code:
-                content = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            first = str(error).strip().splitlines()[0]
-            fix = "name a file that holds a state dictionary of tensors and nothing else"
-            raise WeightsError(path, "content", first, fix) from error
+        code, content = _unpickled(path)
     if code:
         fix = "it would run this code if it were unpickled, and was not; name a plain state dictionary"
         raise WeightsError(path, "pickled code", ", ".join(sorted(code)), fix)
     return _tensors(path, content)
+
+
+def _unpickled(path: str | Path) -> tuple[list[str], object]:
+    """Names of the code that a file would run; its content, where it would run none."""
+    try:
+        code = get_unsafe_globals_in_checkpoint(Path(path))
+        content = None if code else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        first = str(error).strip().splitlines()[0]
+        raise WeightsError(path, "content", first, PLAIN) from error
+    return code, content
 
 
 def _check_zip(path: str | Path) -> None:
@@ -61,10 +67,9 @@ def _check_zip(path: str | Path) -> None:
 
 
 def _tensors(path: str | Path, content: object) -> dict[str, Tensor]:
-    fix = "name a file that holds a state dictionary of tensors and nothing else"
     if not isinstance(content, Mapping):
-        raise WeightsError(path, "content", type(content).__name__, fix)
+        raise WeightsError(path, "content", type(content).__name__, PLAIN)
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise WeightsError(path, f"entry {name!r}", type(value).__name__, fix)
+            raise WeightsError(path, f"entry {name!r}", type(value).__name__, PLAIN)
     return dict(content)
