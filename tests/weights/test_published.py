@@ -70,3 +70,13 @@ def test_the_kept_record_is_of_these_files_and_bounds(name):
         n: o.bound for n, o in weights.outputs.items()
     }
     assert record["figures"]["holds"] is True
+
+
+def test_the_page_names_files_sources_and_licences():
+    page = (ROOT / "docs" / "weights.md").read_text()
+    for name in NAMES:
+        weights = load_card(MODELS / name).weights
+        assert weights is not None
+        assert all(sha256[:8] in page for sha256 in weights.sha256.values()), name
+        assert weights.source.split(",")[0].split(";")[0] in page, name
+        assert weights.licence.split(" ")[0] in page, name

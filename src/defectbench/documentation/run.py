@@ -15,7 +15,12 @@ from .results import INVALID, results_pages, score_notes, scores_table
 from .shelves import shelves_page
 from .studies import config_page, studies_page, study_schema
 
-WITH_FILES = ("docs/add-a-model.md", "docs/add-a-dataset.md", "docs/add-a-table.md")
+WITH_FILES = (
+    "docs/add-a-model.md",
+    "docs/add-a-dataset.md",
+    "docs/add-a-table.md",
+    "docs/weights.md",
+)
 README_GROUP = "neu-det/clean"
 MARKED = f"{INVALID} timing that was marked invalid when it was measured."
 README_COLUMNS = (

@@ -40,6 +40,7 @@ def write_proof(proof: Proof, path: str | Path, seconds: float | None = None) ->
     """
     figures = {
         "holds": proof.holds,
+        "program": proof.program,
         "n_images": proof.trial.images,
         "size_px": proof.trial.size,
         "seed": proof.trial.seed,
@@ -56,5 +57,5 @@ def write_proof(proof: Proof, path: str | Path, seconds: float | None = None) ->
             for d in proof.differences
         },
     }
-    extra = {"method": proof.method, "program": proof.program, "files_sha256": proof.files}
+    extra = {"method": proof.method, "files_sha256": proof.files}
     return write_record(path, KIND, figures, {}, seconds, extra)
