@@ -181,7 +181,7 @@ def test_kept_outputs_that_differ_are_seen(kept, tmp_path):
 
 def test_kept_outputs_are_of_their_images_alone(kept, tmp_path):
     method, raw, about = kept
-    with pytest.raises(ConfigError, match="of which the published program's outputs are kept"):
+    with pytest.raises(ConfigError, match="the published program's outputs are kept for"):
         check_weights(method, tmp_path, Trial(64, 2, 5))
     save_file({"raw": raw}, method.folder / "outputs.safetensors", {**about, "seed": "6"})
     with pytest.raises(WeightsError, match="images_sha256"):

@@ -121,7 +121,7 @@ def trial_asked_for(
     usual = Trial(size or published_weights(method).size)
     if usual.size % 32:
         raise ConfigError("--size", "pixels", usual.size, "name a multiple of 32")
-    return Trial(usual.size, images or usual.images, usual.seed if seed is None else seed)
+    return Trial(usual.size, images or usual.images, seed or usual.seed)
 
 
 def published_weights(method: Method) -> PublishedWeights:
@@ -183,9 +183,7 @@ def _reference(
         return NcnnReference(files, weights.input, weights.outputs, trial or Trial(weights.size))
     kept = KeptReference(method.folder / weights.reference, weights.outputs)
     if trial not in (None, kept.trial):
-        fix = (
-            f"ask for {kept.trial}, of which the published program's outputs are kept, or for none"
-        )
+        fix = f"ask for none: the published program's outputs are kept for {kept.trial}"
         raise ConfigError(method.folder / "card.yaml", "images", trial, fix)
     return kept
 

@@ -75,13 +75,8 @@ class NcnnReference:
     def outputs(self, index: int, image: NDArray[np.uint8]) -> dict[str, Array]:
         """Outputs by name, levels one after the other."""
         names = [blob for output in self.compared.values() for blob in output.blobs]
-        maps = dict(
-            zip(
-                names,
-                self.network(as_wanted(image, self.wants), self.wants.blob, names),
-                strict=True,
-            )
-        )
+        blobs = self.network(as_wanted(image, self.wants), self.wants.blob, names)
+        maps = dict(zip(names, blobs, strict=True))
         return {
             name: np.concatenate([_rows(maps[blob], blob, output) for blob in output.blobs])
             for name, output in self.compared.items()
