@@ -12,6 +12,7 @@ LAYERS = [
     "base",
     "data",
     "nn",
+    "weights",
     "training",
     "compression",
     "deploy",

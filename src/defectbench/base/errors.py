@@ -72,6 +72,10 @@ class ArtifactError(DefectBenchError):
     """A model file does not keep the artifact signature."""
 
 
+class WeightsError(DefectBenchError):
+    """Published weights are damaged, hostile, or do not fit the network."""
+
+
 class MeasurementError(DefectBenchError):
     """A figure could not be measured honestly."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from .augmentation import Augmentation, Span
 from .cards import TaskName
 from .errors import ConfigError
+from .published import PublishedWeights
 from .rates import Written, fault_of
 from .strict import Strict, first_fault
 from .tasks import DETECTION
@@ -106,6 +107,7 @@ class MethodCard(Strict):
         artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
             cannot write the artifact signature: ``predictions.json`` of the test part and
             ``latency/own.json``, timed by its own runner.
+        weights: Weights that others published for it, by which ``check-weights`` proves its architecture.
     """
 
     name: str
@@ -122,6 +124,7 @@ class MethodCard(Strict):
     rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
     artifact: Literal["model", "predictions"] = "model"
+    weights: PublishedWeights | None = None
 
     @field_validator("rates")
     @classmethod

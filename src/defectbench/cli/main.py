@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typer import Exit, Typer, TyperException
 
 from ..base.errors import DefectBenchError
-from . import cfp, data, document, measure, report, slimming, training
+from . import cfp, data, document, measure, report, slimming, training, weights
 
 TOPICS = {
     "Data": data.VERBS,
@@ -16,6 +16,7 @@ TOPICS = {
     "Network slimming": slimming.VERBS,
     "Collaborative filter pruning": cfp.VERBS,
     "Measures": measure.VERBS,
+    "Published weights": weights.VERBS,
     "Report": report.VERBS,
     "Documentation": document.VERBS,
 }
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line behind the command's name; that of this process by default.
 
     Returns:
-        0 when it is done, 2 when a named error or a wrong command line stopped it (one line on stderr).
+        0 when it is done, 1 when what it checked does not hold, 2 when a named error or a wrong command line
+        stopped it (one line on stderr).
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:

@@ -12,8 +12,9 @@ _HEAD = """# Command line
 Every rule of the workflow calls one verb of `defectbench`, and every verb runs without Snakemake.
 `defectbench VERB --help` shows the same as this page.
 
-A verb ends with status 0 when it is done. It ends with status 2 and one line on standard error when you
-must mend something first: the line names the file, the field, what was seen and what helps.
+A verb ends with status 0 when it is done, and with 1 when what it checked does not hold. It ends with status 2
+and one line on standard error when you must mend something first: the line names the file, the field, what was seen
+and what helps.
 """
 
 

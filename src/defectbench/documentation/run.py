@@ -19,7 +19,12 @@ from .results import results_pages
 from .shelves import shelves_page
 from .studies import config_page, studies_page, study_schema
 
-WITH_FILES = ("docs/add-a-model.md", "docs/add-a-dataset.md", "docs/add-a-table.md")
+WITH_FILES = (
+    "docs/add-a-model.md",
+    "docs/add-a-dataset.md",
+    "docs/add-a-table.md",
+    "docs/weights.md",
+)
 README_BLOCK = ("neu-det", "clean")
 README_COLUMNS = (
     "title",

@@ -1,0 +1,133 @@
+"""Weights that others published for a method: which files, what they want to see, where each tensor goes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from .braces import expanded
+from .strict import Strict
+
+NCNN, TORCH = (".param", ".bin"), (".pth",)
+Colours = tuple[float, float, float]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class PublishedInput(Strict):
+    """What a published network wants to see.
+
+    Attributes:
+        blob: Name of the input in an ncnn graph.
+        colours: Order of the colours.
+        mean: What is subtracted from colours in 0..255, in their order.
+        std: What they are divided by then.
+        convolution: Module of ours that sees the image first; its weights are turned round where colours are ``bgr``.
+    """
+
+    blob: str = ""
+    colours: Literal["rgb", "bgr"]
+    mean: Colours = (0.0, 0.0, 0.0)
+    std: Colours = (1.0, 1.0, 1.0)
+    convolution: str
+
+
+class PublishedOutput(Strict):
+    """An output that is compared.
+
+    Attributes:
+        columns: First column of our raw output, and the first that is no part of it.
+        blobs: Maps of an ncnn graph that hold it, a level each, the finest first.
+        probability: Whether the graph gives it after a sigmoid; ours is raw.
+        bound: Largest difference that counts as equal, in the unit of the output.
+    """
+
+    columns: tuple[int, int]
+    blobs: list[str] = Field(default=[])
+    probability: bool = False
+    bound: float = Field(gt=0)
+
+
+class PublishedWeights(Strict):
+    """Weights that others published for a method, against which its architecture is proven.
+
+    Names of modules are patterns: ``stages.{0..2}.{left,right}`` are six names.
+
+    Attributes:
+        data: What they were trained on.
+        nc: Number of classes.
+        size: Input side that they are published for, pixels.
+        source: Repository, commit and path that the files come from.
+        licence: Licence of the files, as stated there.
+        sha256: Hash of each file by its suffix: ``.param`` and ``.bin`` of ncnn, or ``.pth`` of torch. The hash
+            says which files are meant, whatever they are called: files of one network that look alike may want
+            different inputs.
+        input: What the network wants to see.
+        convolutions: Modules of ours in the order in which an ncnn graph lists its convolutions.
+        tensors: Modules of ours by their published names, for a state dictionary.
+        absent: Tensors of ours that a state dictionary does not hold.
+        reference: File beside the card with outputs of the published program, for a state dictionary.
+        outputs: What is compared, by name.
+    """
+
+    data: str
+    nc: int = Field(ge=1)
+    size: int = Field(ge=32)
+    source: str
+    licence: str
+    sha256: dict[str, Sha256]
+    input: PublishedInput
+    convolutions: list[str] = Field(default=[])
+    tensors: dict[str, str] = Field(default={})
+    absent: list[str] = Field(default=[])
+    reference: str | None = None
+    outputs: dict[str, PublishedOutput] = Field(min_length=1)
+
+    @field_validator("convolutions")
+    @classmethod
+    def _each_convolution_once(cls, patterns: list[str]) -> list[str]:
+        names = [name for pattern in patterns for name in expanded(pattern)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each convolution once; twice: {', '.join(twice)}")
+        return patterns
+
+    @field_validator("tensors")
+    @classmethod
+    def _names_come_in_pairs(cls, tensors: dict[str, str]) -> dict[str, str]:
+        for published, ours in tensors.items():
+            counts = len(expanded(published)), len(expanded(ours))
+            if counts[0] != counts[1]:
+                raise ValueError(f"{published} are {counts[0]} names, {ours} are {counts[1]}")
+        return tensors
+
+    @model_validator(mode="after")
+    def _fields_fit_the_format(self) -> PublishedWeights:
+        suffixes = tuple(self.sha256)
+        if suffixes not in (NCNN, TORCH):
+            raise ValueError("sha256 names .param and .bin of ncnn, or .pth of torch")
+        if self.is_ncnn != bool(self.convolutions) or self.is_ncnn == bool(self.tensors):
+            raise ValueError("convolutions belong to .param and .bin, tensors to .pth")
+        if self.is_ncnn == bool(self.reference):
+            raise ValueError("a reference belongs to .pth; ncnn runs its own files")
+        if any(self.is_ncnn != bool(output.blobs) for output in self.outputs.values()):
+            raise ValueError("each output of ncnn names its blobs, and no other does")
+        return self
+
+    @property
+    def is_ncnn(self) -> bool:
+        """Whether the files are a graph of ncnn and its weights."""
+        return tuple(self.sha256) == NCNN
+
+    @property
+    def module_names(self) -> list[str]:
+        """Modules of ours in the order of the graph's convolutions."""
+        return [name for pattern in self.convolutions for name in expanded(pattern)]
+
+    @property
+    def module_pairs(self) -> dict[str, str]:
+        """Modules of ours by published name, pattern by pattern."""
+        pairs: dict[str, str] = {}
+        for published, ours in self.tensors.items():
+            pairs |= zip(expanded(published), expanded(ours), strict=True)
+        return pairs

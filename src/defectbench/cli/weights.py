@@ -1,0 +1,44 @@
+"""The verb of published weights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from typer import Exit, Option
+
+from .options import Method
+
+
+def check_weights(
+    method: Method,
+    weights: Annotated[Path, Option(help="Folder of the published files, or one of them.")],
+    size: Annotated[
+        int | None,
+        Option(
+            help="Side of the images, a multiple of 32 pixels; the published one by default.",
+            min=32,
+        ),
+    ] = None,
+    images: Annotated[int | None, Option(help="Number of images; 3 by default.", min=1)] = None,
+    seed: Annotated[int | None, Option(help="Seed of the images; 0 by default.", min=0)] = None,
+    record: Annotated[Path | None, Option(help="JSON file to write the outcome to.")] = None,
+) -> None:
+    """Prove a method's architecture by published weights; status 1 where an output is over its bound."""
+    from ..base.methods import load_method
+    from ..weights.check import check_weights, trial_asked_for
+    from ..weights.outcome import proof_lines, write_proof
+
+    loaded = load_method(method.name, method.parent)
+    start = time.perf_counter()
+    proof = check_weights(loaded, weights, trial_asked_for(loaded, size, images, seed))
+    seconds = time.perf_counter() - start
+    print(*proof_lines(proof), sep="\n")  # noqa: T201
+    if record:
+        write_proof(proof, record, seconds)
+    if not proof.holds:
+        raise Exit(1)
+
+
+VERBS = {"check-weights": check_weights}

@@ -1,0 +1,78 @@
+"""What a card says of published weights is checked when the card is read."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from defectbench.base.errors import ConfigError
+from defectbench.base.methods import load_card
+from defectbench.base.published import PublishedWeights
+
+ROOT = Path(__file__).parents[2]
+WITH_WEIGHTS = {
+    "nanodet_m": (73, 941_818),
+    "nanodet_plus_m": (110, 1_186_346),
+    "yolox_nano": (113, 904_463),
+}
+
+
+def content(name="nanodet_m"):
+    return yaml.safe_load((ROOT / "models" / name / "card.yaml").read_text())["weights"]
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_each_convolution_has_a_name(name):
+    weights = load_card(ROOT / "models" / name).weights
+    assert weights is not None
+    assert weights.is_ncnn
+    assert len(weights.module_names) == len(set(weights.module_names)) == WITH_WEIGHTS[name][0]
+
+
+def test_each_module_of_a_state_dictionary_has_a_partner():
+    weights = load_card(ROOT / "models" / "yolo_fastestv2").weights
+    assert weights is not None
+    pairs = weights.module_pairs
+    assert len(pairs) == len(set(pairs.values()))
+    assert pairs["backbone.stage3.7.branch_main.5"] == "backbone.stages.1.7.right.2.0"
+    assert pairs["fpn.reg_head_3.block.8"] == "neck.box_towers.1.3.0"
+    assert pairs["output_obj_layers"] == "head.objectness"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sha256": {".param": "0" * 64}}, "sha256 names"),
+        ({"sha256": {".pth": "0" * 64}}, "convolutions belong to"),
+        ({"sha256": {".param": "0" * 63, ".bin": "0" * 64}}, "pattern"),
+        ({"tensors": {"a": "b"}}, "convolutions belong to"),
+        ({"convolutions": ["a.{0,1}", "a.1"]}, "twice: a.1"),
+        ({"convolutions": ["a.{0,1"]}, "does not close"),
+        ({"reference": "file"}, "ncnn runs its own files"),
+        ({"outputs": {}}, "at least 1"),
+        ({"outputs": {"all": {"columns": [0, 1], "bound": 1e-5}}}, "names its blobs"),
+        ({"outputs": {"all": {"columns": [0, 1], "blobs": ["x"], "bound": 0}}}, "greater than 0"),
+        ({"licence": None}, "string"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, words):
+    with pytest.raises(ValidationError, match=words):
+        PublishedWeights.model_validate({**content(), **change})
+
+
+def test_names_that_do_not_pair_are_refused():
+    with pytest.raises(ValidationError, match=r"a.\{0,1\} are 2 names, b are 1"):
+        PublishedWeights.model_validate({**content("yolo_fastestv2"), "tensors": {"a.{0,1}": "b"}})
+
+
+def test_a_wrong_field_is_named_with_the_card(tmp_path):
+    card = yaml.safe_load((ROOT / "models" / "nanodet_m" / "card.yaml").read_text())
+    card["weights"]["convolution"] = []
+    folder = tmp_path / "nanodet_m"
+    folder.mkdir()
+    (folder / "card.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(
+        ConfigError, match=r"card.yaml: weights.convolution: .*did you mean convolutions"
+    ):
+        load_card(folder)
