@@ -1,9 +1,15 @@
 """A tiny dataset, certified, and the modules that stand around the foreign programs."""
 
+import contextlib
 import importlib
+import io
 import json
+import os
+import runpy
+import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -12,7 +18,8 @@ import pytest
 from defectbench.base.records import write_record
 from defectbench.data.pack import pack
 
-FOLDER = Path(__file__).parents[2] / "workflow" / "programs"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "workflow" / "programs"
 
 
 @pytest.fixture(scope="package")
@@ -21,6 +28,28 @@ def programs():
     sys.path.insert(0, str(FOLDER))
     yield importlib.import_module
     sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="package")
+def run(programs):
+    """Run a command of our side; here and not in a process of its own, which the program has in any case."""
+
+    def run(command, **environment):
+        _, script, *arguments = command
+        printed, errors = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(ROOT),
+            mock.patch.dict(os.environ, environment),
+            mock.patch.object(sys, "argv", [script, *arguments]),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(errors),
+            pytest.raises(SystemExit) as end,
+        ):
+            runpy.run_path(script, run_name="__main__")
+        texts = printed.getvalue(), errors.getvalue()
+        return subprocess.CompletedProcess(command, end.value.code, *texts)
+
+    return run
 
 
 @pytest.fixture(scope="module")
