@@ -1,25 +1,19 @@
 """A tiny dataset, certified, and the modules that stand around the foreign programs."""
 
-import contextlib
 import importlib
-import io
 import json
-import os
-import runpy
-import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
 import pytest
+from tests.scripts import run_script
 
 from defectbench.base.records import write_record
 from defectbench.data.pack import pack
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "workflow" / "programs"
+FOLDER = Path(__file__).parents[2] / "workflow" / "programs"
 
 
 @pytest.fixture(scope="package")
@@ -32,24 +26,8 @@ def programs():
 
 @pytest.fixture(scope="package")
 def run(programs):
-    """Run a command of our side; here and not in a process of its own, which the program has in any case."""
-
-    def run(command, **environment):
-        _, script, *arguments = command
-        printed, errors = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(ROOT),
-            mock.patch.dict(os.environ, environment),
-            mock.patch.object(sys, "argv", [script, *arguments]),
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(errors),
-            pytest.raises(SystemExit) as end,
-        ):
-            runpy.run_path(script, run_name="__main__")
-        texts = printed.getvalue(), errors.getvalue()
-        return subprocess.CompletedProcess(command, end.value.code, *texts)
-
-    return run
+    """Run a command of our side; a process of its own has the program alone."""
+    return run_script
 
 
 @pytest.fixture(scope="module")

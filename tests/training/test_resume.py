@@ -25,7 +25,7 @@ from tests.runs import run_training
 from .conftest import tiny_method, write_tiny_pack
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 40
+EPOCHS = 20
 
 
 def announced(train):
@@ -65,7 +65,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     run_to_end(partial(train_tiny, pack_path, whole))
     rng = random.Random(11)
     train = partial(train_tiny, pack_path, broken)
-    kills = [kill_after(train, rng.randint(3, 25)) for _ in range(3)]
+    kills = [kill_after(train, rng.randint(3, 12)) for _ in range(3)]
     assert all(kills)
     assert not (broken / "weights.safetensors").exists()
     run_to_end(train)
@@ -82,7 +82,7 @@ def train_lidd_net(pack, out, checkpoint_s):
     method = load_method("lidd_net", "models")
     method = replace(method, recipe=method.recipe.model_copy(update={"validate_every": 2}))
     validator = make_validator(pack)
-    run_training(pack, method, out, 5, validator, epochs=6, batch=4, checkpoint_s=checkpoint_s)
+    run_training(pack, method, out, 5, validator, epochs=4, batch=4, checkpoint_s=checkpoint_s)
 
 
 def test_a_real_network_with_validation_resumes_to_the_same_bits(pack_path, tmp_path):
