@@ -225,7 +225,7 @@ def _leads_out(node: Any) -> bool:
         if after in seen:
             continue
         seen.add(after)
-        is_sum = after.type == ops.OPTYPE.ELEMENTWISE and len(set(after.inputs)) > 1
+        is_sum = len(set(after.inputs)) > 1 and "CatBackward" not in str(after.grad_fn)
         if is_sum or next(after.module.parameters(), None) is not None:
             return False
         behind += after.outputs
