@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor.config  # what every training imports by and by: forks take it along
 
 from defectbench.base.errors import BusyError, CheckpointError, LeakageError, TrainingDivergedError
 from defectbench.base.files import exclusive_lock, sha256_file
