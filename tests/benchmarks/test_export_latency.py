@@ -1,11 +1,11 @@
 """The comparison of two exports of one architecture, really run; its figures are not judged here."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +15,8 @@ def test_both_exports_are_the_same_network_and_timed_in_turn(tmp_path):
     options = {"--size": 64, "--calls": 10, "--rounds": 2, "--out": out}
     command = [sys.executable, ROOT / "benchmarks" / "export_latency.py"]
     command += [part for pair in options.items() for part in pair]
-    subprocess.run([str(part) for part in command], check=True)
+    made = run_script(command)
+    assert made.returncode == 0, made.stderr
     found = json.loads(out.read_text())
     figures = found["figures"]
     assert figures["engine_params"] == figures["program_params"]

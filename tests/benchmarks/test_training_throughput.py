@@ -1,13 +1,13 @@
 """The comparison of training speeds, really run on a tiny part; its figures are not judged here."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from tests.scripts import run_script
 
 from defectbench.base.records import write_record
 from defectbench.data.pack import pack
@@ -60,7 +60,8 @@ def test_all_arms_are_timed_side_by_side(dataset, tmp_path):
     }
     command = [sys.executable, ROOT / "benchmarks" / "training_throughput.py"]
     command += [part for pair in options.items() for part in pair]
-    subprocess.run([*map(str, command)], check=True)
+    made = run_script(command)
+    assert made.returncode == 0, made.stderr
     found = json.loads(out.read_text())
     figures = found["figures"]
     (seen,) = found["rounds"]

@@ -1,5 +1,6 @@
 """The contract of every method in models/ and examples/. A new folder is tested by being there."""
 
+import copy
 import hashlib
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def crowd(nc=6, size=128, count=200):
     return Targets(boxes, torch.randint(0, nc, (2, count)))
 
 
+@pytest.fixture(scope="module")
+def built(slender):
+    """The network of six classes, which tests copy."""
+    torch.manual_seed(0)
+    return slender.module.build(6, **slender.recipe.options)
+
+
+@pytest.fixture
+def network(built):
+    """A copy of it, ready to be taught."""
+    return copy.deepcopy(built).train()
+
+
 def backward(model, images, targets, epoch=0):
     """The loss after a backward pass; it and the gradient of all that learns are finite."""
     loss = model.loss(images, targets, epoch)["loss"]
@@ -53,11 +67,12 @@ def backward(model, images, targets, epoch=0):
     return loss.detach()
 
 
-def trained(method, nc=6, steps=3):
-    """A model whose batch norms and weights have moved away from their start."""
-    model = method.module.build(nc, **method.recipe.options).train()
+@pytest.fixture(scope="module")
+def trained(built):
+    """The network after steps that moved its batch norms and weights away from their start; no test moves it further."""
+    model = copy.deepcopy(built).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    for step in range(steps):
+    for step in range(3):
         images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(step))
         optimizer.zero_grad()
         model.loss(images, truth(size=64), 0)["loss"].backward()
@@ -106,10 +121,10 @@ def test_golden_macs(method):
 
 
 @pytest.mark.parametrize("size", [128, 192])
-def test_forward_gives_boxes_inside_and_probabilities(method, size):
-    model = method.module.build(6, **method.recipe.options).eval()
+def test_forward_gives_boxes_inside_and_probabilities(network, size):
+    network.eval()
     with torch.no_grad():
-        boxes, scores = model.decode(model(torch.rand(2, 3, size, size)), size, size)
+        boxes, scores = network.decode(network(torch.rand(2, 3, size, size)), size, size)
     assert boxes.min() >= 0
     assert boxes.max() <= size
     assert 0 <= scores.min() <= scores.max() <= 1
@@ -124,41 +139,38 @@ def test_every_parameter_gets_a_finite_gradient(method, nc):
     )
 
 
-def test_loss_falls_on_one_batch(method):
-    model = method.module.build(6, **method.recipe.options).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+def test_loss_falls_on_one_batch(network):
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, fused=True)
     images, targets = torch.rand(2, 3, 128, 128), truth()
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = model.loss(images, targets, 0)["loss"]
+        loss = network.loss(images, targets, 0)["loss"]
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     assert min(losses[-5:]) < 0.6 * losses[0]
 
 
-def test_deployed_equals_trained(method):
-    model = trained(method)
+def test_deployed_equals_trained(trained):
     images = torch.rand(3, 3, 128, 128)
     with torch.no_grad():
-        boxes, scores = model.decode(model(images), 128, 128)
-        folded_boxes, folded_scores = model.deploy()(images)
+        boxes, scores = trained.decode(trained(images), 128, 128)
+        folded_boxes, folded_scores = trained.deploy()(images)
     assert (boxes - folded_boxes).abs().max() < 1e-4 * 128
     assert (scores - folded_scores).abs().max() < 1e-4
 
 
-def test_deploying_leaves_the_model_as_it_was(method):
-    model = trained(method, steps=1)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.deploy()
-    after = model.state_dict()
+def test_deploying_leaves_the_model_as_it_was(trained):
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    trained.deploy()
+    after = trained.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_onnx_equals_torch_at_batch_1_and_3(method, tmp_path):
-    deployed = trained(method).deploy()
+def test_onnx_equals_torch_at_batch_1_and_3(method, trained, tmp_path):
+    deployed = trained.deploy()
     classes = [f"class {n}" for n in range(6)]
     provenance = {
         "method": method.card.name,
@@ -178,41 +190,36 @@ def test_onnx_equals_torch_at_batch_1_and_3(method, tmp_path):
         np.testing.assert_allclose(found[1], expected[1].numpy(), atol=1e-4)
 
 
-def test_loss_in_bfloat16_is_that_in_float32_nearly(method):
-    torch.manual_seed(0)
-    model = method.module.build(6, **method.recipe.options).train()
+def test_loss_in_bfloat16_is_that_in_float32_nearly(network):
     images = torch.rand(2, 3, 128, 128)
     with torch.no_grad():
-        whole = float(model.loss(images, truth(), 0)["loss"])
+        whole = float(network.loss(images, truth(), 0)["loss"])
         with torch.autocast("cpu", torch.bfloat16):
-            half = float(model.loss(images, truth(), 0)["loss"])
+            half = float(network.loss(images, truth(), 0)["loss"])
     assert half == pytest.approx(whole, rel=0.1)
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_empty_truth_gives_a_finite_loss_and_gradient(method, rows):
-    model = method.module.build(6, **method.recipe.options).train()
+def test_empty_truth_gives_a_finite_loss_and_gradient(network, rows):
     nothing = Targets(torch.zeros(2, rows, 4), torch.full((2, rows), -1))
-    loss = model.loss(torch.rand(2, 3, 64, 64), nothing, 0)["loss"]
+    loss = network.loss(torch.rand(2, 3, 64, 64), nothing, 0)["loss"]
     loss.backward()
     assert loss.isfinite()
-    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_image_full_of_boxes_gives_a_finite_loss_and_gradient(method):
-    model = method.module.build(6, **method.recipe.options).train()
-    assert backward(model, torch.rand(2, 3, 128, 128), crowd()) > 0
+def test_image_full_of_boxes_gives_a_finite_loss_and_gradient(network):
+    assert backward(network, torch.rand(2, 3, 128, 128), crowd()) > 0
 
 
-def test_padding_changes_nothing(method):
+def test_padding_changes_nothing(network):
     images, some = torch.rand(2, 3, 128, 128), truth()
     padded = Targets(
         torch.cat((some.boxes, torch.zeros(2, 5, 4)), 1),
         torch.cat((some.labels, torch.full((2, 5), -1)), 1),
     )
-    model = method.module.build(6, **method.recipe.options).train()
-    first = model.loss(images, some, 0)["loss"]
-    second = model.loss(images, padded, 0)["loss"]
+    first = network.loss(images, some, 0)["loss"]
+    second = network.loss(images, padded, 0)["loss"]
     assert torch.allclose(first, second, rtol=1e-5)
 
 

@@ -23,7 +23,7 @@ from defectbench.measure.validation import TorchEngine
 from defectbench.training import loop
 
 SIZE, NEVER = 96, float("inf")
-# Steps over all six images at once. A heavy network needs fewer of them, and each costs ten times as much.
+# Steps over all six images at once. A network that stays heavy needs fewer, and each costs ten times as much.
 STEPS, HEAVY_STEPS, FLOOR_MAP50 = 32, 20, 0.5
 SHORT = {
     "batch": len(CLASSES),
@@ -113,8 +113,8 @@ def lasting(recipe):
     return recipe.model_copy(update={"ema": ema, "augmentation": augmentation})
 
 
-def test_an_interrupted_run_ends_in_the_same_bits(method, pack, folder, monkeypatch):
-    method = replace(method, recipe=lasting(method.recipe))
+def test_an_interrupted_run_ends_in_the_same_bits(slender, pack, folder, monkeypatch):
+    method = replace(slender, recipe=lasting(slender.recipe))
     budget = {"epochs": 2, "batch": 3, "threads": 1, "teacher": None}
     for seed, stage in enumerate(stages_of(method)):
         whole, broken = folder / stage / "whole", folder / stage / "broken"
@@ -144,7 +144,7 @@ def settled(detector, images):
     return detector.eval()
 
 
-def test_learns_one_image_of_each_class(method, pack, folder):
+def test_learns_one_image_of_each_class(method, slender, pack, folder):
     six = load_pack(pack)
     scores = []
 
@@ -154,8 +154,8 @@ def test_learns_one_image_of_each_class(method, pack, folder):
         scores.append(score(pack_truth(six), [row for rows in results for row in rows]).map50)
         return scores[-1]
 
-    steps = HEAVY_STEPS if method.card.heavy else STEPS
+    steps = HEAVY_STEPS if method.card.heavy and slender is method else STEPS
     changes = SHORT | {"epochs": steps, "validate_every": steps}
-    short = replace(method, recipe=method.recipe.model_copy(update=changes))
+    short = replace(slender, recipe=slender.recipe.model_copy(update=changes))
     run_training(pack, short, folder, validator=validator, checkpoint_s=NEVER)
     assert scores[-1] >= FLOOR_MAP50

@@ -1,15 +1,13 @@
 """The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.e2e.planning import snakemake
 
 from defectbench.base.catalogue import load_catalogue
 
@@ -39,21 +37,11 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def snakemake(folder, *options):
-    """Run it with the programs of the environment that the tests run in, active or not."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "8", *options]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-
-
 def planned(folder, *options):
     """Number of jobs by rule in a dry run."""
-    run = snakemake(folder, "all", "--dry-run", "--quiet", "host", *options)
-    assert run.returncode == 0, run.stdout + run.stderr
-    lines = (run.stdout + run.stderr).split("count", 1)[1].splitlines()
+    status, said = snakemake(folder, "all", "--dry-run", "--quiet", "host", *options)
+    assert status == 0, said
+    lines = said.split("count", 1)[1].splitlines()
     pairs = [line.split() for line in lines[2:]]
     jobs = {}
     for pair in pairs:
@@ -64,8 +52,8 @@ def planned(folder, *options):
 
 
 def test_a_plain_call_takes_the_profile_that_makes_incomplete_files_anew(checkout):
-    run = snakemake(checkout, "all", "--dry-run")
-    assert "profile profiles/default" in run.stdout + run.stderr
+    _, said = snakemake(checkout, "all", "--dry-run")
+    assert "profile profiles/default" in said
     settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
     assert settings["rerun-incomplete"] is True
 
@@ -130,9 +118,9 @@ def settings_of(command):
 def verbs_of(checkout, study):
     """Commands of a dry run, without their logs."""
     options = ("--configfile", str(study), "--dry-run", "--printshellcmds")
-    run = snakemake(checkout, "all", *options)
-    assert run.returncode == 0, run.stdout + run.stderr
-    lines = (run.stdout + run.stderr).splitlines()
+    status, said = snakemake(checkout, "all", *options)
+    assert status == 0, said
+    lines = said.splitlines()
     commands = [line.partition("Shell command: ")[2].partition(" 2>&1")[0] for line in lines]
     return [" ".join(command.split()) for command in commands if command]
 
@@ -203,8 +191,8 @@ def test_a_thinned_training_part_has_lists_and_a_certificate_of_its_own(checkout
     study = ("--configfile", "config/cfp-x-sdd.yaml")
     jobs = planned(checkout, *study, "--until", "split_dataset", "split_thinned_dataset")
     assert (jobs["split_dataset"], jobs["split_thinned_dataset"]) == (1, 1)
-    lists = snakemake(checkout, f"{parts}/left_out.txt", "--dry-run", *study)
-    assert lists.returncode == 0, lists.stdout + lists.stderr
+    status, said = snakemake(checkout, f"{parts}/left_out.txt", "--dry-run", *study)
+    assert status == 0, said
     cells = "results/cfp-x-sdd/runs/x-sdd/random-imbalanced"
     (alone,) = [
         v for v in verbs if f"--out {cells}/vgg16+cfppublished_r/seed2" in v and "fine-tune" in v
@@ -285,36 +273,36 @@ def test_unknown_method_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["methods"] = ["yolov99"]
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
-    assert run.returncode != 0
+    status, said = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert status != 0
     first = CATALOGUE.names[0]
-    assert f"blocks.0.methods: got 'yolov99'; name one of {first}" in run.stdout + run.stderr
+    assert f"blocks.0.methods: got 'yolov99'; name one of {first}" in said
 
 
 def test_rates_that_do_not_fit_the_network_stop_a_study_before_anything_is_made(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][1]["compress"][1]["rates"] = ".4*11"
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "all", "--configfile", "mine.yaml")
-    assert run.returncode != 0
-    assert "rates: got '.4*11'; number of rates 11: vgg16 takes 12 to 14" in run.stdout + run.stderr
+    status, said = snakemake(checkout, "all", "--configfile", "mine.yaml")
+    assert status != 0
+    assert "rates: got '.4*11'; number of rates 11: vgg16 takes 12 to 14" in said
     made = {path.name for path in (checkout / "results").rglob("*") if path.is_file()}
     checks = {"check-rates.log", "rates.json", "check-pruning.log", "pruning.json"}
     assert made <= checks
     study["blocks"][1]["compress"][1]["rates"] = "v93"
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
-    assert run.returncode != 0
-    assert "blocks.1: compress.1.rates: got 'v93'; name one on the card" in run.stdout + run.stderr
+    status, said = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert status != 0
+    assert "blocks.1: compress.1.rates: got 'v93'; name one on the card" in said
 
 
 def test_misspelt_field_is_named(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study["blocks"][0]["sedes"] = [1]
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
-    run = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
-    assert run.returncode != 0
-    assert "blocks.0.sedes" in run.stdout + run.stderr
+    status, said = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert status != 0
+    assert "blocks.0.sedes" in said
 
 
 def test_a_distilled_method_trains_its_teacher_first_unless_told_otherwise(checkout):
@@ -364,13 +352,15 @@ def test_parts_are_keyed_by_the_seed_of_the_split(checkout):
 
 def test_a_folder_of_the_first_version_is_named_with_the_command_that_moves_it(checkout):
     (checkout / "results" / "runs").mkdir(parents=True)
-    run = snakemake(checkout, "all", "--dry-run")
-    assert run.returncode == 0, run.stdout + run.stderr
-    (line,) = {li for li in (run.stdout + run.stderr).splitlines() if "version 0.1" in li}
+    status, said = snakemake(checkout, "all", "--dry-run")
+    assert status == 0, said
+    (line,) = {li for li in said.splitlines() if "version 0.1" in li}
     assert "mkdir -p results/version-0.1 && mv results/runs results/version-0.1/" in line
 
 
 def test_a_study_may_not_be_called_as_a_shared_folder(checkout):
-    run = snakemake(checkout, "all", "--dry-run", "--configfile", str(budgets(checkout, "data", 2)))
-    assert run.returncode != 0
-    assert "study: got 'data'" in run.stdout + run.stderr
+    status, said = snakemake(
+        checkout, "all", "--dry-run", "--configfile", str(budgets(checkout, "data", 2))
+    )
+    assert status != 0
+    assert "study: got 'data'" in said

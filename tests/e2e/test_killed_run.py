@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.e2e.planning import snakemake
 
 ROOT = Path(__file__).parents[2]
 LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "models", "reports")
@@ -46,27 +47,13 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def command(*options):
-    asked = ["scores", "--cores", "2", "--configfile", "mine.yaml", *options]
-    return [sys.executable, "-m", "snakemake", *asked]
-
-
-def run(folder, *options):
-    done = subprocess.run(
-        command(*options),
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+ASKED = ("scores", "--cores", "2", "--configfile", "mine.yaml")
 
 
 def kill_when_there(folder, path):
     """Start the workflow and kill it with all its jobs as soon as a file is there."""
     process = subprocess.Popen(
-        command(),
+        [sys.executable, "-m", "snakemake", *ASKED],
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
@@ -87,11 +74,11 @@ def test_a_killed_workflow_goes_on_and_ends_whole(checkout):
     assert not (checkout / CELL / "accuracy.json").exists()
     before = (checkout / DATA / "source.json").stat().st_mtime_ns
 
-    status, said = run(checkout)
+    status, said = snakemake(checkout, *ASKED)
     assert status != 0
     assert "--unlock" in said
-    assert run(checkout, "--unlock")[0] == 0
-    status, said = run(checkout)
+    assert snakemake(checkout, *ASKED, "--unlock")[0] == 0
+    status, said = snakemake(checkout, *ASKED)
     assert status == 0, said
 
     assert (checkout / DATA / "source.json").stat().st_mtime_ns == before
@@ -100,6 +87,6 @@ def test_a_killed_workflow_goes_on_and_ends_whole(checkout):
         seen = record["inputs"][name]
         digest = hashlib.sha256((checkout / seen["path"]).read_bytes()).hexdigest()
         assert digest == seen["sha256"], name
-    status, said = run(checkout)
+    status, said = snakemake(checkout, *ASKED)
     assert status == 0
     assert "Nothing to be done" in said

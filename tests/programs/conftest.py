@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.scripts import run_script
 
 from defectbench.base.records import write_record
 from defectbench.data.pack import pack
@@ -21,6 +22,12 @@ def programs():
     sys.path.insert(0, str(FOLDER))
     yield importlib.import_module
     sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="package")
+def run(programs):
+    """Run a command of our side; a process of its own has the program alone."""
+    return run_script
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """mmdetection, really run: tiny, offline, from packs to artifact and record, where its environment was built."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -53,23 +52,12 @@ def command_line(dataset, out, network, *more):
     return [*command, *(f"--{key}={value}" for key, value in options.items()), *more]
 
 
-def run(dataset, out, network, *more, **environment):
-    return subprocess.run(
-        command_line(dataset, out, network, *more),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module", params=METHODS)
-def cell(request, packs, tmp_path_factory):
+def cell(request, packs, run, tmp_path_factory):
     """A training of three epochs, with every attempt at the network written down."""
     out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / request.param / "seed0"
     log = out.parent / "refused"
-    made = run(packs, out, request.param, REFUSED_CONNECTIONS=str(log))
+    made = run(command_line(packs, out, request.param), REFUSED_CONNECTIONS=str(log))
     assert made.returncode == 0, made.stderr
     return out, made.stdout, log
 
@@ -156,7 +144,7 @@ def test_no_checkpoint_of_the_framework_is_left(cell):
     assert (cell[0] / "checkpoint" / "weights.pth").is_file()
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, run, tmp_path):
     out, log = tmp_path / "tiny" / "clean" / name_of(cell) / "seed0", tmp_path / "log"
     with log.open("w") as lines:
         first = subprocess.Popen(command_line(packs, out, name_of(cell)), cwd=ROOT, stdout=lines)
@@ -169,7 +157,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
         first.wait()
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (out / "model.onnx").exists()
-    second = run(packs, out, name_of(cell))
+    second = run(command_line(packs, out, name_of(cell)))
     assert second.returncode == 0, second.stderr
     assert "epoch 1/3" not in second.stdout
     assert "epoch 3/3" in second.stdout
@@ -184,7 +172,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs, tmp_path):
+def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs, run, tmp_path):
     """The same draws and the same start: the losses differ by the rounding alone."""
     files = {p: packs / "clean" / "split0" / f"{p}@96.safetensors" for p in ("train", "val")}
     for part, file in files.items():
@@ -194,7 +182,7 @@ def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs,
     for precision in ("float32", "bfloat16"):
         out = tmp_path / precision / "clean" / method / "seed0"
         told = ["--set=epochs=1", f"--set=recipe.precision={precision}", *parts]
-        made = run(packs, out, method, *told)
+        made = run(command_line(packs, out, method, *told))
         assert made.returncode == 0, made.stderr
         assert read_record(out / "train.json", "train")["recipe"]["precision"] == precision
         losses.append(first_loss(out / "history.csv"))
@@ -202,8 +190,9 @@ def test_in_bfloat16_it_learns_as_in_float32_but_for_the_rounding(method, packs,
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
-def test_bfloat16_on_maps_of_one_cell_is_refused(packs, tmp_path):
-    made = run(packs, tmp_path / "out", "tood_r50", "--set=recipe.precision=bfloat16")
+def test_bfloat16_on_maps_of_one_cell_is_refused(packs, run, tmp_path):
+    precision = "--set=recipe.precision=bfloat16"
+    made = run(command_line(packs, tmp_path / "out", "tood_r50", precision))
     assert made.returncode == 2
     assert "over 64 px" in made.stderr
 
@@ -213,12 +202,13 @@ def first_loss(history):
     return float(first.split(",")[header.split(",").index("loss")])
 
 
-def test_failure_is_one_named_error(packs, tmp_path):
+def test_failure_is_one_named_error(packs, run, tmp_path):
     broken = tmp_path / "installed.txt"
     broken.write_text("")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/bin/false")
-    made = run(packs, tmp_path / "run", METHODS[0], f"--environment={broken}")
+    environment = f"--environment={broken}"
+    made = run(command_line(packs, tmp_path / "run", METHODS[0], environment))
     assert made.returncode == 2
     assert made.stderr.startswith("ProgramError")
     assert len(made.stderr.strip().splitlines()) == 1

@@ -1,7 +1,6 @@
 """The foreign program, really run: tiny, offline, from parts to artifact and record."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -28,17 +27,6 @@ from .yolo_command import ROOT, command_line
 PUBLISHED = {"yolov8n": 3_006_818, "yolov5n": 2_504_114}
 
 
-def run(dataset, out, network="yolov8n", changes=(), options=None, **environment):
-    return subprocess.run(
-        command_line(dataset, out, network, changes, **(options or {})),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def program(programs):
     """The part that runs the program, as a module."""
@@ -46,12 +34,13 @@ def program(programs):
 
 
 @pytest.fixture(scope="module", params=PUBLISHED)
-def cell(request, dataset, tmp_path_factory):
+def cell(request, dataset, run, tmp_path_factory):
     """One epoch of training, with every attempt at the network written down."""
     name = f"{request.param}_ultralytics"
     out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / name / "seed0"
     log = out.parent / "refused"
-    made = run(dataset, out, network=request.param, REFUSED_CONNECTIONS=str(log))
+    command = command_line(dataset, out, request.param)
+    made = run(command, REFUSED_CONNECTIONS=str(log))
     assert made.returncode == 0, made.stderr
     return out, made.stdout, log
 
@@ -144,9 +133,9 @@ def test_program_sees_one_processor_more_than_its_threads(threads, program, tmp_
     assert made.stdout.split() == [str(threads + 1)]
 
 
-def test_a_finished_run_is_not_trained_again(cell, dataset):
+def test_a_finished_run_is_not_trained_again(cell, dataset, run):
     out, _, _ = cell
-    again = run(dataset, out, network=network_of(cell))
+    again = run(command_line(dataset, out, network_of(cell)))
     assert again.returncode == 0, again.stderr
     assert "epoch" not in again.stdout
 
@@ -166,9 +155,9 @@ def test_program_sees_the_pixels_and_boxes_of_the_pack(programs, dataset, tmp_pa
         np.testing.assert_allclose(box, part.boxes[row, 0].numpy(), atol=1e-5)
 
 
-def test_leak_is_refused(dataset, certify, tmp_path):
+def test_leak_is_refused(dataset, certify, run, tmp_path):
     certify(dataset, shared=2)
-    refused = run(dataset, tmp_path / "run")
+    refused = run(command_line(dataset, tmp_path / "run"))
     certify(dataset)
     assert refused.returncode == 2
     assert refused.stderr.startswith("LeakageError")
@@ -187,38 +176,39 @@ def test_a_clean_split_with_a_thinned_training_part_is_no_way_around(dataset, tm
         cell.refuse_leak(folder / "certificate.json", "clean-few")
 
 
-def test_certificate_of_other_lists_is_refused(dataset, tmp_path):
+def test_certificate_of_other_lists_is_refused(dataset, run, tmp_path):
     path = dataset / "clean" / "split0" / "val.txt"
     kept = path.read_text()
     path.write_text(kept.split("\n", 1)[1])
-    refused = run(dataset, tmp_path / "run")
+    refused = run(command_line(dataset, tmp_path / "run"))
     path.write_text(kept)
     assert refused.returncode == 2
     assert refused.stderr.startswith("LeakageError")
     assert "val.txt: sha256" in refused.stderr
 
 
-def test_size_that_the_program_would_change_is_refused(dataset, tmp_path):
+def test_size_that_the_program_would_change_is_refused(dataset, run, tmp_path):
     parts = dataset / "clean" / "split0"
     for part in ("train", "val"):
         pack(dataset, "clean", part, 72, parts / f"{part}@72.safetensors")
-    refused = run(dataset, tmp_path / "run", options={"packed": 72})
+    refused = run(command_line(dataset, tmp_path / "run", packed=72))
     assert refused.returncode == 2
     file = parts / "train@72.safetensors"
     assert refused.stderr.startswith(f"ConfigError: {file}: size in pixels: got 72")
 
 
-def test_a_precision_that_the_program_is_not_told_is_refused(dataset, tmp_path):
-    refused = run(dataset, tmp_path / "run", changes=["precision=bfloat16"])
+def test_a_precision_that_the_program_is_not_told_is_refused(dataset, run, tmp_path):
+    command = command_line(dataset, tmp_path / "run", changes=["precision=bfloat16"])
+    refused = run(command)
     assert refused.returncode == 2
     assert "precision: got 'bfloat16'; the program trains in float32 here" in refused.stderr
 
 
 @pytest.mark.parametrize("network", PUBLISHED)
-def test_a_killed_run_continues(network, dataset, tmp_path, program):
+def test_a_killed_run_continues(network, dataset, run, tmp_path, program):
     out, epochs, log = tmp_path / "run", 6, tmp_path / "log"
+    command = command_line(dataset, out, network, epochs=epochs)
     with log.open("w") as lines:
-        command = command_line(dataset, out, network, epochs=epochs)
         first = subprocess.Popen(command, cwd=ROOT, stdout=lines)
         while program.sound_checkpoint(out / "checkpoint" / "run") is None:
             assert first.poll() is None
@@ -228,7 +218,7 @@ def test_a_killed_run_continues(network, dataset, tmp_path, program):
         first.wait()
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (out / "model.onnx").exists()
-    second = run(dataset, out, network, options={"epochs": epochs})
+    second = run(command)
     assert second.returncode == 0, second.stderr
     assert "epoch 1/6" not in second.stdout
     assert "epoch 6/6" in second.stdout
@@ -270,14 +260,9 @@ def test_full_disk_is_named(tmp_path, programs):
     assert "KeyError: 1" in str(error)
 
 
-def test_failure_is_one_named_error(dataset, tmp_path):
-    broken = run(
-        dataset,
-        tmp_path / "run",
-        changes=["options.no_such_option=1"],
-        YOLO_AUTOINSTALL="0",
-        OMP_NUM_THREADS="1",
-    )
+def test_failure_is_one_named_error(dataset, run, tmp_path):
+    command = command_line(dataset, tmp_path / "run", changes=["options.no_such_option=1"])
+    broken = run(command, YOLO_AUTOINSTALL="0", OMP_NUM_THREADS="1")
     assert broken.returncode == 2
     assert broken.stderr.startswith("ProgramError")
     assert len(broken.stderr.strip().splitlines()) == 1

@@ -7,7 +7,6 @@ Gradients of single parameters and the network before it is folded are not to be
 import csv
 import json
 import math
-import subprocess
 
 import numpy as np
 import onnx
@@ -25,6 +24,7 @@ from .yolo_command import ROOT, command_line
 RULES = (ROOT / "models").glob("*/method.smk")
 METHODS = sorted(p.parent.name for p in RULES if "train_by_ultralytics" in p.read_text())
 CASES = [(1, 96), (6, 64), (10, 96), (20, 64)]
+ONE_BATCH = (6, 64)  # the case that is trained on a single batch
 PER_CLASS = 3 * (64 + 1)  # at each level a kernel of 1x1 over 64 features, and a bias
 RAMP = 16  # fixed weights of the box decoding that the program counts and we do not
 # a step for each batch, from the first one on
@@ -34,10 +34,10 @@ STILL = dict.fromkeys(("mosaic", "scale", "translate", "fliplr", "hsv_h", "hsv_s
 
 
 @pytest.fixture(scope="module")
-def train(dataset, crowd):
+def train(dataset, crowd, run):
     """Train in ``count`` classes at ``size`` pixels; returns the rows of the program's table."""
 
-    def run(out, method, count, size, options, **told):
+    def train(out, method, count, size, options, **told):
         crowd(dataset)
         path = dataset / "annotations.json"
         content = json.loads(path.read_text())
@@ -49,19 +49,35 @@ def train(dataset, crowd):
             pack(dataset, "clean", part, size, file)
         changes = [f"options.{name}={value}" for name, value in options.items()]
         network = method.removesuffix("_ultralytics")
-        command = command_line(dataset, out, network, changes, packed=size, **told)
-        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        made = run(command_line(dataset, out, network, changes, packed=size, **told))
         assert made.returncode == 0, made.stderr
         with (out / "checkpoint" / "run" / "results.csv").open() as table:
             return [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(table)]
 
-    return run
+    return train
+
+
+@pytest.fixture(scope="module")
+def one_batch(train, tmp_path_factory):
+    """Of a method: folder and table of 25 steps, each of all images in six classes."""
+    made = {}
+
+    def of(method):
+        if method not in made:
+            out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / method / "seed0"
+            options = STEPS | {"lr0": 0.002} | STILL
+            made[method] = out, train(out, method, *ONE_BATCH, options, epochs=25, batch=16)
+        return made[method]
+
+    return of
 
 
 @pytest.fixture(scope="module", params=[(method, *case) for method in METHODS for case in CASES])
-def cell(request, train, tmp_path_factory):
-    """Method, number of classes, size, folder and table of 32 steps, one image each."""
+def cell(request, train, one_batch, tmp_path_factory):
+    """Method, number of classes, size, folder and table: of one batch, or of 32 steps, one image each."""
     method, count, size = request.param
+    if (count, size) == ONE_BATCH:
+        return (*request.param, *one_batch(method))
     out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / method / "seed0"
     return (*request.param, out, train(out, method, count, size, STEPS, epochs=2, batch=1))
 
@@ -78,8 +94,8 @@ def test_builds_for_any_number_of_classes_at_two_sizes(cell):
 
 def test_losses_are_finite_and_steps_leave_sound_weights(cell):
     """The program mends weights that are no numbers with zeros, so kernels of zeros are what a bad step leaves."""
-    *_, out, table = cell
-    assert len(table) == 2
+    _, *case, out, table = cell
+    assert len(table) == (25 if tuple(case) == ONE_BATCH else 2)
     assert all(math.isfinite(value) for row in table for value in row.values())
     assert all(row["train/box_loss"] > 0 and row["train/cls_loss"] > 0 for row in table)
     weights = [to_array(one) for one in load_model(out / "model.onnx").graph.initializer]
@@ -89,11 +105,9 @@ def test_losses_are_finite_and_steps_leave_sound_weights(cell):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_loss_falls_on_one_batch(method, train, tmp_path):
+def test_loss_falls_on_one_batch(method, one_batch):
     """From its peak: as long as no box aligns with its truth, the sum of the targets that it is divided by is 1."""
-    out = tmp_path / "tiny" / "clean" / method / "seed0"
-    options = STEPS | {"lr0": 0.002} | STILL
-    table = train(out, method, 6, 64, options, epochs=25, batch=16)
+    _, table = one_batch(method)
     for name in ("train/box_loss", "train/cls_loss", "train/dfl_loss"):
         losses = [row[name] for row in table]
         assert all(map(math.isfinite, losses))

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "workflow" / "programs" / "train_ultralytics.py"
 
 
-def command_line(dataset, out, network, changes=(), packed=64, **options):
+def command_line(dataset, out, network="yolov8n", changes=(), packed=64, **options):
     """``packed`` is the size of the packs, pixels; ``options`` are settings beside the defaults here, ``changes`` those of the recipe."""
     told = json.dumps({"epochs": 1, "batch": 8, "threads": 1, "seed": 0, **options})
     parts = dataset / "clean" / "split0"

@@ -3,80 +3,73 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor.config  # what every training imports by and by: forks take it along
 
 from defectbench.base.errors import BusyError, CheckpointError, LeakageError, TrainingDivergedError
 from defectbench.base.files import exclusive_lock, sha256_file
+from defectbench.base.methods import load_method
 from defectbench.base.records import read_record
+from defectbench.measure.validation import make_validator
 from defectbench.training import loop
+from tests.forks import Fork
 from tests.runs import run_training
 
 from .conftest import tiny_method, write_tiny_pack
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 40
-
-PROGRAM = """
-import sys, torch
-sys.path.insert(0, {root!r})
-from tests.runs import run_training
-from tests.training.conftest import tiny_method
-from defectbench.training import loop
-done = loop.train_step
-def announced(*args):
-    result = done(*args)
-    print(args[0].progress.step, flush=True)
-    return result
-loop.train_step = announced
-run_training({pack!r}, tiny_method({epochs}), {out!r}, seed=5, checkpoint_s=0.0)
-"""
+EPOCHS = 20
 
 
-def start(pack, out):
-    return launched(PROGRAM.format(root=str(ROOT), pack=str(pack), out=str(out), epochs=EPOCHS))
+def announced(train):
+    """Train and print the number of each step that is done."""
+    torch.set_num_threads(1)
+    step = loop.train_step
+
+    def announced_step(run, *args):
+        result = step(run, *args)
+        sys.stdout.write(f"{run.progress.step}\n")
+        return result
+
+    loop.train_step = announced_step
+    os.chdir(ROOT)
+    train()
 
 
-def launched(code):
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def run_to_end(train):
+    status, printed = Fork(partial(announced, train)).wait()
+    assert status == 0, printed
 
 
-def run_to_end(pack, out):
-    process = start(pack, out)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-
-
-def kill_after(pack, out, steps):
-    process = start(pack, out)
-    assert process.stdout is not None
-    seen = [line for line, _ in zip(process.stdout, range(steps), strict=False)]
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def kill_after(train, steps):
+    """Kill a training behind so many steps; returns how many were seen."""
+    fork = Fork(partial(announced, train))
+    seen = [line for line, _ in zip(fork.output, range(steps), strict=False)]
+    assert fork.kill()[0] == -signal.SIGKILL
     return len(seen)
+
+
+def train_tiny(pack, out):
+    run_training(pack, tiny_method(EPOCHS), out, seed=5, checkpoint_s=0.0)
 
 
 def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run_to_end(pack_path, whole)
+    run_to_end(partial(train_tiny, pack_path, whole))
     rng = random.Random(11)
-    kills = [kill_after(pack_path, broken, rng.randint(3, 25)) for _ in range(3)]
+    train = partial(train_tiny, pack_path, broken)
+    kills = [kill_after(train, rng.randint(3, 12)) for _ in range(3)]
     assert all(kills)
     assert not (broken / "weights.safetensors").exists()
-    run_to_end(pack_path, broken)
+    run_to_end(train)
     assert sha256_file(whole / "weights.safetensors") == sha256_file(broken / "weights.safetensors")
     losses = [(f / "history.csv").read_text().splitlines() for f in (whole, broken)]
     columns = [[",".join(line.split(",")[:3]) for line in text] for text in losses]
@@ -86,44 +79,23 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     assert records[0]["final_loss"] == records[1]["final_loss"]
 
 
-LIDD_NET = """
-import sys, torch
-from defectbench.base.methods import load_method
-from defectbench.measure.validation import make_validator
-from defectbench.training import loop
-from tests.runs import run_training
-from dataclasses import replace
-done = loop.train_step
-def announced(*args):
-    result = done(*args)
-    print(args[0].progress.step, flush=True)
-    return result
-loop.train_step = announced
-method = load_method("lidd_net", "models")
-method = replace(method, recipe=method.recipe.model_copy(update={{"validate_every": 2}}))
-validator = make_validator({pack!r})
-run_training({pack!r}, method, {out!r}, 5, validator, epochs=6, batch=4, checkpoint_s={every})
-"""
+def train_lidd_net(pack, out, checkpoint_s):
+    method = load_method("lidd_net", "models")
+    method = replace(method, recipe=method.recipe.model_copy(update={"validate_every": 2}))
+    validator = make_validator(pack)
+    run_training(pack, method, out, 5, validator, epochs=4, batch=4, checkpoint_s=checkpoint_s)
 
 
 def test_a_real_network_with_validation_resumes_to_the_same_bits(pack_path, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
-    def launch(out, every):
-        code = LIDD_NET.format(pack=str(pack_path), out=str(out), every=every)
-        return launched(code)
-
-    _, errors = launch(whole, 1e9).communicate(timeout=300)
-    assert (whole / "weights.safetensors").is_file(), errors
+    run_to_end(partial(train_lidd_net, pack_path, whole, 1e9))
+    assert (whole / "weights.safetensors").is_file()
     for steps in (4, 5):
-        process = launch(broken, 0.0)
-        seen = [line for line, _ in zip(process.stdout, range(steps), strict=False)]
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert len(seen) == steps
-    _, errors = launch(broken, 1e9).communicate(timeout=300)
-    found = [sha256_file(folder / "weights.safetensors") for folder in (whole, broken)]
-    assert found[0] == found[1], errors
+        assert kill_after(partial(train_lidd_net, pack_path, broken, 0.0), steps) == steps
+    run_to_end(partial(train_lidd_net, pack_path, broken, 1e9))
+    hashes = [sha256_file(folder / "weights.safetensors") for folder in (whole, broken)]
+    assert hashes[0] == hashes[1]
     best = [
         read_record(f / "train.json", "train")["figures"]["best_epoch"] for f in (whole, broken)
     ]

@@ -57,7 +57,15 @@ class StudyPlan:
 
     def recipe(self, cell: Cell) -> Recipe:
         """The recipe of a cell's method, or of its base, as it stands in the method's folder."""
-        return load_recipe(self.models_dir / base_method(cell.method))
+        name = base_method(cell.method)
+        if name not in self._recipes:
+            self._recipes[name] = load_recipe(self.models_dir / name)
+        return self._recipes[name]
+
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        """Those that were read: a rule asks for each several times."""
+        return {}
 
     def changed_recipe(self, cell: Cell) -> Recipe:
         """The same with the study's changes."""

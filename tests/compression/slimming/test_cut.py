@@ -124,6 +124,24 @@ def test_a_split_has_two_parts():
     assert last.of[last.own.argsort()].tolist() == [*range(64), *range(32, 64), *range(32, 64)]
 
 
+class TwoBranches(nn.Module):
+    """A convolution without a norm, behind which nothing comes but a sum with one that has a norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.other = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.plain(x) + self.norm(self.other(x))
+
+
+def test_a_sum_with_a_normed_branch_is_cut_with_it():
+    (group,) = ChannelGraph(TwoBranches()).groups
+    assert group.root == "plain"
+    assert sorted(member.name for member in group.members) == ["norm", "other", "plain"]
+
+
 @pytest.mark.parametrize(
     ("name", "absorb"), [*((name, False) for name in NETWORKS), ("yolov8n", True)]
 )

@@ -197,6 +197,8 @@ def _groups(
     for root in model.modules():
         if not isinstance(root, nn.Conv2d) or root not in graph.module2node:
             continue
+        if _leads_out(graph.module2node[root]):  # to follow every figure of the output takes long
+            continue
         new = [n for n in range(root.out_channels) if n not in seen.get(root, ())]
         if not new:
             continue
@@ -213,6 +215,21 @@ def _groups(
                 seen.setdefault(module, set()).update(item.idxs)
         norms = tuple(m for m in members if isinstance(modules[m.name], nn.BatchNorm2d))
         yield Group(names[root], len(new), tuple(members), norms, _parts(members, len(new)))
+
+
+def _leads_out(node: Any) -> bool:
+    """Whether nothing with weights of its own, and no sum with another branch, comes behind a node: a predictor."""
+    behind, seen = list(node.outputs), set()
+    while behind:
+        after = behind.pop()
+        if after in seen:
+            continue
+        seen.add(after)
+        is_sum = len(set(after.inputs)) > 1 and "CatBackward" not in str(after.grad_fn)
+        if is_sum or next(after.module.parameters(), None) is not None:
+            return False
+        behind += after.outputs
+    return True
 
 
 def _is_dense(module: nn.Module) -> bool:
