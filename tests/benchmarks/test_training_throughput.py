@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.scripts import run_script
 
 from defectbench.base.records import write_record
 from defectbench.data.pack import pack
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 
