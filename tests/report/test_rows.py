@@ -30,14 +30,20 @@ def test_one_seed_keeps_the_interval_over_groups(filled):
 def test_three_seeds_give_mean_and_student_interval(shelf):
     for seed, score in enumerate((0.50, 0.56, 0.59)):
         shelf.method(
-            "alpha", seed=seed, map50=score, p50=4.0 + seed, trained={"train_s": 100.0 * seed}
+            "alpha",
+            seed=seed,
+            map50=score,
+            reach=0,
+            p50=4.0 + seed,
+            trained={"train_s": 100.0 * seed},
         )
+        (shelf.folder("alpha", seed=seed) / "predictions.json").unlink()
     row = rows_of(shelf)[0]["alpha"]
     reach = stats.t.ppf(0.975, 2) * math.sqrt(((0.05**2 + 0.01**2 + 0.04**2) / 2) / 3)
     assert row.map50 == pytest.approx(0.55)
     assert row.map50_low == pytest.approx(0.55 - reach)
     assert row.map50_high == pytest.approx(0.55 + reach)
-    assert (row.interval_over, row.n_seeds, row.seeds) == ("seeds", 3, "0 1 2")
+    assert (row.interval_over, row.n_seeds, row.seeds) == ("seeds and groups", 3, "0 1 2")
     assert (row.latency_ms_p50, row.latency_ms_p90, row.latency_ms_p99) == (5.0, 6.0, 7.0)
     assert (row.latency_ms_p50_low, row.latency_ms_p50_high) == (3.9, 6.1)
     assert row.fps == 200.0
@@ -46,7 +52,7 @@ def test_three_seeds_give_mean_and_student_interval(shelf):
 
 def test_an_interval_over_seeds_stays_within_0_and_1(shelf):
     for seed, score in enumerate((0.2, 0.9)):
-        shelf.method("alpha", seed=seed, map50=score)
+        (shelf.method("alpha", seed=seed, map50=score) / "predictions.json").unlink()
     row = rows_of(shelf)[0]["alpha"]
     assert (row.map50_low, row.map50_high) == (0.0, 1.0)
 
@@ -95,6 +101,7 @@ def test_methods_by_falling_score_then_controls(shelf):
 
 
 def test_the_best_is_marked_where_it_can_be_told(filled):
+    filled.score(filled.folder("beta_net"), map50=0.5, results=[])
     rows, _ = rows_of(filled)
     assert rows["alpha"].best == "map50 map50_95 params_m"
     assert rows["beta_net"].best == ""

@@ -13,7 +13,8 @@ from ..base.compressions import JOINT, base_method, compressed_title
 from ..base.errors import ReportError
 from ..base.files import read_json
 from ..base.methods import load_card
-from ..measure.statistics import Interval, aggregate_seeds
+from ..measure.seeds import score_over_records
+from ..measure.statistics import Interval
 
 CONTROLS = {
     "control_memoriser": "memoriser",
@@ -85,18 +86,15 @@ class KeptMethod:
         return "classification" if "accuracy" in self.cells[0].accuracy else "detection"
 
     def score(self, figure: str) -> Interval | None:
-        """A score with its interval, over seeds where there are several, else over groups; None without it."""
-        values = [cell.accuracy[figure] for cell in self.cells if figure in cell.accuracy]
-        if len(values) > 1:
-            seeds = aggregate_seeds(values)
-            return Interval(
-                seeds.estimate, max(seeds.low, 0.0), min(seeds.high, 1.0), seeds.n, "seeds"
-            )
-        kept = self.cells[0].accuracy
-        if not values:
+        """A score with its interval, over seeds and groups where there are several seeds, else over groups."""
+        kept = [cell.accuracy for cell in self.cells if figure in cell.accuracy]
+        if not kept:
             return None
-        ends = kept.get(f"{figure}_low", values[0]), kept.get(f"{figure}_high", values[0])
-        return Interval(values[0], *ends, kept["n_groups"], "groups")
+        values = [one[figure] for one in kept]
+        lows, highs = (
+            [one.get(f"{figure}{end}", one[figure]) for one in kept] for end in ("_low", "_high")
+        )
+        return score_over_records(values, lows, highs, kept[0]["n_groups"])
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def score_notes(group: KeptGroup) -> list[str]:
     """What the figures of a group are of, and what its marks mean."""
     first = group.methods[0].cells[0].accuracy
     cells = [cell for method in group.methods for cell in method.cells]
-    over = "seeds (Student) where there are several, else over groups of images (bootstrap)"
+    over = "seeds and groups of images (Student) where there are several seeds, else over groups (bootstrap)"
     lines = [
         f"{first['n_images']:,} test images in {first['n_groups']:,} groups. 95 % intervals over {over}.",
         f"Measured on {'; '.join(hardware_of(cells))}. Where there are several seeds the time is that of the first.",

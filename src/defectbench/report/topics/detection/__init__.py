@@ -13,15 +13,16 @@ from ...columns import (
     PRECISION,
     RATIO,
     hardware_notes,
+    interval_notes,
     mark_notes,
     measured_column,
     method_rows,
     precision_notes,
     runs_table,
     score_column,
-    seed_units,
     shown_columns,
     sources,
+    verdict_notes,
     whole_column,
 )
 from ...numbers import TIMES, percent
@@ -130,11 +131,7 @@ def comparison_notes(
     rows: Sequence[DetectionRow], entries: Sequence[Entry], pairs: Sequence[Pair]
 ) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
-    if pairs:
-        tests = " or ".join(dict.fromkeys(pair.test for pair in pairs))
-        best = "Bold: the best of its block, told apart from every other method"
-        lines.append(f"{best} ({tests}; counts are exact).")
+    lines = [*interval_notes(rows), *verdict_notes(pairs)]
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")
     lines += precision_notes(rows)

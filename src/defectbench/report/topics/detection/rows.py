@@ -8,7 +8,14 @@ from itertools import groupby
 from typing import Any
 
 from ...records.cells import CEILING, FLOORS, Entry, control_rank
-from ...records.comparison import UNKNOWN, Pair, compare_entries, score_interval
+from ...records.comparison import (
+    UNKNOWN,
+    ByFigure,
+    Pair,
+    compare_entries,
+    runs_by_method,
+    score_interval,
+)
 from ...records.costs import COUNTS, Costs, costs_of, mean
 
 
@@ -56,8 +63,9 @@ def build_rows(entries: Sequence[Entry]) -> tuple[list[DetectionRow], list[Pair]
     pairs: list[Pair] = []
     for _, group in groupby(entries, key=lambda e: (e.first.dataset, e.first.protocol)):
         rivals = list(group)
-        decided = compare_entries(rivals)
-        block = mark_range([build_row(entry) for entry in rivals])
+        runs = runs_by_method(rivals)
+        decided = compare_entries(rivals, runs=runs)
+        block = mark_range([build_row(entry, runs.get(entry.first.method)) for entry in rivals])
         rows += sorted(mark_best(block, decided), key=_rank)
         pairs += decided
     return rows, pairs
@@ -69,10 +77,10 @@ def _rank(row: DetectionRow) -> tuple[bool, float, str]:
     return False, -row.map50, row.method
 
 
-def build_row(entry: Entry) -> DetectionRow:
-    """Join the seeds of one method."""
+def build_row(entry: Entry, runs: ByFigure | None = None) -> DetectionRow:
+    """Join the seeds of one method; ``runs`` are their figures on resamples, where predictions are at hand."""
     cells, first = entry.cells, entry.first
-    map50, map50_95 = (score_interval(entry, name) for name in ("map50", "map50_95"))
+    map50, map50_95 = (score_interval(entry, name, runs) for name in ("map50", "map50_95"))
     scores = [cell.accuracy["figures"] for cell in cells]
     row = DetectionRow(
         dataset=first.dataset,
