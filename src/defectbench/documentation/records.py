@@ -13,13 +13,16 @@ from ..base.compressions import JOINT, base_method, compressed_title
 from ..base.errors import ReportError
 from ..base.files import read_json
 from ..base.methods import load_card
+from ..base.records import ABSENT
 from ..measure.seeds import score_over_records
 from ..measure.statistics import Interval
 
 CONTROLS = {
     "control_memoriser": "memoriser",
     "control_class_prior": "class prior",
-    "control_label_jitter": "label jitter",
+    "control_label_jitter": "label jitter, unranked",
+    "control_label_jitter_ranked": "label jitter, ideally ranked",
+    "control_label_jitter_half": "half the label jitter, ideally ranked",
     "control_oracle": "oracle",
 }
 
@@ -143,7 +146,7 @@ def kept_groups(reference: str | Path, models_dir: str | Path = "models") -> lis
     by_folder: dict[Path, dict[str, list[KeptCell]]] = {}
     for path in sorted(Path(reference).glob("**/seed*/accuracy.json")):
         cell = KeptCell(path.parent)
-        if path.parent.name.startswith("seed"):
+        if path.parent.name.startswith("seed") and ABSENT not in cell.accuracy:
             methods = by_folder.setdefault(cell.folder.parents[1], {})
             methods.setdefault(cell.method, []).append(cell)
     return [

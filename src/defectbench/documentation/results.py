@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from .facts import DASH, Facts, number, percent, percent_interval, points_interval
 from .figure import PROTOCOLS
 from .markdown import NOTICE, Page, table
-from .records import KeptGroup, KeptMethod, hardware_of, kept_groups
+from .records import CONTROLS, KeptGroup, KeptMethod, hardware_of, kept_groups
 
 INVALID = "‡"
 Cell = Callable[[KeptMethod], str]
@@ -259,7 +259,7 @@ def leak_table(reference: str | Path, models_dir: str | Path = "models") -> str:
             [f"`{group.folder.name}`", f"{images:,}", f"{percent(shared / images)} %", *scores]
         )
     headings = ["protocol", "test images", "of them show steel seen in training"]
-    return table([*headings, "memoriser", "class prior", "label jitter", "oracle"], rows, "lr")
+    return table([*headings, *(CONTROLS[name] for name in _SHOWN)], rows, "lr")
 
 
 def _order(group: KeptGroup) -> tuple[int, str]:

@@ -26,7 +26,14 @@ from ...columns import (
     whole_column,
 )
 from ...numbers import TIMES, percent
-from ...records.cells import OWN_RUNNER, Entry, key_of
+from ...records.cells import (
+    CONTROL_TITLES,
+    MEANINGS,
+    OWN_RUNNER,
+    Entry,
+    absences,
+    key_of,
+)
 from ...records.comparison import Pair
 from ...records.study import Study
 from ...table import HEADLINE, Column, Picture, Table, anchor, keys_of
@@ -138,7 +145,9 @@ def comparison_notes(
     lines += mark_notes(rows) + _uncounted(rows) + _flags(rows)
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
-    return lines
+    shown = dict.fromkeys(row.method for row in rows if row.method in MEANINGS)
+    lines += [f"{CONTROL_TITLES[name]}: {MEANINGS[name]}." for name in shown]
+    return lines + absences(entries)
 
 
 def _uncounted(rows: Sequence[DetectionRow]) -> list[str]:

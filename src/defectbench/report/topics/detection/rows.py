@@ -116,7 +116,7 @@ def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
 def mark_range(rows: Sequence[DetectionRow]) -> list[DetectionRow]:
     """Flag the methods whose ``map50`` lies outside the range of the controls beside them.
 
-    Not above a floor, or above the soft ceiling with the whole interval.
+    Not above a floor, or above the ceiling of a detector, half the label jitter, with the whole interval.
     """
     controls = {row.method: row for row in rows if row.is_control}
     return [row if row.is_control else replace(row, flags=_flags(row, controls)) for row in rows]
