@@ -45,7 +45,7 @@ TOGETHER = (0.0, 0.5)
 SHAPES = ("normal", "skewed", "unequal")
 CHUNK = 2000
 RESAMPLES = 1000
-FEW = 400  # draws of what costs much
+FEW = 200  # draws of what costs much
 
 
 def noise(random, shape, size):
@@ -211,86 +211,91 @@ def average_precision(
     return held / draws
 
 
-def measure(draws, seed, say=print):
-    """All figures of the record."""
-    random = np.random.default_rng(seed)
+def of_several_seeds(random, draws):
+    """Rows by shape of the noise, groups, seeds and ratio; noise of a seed's own with the normal shape alone."""
     rows = []
     grid = itertools.product(SHAPES, TOGETHER, GROUPS, SEEDS, RATIOS)
     for shape, together, groups, seeds, ratio in grid:
         if together and shape != "normal":
             continue
+        case = {"shape": shape, "together": together, "groups": groups, "seeds": seeds}
         coverage = several_seeds(random, shape, groups, seeds, ratio, together, draws)
-        rows.append(
-            {
-                "shape": shape,
-                "together": together,
-                "groups": groups,
-                "seeds": seeds,
-                "ratio": ratio,
-                "coverage": coverage,
-            }
-        )
-        if (seeds, ratio) == (SEEDS[-1], RATIOS[-1]):
-            say(shape, together, groups, [row["coverage"] for row in rows[-len(RATIOS) :]])
-    single = [
-        {"shape": shape, "groups": groups, "coverage": one_network(random, shape, groups, CHUNK)}
+        rows.append({**case, "ratio": ratio, "coverage": coverage})
+    return rows
+
+
+def of_one_network(random, draws):
+    """Rows by shape of the noise and groups."""
+    return [
+        {"shape": shape, "groups": groups, "coverage": one_network(random, shape, groups, draws)}
         for shape in SHAPES
         for groups in GROUPS
     ]
-    say(single)
-    replaced = [
-        {"groups": 60, "seeds": s, "ratio": r, "coverage": before(random, 60, s, r, FEW)}
-        for s in SEEDS[:3]
-        for r in RATIOS
+
+
+def of_what_they_replace(random, draws):
+    """Rows by seeds and ratio, at 60 groups."""
+    return [
+        {"groups": 60, "seeds": s, "ratio": r, "coverage": before(random, 60, s, r, draws)}
+        for s, r in itertools.product((2, 3, 5), RATIOS)
     ]
-    say(replaced)
-    equal = [
+
+
+def of_equal_methods(random, draws):
+    """Rows by seeds and ratio, of six methods at 60 groups."""
+    return [
         {
             "methods": 6,
             "seeds": s,
             "groups": 60,
             "ratio": r,
-            **equal_methods(random, 6, s, 60, r, FEW),
+            **equal_methods(random, 6, s, 60, r, draws),
         }
         for s, r in itertools.product((2, 3, 5), (0.5, 2.0))
     ]
-    say(equal)
-    precision = [
-        {"groups": g, "seeds": s, "coverage": average_precision(random, g, s, FEW)}
-        for g, s in itertools.product((16, 60), (1, 2, 3, 5))
+
+
+def of_average_precision(random, draws):
+    """Rows by groups and seeds."""
+    return [
+        {"groups": g, "seeds": s, "coverage": average_precision(random, g, s, draws)}
+        for g, s in itertools.product((16, 60), (1, 3))
     ]
-    say(precision)
-    return {
-        "several_seeds": rows,
-        "one_network": single,
-        "bootstrap_over_groups_and_seeds": replaced,
-        "equal_methods": equal,
-        "average_precision": precision,
-        "draws": {
-            "several_seeds": draws,
-            "one_network": CHUNK,
-            **dict.fromkeys(
-                ("bootstrap_over_groups_and_seeds", "equal_methods", "average_precision"),
-                FEW,
-            ),
-        },
-        "seed": seed,
-        "confidence": CONFIDENCE,
-    }
+
+
+# draws, and what makes the rows; each section draws from a generator of its own
+SECTIONS = {
+    "several_seeds": (CHUNK, of_several_seeds),
+    "one_network": (CHUNK, of_one_network),
+    "bootstrap_over_groups_and_seeds": (FEW, of_what_they_replace),
+    "equal_methods": (FEW, of_equal_methods),
+    "average_precision": (FEW, of_average_precision),
+}
+
+
+def measure(names, seed):
+    """The figures of some sections."""
+    figures = {}
+    for number, (name, (draws, make)) in enumerate(SECTIONS.items()):
+        if name in names:
+            figures[name] = make(np.random.default_rng([seed, number]), draws)
+            print(name, "done", flush=True)
+    draws = {name: SECTIONS[name][0] for name in figures}
+    return {**figures, "draws": draws, "seed": seed, "confidence": CONFIDENCE}
 
 
 def main():
     """Simulate and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--draws", type=int, default=CHUNK, help=f"draws a cell, a multiple of {CHUNK}"
-    )
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     start = time.perf_counter()
-    figures = measure(args.draws, args.seed)
-    command = f"python benchmarks/interval_coverage.py --draws {args.draws} --seed {args.seed} --out {args.out}"
+    figures = measure(args.only, args.seed)
+    command = f"python benchmarks/interval_coverage.py --out {args.out} --seed {args.seed}"
+    if len(args.only) < len(SECTIONS):
+        command += f" --only {' '.join(args.only)}"
     seconds = time.perf_counter() - start
     write_record(args.out, "interval_coverage", figures, {}, seconds, {"command": command})
 

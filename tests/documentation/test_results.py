@@ -40,8 +40,8 @@ def test_generating_twice_gives_the_same_bytes(pages):
     assert kept_pages(ROOT) == pages
 
 
-# What papers print, a target that is part of a name, a bound of a test, a version.
-QUOTED = {"98.3", "0.2", "4.19", "0.10", "0.3"}
+# What papers print, a target that is part of a name, a bound of a test, a version, a setting of a simulation.
+QUOTED = {"98.3", "0.2", "4.19", "0.10", "0.3", "0.5"}
 
 
 @pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.md.j2")), ids=lambda path: path.name)
@@ -87,7 +87,7 @@ def test_seeds_are_joined_and_controls_come_last(shelf):
     (group,) = kept_groups(shelf / "set", MODELS)
     assert [method.name for method in group.methods] == ["a", "b", "control_oracle"]
     score = group.methods[0].score("map50")
-    assert (round(score.estimate, 9), score.unit, score.n) == (0.55, "seeds", 2)
+    assert (round(score.estimate, 9), score.unit, score.n) == (0.55, "seeds and groups", 2)
     text = folder_tables(shelf / "set", MODELS)
     assert "| a | 55.0 [0.0, 100] | 27.5 [0.0, 59.3] | 2 |" in text
     assert "| b | 40.0 | 20.0 | – | 2.00 [1.90, 2.10] ‡ |" in text

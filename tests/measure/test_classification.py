@@ -104,7 +104,8 @@ def test_equal_seeds_draw_the_same_groups():
         resampled_figures(np.array(TRUE), np.array(SAID), 3, groups, 50) for _ in range(2)
     )
     assert np.array_equal(first["macro_f1"].draws, again["macro_f1"].draws)
-    assert len(first["accuracy"]) == 51
+    assert first["accuracy"].draws.shape == (50,)
+    assert first["accuracy"].left_out.shape == (3,)
 
 
 @pytest.mark.parametrize(

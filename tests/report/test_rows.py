@@ -104,7 +104,6 @@ def test_methods_by_falling_score_then_controls(shelf):
 
 
 def test_the_best_is_marked_where_it_can_be_told(filled):
-    filled.score(filled.folder("beta_net"), map50=0.5, results=[])
     rows, _ = rows_of(filled)
     assert rows["alpha"].best == "map50 map50_95 params_m"
     assert rows["beta_net"].best == ""

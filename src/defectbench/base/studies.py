@@ -257,7 +257,7 @@ def expand_cells(
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
             made |= {*fitting}
-            for cell in _block_cells(block, dataset, fitting, tasks):
+            for cell in _block_cells(block, dataset, fitting, tasks or {}):
                 cells[cell.folder] = cell
         for method in block.budgets:
             if method not in made:

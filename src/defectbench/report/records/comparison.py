@@ -93,11 +93,13 @@ def score_interval(entry: Entry, figure: str, runs: ByFigure | None = None) -> I
         runs: The figures of its seeds on resamples; without them the seeds' own intervals stand for what groups do.
     """
     records = [cell.accuracy["figures"] for cell in entry.cells]
-    if len(records) > 1 and runs is not None and figure in runs:
-        return score_over(runs[figure])
     values, lows, highs = (
         [record[f"{figure}{end}"] for record in records] for end in ("", "_low", "_high")
     )
+    if len(records) > 1 and runs is not None and figure in runs:
+        scored = zip(runs[figure].resampled, values, strict=True)
+        recorded = tuple(replace(one, whole=value) for one, value in scored)
+        return score_over(Runs(runs[figure].seeds, recorded))
     return score_over_records(values, lows, highs, records[0]["n_groups"])
 
 
