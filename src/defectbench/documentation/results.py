@@ -80,7 +80,7 @@ def _group_tables(group: KeptGroup, reference: Path) -> str:
 
 def _dated(rows: Sequence[dict[str, str]]) -> str:
     """What is known today of a test that pairs were decided by when they were kept."""
-    if not any(row["test"].startswith(TOO_NARROW) for row in rows):
+    if not any(row.get("test", "").startswith(TOO_NARROW) for row in rows):
         return ""
     return (
         "\n\nIntervals of pairs with several seeds are by a bootstrap over groups and seeds here, and too narrow, the "
