@@ -13,7 +13,7 @@ from defectbench.base.tasks import CLASSIFICATION, DETECTION, TASKS
 from gate.cells import cells_of, check_export, check_learnt, read_cell, runs_of
 from gate.floors import read_floors, unmeasured
 from gate.outputs import check_outputs
-from gate.program_outputs import check_program_outputs, has_yolo_weights
+from gate.program_outputs import check_program_outputs, is_trained_by_yolo
 from gate.tables import check_classifiers, check_compression, check_detectors, number, rows
 
 PRIOR = {
@@ -44,7 +44,7 @@ def main(report, study="config/demo.yaml"):
         check_export(trained)
         if family == "engine":
             check_outputs(runs_of(report) / cell.folder, cell.method)
-        elif has_yolo_weights(runs_of(report) / cell.folder):
+        elif is_trained_by_yolo(cell.method):
             check_program_outputs(runs_of(report) / cell.folder, cell.method)
     detectors = sorted({c.method for c in cells if TASKS[tasks[c.dataset]].finds_boxes})
     classifiers = sorted({c.method for c in cells if not TASKS[tasks[c.dataset]].finds_boxes})

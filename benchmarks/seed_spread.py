@@ -21,7 +21,6 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.planning import plan_study
@@ -78,16 +77,21 @@ def map50_validator(pack_file, seen):
     return validate
 
 
-def run(cell, task, seed, parts):
-    """Train one cell with a seed; the row of the table."""
-    budget, method = cell.budget, load_method(cell.method)
-    recipe = override_recipe(method.recipe, budget.recipe or {})
+def row_of(cell, task, seed):
+    """The row of a cell and seed, its recipe by hash, without what is to be measured."""
+    budget = cell.budget
+    recipe = override_recipe(load_method(cell.method).recipe, budget.recipe or {})
     content = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-    row: dict[str, Any] = dict.fromkeys(FIELDS, "")
+    row = dict.fromkeys(FIELDS, "")
     row |= {"method": cell.method, "task": task, "seed": seed, "size_px": budget.size}
     row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
-    row["processor"] = hardware_card()["cpu"]
+    return row | {"processor": hardware_card()["cpu"]}
+
+
+def run(cell, task, seed, parts):
+    """Train one cell with a seed; the row of the table."""
+    budget, method, row = cell.budget, load_method(cell.method), row_of(cell, task, seed)
 
     def measure():
         files = {part: parts[part].format(dataset=cell.dataset, size=budget.size) for part in parts}

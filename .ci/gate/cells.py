@@ -23,7 +23,7 @@ from .floors import Floor
 SCORES = {name: task.validation_key for name, task in TASKS.items()}
 # The engine's validation and the artifact's share suppression and measures; only rounding differs between runtimes.
 # Every cell that was looked at agreed to the last digit; the bounds leave room for a detection that changes its rank,
-# and for one of the 28 images of the embedded set of classes.
+# and for one of the 30 images of the embedded set of classes.
 AGREEMENT = {DETECTION.name: 0.01, CLASSIFICATION.name: 0.04}
 # A foreign program scores by its own suppression, in its own batches and at its own letterbox.
 AGREEMENT_OF_PROGRAMS = 0.06

@@ -31,7 +31,9 @@ def check_program_outputs(folder: Path, method: str, part: str = "val") -> None:
     Raises:
         AssertionError: The file gives other boxes, other classes or other scores.
     """
-    work = folder / "checkpoint"
+    work = (folder / "checkpoint").resolve()  # the program runs in a folder of its own
+    weights = work / "run" / "weights" / "best.pt"
+    assert weights.is_file(), f"{method}: the program's weights are gone: {weights}"
     detections = predict(work, work / "data" / "images" / part)
     images = sorted(detections)[:IMAGES]
     assert images, f"{method}: `yolo predict` finds nothing on the part {part}"
@@ -47,9 +49,10 @@ def check_program_outputs(folder: Path, method: str, part: str = "val") -> None:
             )
 
 
-def has_yolo_weights(folder: Path) -> bool:
-    """Whether a cell keeps weights of the `yolo` program."""
-    return (folder / "checkpoint" / "run" / "weights" / "best.pt").is_file()
+def is_trained_by_yolo(method: str) -> bool:
+    """Whether a method's rule trains it by the `yolo` program."""
+    rule = Path("models") / method / "method.smk"
+    return rule.is_file() and "train_by_ultralytics" in rule.read_text()
 
 
 def predict(work: Path, source: Path) -> dict[Path, Rows]:

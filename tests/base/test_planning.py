@@ -63,9 +63,16 @@ def test_a_method_that_predicts_is_not_raced():
 
 
 def test_controls_are_those_of_the_task(demo):
-    assert demo.controls_of("detection") == ["memoriser", "class_prior", "oracle", "label_jitter"]
+    assert demo.controls_of("detection") == ["memoriser", "class_prior", "oracle"]
     assert demo.controls_of("classification") == ["memoriser", "class_prior"]
     assert plan({"methods": ["lidd_net"]}).controls_of("detection") == []
+
+
+def test_the_label_jitter_has_three_rows():
+    made = plan({"methods": ["lidd_net"], "controls": ["label_jitter", "oracle"]})
+    rows = ["label_jitter", "label_jitter_ranked", "label_jitter_half"]
+    assert made.controls_of("detection") == ["oracle", *rows]
+    assert {f"control_{row}" for row in rows} < {cell.method for cell in made.cells.values()}
 
 
 def test_a_cell_or_stage_that_the_study_lacks_is_named(demo):

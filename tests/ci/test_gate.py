@@ -21,6 +21,7 @@ from defectbench.measure.validation import make_validator
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
 from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
 from gate.outputs import check_outputs
+from seed_spread import cells_of, row_of
 
 ROOT = Path(__file__).parents[2]
 METHOD, SIZE, IMAGES, BATCH, EPOCHS = "nanodet_m", 64, 12, 6, 40
@@ -257,3 +258,13 @@ def test_bounds_are_inclusive():
 def test_floors_are_those_of_the_measured_spread(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert read_floors() == {floor.method: floor for floor in floors_of(read_spread())}
+
+
+def test_the_spread_was_measured_with_the_recipes_of_today():
+    """A changed budget asks for new runs (`benchmarks/seed_spread.py`) before it has a floor."""
+    cells = cells_of(ROOT / "config" / "demo.yaml")
+    spread = read_spread()
+    measured = {(run["method"], run["recipe_sha256"]) for run in spread}
+    today = {(name, row_of(*cell, seed=0)["recipe_sha256"]) for name, cell in cells.items()}
+    assert measured == today
+    assert {floor.method for floor in read_floors().values()} == set(cells)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from defectbench.base.cards import Look
+from defectbench.base.cards import DefectLook
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import read_json
 from defectbench.data import synthetic
@@ -321,25 +321,25 @@ def smaller_sides(look):
 
 
 def test_least_size_makes_small_defects_larger():
-    assert smaller_sides(Look(least_size=2)) > 1.15 * smaller_sides(Look())
+    assert smaller_sides(DefectLook(least_size=2)) > 1.15 * smaller_sides(DefectLook())
 
 
 def test_contrast_is_a_factor_of_what_a_defect_adds():
     plain, strong = (
-        draw_defect(generator(2), "inclusion", 20.0, Look(contrast=c)) for c in (1.0, 1.5)
+        draw_defect(generator(2), "inclusion", 20.0, DefectLook(contrast=c)) for c in (1.0, 1.5)
     )
     assert np.allclose(strong.change, 1.5 * plain.change)
     assert np.array_equal(strong.mask, plain.mask)
 
 
 def test_without_others_a_strip_has_one_class():
-    for crop in draw_crops(5, 30, look=Look(others=0)):
+    for crop in draw_crops(5, 30, look=DefectLook(others=0)):
         assert len({box[0] for box in crop.boxes}) <= 1
     assert any(len({b[0] for b in c.boxes}) > 1 for c in draw_crops(5, 30))
 
 
 def test_the_look_of_a_set_stands_in_its_facts(tmp_path):
-    look = Look(least_size=1.5, contrast=1.2)
+    look = DefectLook(least_size=1.5, contrast=1.2)
     synthesize(tmp_path / "raw", seed=3, images=2, look=look)
     facts = read_json(tmp_path / "raw" / "synthetic.json")
     assert facts["look"] == {"least_size": 1.5, "contrast": 1.2, "others": 1.0}

@@ -11,7 +11,7 @@ from defectbench.measure.classification import (
     FIGURES,
     confusion,
     evaluate_classes,
-    figure_draws,
+    resampled_figures,
     summarise_classes,
 )
 
@@ -100,9 +100,12 @@ def test_perfect_and_wrong_everywhere():
 
 def test_equal_seeds_draw_the_same_groups():
     groups = ["x", "x", "y", "y", "z", "z"]
-    first, again = (figure_draws(np.array(TRUE), np.array(SAID), 3, groups, 50) for _ in range(2))
-    assert np.array_equal(first["macro_f1"], again["macro_f1"])
-    assert len(first["accuracy"]) == 51
+    first, again = (
+        resampled_figures(np.array(TRUE), np.array(SAID), 3, groups, 50) for _ in range(2)
+    )
+    assert np.array_equal(first["macro_f1"].draws, again["macro_f1"].draws)
+    assert first["accuracy"].draws.shape == (50,)
+    assert first["accuracy"].left_out.shape == (3,)
 
 
 @pytest.mark.parametrize(

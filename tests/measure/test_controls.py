@@ -9,9 +9,18 @@ from measure_cases import make_truth
 from defectbench.base.errors import ConfigError, MeasurementError
 from defectbench.base.files import atomic_write_json, read_json
 from defectbench.measure.agreement import Overlap, label_agreement, labels_by_image
+from defectbench.measure.cell import measure_controls
 from defectbench.measure.controls import control
 from defectbench.measure.evaluator import score
-from defectbench.measure.label_jitter import fit_jitter, jitter
+from defectbench.measure.label_jitter import (
+    Jitter,
+    NoAgreementError,
+    fit_jitter,
+    iou_of_pairs,
+    jitter,
+    measured_agreement,
+)
+from defectbench.measure.parts import read_parts
 
 
 def dataset(folder, truth, train, test, overlaps=(), protocol="clean"):
@@ -94,16 +103,96 @@ def test_oracle_scores_one(tmp_path):
     assert score(truth, results).map50_95 == pytest.approx(1.0)
 
 
+KINDS = ("label_jitter", "label_jitter_ranked", "label_jitter_half")
+
+
+def annotated_twice(images=200, noise=0.06):
+    """Boxes of images of which each second one shows the same surface as the one before, labelled apart."""
+    random = np.random.default_rng(3)
+    layout = []
+    for _ in range(images // 2):
+        box = np.array([*random.uniform(10, 60, 2), *random.uniform(40, 90, 2)])
+        kind = int(random.integers(2))
+        for _ in range(2):
+            side = np.tile(box[2:], 2) * noise * random.standard_normal(4)
+            low, high = box[:2] + side[:2], box[:2] + box[2:] + side[2:]
+            layout.append([(kind, [*low, *(high - low)])])
+    pairs = [(f"image{n}.png", f"image{n + 1}.png", 0, 0, 1.0, 1.0) for n in range(1, images, 2)]
+    return make_truth(layout), pairs
+
+
 def test_label_jitter_lies_between_and_depends_on_the_seed(tmp_path):
-    truth = crowded(200)
-    folder = dataset(tmp_path, truth, [1], range(1, 201))
+    truth, pairs = annotated_twice()
+    folder = dataset(tmp_path, truth, [1], range(1, 201), pairs)
     first = control("label_jitter", folder, "clean", tmp_path / "a.json", seed=0)
     again = control("label_jitter", folder, "clean", tmp_path / "b.json", seed=0)
     other = control("label_jitter", folder, "clean", tmp_path / "c.json", seed=1)
     assert first == again != other
     scores = score(truth, first)
-    assert 0.55 < scores.map50 < 0.9
+    assert 0.55 < scores.map50 <= 1
     assert scores.map75 < scores.map50
+
+
+def test_the_order_of_boxes_is_what_makes_a_ceiling(tmp_path):
+    truth, pairs = annotated_twice()
+    folder = dataset(tmp_path, truth, [1], range(1, 201), pairs)
+    made = {kind: control(kind, folder, "clean", tmp_path / f"{kind}.json") for kind in KINDS}
+    unranked, ranked, half = (score(truth, made[kind]) for kind in KINDS)
+    assert unranked.map50_95 < ranked.map50_95 < half.map50_95 < 1
+    assert {row["score"] for row in made["label_jitter"]} == {1.0}
+    assert [row["bbox"] for row in made["label_jitter"]] == [
+        row["bbox"] for row in made["label_jitter_ranked"]
+    ]
+    boxes = labels_by_image(truth)
+    for row in made["label_jitter_ranked"]:
+        (known,) = boxes[row["image_id"]].boxes
+        expected = iou_of_pairs(known[None], np.array([row["bbox"]]))
+        assert row["score"] == pytest.approx(float(expected[0]), abs=1e-3)
+
+
+def test_ceilings_move_boxes_by_what_the_labels_differ(tmp_path):
+    """Boxes at the mean of both annotations score what the ceiling of a detector says."""
+    truth, pairs = annotated_twice(noise=0.08)
+    folder = dataset(tmp_path, truth, [1], range(1, 201), pairs)
+    half = score(truth, control("label_jitter_half", folder, "clean", tmp_path / "half.json"))
+    parts = read_parts(folder, "clean", 0)
+    sigma, _ = fit_jitter(*boxes_and_noise(parts), *measured_agreement(parts))
+    assert sigma == pytest.approx(0.08 * 2**0.5, rel=0.2)
+    one = Jitter(sigma, 0.19).of_one()
+    assert (one.sigma, one.misplaced) == pytest.approx((sigma / 2**0.5, 0.1))
+    assert half.map50_95 > 0.6
+
+
+def boxes_and_noise(parts):
+    boxes = np.concatenate([parts.labels[image].boxes for image in parts.test])
+    return boxes, np.random.default_rng(0).standard_normal(boxes.shape)
+
+
+def test_labels_without_noise_or_without_a_second_look_have_no_jitter(tmp_path):
+    alone = dataset(tmp_path / "alone", crowded(), [1], range(1, 41))
+    truth, pairs = annotated_twice(noise=0.0)
+    agreed = dataset(tmp_path / "agreed", truth, [1], range(1, 201), pairs)
+    for kind in KINDS:
+        with pytest.raises(
+            NoAgreementError, match="0 boxes are shown by two images, 30 are needed"
+        ):
+            control(kind, alone, "clean", tmp_path / "p.json")
+        with pytest.raises(NoAgreementError, match="all 200 boxes that two images show agree"):
+            control(kind, agreed, "clean", tmp_path / "p.json")
+
+
+def test_an_absent_control_leaves_a_record_that_says_why(tmp_path):
+    folder = dataset(tmp_path, crowded(), [1], range(1, 41))
+    rows = [f"{n},image{n}.png,g{n}" for n in range(1, 41)]
+    (folder / "groups.csv").write_text("image_id,file_name,group\n" + "\n".join(rows) + "\n")
+    measure_controls(["oracle", *KINDS], folder, "clean", tmp_path / "runs")
+    cells = tmp_path / "runs"
+    assert read_json(cells / "control_oracle/seed0/accuracy.json")["figures"]["map50"] == 1.0
+    for kind in KINDS:
+        cell = cells / f"control_{kind}" / "seed0"
+        why = read_json(cell / "accuracy.json")["figures"]["absent_because"]
+        assert why == "0 boxes are shown by two images, 30 are needed"
+        assert read_json(cell / "predictions.json") == []
 
 
 def test_jitter_is_fitted_to_the_agreement():

@@ -61,14 +61,10 @@ def test_forward_and_gradients_are_exact_with_channels_last(shape):
     assert exact.num_batches_tracked == plain.num_batches_tracked == 1
 
 
-def test_what_it_mends_the_plain_kernel_still_has():
-    """When the library adds up in a better way, the module can go."""
+def test_moments_stay_exact_however_many_positions_there_are():
     x = batch(64, 8, 96, 96)
-    _, _, inverse_std = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)
     expected = x.double().var((0, 2, 3), correction=0)
-    plain = relative_error(inverse_std.double() ** -2, expected)
-    exact = relative_error(batch_moments(x)[1], expected)
-    assert exact < 1e-6 < plain
+    assert relative_error(batch_moments(x)[1], expected) < 1e-6
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.03, None])

@@ -51,7 +51,7 @@ def counted_iou(a, b):
 
 
 def counted_giou(a, b):
-    """IoU less the share of the smallest enclosing box C that neither covers, |C - (A or B)| / |C|."""
+    """IoU minus the share of the smallest enclosing box C that neither covers, |C - (A or B)| / |C|."""
     joined = cells(*a) | cells(*b)
     xs, ys = ([cell[n] for cell in joined] for n in (0, 1))
     hull = cells(min(xs), min(ys), max(xs) + 1, max(ys) + 1)

@@ -81,7 +81,7 @@ def test_parameters_are_the_published_ones(cell):
 
 
 def test_multiply_adds_are_those_of_the_card(cell):
-    """A hundredth of those at 640 px, less 64 for each of four classes at each of 84 places."""
+    """A hundredth of those at 640 px, minus 64 for each of four classes at each of 84 places."""
     golden = load_card(ROOT / "models" / cell[0].parent.name).golden
     counted = declared_macs(load_model(cell[0] / "model.onnx"), 64).convolutions
     known = golden.macs_m[640] / 100 - 4 * 64 * 84 / 1e6
@@ -122,7 +122,7 @@ def test_no_connection_was_tried(cell):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_program_sees_one_processor_more_than_its_threads(threads, program, tmp_path):
-    """It sets its threads to the number of processors less one, whatever OMP_NUM_THREADS says."""
+    """It sets its threads to the number of processors minus one, whatever OMP_NUM_THREADS says."""
     made = subprocess.run(
         [sys.executable, "-c", "import os; print(os.cpu_count())"],
         env=program.environment(tmp_path, threads),

@@ -172,7 +172,7 @@ class Shelf:
 def fill(shelf):
     """Two methods, one with two seeds and one with an invalid timing, controls, a leaked protocol."""
     truth = shelf.oracle()
-    half = shelf.oracle(images={1, 2})
+    half = shelf.oracle(images={2})
     shelf.method("alpha", seed=0, map50=0.6, p50=4.0, results=truth)
     shelf.method("alpha", seed=1, map50=0.7, p50=4.2, results=truth)
     shelf.method(

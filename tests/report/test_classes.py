@@ -13,8 +13,7 @@ from shelf import CLASSES, Shelf
 from defectbench.base.errors import ReportError
 from defectbench.base.records import write_record
 from defectbench.measure.classification import evaluate_classes
-from defectbench.measure.statistics import aggregate_seeds
-from defectbench.report.records.comparison import OVERLAP, classifier_draws, paired_test
+from defectbench.report.records.comparison import OVER_SEEDS, OVERLAP, classifier_runs, paired_test
 from defectbench.report.render import render_report
 from defectbench.report.topics.compression import compression_notes
 
@@ -134,12 +133,17 @@ def test_the_gain_of_some_seeds_is_that_of_each_over_its_own_base(filled):
     filled.classifier("vgg", wrong={1, 2, 3}, seed=1)
     filled.cut("vgg+cfpv39", wrong={1, 2, 3, 4, 5}, before={1}, seed=1)
     _, cut, _ = make_tables([filled.runs]).classes.rows
-    assert (cut.n_seeds, cut.interval_over) == (2, "seeds")
-    gains = [-1 / 8, -2 / 8]
-    known = aggregate_seeds(gains)
-    assert cut.accuracy_gain == pytest.approx(sum(gains) / 2)
-    assert cut.accuracy_gain_low == pytest.approx(known.low)
-    assert cut.accuracy_gain_high == pytest.approx(known.high)
+    assert (cut.n_seeds, cut.interval_over) == (2, "seeds and groups")
+    assert cut.accuracy_gain == pytest.approx((-1 / 8 - 2 / 8) / 2)
+    assert cut.accuracy_gain_low < cut.accuracy_gain < cut.accuracy_gain_high
+    pairs = make_tables([filled.runs]).classes.pairs
+    (pair,) = [p for p in pairs if (p.figure, p.second) == ("accuracy", "vgg+cfpv39")]
+    assert pair.test == OVER_SEEDS
+    assert (-pair.high, -pair.low) == pytest.approx((cut.accuracy_gain_low, cut.accuracy_gain_high))
+    (filled.folder("vgg") / "predictions.json").unlink()
+    _, wide, _ = make_tables([filled.runs]).classes.rows
+    assert wide.accuracy_gain == pytest.approx(cut.accuracy_gain)
+    assert wide.accuracy_gain_low < cut.accuracy_gain_low
 
 
 def test_base_cut_and_control_are_told_apart_or_not(filled):
@@ -170,14 +174,13 @@ def test_base_cut_and_control_are_told_apart_or_not(filled):
     assert '<a href="#pairs">' in page
 
 
-def test_seeds_of_classifiers_are_drawn_too(filled):
+def test_runs_of_classifiers_hold_their_seeds(filled):
     filled.classifier("vgg", wrong=set(range(1, N + 1)), seed=1)
     filled.cut("vgg+cfpv39", wrong=set(range(1, N + 1)), before={1}, seed=1)
     (base, *_) = [e for e in make_tables([filled.runs]).classes.entries if e.first.method == "vgg"]
-    draws = classifier_draws(base.cells, 300)["accuracy"]
-    assert draws[0] == pytest.approx((7 / 8 + 0) / 2)
-    assert draws[1:].min() == 0
-    assert draws[1:].max() == 1
+    runs = classifier_runs(base.cells, 300)["accuracy"]
+    assert runs.seeds == (0, 1)
+    assert runs.values.tolist() == [7 / 8, 0.0]
 
 
 def test_without_predictions_intervals_of_classifiers_are_compared(filled):

@@ -25,6 +25,7 @@ STAGE = StageRow(
     score_low=0.8,
     score_high=1.0,
     n_images=9,
+    n_groups=9,
     difference=0.001,
     difference_low=-0.001,
     difference_high=0.003,

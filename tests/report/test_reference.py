@@ -9,7 +9,7 @@ from rendered import REFERENCE, ROOT
 from report_parts import said
 
 from defectbench.base.errors import ReportError
-from defectbench.report.records.comparison import OVERLAP, paired_test, precision_draws
+from defectbench.report.records.comparison import OVERLAP, paired_test, precision_runs
 from defectbench.report.reference import keep_reference
 from defectbench.report.render import make_report, render_reference
 
@@ -47,7 +47,7 @@ def test_pairs_are_drawn_from_what_is_kept(kept):
     assert after.pairs == before.pairs
     assert {pair.test for pair in after.pairs} == {paired_test(1000, 1)}
     (alpha, *_) = after.entries
-    assert precision_draws(alpha.cells, 5)["map50"][0] == pytest.approx(1.0)
+    assert precision_runs(alpha.cells, 5)["map50"].resampled[0].whole == pytest.approx(1.0)
     assert alpha.certificate_path == folder / "data" / "steel" / "clean" / "certificate.json"
 
 

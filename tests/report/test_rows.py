@@ -30,14 +30,20 @@ def test_one_seed_keeps_the_interval_over_groups(filled):
 def test_three_seeds_give_mean_and_student_interval(shelf):
     for seed, score in enumerate((0.50, 0.56, 0.59)):
         shelf.method(
-            "alpha", seed=seed, map50=score, p50=4.0 + seed, trained={"train_s": 100.0 * seed}
+            "alpha",
+            seed=seed,
+            map50=score,
+            reach=0,
+            p50=4.0 + seed,
+            trained={"train_s": 100.0 * seed},
         )
+        (shelf.folder("alpha", seed=seed) / "predictions.json").unlink()
     row = rows_of(shelf)[0]["alpha"]
     reach = stats.t.ppf(0.975, 2) * math.sqrt(((0.05**2 + 0.01**2 + 0.04**2) / 2) / 3)
     assert row.map50 == pytest.approx(0.55)
     assert row.map50_low == pytest.approx(0.55 - reach)
     assert row.map50_high == pytest.approx(0.55 + reach)
-    assert (row.interval_over, row.n_seeds, row.seeds) == ("seeds", 3, "0 1 2")
+    assert (row.interval_over, row.n_seeds, row.seeds) == ("seeds and groups", 3, "0 1 2")
     assert (row.latency_ms_p50, row.latency_ms_p90, row.latency_ms_p99) == (5.0, 6.0, 7.0)
     assert (row.latency_ms_p50_low, row.latency_ms_p50_high) == (3.9, 6.1)
     assert row.fps == 200.0
@@ -46,7 +52,7 @@ def test_three_seeds_give_mean_and_student_interval(shelf):
 
 def test_an_interval_over_seeds_stays_within_0_and_1(shelf):
     for seed, score in enumerate((0.2, 0.9)):
-        shelf.method("alpha", seed=seed, map50=score)
+        (shelf.method("alpha", seed=seed, map50=score) / "predictions.json").unlink()
     row = rows_of(shelf)[0]["alpha"]
     assert (row.map50_low, row.map50_high) == (0.0, 1.0)
 
@@ -81,7 +87,8 @@ def test_a_control_has_a_score_and_no_cost(filled):
 def test_methods_by_falling_score_then_controls(shelf):
     for name, score in (("low", 0.2), ("high", 0.8), ("middle", 0.5)):
         shelf.method(name, map50=score)
-    for kind in ("oracle", "label_jitter", "class_prior", "memoriser"):
+    jitter = ("label_jitter_half", "label_jitter_ranked", "label_jitter")
+    for kind in ("oracle", *jitter, "class_prior", "memoriser"):
         shelf.control(kind, 0.9)
     assert list(rows_of(shelf)[0]) == [
         "high",
@@ -90,6 +97,8 @@ def test_methods_by_falling_score_then_controls(shelf):
         "control_memoriser",
         "control_class_prior",
         "control_label_jitter",
+        "control_label_jitter_ranked",
+        "control_label_jitter_half",
         "control_oracle",
     ]
 
@@ -135,17 +144,48 @@ def test_a_score_outside_the_controls_is_flagged_and_never_best(shelf):
     shelf.method("beta", map50=0.1)
     shelf.control("memoriser", 0.1)
     shelf.control("class_prior", 0.05)
-    shelf.control("label_jitter", 0.84)
+    shelf.control("label_jitter", 0.8)
+    shelf.control("label_jitter_half", 0.84)
     rows, _ = rows_of(shelf)
-    assert rows["alpha"].flags == "above Label jitter"
+    assert rows["alpha"].flags == "above Half the label jitter, ideally ranked"
     assert rows["beta"].flags == "not above Memoriser"
     assert rows["alpha"].best == ""
 
 
-def test_the_soft_ceiling_must_lie_below_the_whole_interval(shelf):
+def test_the_ceiling_must_lie_below_the_whole_interval(shelf):
     shelf.method("alpha", map50=0.9, reach=0.05)
-    shelf.control("label_jitter", 0.86)
+    shelf.control("label_jitter_half", 0.86)
     assert rows_of(shelf)[0]["alpha"].flags == ""
+
+
+def test_boxes_without_an_order_are_no_ceiling(shelf):
+    shelf.method("alpha", map50=0.9, reach=0.05)
+    shelf.control("label_jitter", 0.5)
+    assert rows_of(shelf)[0]["alpha"].flags == ""
+
+
+def test_each_row_of_the_label_jitter_is_explained(shelf):
+    shelf.method("alpha")
+    shelf.control("label_jitter", 0.5)
+    shelf.control("label_jitter_half", 0.8)
+    notes = make_tables([shelf.runs]).tables["comparison"].notes
+    starts = ("Label jitter, unranked: ", "Half the label jitter, ideally ranked: ")
+    assert [sum(note.startswith(start) for note in notes) for start in starts] == [1, 1]
+    assert not [note for note in notes if note.startswith("Label jitter, ideally ranked")]
+
+
+def test_a_control_without_grounds_has_no_row_and_the_table_says_why(shelf):
+    shelf.method("alpha")
+    for kind in ("label_jitter", "label_jitter_half"):
+        folder = shelf.control(kind, 0.5)
+        record = json.loads((folder / "accuracy.json").read_text())
+        record["figures"] = {"absent_because": "3 boxes are shown by two images, 30 are needed"}
+        (folder / "accuracy.json").write_text(json.dumps(record))
+    table = make_tables([shelf.runs]).tables["comparison"]
+    assert [row.values["method"] for row in table.rows] == ["alpha"]
+    assert [note for note in table.notes if "label jitter" in note] == [
+        "No row of the label jitter on steel, clean: 3 boxes are shown by two images, 30 are needed."
+    ]
 
 
 def test_each_protocol_is_a_block_of_its_own(filled):

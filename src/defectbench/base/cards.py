@@ -23,7 +23,7 @@ def _is_a_task(name: str) -> str:
 TaskName = Annotated[str, AfterValidator(_is_a_task), Field(json_schema_extra={"enum": [*TASKS]})]
 
 
-class Look(Strict):
+class DefectLook(Strict):
     """How plainly the defects of a synthetic set show.
 
     Attributes:
@@ -34,7 +34,7 @@ class Look(Strict):
 
     least_size: float = Field(default=1.0, ge=1, le=3)
     contrast: float = Field(default=1.0, ge=0.2, le=3)
-    others: float = Field(default=1.0, ge=0, le=4)
+    others: float = Field(default=1.0, ge=0, le=1.5)
 
 
 class Source(Strict):
@@ -63,12 +63,15 @@ class Source(Strict):
     place_here: str = ""
     unpacked_mib: int = Field(default=16 * 1024, gt=0)
     seed: int = Field(default=0, ge=0)
-    look: Look = Field(default=Look())
+    look: DefectLook = Field(default=DefectLook())
 
     @model_validator(mode="after")
     def _a_package_has_a_name(self) -> Source:
         if (self.kind == "package") != (self.package is not None):
             raise ValueError("`kind: package` and the package's import name belong together")
+        drawn = {"seed", "look"} & self.model_fields_set
+        if drawn and self.kind != "synthetic":
+            raise ValueError(f"`{sorted(drawn)[0]}` is of synthetic sets; leave it out")
         return self
 
 

@@ -108,7 +108,8 @@ class StudyPlan:
             for cell in self.cells.values()
             if cell.is_control and self.datasets[cell.dataset].task == task
         }
-        return [kind for kind in TASKS[task].controls if kind in wanted]
+        of_task = TASKS[task]
+        return [kind for kind in of_task.control_rows(of_task.controls) if kind in wanted]
 
     def finds_boxes(self, cell: Cell) -> bool:
         """Whether a cell is a detector, whose score depends on a threshold once it is deployed."""

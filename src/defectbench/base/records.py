@@ -16,6 +16,7 @@ from .errors import ConfigError
 from .files import atomic_write_json, read_json, sha256_file
 
 SCHEMA = "defectbench/1"
+ABSENT = "absent_because"  # in the place of scores, in the record of a control that a set has no grounds for
 _PACKAGES = (
     "defectbench",
     "torch",

@@ -74,7 +74,8 @@ class Block(Strict):
         methods: Names of folders in ``models/``, or ``all`` of them but the heavy ones.
         heavy: Whether ``all`` takes in the methods whose card says ``heavy: true``.
         seeds: Seeds of the training runs.
-        controls: Programs that learn nothing and mark floor and ceiling of the scores.
+        controls: Programs that learn nothing and mark floor and ceiling of the scores. ``label_jitter`` has three
+            rows, and none on a set whose labels are not known to differ between images of one surface.
         budget: The budget of every method of the block.
         budgets: The budget of single methods; it wins over ``budget``.
         train_list: A list of the datasets' cards that thins the training part; the protocol is then called
@@ -256,7 +257,7 @@ def expand_cells(
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
             made |= {*fitting}
-            for cell in _block_cells(block, dataset, fitting):
+            for cell in _block_cells(block, dataset, fitting, tasks or {}):
                 cells[cell.folder] = cell
         for method in block.budgets:
             if method not in made:
@@ -334,9 +335,12 @@ def _fitting(
     return fitting
 
 
-def _block_cells(block: Block, dataset: str, methods: list[str]) -> list[Cell]:
+def _block_cells(
+    block: Block, dataset: str, methods: list[str], tasks: Mapping[str, str]
+) -> list[Cell]:
     smaller = {compressed_name(way): way for way in block.compress if way.method in methods}
-    controls = [f"control_{kind}" for kind in block.controls]
+    task = task_named(tasks.get(dataset, DETECTION.name))
+    controls = [f"control_{kind}" for kind in task.control_rows(block.controls)]
     return [
         Cell(
             dataset=dataset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import ConfigError
@@ -15,7 +15,8 @@ class Task:
     Attributes:
         name: Name on cards, in packs and in model files.
         side_multiple: Sides of inputs are multiples of this, pixels.
-        controls: Programs that learn nothing and mark floor and ceiling of its scores.
+        controls: Programs that learn nothing and mark floor and ceiling of its scores, as a study names them.
+        rows_of_controls: The rows of those that have several.
         headline_figure: Key of the figure in ``accuracy.json`` that stands for a method, 0..1.
         validation_key: Key of the validation score in ``history.csv`` and ``train.json``, 0..1.
         validation_title: Words for that score.
@@ -28,6 +29,7 @@ class Task:
     name: str
     side_multiple: int
     controls: tuple[str, ...]
+    rows_of_controls: Mapping[str, tuple[str, ...]]
     headline_figure: str
     validation_key: str
     validation_title: str
@@ -35,11 +37,22 @@ class Task:
     label_formats: tuple[str, ...]
     outputs: tuple[str, ...]
 
+    def control_rows(self, controls: Iterable[str]) -> list[str]:
+        """The rows that controls have in tables, in the task's order."""
+        named = set(controls)
+        return [
+            row
+            for kind in self.controls
+            if kind in named
+            for row in self.rows_of_controls.get(kind, (kind,))
+        ]
+
 
 DETECTION = Task(
     name="detection",
     side_multiple=32,
     controls=("memoriser", "class_prior", "oracle", "label_jitter"),
+    rows_of_controls={"label_jitter": ("label_jitter", "label_jitter_ranked", "label_jitter_half")},
     headline_figure="map50",
     validation_key="val_map50_95",
     validation_title="val mAP50-95",
@@ -51,6 +64,7 @@ CLASSIFICATION = Task(
     name="classification",
     side_multiple=8,
     controls=("memoriser", "class_prior"),
+    rows_of_controls={},
     headline_figure="balanced_accuracy",
     validation_key="val_accuracy",
     validation_title="val accuracy",

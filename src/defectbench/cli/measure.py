@@ -73,8 +73,11 @@ def count(model: Model, out: File) -> None:
     count(model, out)
 
 
+_KINDS = "memoriser, class_prior, oracle, label_jitter, label_jitter_ranked or label_jitter_half"
+
+
 def control(
-    kind: Annotated[str, Option(help="memoriser, class_prior, oracle or label_jitter.")],
+    kind: Annotated[str, Option(help=f"{_KINDS}.")],
     dataset: Dataset,
     protocol: Protocol,
     out: File,
@@ -90,7 +93,7 @@ def control(
 def measure_controls(
     kind: Annotated[
         list[str],
-        Option(help="memoriser, class_prior, oracle or label_jitter; repeat it for more."),
+        Option(help=f"{_KINDS}; repeat it for more."),
     ],
     dataset: Dataset,
     protocol: Protocol,

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.cards import Look
+from ..base.cards import DefectLook
 from ..base.errors import ConfigError
 from ..base.files import atomic_directory, atomic_write_json
-from .synthetic_defects import DRAWERS, PLAIN, tight_slices
+from .synthetic_defects import AS_DRAWN, DRAWERS, tight_slices
 from .synthetic_strip import Placed, Strip, draw_strip
 from .synthetic_texture import Rng
 
@@ -64,7 +64,7 @@ def synthesize(
     seed: int = 0,
     images: int = IMAGES,
     size: int = SIZE,
-    look: Look = PLAIN,
+    look: DefectLook = AS_DRAWN,
 ) -> None:
     """Draw the set and write it.
 
@@ -100,7 +100,7 @@ def synthesize_classes(
     seed: int = 0,
     images: int = CLASS_IMAGES,
     size: int = CLASS_SIZE,
-    look: Look = PLAIN,
+    look: DefectLook = AS_DRAWN,
 ) -> None:
     """Draw a set for classification: crops of the same steel that show defects of one class only.
 
@@ -135,7 +135,7 @@ def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> Non
 
 
 def draw_crops(
-    seed: int, images: int = IMAGES, size: int = SIZE, look: Look = PLAIN
+    seed: int, images: int = IMAGES, size: int = SIZE, look: DefectLook = AS_DRAWN
 ) -> Iterator[Crop]:
     """Yield the images of the set in order, strip by strip."""
     for group, (name, count) in enumerate(_plan(_stream(seed), images)):
@@ -194,7 +194,9 @@ def _plan(rng: Rng, images: int) -> Iterator[tuple[str | None, int]]:
         yield name, count
 
 
-def _draw_balanced_strip(rng: Rng, name: str | None, count: int, size: int, look: Look) -> Strip:
+def _draw_balanced_strip(
+    rng: Rng, name: str | None, count: int, size: int, look: DefectLook
+) -> Strip:
     """Draw strips until each crop shows its class most; nothing where that is None."""
     while True:
         strip = draw_strip(rng, name, count, size, look)
@@ -255,7 +257,7 @@ def true_overlaps(crops: list[Crop]) -> list[tuple[str, str, int, int, float]]:
     return pairs
 
 
-def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: Look) -> None:
+def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: DefectLook) -> None:
     pairs = true_overlaps(crops)
     groups = "".join(f"{crop.file_name},{crop.group}\n" for crop in crops)
     overlaps = "".join(f"{a},{b},{dx},{dy},{share:.6f}\n" for a, b, dx, dy, share in pairs)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from ..base.cards import Look
+from ..base.cards import DefectLook
 from .synthetic_texture import Field, Rng, blurred, cloud
 
 Mask = NDArray[np.bool_]
@@ -20,7 +20,7 @@ VISIBLE = 0.5  # a pixel belongs to a defect where at least half of its strength
 SUBPIXEL_BITS = 4
 
 
-PLAIN = Look()
+AS_DRAWN = DefectLook()
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Defect:
     mask: Mask
 
 
-def draw_defect(rng: Rng, name: str, strength: float, look: Look = PLAIN) -> Defect:
+def draw_defect(rng: Rng, name: str, strength: float, look: DefectLook = AS_DRAWN) -> Defect:
     """Draw one defect of a random size.
 
     Args:
@@ -108,7 +108,7 @@ def _soft(mask: Mask, sigma: float) -> Field:
     return blurred(mask.astype(np.float64), sigma)
 
 
-def _patches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _patches(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """An irregular cloudy area, mostly darker than the steel around it."""
     shape = _frame(rng, 18 * look.least_size, (1.0, 2.2))
     coarse, fine = (max(8.0, shape[0] / 3), max(8.0, shape[1] / 3)), (4.0, 3.0)
@@ -119,7 +119,7 @@ def _patches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     return 1.1 * tone * strength * share * cloudy, share >= VISIBLE
 
 
-def _inclusion(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _inclusion(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """A dark blob drawn out along the rolling direction."""
     height = _side(rng, 18 * look.least_size)
     shape = (round(height), max(5, min(30, round(height / rng.uniform(2.8, 5.5)))))
@@ -129,7 +129,7 @@ def _inclusion(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     return -1.5 * strength * share * streaks, share >= VISIBLE
 
 
-def _crazing(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _crazing(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """A net of fine dark cracks, broken here and there."""
     shape = _frame(rng, 26 * look.least_size, (1.0, 2.6))
     region = (_radius(shape, 3.5) + 0.08 * cloud(rng, shape, (9, 9))) < 0.98
@@ -168,7 +168,7 @@ def _ellipse(canvas: NDArray[np.uint8], centre: Field, axes: Field, angle: float
     cv2.ellipse(canvas, (int(x), int(y)), (int(half_x), int(half_y)), *whole)
 
 
-def _pitted_surface(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _pitted_surface(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """Many small round dark pits scattered over an area."""
     shape = _frame(rng, 30 * look.least_size, (1.0, 2.4))
     canvas = np.zeros((shape[0] + 8, shape[1] + 8), np.uint8)
@@ -180,7 +180,7 @@ def _pitted_surface(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]
     return -1.7 * strength * share, share >= VISIBLE
 
 
-def _rolled_in_scale(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _rolled_in_scale(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """Streaky flakes pressed into the steel: dark, with a bright rim, all lying one way."""
     shape = _frame(rng, 26 * look.least_size, (1.0, 2.6))
     dark = np.zeros((shape[0] + 20, shape[1] + 20), np.uint8)
@@ -194,7 +194,7 @@ def _rolled_in_scale(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask
     return strength * (1.5 * rim - 1.3 * share), share >= VISIBLE
 
 
-def _scratches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
+def _scratches(rng: Rng, strength: float, look: DefectLook) -> tuple[Field, Mask]:
     """Thin bright lines, alone or side by side, upright, level or oblique."""
     length = _side(rng, 40 * look.least_size, 200)
     turn = rng.random()
@@ -220,7 +220,7 @@ def _scratches(rng: Rng, strength: float, look: Look) -> tuple[Field, Mask]:
     return 2.0 * strength * share * np.clip(worn, 0.6, 1.7), share >= VISIBLE
 
 
-DRAWERS: dict[str, Callable[[Rng, float, Look], tuple[Field, Mask]]] = {
+DRAWERS: dict[str, Callable[[Rng, float, DefectLook], tuple[Field, Mask]]] = {
     "crazing": _crazing,
     "inclusion": _inclusion,
     "patches": _patches,

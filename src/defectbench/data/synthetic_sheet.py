@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.cards import DefectLook
 from ..base.files import atomic_write_bytes
 from .synthetic import CLASSES, SIZE, Box, Crop, draw_crops
+from .synthetic_defects import AS_DRAWN
 
 # Blue, green, red; after Okabe and Ito, told apart by colour-blind readers too.
 COLOURS = (
@@ -26,7 +28,12 @@ Picture = NDArray[np.uint8]
 
 
 def render_sheet(
-    out_png: str | Path, seed: int = 0, columns: int = 6, rows: int = 4, tile: int = 160
+    out_png: str | Path,
+    seed: int = 0,
+    columns: int = 6,
+    rows: int = 4,
+    tile: int = 160,
+    look: DefectLook = AS_DRAWN,
 ) -> None:
     """Draw images of the set in a grid: a column for each class, one image a strip.
 
@@ -36,8 +43,9 @@ def render_sheet(
         columns: Images side by side.
         rows: Images above each other.
         tile: Side of an image on the sheet, pixels.
+        look: How plainly the defects show.
     """
-    crops = _samples(seed, columns, rows)
+    crops = _samples(seed, columns, rows, look)
     tiles = [draw_boxes(crop.pixels, crop.boxes, tile) for crop in crops]
     step, width = tile + GAP_PX, columns * (tile + GAP_PX) + GAP_PX
     sheet = np.full((rows * step + GAP_PX + LEGEND_PX, width, 3), 255, np.uint8)
@@ -61,12 +69,12 @@ def draw_boxes(pixels: NDArray[np.uint8], boxes: list[Box], side: int) -> Pictur
     return np.asarray(picture, np.uint8)
 
 
-def _samples(seed: int, columns: int, rows: int) -> list[Crop]:
+def _samples(seed: int, columns: int, rows: int, look: DefectLook) -> list[Crop]:
     """One crop a strip, column by class of the strip; the last column's foot shows bare steel."""
     wanted: list[list[Crop]] = [[] for _ in range(columns)]
     bare: list[Crop] = []
     seen: set[int] = set()
-    for crop in draw_crops(seed, 40 * rows, SIZE):
+    for crop in draw_crops(seed, 40 * rows, SIZE, look):
         if crop.group in seen:
             continue
         seen.add(crop.group)

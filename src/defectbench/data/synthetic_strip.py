@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.cards import Look
-from .synthetic_defects import DRAWERS, PLAIN, Defect, draw_defect
+from ..base.cards import DefectLook
+from .synthetic_defects import AS_DRAWN, DRAWERS, Defect, draw_defect
 from .synthetic_texture import Rng, draw_finish, steel
 
 SIDEWAYS_PX = 24  # crops of one strip lie up to this far apart across the rolling direction
@@ -44,7 +44,9 @@ class Strip:
     windows: list[tuple[int, int]]
 
 
-def draw_strip(rng: Rng, name: str | None, count: int, size: int, look: Look = PLAIN) -> Strip:
+def draw_strip(
+    rng: Rng, name: str | None, count: int, size: int, look: DefectLook = AS_DRAWN
+) -> Strip:
     """Draw a strip.
 
     Args:
@@ -80,7 +82,7 @@ def _windows(rng: Rng, count: int, size: int) -> list[tuple[int, int]]:
     return windows
 
 
-def _kinds(rng: Rng, name: str | None, lengths: float, count: int, look: Look) -> list[str]:
+def _kinds(rng: Rng, name: str | None, lengths: float, count: int, look: DefectLook) -> list[str]:
     """Classes of the defects to draw, the strip's own class first."""
     if name is None:
         return []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
+from ..base.tasks import TASKS
 from ..report.numbers import number, percent, points
 from ..report.records.cells import CONTROL_TITLES
 from ..report.table import NAME, Column, Row, Table, word_column
@@ -14,14 +15,15 @@ from .figure import PROTOCOLS
 from .reference import comparisons
 
 
-def _percent_of_small(value: float) -> str:
-    """A share in percent, with two digits however small it is."""
-    return f"{100 * value:.2g}"
+def _small_percent(share: float) -> str:
+    """A share in percent that may be a small part of one."""
+    return number(100 * share)
 
 
 FLOORS = "../../.ci/floors.csv"  # as seen from the folder of references
 _TRIALS = (
     word_column("method", "method", NAME),
+    word_column("tag", "trial"),
     word_column("set", "images"),
     Column("val_images", "of them in validation"),
     Column("seed", "seed"),
@@ -34,7 +36,7 @@ _TRIALS = (
 )
 _SPREAD = (
     word_column("method", "method", NAME),
-    word_column("score", "score on validation"),
+    word_column("score", "score"),
     Column("n", "runs"),
     Column("mean", "mean", "%", percent),
     Column("sd", "standard deviation", "points", percent),
@@ -63,8 +65,8 @@ _GRADIENTS = (
     word_column("method", "method", NAME),
     word_column("way", "memory and batch norm"),
     Column("n", "networks"),
-    Column("error", "error of the gradient, median", "% of its norm", _percent_of_small),
-    Column("worst", "largest", "% of its norm", _percent_of_small),
+    Column("error", "error of the gradient, median", "% of its norm", _small_percent),
+    Column("worst", "largest", "% of its norm", _small_percent),
     Column("ms", "loss and gradient, median", "ms", number),
 )
 _ARMS = {
@@ -103,10 +105,12 @@ def trials_table(facts: Facts) -> Table:
 
 def spread_table(facts: Facts) -> Table:
     """How far runs of one method lie apart, and the floor that follows."""
-    words = {"classification": "accuracy", "detection": "mAP50-95"}
     lines = facts.rows(FLOORS)
     return Table(
-        "spread", "Spread", _SPREAD, [Row(line | {"score": words[line["task"]]}) for line in lines]
+        "spread",
+        "Spread",
+        _SPREAD,
+        [Row(line | {"score": TASKS[line["task"]].validation_title}) for line in lines],
     )
 
 
@@ -166,13 +170,15 @@ def costs_table(facts: Facts) -> Table:
     before = {(r["job"], r["method"]): r for r in facts.rows("demo-costs/before.csv")}
     after = {(r["job"], r["method"]): r for r in facts.rows("demo-costs/after.csv")}
     rows, small = [], {"job": "others", "method": None, "before": 0.0, "after": 0.0, "jobs": 0}
-    for key in dict.fromkeys([*after, *before]):
+    sums = [("snakemake", None), ("in all", None)]
+    jobs = [key for key in dict.fromkeys([*after, *before]) if key not in sums]
+    for key in [*jobs, *sums]:
         costs = {
             "before": before.get(key, {}).get("cpu_s"),
             "after": after.get(key, {}).get("cpu_s"),
         }
         more = {name: after.get(key, {}).get(name) for name in ("jobs", "memory_mib")}
-        if max(cost or 0.0 for cost in costs.values()) < _LEAST_COST_S:
+        if key not in sums and max(cost or 0.0 for cost in costs.values()) < _LEAST_COST_S:
             for name in ("before", "after"):
                 small[name] += costs[name] or 0.0
             small["jobs"] += more["jobs"] or 0

@@ -17,6 +17,7 @@ from .page_tables import TABLES, controls_table
 from .reference import References, by_block, comparisons, kept, with_columns
 
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
+TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
 PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict")
 
 
@@ -77,6 +78,11 @@ def _folded(table: Table) -> str:
     """A table that is shown on a click, in GitHub's Markdown and on the site."""
     tests = dict.fromkeys(row.values["test"] for row in table.rows)
     notes = [f"Decided by {test}." for test in tests]
+    if any(test.startswith(TOO_NARROW) for test in tests):
+        notes.append(
+            "Intervals of pairs with several seeds are too narrow here, the more so the more seeds differ "
+            "([Coverage of intervals](interval-coverage.md))."
+        )
     text = table_text(replace(with_columns(table, PAIR_COLUMNS), notes=notes))
     summary = f"{table.title}: methods compared in pairs"
     return f'<details markdown="1">\n<summary>{summary}</summary>\n\n{text}\n</details>\n'

@@ -17,13 +17,13 @@ from ..data.coco import read_detection, source_stem
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
-from .statistics import CONFIDENCE, RESAMPLES, Interval, bootstrap_precision
+from .statistics import CONFIDENCE, INTERVAL, RESAMPLES, Interval, bootstrap_precision
 
 SETTINGS = {
     "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
     "max_detections_per_image_and_class": MAX_DETECTIONS,
     "sizes_px2": {"small": [0, 32**2], "medium": [32**2, 96**2], "large": [96**2, None]},
-    "interval": "BCa bootstrap over groups",
+    "interval": INTERVAL,
     "confidence": CONFIDENCE,
     "resamples": RESAMPLES,
     "overkill_rate": OVERKILL_RATE,

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.files import read_json
+from ..base.files import atomic_write_json, read_json
 from ..base.places import parts_folder, truth_folder
+from ..base.records import ABSENT, write_record
 from ..base.tasks import task_named
 from ..data.coco import protocol_coco, task_of
 from ..deploy.predict import predict
@@ -16,6 +17,7 @@ from .class_controls import control_classes
 from .classification import evaluate_classes
 from .complexity import count
 from .controls import control
+from .label_jitter import NoAgreementError
 from .operating_point import choose_operating_point
 
 
@@ -79,7 +81,7 @@ def predict_control(
     """Write the predictions of a control of the dataset's task.
 
     Args:
-        kind: ``memoriser``, ``class_prior``, ``oracle`` or ``label_jitter``.
+        kind: Its name, of ``controls.CONTROLS`` or ``class_controls.CONTROLS``.
         dataset_dir: ``results/data/<dataset>``.
         protocol: How the parts were made.
         out: The file to make.
@@ -99,7 +101,7 @@ def predict_control(
 def measure_controls(
     kinds: Iterable[str], dataset_dir: Path, protocol: str, out: Path, split_seed: int = 0
 ) -> None:
-    """Predict and score by programs that learn nothing.
+    """Predict and score by programs that learn nothing; one that a set has no grounds for is recorded as absent.
 
     Args:
         kinds: Their names.
@@ -118,7 +120,19 @@ def measure_controls(
     )
     for kind in kinds:
         cell = out / f"control_{kind}" / "seed0"
-        predict_control(
-            kind, dataset_dir, protocol, cell / "predictions.json", split_seed=split_seed
-        )
-        evaluate_predictions(cell / "predictions.json", truth, cell / "accuracy.json")
+        predictions = cell / "predictions.json"
+        try:
+            predict_control(kind, dataset_dir, protocol, predictions, split_seed=split_seed)
+        except NoAgreementError as absence:
+            _write_absence(absence, predictions, truth)
+            continue
+        evaluate_predictions(predictions, truth, cell / "accuracy.json")
+
+
+def _write_absence(absence: NoAgreementError, predictions: Path, truth: Truth) -> None:
+    """A record that says why a control has no score; tables say so in its place."""
+    atomic_write_json(predictions, [])
+    inputs = {"annotations": truth.annotations, "predictions": predictions}
+    inputs |= {"images": truth.images, "groups": truth.groups}
+    figures = {ABSENT: str(absence.value)}
+    write_record(predictions.with_name("accuracy.json"), "accuracy", figures, inputs)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..base.methods import Claim, MethodCard, load_card, method_names
 from ..base.records import read_record
-from .statistics import aggregate_seeds
+from .seeds import score_over_records
 
 SAME_SCORE = 0.005
 SAME_COUNT = 0.01
@@ -56,7 +56,7 @@ def check_claims(models_dir: str | Path, run_dirs: Iterable[str | Path]) -> list
     """Check every claim of every method's card, but those on compressed ones, against the records of its cells.
 
     A score is *reproduced* within 0.005 of the printed one, and *within interval* if the printed
-    one lies in the interval of ours: over seeds where there are several, else over groups. A count
+    one lies in the interval of ours: over seeds and groups where there are several seeds, else over groups. A count
     is reproduced within 1 %; parameters are counted with batch norms, as papers do, and like the
     counts of ``thop`` they come from the card, whose golden counts a test holds. Without a cell of
     the same dataset, protocol and size, or with fewer epochs, a claim is *not comparable*.
@@ -134,19 +134,19 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
         reason = f"printed after {claim.epochs} epochs, trained for {min(epochs)}"
         return finding(card.name, claim, "not comparable", reason)
     figures = [read_record(path, "accuracy")["figures"] for path in paths]
-    seeds = aggregate_seeds([record[claim.metric] for record in figures])
-    only = figures[0]
-    interval = (seeds.low, seeds.high)
-    if seeds.n == 1:
-        interval = (only[f"{claim.metric}_low"], only[f"{claim.metric}_high"])
-    difference = seeds.estimate - claim.value
+    values, lows, highs = (
+        [record[f"{claim.metric}{end}"] for record in figures] for end in ("", "_low", "_high")
+    )
+    score = score_over_records(values, lows, highs, figures[0]["n_groups"])
+    interval = (score.low, score.high)
+    difference = score.estimate - claim.value
     reason = f"ours differs by {difference:+.3f}"
     verdict: Verdict = "not reproduced"
     if abs(difference) <= SAME_SCORE:
         verdict = "reproduced"
     elif interval[0] <= claim.value <= interval[1]:
         verdict = "within interval"
-    return finding(card.name, claim, verdict, reason, seeds.estimate, interval, seeds.n)
+    return finding(card.name, claim, verdict, reason, score.estimate, interval, len(figures))
 
 
 def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:

@@ -20,16 +20,23 @@ from ..base.records import write_record
 from ..base.tasks import CLASSIFICATION
 from ..data.coco import task_of
 from .accuracy import groups_of, listed_images, model_behind
-from .bootstrap import group_weights
 from .evaluator import restrict
-from .statistics import CONFIDENCE, RESAMPLES, corrected_interval
+from .statistics import (
+    CONFIDENCE,
+    INTERVAL,
+    RESAMPLES,
+    Resampled,
+    interval_over_groups,
+    resample_weights,
+    resampled,
+)
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 SETTINGS = {
     "definition": "the class with the highest probability; the first of equals",
     "balanced_accuracy": "mean recall of the classes that the test part shows; macro_recall is the same",
     "macro": "plain mean over these classes; the precision of a class that is never predicted is 0",
-    "interval": "BCa bootstrap over groups",
+    "interval": INTERVAL,
     "confidence": CONFIDENCE,
     "resamples": RESAMPLES,
 }
@@ -86,7 +93,7 @@ def evaluate_classes(
         "images": images,
         "groups": groups,
     }
-    extra = {"task": "classification", "settings": SETTINGS, "classes": names}
+    extra = {"task": CLASSIFICATION.name, "settings": SETTINGS, "classes": names}
     extra["model_sha256"] = model_behind(predictions)
     return write_record(out, "accuracy", figures, inputs, time.perf_counter() - start, extra)
 
@@ -146,46 +153,47 @@ def summarise_classes(matrices: Floats) -> dict[str, Floats]:
     shown = true > 0
 
     def mean(values: Floats) -> Floats:
-        return np.where(shown, values, 0.0).sum(axis=1) / shown.sum(axis=1)
+        return _share(np.where(shown, values, 0.0).sum(axis=1), shown.sum(axis=1), np.nan)
 
-    figures = {"accuracy": hits.sum(axis=1) / true.sum(axis=1), "balanced_accuracy": mean(recall)}
+    accuracy = _share(hits.sum(axis=1), true.sum(axis=1), np.nan)
+    figures = {"accuracy": accuracy, "balanced_accuracy": mean(recall)}
     figures |= {"macro_precision": mean(precision), "macro_recall": mean(recall)}
     return figures | {"macro_f1": mean(f1)}
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+def _share(part: Floats, whole: NDArray[Any], of_nothing: float = 0.0) -> Floats:
+    return np.divide(part, whole, out=np.full(whole.shape, of_nothing), where=whole > 0)
 
 
-def figure_draws(
+def resampled_figures(
     true: Integers,
     predicted: Integers,
     classes: int,
     groups: Sequence[str],
-    resamples: int,
+    resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Floats]:
-    """``FIGURES`` on the data as they are and on resampled groups, [1 + resamples]; equal seeds give paired draws."""
-    whole = np.ones((1, len(true)))
-    weights = np.concatenate([whole, group_weights(groups, resamples, seed)])
-    return summarise_classes(confusion(true, predicted, classes, weights))
+) -> dict[str, Resampled]:
+    """``FIGURES`` on a test part and on resamples of its groups; equal seeds give paired draws.
+
+    Args:
+        true: [I], class of each image.
+        predicted: [I], class that was predicted.
+        classes: Number of classes.
+        groups: [I], group of each image.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+    """
+    weights = resample_weights(groups, resamples, seed)
+    return resampled(summarise_classes(confusion(true, predicted, classes, weights)), groups)
 
 
 def _with_intervals(
     true: Integers, predicted: Integers, classes: int, groups: Sequence[str]
 ) -> dict[str, float]:
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    draws = figure_draws(true, predicted, classes, groups, RESAMPLES)
-    without = (member[None] != np.arange(len(names))[:, None]).astype(np.float64)
-    if len(names) > 1:
-        left_out = summarise_classes(confusion(true, predicted, classes, without))
-    else:
-        left_out = {name: np.zeros(0) for name in FIGURES}
     figures: dict[str, float] = {}
-    for name in FIGURES:
-        value = float(draws[name][0])
-        low, high = corrected_interval(value, draws[name][1:], left_out[name])
-        figures |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    for name, one in resampled_figures(true, predicted, classes, groups).items():
+        interval = interval_over_groups(one)
+        figures |= {name: one.whole, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return figures
 
 

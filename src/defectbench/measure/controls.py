@@ -2,8 +2,9 @@
 
 ``memoriser`` copies training boxes across overlapping images: what a split leaks. ``class_prior``
 says the same boxes for every image. ``oracle`` says the truth: anything but 1.0 is an error of the
-measure. ``label_jitter`` says the truth as a second annotator would, with the disagreement measured
-between overlapping images: a soft ceiling.
+measure. The three of the label jitter move the true boxes by the disagreement that is measured between
+overlapping images: ``label_jitter`` without an order, a reference; ``label_jitter_ranked`` and
+``label_jitter_half`` in the best order, ceilings.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..base.files import atomic_write_json
 from ..deploy.predict import coco_results
 from .agreement import corners
 from .bootstrap import pairwise_iou
-from .label_jitter import label_jitter
+from .label_jitter import label_jitter, label_jitter_half, label_jitter_ranked
 from .memoriser import memoriser
 from .parts import Parts, read_parts
 
@@ -42,11 +43,11 @@ def control(
     """Write the predictions of a control for the test part.
 
     Args:
-        kind: ``memoriser``, ``class_prior``, ``oracle`` or ``label_jitter``.
+        kind: One of ``CONTROLS``.
         dataset_dir: The dataset's folder, ``results/data/<dataset>``.
         protocol: How the parts were made.
         out: The file to make: a COCO result list.
-        seed: Seed of what is drawn (label jitter only).
+        seed: Seed of what is drawn (label jitter alone).
         split_seed: Seed of the split.
 
     Returns:
@@ -55,6 +56,7 @@ def control(
     Raises:
         ConfigError: There is no such control.
         MeasurementError: Lists, annotations and overlaps do not belong together.
+        NoAgreementError: It is of the label jitter, and how far the labels agree is not known.
     """
     if kind not in CONTROLS:
         raise ConfigError(out, "control", kind, f"name one of {', '.join(CONTROLS)}")
@@ -122,4 +124,6 @@ CONTROLS: dict[str, Control] = {
     "class_prior": class_prior,
     "oracle": oracle,
     "label_jitter": label_jitter,
+    "label_jitter_ranked": label_jitter_ranked,
+    "label_jitter_half": label_jitter_half,
 }

@@ -148,7 +148,7 @@ class Runner:
 
 
 @dataclass
-class Reference:
+class ReferenceRunner:
     """The reference model.
 
     Args:
@@ -233,7 +233,7 @@ def turns(runners: int, process: int, turn: int) -> list[int]:
 
 def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> dict[str, Any]:
     """Let all take turns, the reference model between; then the calls after a pause."""
-    reference = Reference(request["reference"], request["threads"])
+    reference = ReferenceRunner(request["reference"], request["threads"])
     reference.run_block()
     reference.blocks.clear()  # it has warmed up
     orders = [turns(len(runners), request["process"], n) for n in range(request["rounds"])]

@@ -1,15 +1,13 @@
-"""Statistics made for few seeds: intervals, paired comparison, aggregation.
+"""Intervals of one trained network's figures: groups of images are resampled.
 
-"Not distinguishable" is a result like any other. With three seeds no test over seeds can reach
-p < 0.05 (a sign-flip test has eight outcomes), so methods are compared over the groups of the test
-part, which share no pixels, and seeds are aggregated with their own interval.
+"Given this trained network" is what they hold: another training of the same method is not in them. Figures of several
+seeds are in ``seeds.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +18,9 @@ from .bootstrap import Matches, group_weights, mean_precision, weighted_precisio
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+INTERVAL = "BCa bootstrap over groups, tails by Student's distribution: given this trained network"
 
-Verdict = Literal["first is better", "second is better", "not distinguishable"]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Interval:
         estimate: The figure on the data as they are.
         low: Lower end of the interval.
         high: Upper end of the interval.
-        n: Number of independent units behind it.
-        unit: What was counted: ``groups`` or ``seeds``.
+        n: Number of independent units behind it, of the first kind that ``unit`` names.
+        unit: What it is over: ``groups``, ``seeds``, or ``seeds and groups``.
     """
 
     estimate: float
@@ -44,23 +43,47 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A paired comparison of two methods on the same test part.
+class Resampled:
+    """A figure of one trained network, on a test part and on parts that are made of its groups.
 
     Attributes:
-        difference: First minus second, with its interval.
-        p_value: Two-sided share of resamples on the other side of zero.
-        verdict: Which is better, or "not distinguishable".
+        whole: The figure on the data as they are.
+        left_out: [G], the figure without each group in turn, in the order of the groups' names.
+        draws: [B], the figure of each resample; paired between networks that are scored on one test part.
     """
 
-    difference: Interval
-    p_value: float
-    verdict: Verdict
+    whole: float
+    left_out: Floats
+    draws: Floats
 
 
-def percentile_interval(
-    draws: NDArray[np.float64], confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def resample_weights(groups: Sequence[str], resamples: int, seed: int = 0) -> NDArray[np.int64]:
+    """How often each image counts: as it is, without each group in turn, and in each resample of groups.
+
+    Args:
+        groups: [I], group of each image.
+        resamples: Number of resamples B.
+        seed: Seed of the draws.
+
+    Returns:
+        [1 + G + B, I]; ``resampled`` takes figures of these apart again.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    whole = np.ones((1, len(groups)), dtype=np.int64)
+    without = (member[None] != np.arange(len(names))[:, None]).astype(np.int64)
+    return np.concatenate([whole, without, group_weights(groups, resamples, seed)])
+
+
+def resampled(figures: Mapping[str, Floats], groups: Sequence[str]) -> dict[str, Resampled]:
+    """Figures [1 + G + B] of ``resample_weights``, by name, taken apart."""
+    count = len(set(groups))
+    return {
+        name: Resampled(float(values[0]), values[1 : 1 + count], values[1 + count :])
+        for name, values in figures.items()
+    }
+
+
+def percentile_interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Ends of the percentile interval of resampled figures; NaN draws are left out.
 
     Raises:
@@ -75,15 +98,14 @@ def percentile_interval(
 
 
 def corrected_interval(
-    estimate: float,
-    draws: NDArray[np.float64],
-    left_out: NDArray[np.float64],
-    confidence: float = CONFIDENCE,
+    estimate: float, draws: Floats, left_out: Floats, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Ends of the bias-corrected and accelerated (BCa) interval.
+    """Ends of the bias-corrected and accelerated (BCa) interval, widened for few groups.
 
-    Resampled average precision lies above the figure of the whole data, since a repeated image
-    repeats its hits; the percentile interval would lie too high with it. Source: Efron, JASA 1987.
+    Resampled average precision lies above the figure of the whole data, since a repeated image repeats its hits; the
+    percentile interval would lie too high with it. Resamples of few groups spread too little, and their tails are those
+    of a normal distribution: both ends are taken as far out as Student's interval of a mean would have them.
+    Sources: Efron, JASA 1987; Hesterberg, The American Statistician 2015, section 5.3 (expanded percentiles).
 
     Args:
         estimate: The figure on the data as they are.
@@ -103,80 +125,46 @@ def corrected_interval(
     spread = without.mean() - without
     cube, square = float((spread**3).sum()), float((spread**2).sum())
     bend = cube / (6 * square**1.5) if square > 0 else 0.0
-    tail = (1 - confidence) / 2
-    reach = bias + stats.norm.ppf([tail, 1 - tail])
+    tails = np.array([-1.0, 1.0]) * _reach_of_few(without.size, confidence)
+    reach = bias + tails
     low, high = np.quantile(known, stats.norm.cdf(bias + reach / (1 - bend * reach)))
     return float(low), float(high)
+
+
+def _reach_of_few(groups: int, confidence: float) -> float:
+    """Standard errors of resamples from the estimate to an end: Student's, and the resamples' own lack of spread."""
+    return float(np.sqrt(groups / (groups - 1)) * stats.t.ppf(0.5 + confidence / 2, groups - 1))
+
+
+def resampled_precision(
+    matches: Matches, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Resampled]:
+    """``map50_95``, ``map50`` and ``map75`` of one network on a test part and on resamples of its groups.
+
+    Args:
+        matches: Matched detections.
+        groups: [I], group of each image, in the order of ``matches.image_ids``.
+        resamples: Number of resamples.
+        seed: Seed of the draws; equal seeds give paired draws for two networks.
+    """
+    weights = resample_weights(groups, resamples, seed)
+    return resampled(mean_precision(weighted_precision(matches, weights)), groups)
 
 
 def bootstrap_precision(
     matches: Matches, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Interval]:
-    """BCa intervals of ``map50_95``, ``map50`` and ``map75`` by resampling groups.
-
-    Args:
-        matches: Matched detections of one method.
-        groups: [I], group of each image, in the order of ``matches.image_ids``.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-    """
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    whole = np.ones((1, len(groups)), dtype=np.int64)
-    without = (member[None] != np.arange(len(names))[:, None]).astype(np.int64)
-    weights = np.concatenate([whole, without, group_weights(groups, resamples, seed)])
-    values = mean_precision(weighted_precision(matches, weights))
-    found = {}
-    for name, value in values.items():
-        left_out, draws = value[1 : 1 + len(names)], value[1 + len(names) :]
-        ends = corrected_interval(float(value[0]), draws, left_out)
-        found[name] = Interval(float(value[0]), *ends, len(names), "groups")
-    return found
+    """Intervals of ``map50_95``, ``map50`` and ``map75``; arguments as of ``resampled_precision``."""
+    return {
+        name: interval_over_groups(one)
+        for name, one in resampled_precision(matches, groups, resamples, seed).items()
+    }
 
 
-def compare(
-    first: Matches,
-    second: Matches,
-    groups: Sequence[str],
-    figure: str = "map50_95",
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Comparison:
-    """Compare two methods on the same images by a paired bootstrap over groups.
-
-    Args:
-        first: Matched detections of one method.
-        second: Those of the other, over the same images.
-        groups: [I], group of each image.
-        figure: ``map50_95``, ``map50`` or ``map75``.
-        resamples: Number of resamples, the same draws for both.
-        seed: Seed of the draws.
-
-    Raises:
-        MeasurementError: The two were scored on different images.
-    """
-    if not np.array_equal(first.image_ids, second.image_ids):
-        seen = (len(first.image_ids), len(second.image_ids))
-        raise MeasurementError("comparison", "images", seen, "compare on one test part")
-    whole = np.ones((1, len(groups)), dtype=np.int64)
-    weights = np.concatenate([whole, group_weights(groups, resamples, seed)])
-    values = [mean_precision(weighted_precision(m, weights))[figure] for m in (first, second)]
-    differences = values[0] - values[1]
-    low, high = percentile_interval(differences[1:])
-    interval = Interval(float(differences[0]), low, high, len(set(groups)), "groups")
-    return Comparison(interval, _two_sided(differences[1:]), _verdict(low, high))
-
-
-def _two_sided(differences: NDArray[np.float64]) -> float:
-    known = differences[~np.isnan(differences)]
-    below = (np.sum(known <= 0) + 1) / (len(known) + 1)
-    above = (np.sum(known >= 0) + 1) / (len(known) + 1)
-    return float(min(1.0, 2 * min(below, above)))
-
-
-def _verdict(low: float, high: float) -> Verdict:
-    if low > 0:
-        return "first is better"
-    return "second is better" if high < 0 else "not distinguishable"
+def interval_over_groups(one: Resampled, confidence: float = CONFIDENCE) -> Interval:
+    """The BCa interval of one trained network's figure."""
+    ends = corrected_interval(one.whole, one.draws, one.left_out, confidence)
+    return Interval(one.whole, *ends, len(one.left_out), "groups")
 
 
 def aggregate_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

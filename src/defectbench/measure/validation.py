@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..base.errors import PackError
-from ..base.tasks import DETECTION, task_named
+from ..base.tasks import CLASSIFICATION, DETECTION, task_named
 from ..data.pack import load_pack
 from ..deploy.predict import classify_pack, predict_pack
 from ..nn.trainable import Trainable
@@ -82,7 +82,7 @@ def make_validator(
 
 
 def _class_validator(val_pack: str | Path) -> Callable[[Trainable], float]:
-    pack = load_pack(val_pack, task="classification")
+    pack = load_pack(val_pack, task=CLASSIFICATION.name)
     truth = pack.labels[:, 0].tolist()
 
     def validate(classifier: Trainable) -> float:

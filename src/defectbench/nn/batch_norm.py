@@ -1,9 +1,9 @@
-"""Batch norm whose moments and gradients are exact on a processor, whatever the layout and the size of the maps.
+"""Batch norm whose moments and gradients are as exact with channels last as with rows first.
 
-With channels last, the library's kernel adds up all positions of a channel one after the other in float32, so that its
-error grows with their number: at 64 images of 96 x 96 the variance is off by 2e-4 of itself, against 2e-7 in the other
-layout, which takes up to three times as long. Here every column of a map counts as channels of its own, which are many
-short sums at the same speed; their means and variances are then combined.
+With channels last, the library's kernel on a processor adds up all positions of a channel one after the other in
+float32, so that its error grows with their number: at 64 images of 96 x 96 the variance is off by 2e-4 of itself,
+against 2e-7 with rows first, which is slower. Here every column of a map counts as channels of its own, which are many
+short sums; their means and variances are then combined. ``benchmarks/gradient_accuracy.py`` measures both.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 # of positions that a channel has in a batch: below it the plain kernel is as exact and has less overhead
 LEAST_POSITIONS = 2048
@@ -103,6 +104,7 @@ class _ByColumns(torch.autograd.Function):
         return out, mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, scale, mean, inverse_std = ctx.saved_tensors
         grad, width = grads[0].contiguous(memory_format=torch.channels_last), x.shape[3]
@@ -140,6 +142,7 @@ class _BatchMoments(torch.autograd.Function):
         return mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         x, mean = ctx.saved_tensors
         slope = grads[1] * (2 * x.shape[1] / x.numel())

@@ -6,7 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .numbers import INVALID, LEAKED, NOTHING, TIMES, interval, number, percent, points, whole
+from ..measure.seeds import GROUPS, LEAST_GROUPS, SEEDS_AND_GROUPS
+from .numbers import (
+    INVALID,
+    LEAKED,
+    NOTHING,
+    TIMES,
+    interval,
+    number,
+    p_value,
+    percent,
+    points,
+    whole,
+)
 from .records.cells import (
     OWN_RUNNER,
     CellRecords,
@@ -64,9 +76,14 @@ PAIR_COLUMNS = (
     word_column("first", "first", NAME),
     word_column("second", "second", NAME),
     Column("difference", "difference in points", write=points, priority=HEADLINE, align="left"),
+    Column("p_corrected", "p", write=p_value, priority=4, align="left"),
     Column("n_groups", "groups", write=str, priority=5, align="left"),
     word_column("verdict", "verdict", 3),
     word_column("test", "test", 9),
+)
+PAIRS_NOTE = (
+    "Intervals are uncorrected. Verdicts against the method that leads in a figure are corrected by Holm's procedure "
+    "over all pairs of that method (p, by Student's distribution); other pairs are not."
 )
 PRECISION = Column("precision", "precision", write=str, priority=20)
 FULL = "float32"
@@ -236,6 +253,7 @@ def pair_table(
         title="Who is better",
         columns=PAIR_COLUMNS,
         rows=rows,
+        notes=[PAIRS_NOTE] if pairs else [],
         fields=keys_of(Pair),
         empty="There is one method only.",
         formats=("csv", "page"),
@@ -250,11 +268,40 @@ def titles_of(entries: Sequence[Entry]) -> dict[Key, str]:
 
 def seed_units(rows: Sequence[Any]) -> str:
     """What intervals of scores are over, in words."""
-    words = {"groups": "the groups of the test part", "seeds": "seeds (Student)"}
+    words = {
+        GROUPS: "the groups of the test part, given this trained network",
+        SEEDS_AND_GROUPS: "seeds and the groups of the test part (Student)",
+    }
     units = dict.fromkeys(row.interval_over for row in rows if not row.is_control)
     return " or, where there is one seed, ".join(
-        words[unit] for unit in sorted(units or {"groups"}, reverse=True)
+        words[unit] for unit in sorted(units or {GROUPS}, reverse=True)
     )
+
+
+def interval_notes(rows: Sequence[Any]) -> list[str]:
+    """What the intervals of scores are over, and which cannot be believed to the letter."""
+    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
+    few = {
+        f"{row.dataset}, {row.protocol} ({row.n_groups})": None
+        for row in rows
+        if not row.is_control and row.n_groups < LEAST_GROUPS
+    }
+    if few:
+        lines.append(
+            f"Under {LEAST_GROUPS} groups an interval may hold the truth less often than it says: {'; '.join(few)}."
+        )
+    return lines
+
+
+def verdict_notes(pairs: Sequence[Pair]) -> list[str]:
+    """How it was told which method is the best."""
+    if not pairs:
+        return []
+    tests = " or ".join(dict.fromkeys(pair.test for pair in pairs))
+    return [
+        f"Bold: the best of its block, told apart from every other method ({tests}; p values against the leader "
+        "corrected for their number by Holm's procedure; counts are exact)."
+    ]
 
 
 def hardware_notes(entries: Sequence[Entry], phases: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .columns import method_rows, shown_columns, sources
 from .records.cells import Entry, control_rank, key_of
-from .records.comparison import score_interval
+from .records.comparison import ByFigure, score_interval
 from .records.costs import Costs
 from .table import Column, Table, keys_of
 
@@ -19,15 +19,16 @@ def by_place(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield list(group)
 
 
-def row_head(entry: Entry, scores: Sequence[str]) -> dict[str, Any]:
+def row_head(entry: Entry, scores: Sequence[str], runs: ByFigure | None = None) -> dict[str, Any]:
     """Fields that a row has in any task: its names, scores with their ends, and what stands behind them.
 
     Args:
         entry: All seeds of a method.
         scores: Figures of the accuracy record; ``interval_over`` is that of the first.
+        runs: What its seeds score on resamples of the test part, where predictions are at hand.
     """
     first, counted = entry.first, entry.first.accuracy["figures"]
-    intervals = {name: score_interval(entry, name) for name in scores}
+    intervals = {name: score_interval(entry, name, runs) for name in scores}
     fields: dict[str, Any] = {
         "dataset": first.dataset,
         "protocol": first.protocol,

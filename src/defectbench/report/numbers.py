@@ -33,6 +33,18 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def p_value(value: float | None) -> str:
+    """A p value with three decimals; what is smaller is said to be.
+
+    Example:
+        >>> p_value(0.0421), p_value(3e-7)
+        ('0.042', '< 0.001')
+    """
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def whole(value: float | None) -> str:
     """A figure without decimals."""
     return NOTHING if value is None else f"{value:,.0f}"

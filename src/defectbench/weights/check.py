@@ -21,7 +21,7 @@ from .files import find_files
 from .images import noise_images
 from .loading import convolution_at, load_convolutions, load_state, turn_colours
 from .ncnn_network import Array
-from .references import KeptReference, NcnnReference, Reference, Trial
+from .references import KeptReference, NcnnReference, PublishedNetwork, Trial
 from .state_dict import read_state_dict
 
 
@@ -128,7 +128,7 @@ def published_weights(method: Method) -> PublishedWeights:
     """What a method's card says of published weights.
 
     Raises:
-        ConfigError: Nothing.
+        ConfigError: It says nothing of them.
     """
     if method.card.weights is None:
         fix = "name a method whose card has `weights`, or write them; docs/weights.md shows how"
@@ -178,7 +178,7 @@ def _turn(network: nn.Module, weights: PublishedWeights, card: Path) -> None:
 
 def _reference(
     method: Method, weights: PublishedWeights, files: Mapping[str, Path], trial: Trial | None
-) -> Reference:
+) -> PublishedNetwork:
     if weights.reference is None:
         return NcnnReference(files, weights.input, weights.outputs, trial or Trial(weights.size))
     kept = KeptReference(method.folder / weights.reference, weights.outputs)
@@ -189,7 +189,7 @@ def _reference(
 
 
 def compare(
-    network: nn.Module, reference: Reference, weights: PublishedWeights
+    network: nn.Module, reference: PublishedNetwork, weights: PublishedWeights
 ) -> list[Difference]:
     """Largest difference of each output over all images of a reference.
 

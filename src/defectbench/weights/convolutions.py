@@ -107,7 +107,14 @@ def _shape(param: str | Path, layer: Layer) -> _Shape:
         groups = layer.whole(7, 1)
         stride, padding, dilation = layer.whole(3, 1), layer.whole(4, 0), layer.whole(2, 1)
         has_bias, is_quantised = bool(layer.whole(5, 0)), bool(layer.whole(8, 0))
-        pairs = ((11, kernel), (12, dilation), (13, stride), (14, padding), (15, padding))
+        pairs = (
+            (11, kernel),
+            (12, dilation),
+            (13, stride),
+            (14, padding),
+            (15, padding),
+            (16, padding),
+        )
         is_square = all(layer.whole(number, value) == value for number, value in pairs)
         inputs = count // (outputs * kernel * kernel)
     except (ValueError, ZeroDivisionError) as error:

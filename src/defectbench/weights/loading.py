@@ -144,6 +144,7 @@ def load_state(
         if state[published].shape != ours[name].shape:
             fix = f"{name} of ours is {list(ours[name].shape)}"
             raise WeightsError(file, f"tensor {published}", list(state[published].shape), fix)
+    for published, name in names.items():
         ours[name].copy_(state[published])
 
 

@@ -35,7 +35,7 @@ class Trial:
     seed: int = 0
 
 
-class Reference(Protocol):
+class PublishedNetwork(Protocol):
     """The published side of a comparison.
 
     Attributes:

@@ -4,7 +4,7 @@ Four things, for a process that has this folder on its PYTHONPATH:
 
 - it reaches no other machine: an attempt is refused, and named in the file $REFUSED_CONNECTIONS;
 - it ends with the process that started it, so that two runs never work in one folder;
-- it computes with the $OMP_NUM_THREADS threads that it was given; by itself it takes one less than
+- it computes with the $OMP_NUM_THREADS threads that it was given; by itself it takes one fewer than
   the machine has processors;
 - torchvision built for CUDA imports beside a torch built for the processor. Such a torchvision lacks
   its library, hence its one operator that detection calls, non-maximum suppression. That one is

@@ -191,7 +191,7 @@ def _trace(model: nn.Module, size: int) -> tp.DependencyGraph:
 def _groups(
     graph: tp.DependencyGraph, names: dict[nn.Module, str], model: nn.Module
 ) -> Iterator[Group]:
-    """All groups; each channel of each convolution is in one."""
+    """All groups; each channel of each convolution is in one, but for those of predictors, which are never cut."""
     modules = {name: module for module, name in names.items()}
     seen: dict[nn.Module, set[int]] = {}
     for root in model.modules():

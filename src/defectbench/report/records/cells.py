@@ -19,7 +19,7 @@ from ...base.compressions import (
 )
 from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
-from ...base.records import read_record
+from ...base.records import ABSENT, read_record
 from ...base.studies import base_protocol
 from ...base.tasks import DETECTION
 from .certificates import certificate_path
@@ -29,11 +29,21 @@ PROTOCOLS = ("clean", "random", "sequential", "paper")
 CONTROL_TITLES = {  # in the order of tables
     "control_memoriser": "Memoriser",
     "control_class_prior": "Class prior",
-    "control_label_jitter": "Label jitter",
+    "control_label_jitter": "Label jitter, unranked",
+    "control_label_jitter_ranked": "Label jitter, ideally ranked",
+    "control_label_jitter_half": "Half the label jitter, ideally ranked",
     "control_oracle": "Oracle",
 }
 FLOORS = ("control_memoriser", "control_class_prior")
-CEILING = "control_label_jitter"
+CEILING = "control_label_jitter_half"
+MEANINGS = {
+    "control_label_jitter": "the truth as a second annotator would draw it, every box at score 1: a reference and no "
+    "ceiling, since nothing ranks its boxes",
+    "control_label_jitter_ranked": "the same boxes, each scored by its IoU with the truth: the ceiling of a program "
+    "that draws boxes as one more annotator",
+    "control_label_jitter_half": "boxes that differ from the truth by the noise of one annotator, as those at the mean "
+    "of all would: the ceiling of a detector",
+}
 OWN_RUNNER = "own"  # names the latency of a method without a model file
 _BUDGET = ("epochs", "batch", "size_px")
 _SEED = re.compile(r"seed(\d+)")
@@ -80,6 +90,11 @@ class CellRecords:
     def compressed_by(self) -> type[Slimming] | type[CFP] | None:
         """The settings' class of the way in which the cell was made smaller; None where it was not."""
         return way_of(self._pruning)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is a control that the set has no grounds for."""
+        return ABSENT in self.accuracy["figures"]
 
     @property
     def is_afresh(self) -> bool:
@@ -149,7 +164,20 @@ def find_cells(run_dirs: Iterable[str | Path], lacks: list[str] | None = None) -
         raise ReportError(
             ", ".join(map(str, asked)) or "report", "cells", 0, "run snakemake --cores 8 all first"
         )
-    return sorted((_read_cell(folder, lacks) for folder in sorted(folders)), key=_order)
+    cells = (_read_cell(folder, lacks) for folder in sorted(folders))
+    return sorted((cell for cell in cells if not cell.is_absent), key=_order)
+
+
+def absences(entries: Iterable[Entry]) -> list[str]:
+    """Why controls have no row beside methods and other controls, in words; each reason once."""
+    reasons = {}
+    for entry in entries:
+        where = f"{entry.first.dataset}, {entry.first.protocol}"
+        for path in sorted(entry.first.folder.parents[1].glob("control_*/seed*/accuracy.json")):
+            figures = read_record(path, "accuracy")["figures"]
+            if ABSENT in figures:
+                reasons[where, figures[ABSENT]] = None
+    return [f"No row of the label jitter on {where}: {why}." for where, why in reasons]
 
 
 def _cell_folders(path: Path) -> list[Path]:

@@ -1,27 +1,37 @@
 """Which method is better, and where that cannot be told.
 
-Methods are compared on the same test part by a paired bootstrap over its groups, and over seeds
-where there are several, from their stored predictions. Where predictions or truth are not at hand,
-intervals are compared: that they do not overlap is a stricter test.
+Methods are compared on the same test part from their stored predictions: over training seeds and groups of images where
+both have several seeds, else over groups, for the trained networks as they are given. Where predictions or truth are
+not at hand, intervals are compared: that they do not overlap is a stricter test. What is said of the leader of a table
+is corrected for the number of methods that it is held against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from scipy import stats
 
 from ...base.files import read_json
 from ...measure.accuracy import groups_of, listed_images, read_results
-from ...measure.bootstrap import group_weights, match, mean_precision, weighted_precision
-from ...measure.classification import figure_draws, predicted_classes, true_classes
+from ...measure.bootstrap import match
+from ...measure.classification import FIGURES as ALL_CLASS_FIGURES
+from ...measure.classification import predicted_classes, resampled_figures, true_classes
 from ...measure.evaluator import restrict
-from ...measure.statistics import Interval, aggregate_seeds, percentile_interval
+from ...measure.seeds import (
+    GROUPS,
+    Difference,
+    Runs,
+    difference_of,
+    holm,
+    score_over,
+    score_over_records,
+)
+from ...measure.statistics import CONFIDENCE, Interval, Resampled, resampled_precision
 from .cells import CellRecords, Entry
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
@@ -30,9 +40,11 @@ FIGURES = ("map50", "map50_95")
 CLASS_FIGURES = ("accuracy", "balanced_accuracy")
 RESAMPLES = 1000
 OVERLAP = "no overlap of intervals"
+OVER_SEEDS = "Student over seeds and groups"
 UNKNOWN = "not distinguishable"
 
-Draws = dict[str, NDArray[np.float64]]
+ByFigure = Mapping[str, Runs]
+RunsOf = Callable[[Sequence[CellRecords], int], ByFigure | None]
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,15 @@ class Pair:
         first: The method that scored higher.
         second: The other one.
         difference: First minus second.
-        low: Lower end of the 95 % interval of the difference.
+        low: Lower end of the 95 % interval of the difference, uncorrected.
         high: Upper end.
         n_groups: Number of groups of the test part.
         test: How it was decided.
-        verdict: ``<first> is better`` or ``not distinguishable``.
+        p_value: Two-sided, by Student's distribution; None of a pair that was kept before it was made.
+        p_corrected: The same, corrected by Holm's procedure over the pairs of the method that leads in this figure;
+            of a pair without the leader, ``p_value``.
+        verdict: ``<first> is better``, if the interval lies above 0 and ``p_corrected`` below 0.05, or ``not
+            distinguishable``.
     """
 
     dataset: str
@@ -63,78 +79,75 @@ class Pair:
     high: float
     n_groups: int
     test: str
+    p_value: float | None
+    p_corrected: float | None
     verdict: str
 
 
-def score_interval(entry: Entry, figure: str) -> Interval:
-    """A score with its interval: over seeds where there are several, else over groups.
+def score_interval(entry: Entry, figure: str, runs: ByFigure | None = None) -> Interval:
+    """A score with its interval: over seeds and groups where there are several seeds, else over groups.
 
     Args:
         entry: All seeds of one method.
         figure: ``map50``, ``map50_95`` or ``map75``, or one of a classifier.
+        runs: The figures of its seeds on resamples; without them the seeds' own intervals stand for what groups do.
     """
     records = [cell.accuracy["figures"] for cell in entry.cells]
-    if len(records) > 1:
-        seeds = aggregate_seeds([record[figure] for record in records])
-        low, high = max(seeds.low, 0.0), min(seeds.high, 1.0)
-        return Interval(seeds.estimate, low, high, seeds.n, "seeds")
-    only = records[0]
-    low, high = only[f"{figure}_low"], only[f"{figure}_high"]
-    return Interval(only[figure], low, high, only["n_groups"], "groups")
+    values, lows, highs = (
+        [record[f"{figure}{end}"] for record in records] for end in ("", "_low", "_high")
+    )
+    if len(records) > 1 and runs is not None and figure in runs:
+        scored = zip(runs[figure].resampled, values, strict=True)
+        recorded = tuple(replace(one, whole=value) for one, value in scored)
+        return score_over(Runs(runs[figure].seeds, recorded))
+    return score_over_records(values, lows, highs, records[0]["n_groups"])
 
 
 def paired_test(resamples: int, seeds: int) -> str:
-    """The paired test in words; with one seed of either method the noise of training is not in its interval."""
-    over = "groups and seeds" if seeds > 1 else "groups (one seed: without the noise of training)"
-    return f"paired bootstrap over {over}, {resamples:,} resamples"
+    """The paired test in words; with one seed of either method it speaks of the trained networks alone."""
+    if seeds > 1:
+        return OVER_SEEDS
+    return f"BCa bootstrap over groups given these trained networks, {resamples:,} resamples"
 
 
-def precision_draws(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> Draws | None:
-    """Scores of a method on resampled groups and seeds, mean over the drawn seeds.
+def precision_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> ByFigure | None:
+    """Scores of all seeds of a detector on its test part and on resamples of its groups, by figure.
 
     Args:
         cells: All seeds of one method.
         resamples: Number of resamples.
 
     Returns:
-        By figure [1 + resamples], the first on the data as they are; None where predictions or
-        truth are not at hand as they were scored. Draws on one test part are paired.
+        None where predictions or truth are not at hand as they were scored. Resamples of one test part are paired.
     """
+    return _runs(cells, resamples, _resampled_precision, FIGURES)
+
+
+def classifier_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> ByFigure | None:
+    """Scores of all seeds of a classifier on its test part and on resamples; as ``precision_runs``."""
+    return _runs(cells, resamples, _resampled_classes, ALL_CLASS_FIGURES)
+
+
+def _runs(
+    cells: Sequence[CellRecords],
+    resamples: int,
+    resample: Callable[[dict[str, Path], int], dict[str, Resampled]],
+    figures: Sequence[str],
+) -> ByFigure | None:
     sources = [scored_files(cell) for cell in cells]
     if not all(sources):
         return None
-    return mean_over_seeds([_draws(source, resamples) for source in sources if source], FIGURES)
-
-
-def class_draws(cell: CellRecords, resamples: int = RESAMPLES) -> Draws | None:
-    """Scores of a classifier on the data as they are and on resampled groups, [1 + resamples] by figure.
-
-    None where predictions or truth are not at hand as they were scored. Draws on one test part are paired.
-    """
-    files = scored_files(cell)
-    if files is None:
-        return None
-    with unpacked(files) as paths:
-        names = listed_images(paths["images"])
-        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
-        classes = len(truth["categories"])
-        predicted = predicted_classes(paths["predictions"], truth, classes)
-        groups = groups_of(truth, paths["groups"])
-    return figure_draws(true_classes(truth), predicted, classes, groups, resamples)
-
-
-def classifier_draws(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> Draws | None:
-    """Scores of a classifier on resampled groups and seeds; as ``precision_draws``."""
-    by_seed = [class_draws(cell, resamples) for cell in cells]
-    drawn = [draws for draws in by_seed if draws is not None]
-    return mean_over_seeds(drawn, CLASS_FIGURES) if len(drawn) == len(by_seed) else None
+    by_seed = [resample(files, resamples) for files in sources if files]
+    seeds = tuple(cell.seed for cell in cells)
+    return {name: Runs(seeds, tuple(one[name] for one in by_seed)) for name in figures}
 
 
 def compare_entries(
     entries: Sequence[Entry],
     resamples: int = RESAMPLES,
     figures: Sequence[str] = FIGURES,
-    draws_of: Callable[[Sequence[CellRecords], int], Draws | None] = precision_draws,
+    runs_of: RunsOf = precision_runs,
+    runs: Mapping[str, ByFigure | None] | None = None,
 ) -> list[Pair]:
     """Compare all methods of one dataset and protocol with each other; controls are left out.
 
@@ -142,60 +155,95 @@ def compare_entries(
         entries: Rows of one dataset and protocol.
         resamples: Number of resamples of the bootstrap.
         figures: What they are compared in.
-        draws_of: Scores of a method on resampled groups and seeds, by figure; as ``precision_draws``.
+        runs_of: Scores of all seeds of a method on resamples, by figure; as ``precision_runs``.
+        runs: The same by method, where they are known already.
     """
     methods = [entry for entry in entries if not entry.first.is_control]
     if len(methods) < 2:
         return []
-    draws = [draws_of(entry.cells, resamples) for entry in methods]
+    by_method = runs_by_method(methods, resamples, runs_of) if runs is None else runs
     pairs = []
     for figure in figures:
+        estimates = [score_interval(e, figure, by_method[e.first.method]).estimate for e in methods]
+        found = []
         for a, b in combinations(range(len(methods)), 2):
-            scores = [score_interval(methods[n], figure).estimate for n in (a, b)]
-            best, other = (a, b) if scores[0] >= scores[1] else (b, a)
-            pair = _compare(methods[best], methods[other], draws[best], draws[other], figure)
-            pairs.append(pair)
+            best, other = (a, b) if estimates[a] >= estimates[b] else (b, a)
+            found.append(_compare(methods[best], methods[other], by_method, figure))
+        titles = {entry.first.method: entry.title for entry in methods}
+        leader = methods[max(range(len(methods)), key=lambda n: estimates[n])].first.method
+        pairs += _decided(found, leader, titles)
     return pairs
 
 
+def runs_by_method(
+    entries: Sequence[Entry], resamples: int = RESAMPLES, runs_of: RunsOf = precision_runs
+) -> dict[str, ByFigure | None]:
+    """Scores of all seeds of each method on resamples, by figure; controls are left out.
+
+    Args:
+        entries: Rows of one dataset and protocol.
+        resamples: Number of resamples.
+        runs_of: As ``precision_runs``.
+    """
+    methods = [entry for entry in entries if not entry.first.is_control]
+    return {entry.first.method: runs_of(entry.cells, resamples) for entry in methods}
+
+
 def _compare(
-    first: Entry, second: Entry, draws: Draws | None, others: Draws | None, figure: str
+    first: Entry, second: Entry, by_method: Mapping[str, ByFigure | None], figure: str
 ) -> Pair:
-    if draws is None or others is None:
-        difference, low, high, test = _difference_of_intervals(first, second, figure)
+    runs, others = (by_method[entry.first.method] for entry in (first, second))
+    if runs is None or others is None:
+        made, test = _difference_of_intervals(first, second, by_method, figure), OVERLAP
     else:
-        differences = draws[figure] - others[figure]
-        seeds = min(len(first.cells), len(second.cells))
-        difference, test = float(differences[0]), paired_test(len(differences) - 1, seeds)
-        low, high = percentile_interval(differences[1:])
-    cell = first.first
-    verdict = f"{first.title} is better" if low > 0 else UNKNOWN
-    n_groups = cell.accuracy["figures"]["n_groups"]
-    named = (cell.dataset, cell.protocol, figure, cell.method, second.first.method)
-    return Pair(*named, difference, low, high, n_groups, test, verdict)
+        made = difference_of(runs[figure], others[figure])
+        seeds = 1 if made.interval.unit == GROUPS else made.interval.n
+        test = paired_test(len(runs[figure].draws), seeds)
+    cell, interval = first.first, made.interval
+    return Pair(
+        dataset=cell.dataset,
+        protocol=cell.protocol,
+        figure=figure,
+        first=cell.method,
+        second=second.first.method,
+        difference=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        n_groups=cell.accuracy["figures"]["n_groups"],
+        test=test,
+        p_value=made.p_value,
+        p_corrected=made.p_value,
+        verdict=UNKNOWN,
+    )
+
+
+def _decided(pairs: Sequence[Pair], leader: str, titles: Mapping[str, str]) -> list[Pair]:
+    """Give each pair its verdict; those of the leader count as one family."""
+    family = [n for n, pair in enumerate(pairs) if leader in (pair.first, pair.second)]
+    p_values = [pair.p_value or 0.0 for pair in pairs]
+    corrected = dict(zip(family, holm([p_values[n] for n in family]), strict=True))
+    decided = []
+    for n, pair in enumerate(pairs):
+        p_corrected = corrected.get(n, p_values[n])
+        is_told = pair.low > 0 and p_corrected < 1 - CONFIDENCE
+        verdict = f"{titles[pair.first]} is better" if is_told else UNKNOWN
+        decided.append(replace(pair, p_corrected=p_corrected, verdict=verdict))
+    return decided
 
 
 def _difference_of_intervals(
-    first: Entry, second: Entry, figure: str
-) -> tuple[float, float, float, str]:
-    a, b = score_interval(first, figure), score_interval(second, figure)
-    return a.estimate - b.estimate, a.low - b.high, a.high - b.low, OVERLAP
-
-
-def mean_over_seeds(by_seed: Sequence[Draws], figures: Sequence[str]) -> Draws:
-    """Draws [1 + resamples] of a method from those of its seeds: the mean over seeds that are drawn too."""
-    shares = _seed_shares(len(by_seed), len(by_seed[0][figures[0]]) - 1)
-    return {
-        figure: (np.stack([draws[figure] for draws in by_seed]) * shares).sum(axis=0)
-        for figure in figures
-    }
-
-
-def _seed_shares(seeds: int, resamples: int) -> NDArray[np.float64]:
-    """Weight [seeds, 1 + resamples] of each seed in each resample; equal in the first."""
-    random = np.random.default_rng(0)
-    drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples).T / seeds
-    return np.concatenate([np.full((seeds, 1), 1 / seeds), drawn], axis=1)
+    first: Entry, second: Entry, by_method: Mapping[str, ByFigure | None], figure: str
+) -> Difference:
+    """From the ends of both intervals, and a p value as if the two had been scored on different test parts."""
+    a, b = (score_interval(e, figure, by_method[e.first.method]) for e in (first, second))
+    estimate = a.estimate - b.estimate
+    interval = Interval(estimate, a.low - b.high, a.high - b.low, min(a.n, b.n), a.unit)
+    quantile = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    errors = [(end.high - end.low) / 2 / quantile for end in (a, b)]
+    error = (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+    if error == 0:
+        return Difference(interval, 1.0 if estimate == 0 else 0.0)
+    return Difference(interval, float(2 * stats.norm.sf(abs(estimate) / error)))
 
 
 def scored_files(cell: CellRecords) -> dict[str, Path] | None:
@@ -214,12 +262,20 @@ def scored_files(cell: CellRecords) -> dict[str, Path] | None:
     return files
 
 
-def _draws(files: dict[str, Path], resamples: int) -> Draws:
+def _resampled_precision(files: dict[str, Path], resamples: int) -> dict[str, Resampled]:
     with unpacked(files) as paths:
         names = listed_images(paths["images"])
         truth = restrict(read_json(paths["annotations"]), names, paths["images"])
         groups = groups_of(truth, paths["groups"])
         matches = match(truth, read_results(paths["predictions"]))
-    whole = np.ones((1, len(groups)), dtype=np.int64)
-    weights = np.concatenate([whole, group_weights(groups, resamples)])
-    return mean_precision(weighted_precision(matches, weights))
+    return resampled_precision(matches, groups, resamples)
+
+
+def _resampled_classes(files: dict[str, Path], resamples: int) -> dict[str, Resampled]:
+    with unpacked(files) as paths:
+        names = listed_images(paths["images"])
+        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
+        classes = len(truth["categories"])
+        predicted = predicted_classes(paths["predictions"], truth, classes)
+        groups = groups_of(truth, paths["groups"])
+    return resampled_figures(true_classes(truth), predicted, classes, groups, resamples)

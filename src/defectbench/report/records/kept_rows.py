@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -27,7 +27,9 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_instances(path: str | Path, kind: type[_T]) -> list[_T]:
-    """Lines of a CSV file as what they were written from; fields that the file has not get their defaults.
+    """Lines of a CSV file as what they were written from.
+
+    Fields that the file has not, as one that was kept before there was such a column, get their defaults, or None.
 
     Args:
         path: The file.
@@ -38,9 +40,15 @@ def read_instances(path: str | Path, kind: type[_T]) -> list[_T]:
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType]
+    lines = _lines(path)
+    later = {
+        field.name: None
+        for field in fields(kind)  # pyright: ignore[reportArgumentType]
+        if NoneType in get_args(hints[field.name]) and field.default is MISSING
+    }
     return [
-        kind(**{name: _by_hint(line[name], hints[name]) for name in names if name in line})
-        for line in _lines(path)
+        kind(**later | {name: _by_hint(line[name], hints[name]) for name in names if name in line})
+        for line in lines
     ]
 
 

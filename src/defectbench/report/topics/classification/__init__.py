@@ -14,23 +14,23 @@ from ...columns import (
     PRECISION,
     RATIO,
     hardware_notes,
+    interval_notes,
     mark_notes,
     measured_column,
     pair_table,
     precision_notes,
     runs_table,
     score_column,
-    seed_units,
     titles_of,
     whole_column,
 )
 from ...comparisons import by_place, comparison_table
 from ...numbers import TIMES, number, percent, points
-from ...records.cells import Entry, key_of
-from ...records.comparison import CLASS_FIGURES, Pair, classifier_draws, compare_entries
+from ...records.cells import Entry, Key, key_of
+from ...records.comparison import CLASS_FIGURES, ByFigure, Pair, compare_entries
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
-from .rows import ClassificationRow, build_rows
+from .rows import ClassificationRow, build_rows, runs_of_entries
 from .widths import check_equal_widths
 
 ORDER = 20
@@ -70,16 +70,23 @@ def rows_of(study: StudyRecords) -> list[ClassificationRow]:
     """
     entries = entries_of(study)
     check_equal_widths(entries)
-    return build_rows(entries)
+    return build_rows(entries, study.share(resampled))
+
+
+def resampled(study: StudyRecords) -> dict[Key, ByFigure | None]:
+    """Scores of all seeds of each classifier on resamples of its test part."""
+    return runs_of_entries(entries_of(study))
 
 
 def compared(study: StudyRecords) -> list[Pair]:
     """All classifiers of each dataset and protocol: bases, what is cut from them, and controls of the cut."""
-    return [
-        pair
-        for rivals in by_place(entries_of(study))
-        for pair in compare_entries(rivals, figures=CLASS_FIGURES, draws_of=classifier_draws)
-    ]
+    runs = study.share(resampled)
+    pairs = []
+    for rivals in by_place(entries_of(study)):
+        place = key_of(rivals[0])[:2]
+        here = {method: figures for (*where, method), figures in runs.items() if (*where,) == place}
+        pairs += compare_entries(rivals, figures=CLASS_FIGURES, runs=here)
+    return pairs
 
 
 def pairs_of(study: StudyRecords) -> Table:
@@ -139,7 +146,7 @@ def _pictures(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> It
 
 def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
+    lines = interval_notes(rows)
     lines.append(
         "Balanced accuracy is the mean recall of the classes; F1 is the plain mean over classes."
     )
@@ -147,7 +154,7 @@ def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[En
     if any(row.params_ratio is not None for row in rows):
         lines.append(
             "Compressed methods: accuracy of the cut network before it learnt again; gain: accuracy minus that of the "
-            "base by a paired bootstrap over groups; latency over that of the base in the same processes; training "
+            "base on the same images; latency over that of the base in the same processes; training "
             "holds all stages. A thin network has the widths from scratch and learns labels, for the epochs of all "
             "trainings behind its siblings."
         )

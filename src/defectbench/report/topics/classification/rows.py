@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +10,11 @@ from ....base.compressions import JOINT, base_method
 from ....base.errors import ReportError
 from ....base.records import read_record
 from ....measure.classification import FIGURES
-from ....measure.statistics import aggregate_seeds, percentile_interval
+from ....measure.seeds import difference_of, mean_over_records
+from ....measure.statistics import Interval
 from ...comparisons import by_place, place_of, row_head
-from ...records.cells import CellRecords, Entry, teacher_c_of
-from ...records.comparison import class_draws
+from ...records.cells import CellRecords, Entry, Key, key_of, teacher_c_of
+from ...records.comparison import ByFigure, classifier_runs
 from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 
 
@@ -21,13 +22,13 @@ from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 class ClassificationRow(Costs):
     """One classifier on one dataset under one protocol; means over seeds. Field names carry units.
 
-    Where there is one seed the ends ``_low`` and ``_high`` of scores are over groups, else over seeds
+    Where there is one seed the ends ``_low`` and ``_high`` of scores are over groups, else over seeds and groups
     (``interval_over``). ``val_accuracy_last`` is that of the last epoch, ``val_accuracy`` that of the epoch whose
     weights are scored. A compressed method has ``params_ratio``, parameters of its base over its own;
     ``accuracy_before``, of the cut network before it learnt again (a network that starts afresh has none);
-    ``accuracy_gain``, its accuracy minus its base's by a paired bootstrap over groups; and ``ratio_to_base``, its
-    latency over its base's in the same processes. A base has the scores of the class-balanced teacher C beside it,
-    which is not deployed.
+    ``accuracy_gain``, its accuracy minus its base's on the same images; and ``ratio_to_base``, its latency over its
+    base's in the same processes. A base has the scores of the class-balanced teacher C beside it, which is not
+    deployed.
     """
 
     dataset: str
@@ -69,23 +70,35 @@ class ClassificationRow(Costs):
     teacher_c_balanced_accuracy: float | None = None
 
 
-def build_rows(entries: Sequence[Entry]) -> list[ClassificationRow]:
+def runs_of_entries(entries: Sequence[Entry]) -> dict[Key, ByFigure | None]:
+    """Scores of all seeds of each classifier on resamples of its test part; controls are left out."""
+    methods = [entry for entry in entries if not entry.first.is_control]
+    return {key_of(entry): classifier_runs(entry.cells) for entry in methods}
+
+
+def build_rows(
+    entries: Sequence[Entry], runs: Mapping[Key, ByFigure | None] | None = None
+) -> list[ClassificationRow]:
     """Rows by dataset and protocol, methods by falling accuracy, then controls.
 
     Args:
         entries: Those of ``find_entries`` whose task is classification.
+        runs: What ``runs_of_entries`` makes of them, where that is known already.
     """
+    by_key = runs_of_entries(entries) if runs is None else runs
     rows: list[ClassificationRow] = []
     for rivals in by_place(entries):
         block = {entry.first.method: entry for entry in rivals}
-        made = [_row(entry, block.get(base_method(name))) for name, entry in block.items()]
+        made = [_row(entry, block.get(base_method(name)), by_key) for name, entry in block.items()]
         rows += sorted(_flagged(made), key=lambda row: place_of(row, "accuracy"))
     return rows
 
 
-def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
+def _row(
+    entry: Entry, base: Entry | None, runs: Mapping[Key, ByFigure | None]
+) -> ClassificationRow:
     cells, first = entry.cells, entry.first
-    row = ClassificationRow(**row_head(entry, FIGURES))
+    row = ClassificationRow(**row_head(entry, FIGURES, runs.get(key_of(entry))))
     if first.is_control:
         return row
     trained = [cell.train["figures"] for cell in cells if cell.train]
@@ -95,7 +108,9 @@ def _row(entry: Entry, base: Entry | None) -> ClassificationRow:
         if all(figures.get(name) is not None for figures in trained)
     }
     row = replace(row, **costs_of(cells), **validated, **_teacher_c(cells))
-    return replace(row, **_against_base(entry, base)) if JOINT in first.method and base else row
+    if JOINT not in first.method or base is None:
+        return row
+    return replace(row, **_against_base(entry, base), **_gain(entry, base, runs))
 
 
 def _teacher_c(cells: Sequence[CellRecords]) -> dict[str, float]:
@@ -129,27 +144,42 @@ def _against_base(entry: Entry, base: Entry) -> dict[str, Any]:
     timings = [timing for cell in entry.cells if (timing := beside_base(cell))]
     if len(timings) == len(entry.cells):
         gained |= ratio_of([record["figures"] for _, record in timings], "ratio_to_base")
-    return gained | _gain(entry.cells, base.cells)
+    return gained
 
 
-def _gain(cells: Sequence[CellRecords], bases: Sequence[CellRecords]) -> dict[str, float]:
-    """Accuracy over that of the base of the same seed: over seeds (Student) where there are some, else over groups."""
-    of_seed = {cell.seed: cell for cell in bases}
-    pairs = [(cell, of_seed[cell.seed]) for cell in cells if cell.seed in of_seed]
-    if len(pairs) < len(cells):
+def _gain(entry: Entry, base: Entry, runs: Mapping[Key, ByFigure | None]) -> dict[str, float]:
+    """Accuracy minus that of the base, each seed's beside its base's; nothing where a seed has no base.
+
+    Where predictions are not at hand, several seeds' gains spread over groups as if base and cut had been scored on
+    different images, which is too wide.
+    """
+    seeds = [cell.seed for cell in entry.cells]
+    bases = [cell for cell in base.cells if cell.seed in seeds]
+    if len(bases) < len(seeds):
         return {}
-    if len(pairs) > 1:
-        scores = [[cell.accuracy["figures"]["accuracy"] for cell in pair] for pair in pairs]
-        gain = aggregate_seeds([score - base for score, base in scores])
-        estimate, low, high = gain.estimate, gain.low, gain.high
+    own, others = runs.get(key_of(entry)), runs.get(key_of(base))
+    if own is not None and others is not None:
+        gain = difference_of(own["accuracy"], others["accuracy"].of_seeds(seeds)).interval
+    elif len(seeds) > 1:
+        gain = _gain_of_records(entry.cells, bases)
     else:
-        draws, base_draws = (class_draws(cell) for cell in pairs[0])
-        if draws is None or base_draws is None:
-            return {}
-        gains = draws["accuracy"] - base_draws["accuracy"]
-        estimate, (low, high) = float(gains[0]), percentile_interval(gains[1:])
-    ends = {"accuracy_gain_low": low, "accuracy_gain_high": high}
-    return {"accuracy_gain": estimate, **ends}
+        return {}
+    ends = {"accuracy_gain_low": gain.low, "accuracy_gain_high": gain.high}
+    return {"accuracy_gain": gain.estimate, **ends}
+
+
+def _gain_of_records(cells: Sequence[CellRecords], bases: Sequence[CellRecords]) -> Interval:
+    scores = [
+        [cell.accuracy["figures"] for cell in pair] for pair in zip(cells, bases, strict=True)
+    ]
+    gains = [score["accuracy"] - base["accuracy"] for score, base in scores]
+    reaches = [
+        sum(((one["accuracy_high"] - one["accuracy_low"]) / 2) ** 2 for one in pair) ** 0.5
+        for pair in scores
+    ]
+    lows = [gain - reach for gain, reach in zip(gains, reaches, strict=True)]
+    highs = [gain + reach for gain, reach in zip(gains, reaches, strict=True)]
+    return mean_over_records(gains, lows, highs, scores[0][0]["n_groups"])
 
 
 def _figures(cells: Sequence[CellRecords], kind: str) -> list[dict[str, Any]]:

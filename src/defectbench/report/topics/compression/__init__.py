@@ -133,7 +133,7 @@ def compression_notes(stages: Sequence[StageRow]) -> list[str]:
     scores = dict.fromkeys(SCORE_TITLES[stage.score_name] for stage in stages)
     lines = [
         f"Score: {' or '.join(scores)} of the test part with its 95 % interval over groups; "
-        "the difference to the base by paired bootstrap over groups.",
+        "the difference to the base on the same images, over groups, too: given these trained networks.",
         "Stored: parameters, means and variances in float32 before folding, as the papers count; "
         "factor: that of the base over the own. Parameters and MACs are those of the deployed file.",
         "p50 and its ratio: base and compressed file side by side, block by block in the same processes. After sparse "

@@ -10,9 +10,9 @@ from typing import Any
 
 from ....base.compressions import FADED, WAYS, base_method
 from ....base.errors import ReportError
-from ....measure.statistics import percentile_interval
+from ....measure.seeds import difference_of
 from ...records.cells import CellRecords, Entry, epochs_of, key_of, read_figures
-from ...records.comparison import Draws, class_draws, precision_draws
+from ...records.comparison import ByFigure, classifier_runs, precision_runs
 from ...records.costs import beside_base
 
 BASE, CONTROL = "base", "control"
@@ -34,7 +34,7 @@ class StageRow:
     """A network on the way from a base to its compressed form, or a control beside it.
 
     Scores and their ends are shares; ``difference`` is the score minus the base's on the same test part, its
-    interval by paired bootstrap over groups. ``stored_mib`` is what the papers call size: parameters, means and
+    interval over groups, given both networks. ``stored_mib`` is what the papers call size: parameters, means and
     variances in float32, before folding; ``factor`` is that of the base over the own. ``latency_ms_p50`` of base and
     compressed file comes from one record, ``timed_by``, that of a control from its own. ``train_s`` and ``epochs`` are
     all training behind the network. Of a cut by scales, ``faded_scales_share`` is the share of scales under 0.01 that
@@ -52,6 +52,7 @@ class StageRow:
     score_low: float
     score_high: float
     n_images: int
+    n_groups: int | None
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
@@ -250,9 +251,9 @@ def _validity(figures: dict[str, Any], cell: CellRecords) -> dict[str, Any]:
     }
 
 
-def _draws(cell: CellRecords) -> Draws | None:
+def _runs(cell: CellRecords) -> ByFigure | None:
     """Scores of one cell on resampled groups, by figure; paired between cells of one test part."""
-    return precision_draws([cell]) if _score_of(cell) == "map50" else class_draws(cell)
+    return precision_runs([cell]) if _score_of(cell) == "map50" else classifier_runs([cell])
 
 
 def _score_of(cell: CellRecords) -> str:
@@ -270,7 +271,7 @@ class _Compared:
 
     def __init__(self, base: CellRecords, whole: float) -> None:
         self.base, self.whole = base, whole
-        self.draws = _draws(base)
+        self.runs = _runs(base)
 
     def stage(
         self, name: str, cell: CellRecords, made: dict[str, Any], more: dict[str, Any]
@@ -291,6 +292,7 @@ class _Compared:
             score_low=scores[f"{score}_low"],
             score_high=scores[f"{score}_high"],
             n_images=scores["n_images"],
+            n_groups=scores["n_groups"],
             **self._difference(cell, score),
             params_m=counted.get("params_m"),
             macs_g=counted.get("macs_g"),
@@ -304,11 +306,11 @@ class _Compared:
 
     def _difference(self, cell: CellRecords, score: str) -> dict[str, float]:
         """Score minus the base's, with its interval; nothing for the base itself."""
-        if cell.folder == self.base.folder or self.draws is None or score not in self.draws:
+        if cell.folder == self.base.folder or self.runs is None or score not in self.runs:
             return {}
-        draws = _draws(cell)
-        if draws is None:
+        runs = _runs(cell)
+        if runs is None:
             return {}
-        differences = draws[score] - self.draws[score]
-        low, high = percentile_interval(differences[1:])
-        return {"difference": float(differences[0]), "difference_low": low, "difference_high": high}
+        made = difference_of(runs[score], self.runs[score]).interval
+        ends = {"difference_low": made.low, "difference_high": made.high}
+        return {"difference": made.estimate, **ends}

@@ -13,17 +13,25 @@ from ...columns import (
     PRECISION,
     RATIO,
     hardware_notes,
+    interval_notes,
     mark_notes,
     measured_column,
     precision_notes,
     runs_table,
     score_column,
-    seed_units,
+    verdict_notes,
     whole_column,
 )
 from ...comparisons import comparison_table
 from ...numbers import TIMES, percent
-from ...records.cells import OWN_RUNNER, Entry, key_of
+from ...records.cells import (
+    CONTROL_TITLES,
+    MEANINGS,
+    OWN_RUNNER,
+    Entry,
+    absences,
+    key_of,
+)
 from ...records.comparison import Pair
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
@@ -126,18 +134,16 @@ def comparison_notes(
     rows: Sequence[DetectionRow], entries: Sequence[Entry], pairs: Sequence[Pair]
 ) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [f"Scores in percent with their 95 % interval over {seed_units(rows)}."]
-    if pairs:
-        tests = " or ".join(dict.fromkeys(pair.test for pair in pairs))
-        best = "Bold: the best of its block, told apart from every other method"
-        lines.append(f"{best} ({tests}; counts are exact).")
+    lines = [*interval_notes(rows), *verdict_notes(pairs)]
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")
     lines += precision_notes(rows)
     lines += mark_notes(rows) + _uncounted(rows) + _flags(rows)
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
-    return lines
+    shown = dict.fromkeys(row.method for row in rows if row.method in MEANINGS)
+    lines += [f"{CONTROL_TITLES[name]}: {MEANINGS[name]}." for name in shown]
+    return lines + absences(entries)
 
 
 def _uncounted(rows: Sequence[DetectionRow]) -> list[str]:

@@ -8,7 +8,14 @@ from typing import Any
 
 from ...comparisons import by_place, place_of, row_head
 from ...records.cells import CEILING, FLOORS, Entry
-from ...records.comparison import FIGURES, UNKNOWN, Pair, compare_entries
+from ...records.comparison import (
+    FIGURES,
+    UNKNOWN,
+    ByFigure,
+    Pair,
+    compare_entries,
+    runs_by_method,
+)
 from ...records.costs import COUNTS, Costs, costs_of, mean
 
 
@@ -55,18 +62,19 @@ def build_rows(entries: Sequence[Entry]) -> tuple[list[DetectionRow], list[Pair]
     rows: list[DetectionRow] = []
     pairs: list[Pair] = []
     for rivals in by_place(entries):
-        decided = compare_entries(rivals)
-        block = mark_range([build_row(entry) for entry in rivals])
+        runs = runs_by_method(rivals)
+        decided = compare_entries(rivals, runs=runs)
+        block = mark_range([build_row(entry, runs.get(entry.first.method)) for entry in rivals])
         rows += sorted(mark_best(block, decided), key=lambda row: place_of(row, "map50"))
         pairs += decided
     return rows, pairs
 
 
-def build_row(entry: Entry) -> DetectionRow:
-    """Join the seeds of one method."""
+def build_row(entry: Entry, runs: ByFigure | None = None) -> DetectionRow:
+    """Join the seeds of one method; ``runs`` are their figures on resamples, where predictions are at hand."""
     scores = [cell.accuracy["figures"] for cell in entry.cells]
     row = DetectionRow(
-        **row_head(entry, FIGURES),
+        **row_head(entry, FIGURES, runs),
         map75=mean(scores, "map75"),
         n_boxes=scores[0]["n_boxes"],
         escape_rate_images=_escape(scores),
@@ -83,7 +91,7 @@ def _escape(scores: Sequence[dict[str, Any]]) -> float | None:
 def mark_range(rows: Sequence[DetectionRow]) -> list[DetectionRow]:
     """Flag the methods whose ``map50`` lies outside the range of the controls beside them.
 
-    Not above a floor, or above the soft ceiling with the whole interval.
+    Not above a floor, or above the ceiling of a detector, half the label jitter, with the whole interval.
     """
     controls = {row.method: row for row in rows if row.is_control}
     return [row if row.is_control else replace(row, flags=_flags(row, controls)) for row in rows]
