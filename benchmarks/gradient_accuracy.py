@@ -106,7 +106,7 @@ def measure(cell, pack_path: Path, seed: int, repeats: int) -> list[dict]:
 
 def main() -> None:
     """Measure methods of a study, seed by seed, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("study", type=Path)
     parser.add_argument("--methods", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

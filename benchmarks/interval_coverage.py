@@ -89,12 +89,11 @@ def one_network(random, shape, groups, draws):
     share = shares(random, shape, draws, groups)
     scores = noise(random, shape, (draws, groups))
     values, left_out = (scores * share).sum(axis=1), without_each(scores, share)
-    held = 0
+    held, names = 0, [str(g) for g in range(groups)]
+    weights = group_weights(names, RESAMPLES, int(random.integers(2**31)))
     for n in range(draws):
-        if n % 100 == 0:
-            weights = group_weights(
-                [str(g) for g in range(groups)], RESAMPLES, int(random.integers(2**31))
-            )
+        if n > 0 and n % 100 == 0:
+            weights = group_weights(names, RESAMPLES, int(random.integers(2**31)))
         counted = weights * share[n]
         resamples = (counted @ scores[n]) / counted.sum(axis=1)
         low, high = corrected_interval(values[n], resamples, left_out[n])
@@ -286,7 +285,7 @@ def measure(names, seed):
 
 def main():
     """Simulate and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--seed", type=int, default=0)

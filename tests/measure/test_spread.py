@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from defectbench.measure.spread import Part, Spread, spread_apart, spread_of, spread_of_ends
+from defectbench.measure.spread import Spread, VariancePart, spread_apart, spread_of, spread_of_ends
 
 NONE = np.zeros(())
 
@@ -63,14 +63,16 @@ def test_nothing_is_counted_twice():
 
 
 def test_the_error_is_never_under_that_of_a_part():
-    spread = Spread((Part(np.array(1.0), 2),), Part(np.array(4.0), 9), np.array(3.0))
+    spread = Spread(
+        (VariancePart(np.array(1.0), 2),), VariancePart(np.array(4.0), 9), np.array(3.0)
+    )
     assert float(spread.error()) == 2.0
 
 
 def test_few_seeds_that_agree_by_chance_do_not_make_groups_trusted():
     """With two seeds half of the noise in training asks for more than Satterthwaite's four degrees of freedom."""
-    half = Part(np.array(1.0), 1)
-    quantile = float(Spread((half,), Part(np.array(1.0), 199), NONE).quantile(0.95))
+    half = VariancePart(np.array(1.0), 1)
+    quantile = float(Spread((half,), VariancePart(np.array(1.0), 199), NONE).quantile(0.95))
     assert stats.t.ppf(0.975, 4) < quantile < stats.t.ppf(0.975, 1)
 
 

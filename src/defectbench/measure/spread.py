@@ -26,7 +26,7 @@ _HALVINGS = 50
 
 
 @dataclass(frozen=True)
-class Part:
+class VariancePart:
     """An estimated variance.
 
     Attributes:
@@ -49,12 +49,12 @@ class Spread:
         shared: [...], variance that stands in ``trainings`` and in ``groups``.
     """
 
-    trainings: tuple[Part, ...]
-    groups: Part
+    trainings: tuple[VariancePart, ...]
+    groups: VariancePart
     shared: Floats
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[VariancePart, ...]:
         """All estimated variances that have degrees of freedom."""
         return tuple(part for part in (*self.trainings, self.groups) if part.freedom > 0)
 
@@ -120,10 +120,10 @@ def spread_of(values: ArrayLike, left_out: ArrayLike) -> Spread:
     centred = without - without.sum(axis=-1, keepdims=True) / max(groups, 1)
     mean = centred.mean(axis=-2, keepdims=True)
     jackknife = (groups - 1) / groups if groups else 0.0
-    over_groups = Part(jackknife * (mean**2).sum(axis=(-2, -1)), groups - 1)
+    over_groups = VariancePart(jackknife * (mean**2).sum(axis=(-2, -1)), groups - 1)
     if seeds == 1:
         return Spread((), over_groups, np.zeros(of_seed.shape[:-1]))
-    trained = Part(of_seed.var(axis=-1, ddof=1) / seeds, seeds - 1)
+    trained = VariancePart(of_seed.var(axis=-1, ddof=1) / seeds, seeds - 1)
     left = jackknife * ((centred - mean) ** 2).sum(axis=(-2, -1)) / (seeds * (seeds - 1))
     return Spread((trained,), over_groups, left)
 
@@ -154,7 +154,9 @@ def spread_of_ends(values: ArrayLike, lows: ArrayLike, highs: ArrayLike, groups:
         groups: Number of groups.
     """
     of_seed = np.asarray(values, np.float64)
-    trained = Part(np.asarray(of_seed.var(ddof=1) / len(of_seed)), len(of_seed) - 1)
+    trained = VariancePart(np.asarray(of_seed.var(ddof=1) / len(of_seed)), len(of_seed) - 1)
     half = (np.asarray(highs, np.float64) - np.asarray(lows, np.float64)) / 2
     errors = half / special.stdtrit(groups - 1, 0.975) if groups > 1 else np.zeros_like(half)
-    return Spread((trained,), Part(np.asarray((errors**2).mean()), groups - 1), np.zeros(()))
+    return Spread(
+        (trained,), VariancePart(np.asarray((errors**2).mean()), groups - 1), np.zeros(())
+    )

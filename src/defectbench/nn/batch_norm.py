@@ -105,7 +105,7 @@ class _ByColumns(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, scale, mean, inverse_std = ctx.saved_tensors
         grad, width = grads[0].contiguous(memory_format=torch.channels_last), x.shape[3]
         each_mean, each_std = mean.repeat(width), inverse_std.repeat(width)
@@ -143,7 +143,7 @@ class _BatchMoments(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, mean = ctx.saved_tensors
         slope = grads[1] * (2 * x.shape[1] / x.numel())
         return torch.addcmul((-slope * mean).view(1, -1, 1, 1), x, slope.view(1, -1, 1, 1))

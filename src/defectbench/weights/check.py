@@ -26,7 +26,7 @@ from .state_dict import read_state_dict
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """How far one output of ours lies from the published one.
 
     Attributes:
@@ -71,7 +71,7 @@ class Proof:
     program: str
     trial: Trial
     n_parameters: int
-    differences: list[Difference]
+    differences: list[OutputDifference]
 
     @property
     def holds(self) -> bool:
@@ -190,7 +190,7 @@ def _reference(
 
 def compare(
     network: nn.Module, reference: PublishedNetwork, weights: PublishedWeights
-) -> list[Difference]:
+) -> list[OutputDifference]:
     """Largest difference of each output over all images of a reference.
 
     Args:
@@ -225,7 +225,7 @@ def _output(raw: Tensor, output: PublishedOutput) -> NDArray[np.float64]:
     return (columns.sigmoid() if output.probability else columns).double().numpy()
 
 
-def _difference(name: str, images: list[_Values], bound: float) -> Difference:
+def _difference(name: str, images: list[_Values], bound: float) -> OutputDifference:
     ours, exact, published = (
         np.stack(side).astype(np.float64) for side in zip(*images, strict=True)
     )
@@ -234,4 +234,4 @@ def _difference(name: str, images: list[_Values], bound: float) -> Difference:
         raise ConfigError("card.yaml", f"weights.outputs.{name}", list(ours.shape), fix)
     far, rounding = (float(np.abs(ours - other).max()) for other in (published, exact))
     ends = float(published.min()), float(published.max())
-    return Difference(name, published.size, *ends, far, bound, rounding)
+    return OutputDifference(name, published.size, *ends, far, bound, rounding)
