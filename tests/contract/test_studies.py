@@ -59,7 +59,8 @@ def test_the_heavy_budget_is_the_larger_one():
 def test_light_budgets_are_steps_enough_to_leave_the_warm_up_in_float32():
     for cell in cells_of("demo.yaml").values():
         budget, recipe = cell.budget, cell.budget.recipe or {}
-        assert budget.epochs * 254 / budget.batch >= 150, cell.method
+        # a warm-up is at most a tenth of a run; whether a method learns in its steps, its floor says (.ci/floors.csv)
+        assert budget.epochs * 254 / budget.batch >= 90, cell.method
         assert "precision" not in str(recipe), cell.method
 
 

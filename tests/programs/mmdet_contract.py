@@ -10,9 +10,9 @@ from pathlib import Path
 
 import operators
 import torch
+from mmdet_program import build
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
-from run import build
 
 EPOCHS = (0, 50)  # TOOD assigns by ATSS at first and by alignment later
 
