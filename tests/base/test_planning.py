@@ -44,13 +44,21 @@ def test_records_of_a_compressed_cell_hold_each_of_its_stages(demo):
     for path in (
         f"{cell.folder}/latency/onnxruntime.json",
         f"{cell.folder}/pruned/prune.json",
-        f"{cell.folder}/pruned/channels/accuracy.json",
         f"{sparse}/complexity.json",
         "demo-steel-cls/clean/vgg16/seed0/teacher_c/accuracy.json",
         "demo-steel/clean/control_oracle/seed0/accuracy.json",
     ):
         assert path in records, path
     assert not [r for r in records if "control_" in r and not r.endswith("accuracy.json")]
+    channels = f"{cell.folder}/pruned/channels/accuracy.json"
+    assert channels not in records  # no unit goes, so that the cut is of channels alone
+
+
+def test_a_cut_of_units_has_the_cut_of_channels_as_a_stage():
+    cut = {"method": "yolov4_thin", "how": "slimming", "target_mib": 2.2, "drop_units": 2}
+    made = plan({"methods": ["yolov4_thin"], "seeds": [0], "compress": [cut]})
+    (cell,) = made.compressed("slimming")
+    assert f"{cell.folder}/pruned/channels/accuracy.json" in made.records()
 
 
 def test_a_method_that_predicts_is_not_raced():

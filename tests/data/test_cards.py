@@ -4,9 +4,10 @@ from pathlib import PurePath
 
 import pytest
 import yaml
+from pydantic import ValidationError
 from steel_like import card
 
-from defectbench.base.cards import dataset_tasks, load_dataset_card
+from defectbench.base.cards import Source, dataset_tasks, load_dataset_card
 from defectbench.base.errors import ConfigError
 
 CONTENT = {
@@ -137,3 +138,10 @@ def test_class_ids_know_aliases():
 )
 def test_layout_goes_by_the_innermost_folder(path, kind):
     assert card().layout.holds(PurePath(path)) == kind
+
+
+@pytest.mark.parametrize("field", [{"seed": 3}, {"look": {"contrast": 1.5}}])
+def test_how_a_set_is_drawn_is_said_of_synthetic_ones_alone(field):
+    Source.model_validate({"kind": "synthetic", **field})
+    with pytest.raises(ValidationError, match="are of synthetic sets; leave them out"):
+        Source.model_validate({"kind": "archive", **field})

@@ -38,7 +38,8 @@ def test_files_that_forms_and_pages_name_are_there():
     ]
     for path in pages:
         named = re.findall(
-            r"\b(?:docs|tests|examples|reports|benchmarks|workflow|models)/[\w./-]*\w", path.read_text()
+            r"\b(?:docs|tests|examples|reports|benchmarks|workflow|models)/[\w./-]*\w",
+            path.read_text(),
         )
         assert not [name for name in named if not (ROOT / name).exists()], path
 

@@ -54,7 +54,7 @@ def test_scores_of_one_seed(tmp_path, printed, verdict):
 
 def test_scores_of_several_seeds_use_the_interval_over_seeds(tmp_path):
     for seed, value in enumerate((0.70, 0.71, 0.72)):
-        cell(tmp_path, seed, value, low=0.0, high=1.0)
+        cell(tmp_path, seed, value, low=value - 0.01, high=value + 0.01)
     assert check_claim(card(), claim(value=0.73), cells(tmp_path)).verdict == "within interval"
     found = check_claim(card(), claim(value=0.78), cells(tmp_path))
     assert (found.verdict, found.n_seeds) == ("not reproduced", 3)

@@ -69,9 +69,8 @@ class Source(Strict):
     def _a_package_has_a_name(self) -> Source:
         if (self.kind == "package") != (self.package is not None):
             raise ValueError("`kind: package` and the package's import name belong together")
-        drawn = {"seed", "look"} & self.model_fields_set
-        if drawn and self.kind != "synthetic":
-            raise ValueError(f"`{sorted(drawn)[0]}` is of synthetic sets; leave it out")
+        if self.kind != "synthetic" and (self.seed, self.look) != (0, DefectLook()):
+            raise ValueError("`seed` and `look` are of synthetic sets; leave them out")
         return self
 
 

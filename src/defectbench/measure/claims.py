@@ -137,7 +137,7 @@ def _check_score(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
     values, lows, highs = (
         [record[f"{claim.metric}{end}"] for record in figures] for end in ("", "_low", "_high")
     )
-    score = score_over_records(values, lows, highs, figures[0]["n_groups"])
+    score = score_over_records(values, lows, highs, figures[0].get("n_groups", 0))
     interval = (score.low, score.high)
     difference = score.estimate - claim.value
     reason = f"ours differs by {difference:+.3f}"
