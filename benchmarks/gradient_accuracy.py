@@ -22,15 +22,15 @@ import torch
 from torch import Tensor, nn
 
 from defectbench.base.methods import build_network, load_method, override_recipe
-from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
-from defectbench.base.studies import load_study
+from defectbench.base.tasks import DETECTION
 from defectbench.data.pack import load_pack
 from defectbench.nn.batch_norm import make_batch_norms_exact
 from defectbench.nn.detector import Targets
 from defectbench.training.augment import augment
 from defectbench.training.batches import PackBatches
 from defectbench.training.randomness import derived_seed
+from seed_spread import cells_of
 
 WAYS = ("rows first", "channels last", "channels last, exact batch norm")
 FIELDS = ("method", "seed", "size_px", "batch", "way", "error", "cosine", "ms", "processor")
@@ -63,7 +63,7 @@ def prepared(network: nn.Module, way: str) -> nn.Module:
 def measure(cell, pack_path: Path, seed: int, repeats: int) -> list[dict]:
     """Rows of one method and seed, a way each."""
     method, budget = load_method(cell.method), cell.budget
-    pack = load_pack(pack_path, task="detection")
+    pack = load_pack(pack_path, task=DETECTION.name)
     recipe = override_recipe(method.recipe, budget.recipe or {})
     given = {"batch": budget.batch, "epochs": budget.epochs}
     recipe = recipe.model_copy(update={k: v for k, v in given.items() if v is not None})
@@ -116,14 +116,10 @@ def main() -> None:
     parser.add_argument("--train", default=default, help="pack; {dataset} and {size} are filled in")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    cells = {
-        cell.method: cell
-        for cell in plan_study(load_study(args.study), args.study).trained
-        if cell.compression is None
-    }
+    cells = cells_of(args.study)
     rows = []
     for name in args.methods:
-        cell = cells[name]
+        cell, _ = cells[name]
         pack = Path(args.train.format(dataset=cell.dataset, size=cell.budget.size))
         for seed in args.seeds:
             rows += measure(cell, pack, seed, args.repeats)
