@@ -8,11 +8,13 @@ rates; what is marked *reconstructed* follows from its parameter and FLOPs count
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.nn.assigners import Assignment
 from defectbench.nn.blocks import (
     ConvBlock,
     DOConv2d,
@@ -21,9 +23,10 @@ from defectbench.nn.blocks import (
     chosen,
     outputs_of,
 )
+from defectbench.nn.detector import Targets
 from defectbench.nn.functional import depthwise_conv
 from defectbench.nn.guides import AssignGuide
-from defectbench.nn.heads import NanoDetPlusHead
+from defectbench.nn.heads import NanoDetPlusHead, decode_bins
 from defectbench.nn.nanodet import Guide, NanoDetFamily
 from defectbench.nn.necks import GhostBottleneck, GhostPAN
 from defectbench.nn.rep import RepDepthwise
@@ -48,8 +51,9 @@ class CSE(nn.Module):
         channels: Channels in and out, a multiple of 16.
         stride: 2 halves the map.
         shuffle: Groups of the channel shuffle (*reconstructed*: AugShuffleNet's 4).
-        add: ``literal`` adds the two passive branches, ``residual`` adds around the attention
-            (*reconstructed*; the text allows both and they cost the same).
+        add: What is added (*reconstructed*; the text allows all three, which cost the same): ``literal`` the
+            two passive branches, ``attended`` the first to the second behind SimAM, ``residual`` the
+            enhanced part to what it was made from.
         pool: How a stride of 2 halves the passive branches, see ``pooling``.
     """
 
@@ -64,7 +68,7 @@ class CSE(nn.Module):
         super().__init__()
         first, passive = channels * 6 // 16, channels * 10 // 16
         self.sizes, self.shuffle = (first, passive), shuffle
-        self.literal = chosen("add", add, {"literal": True, "residual": False})
+        self.add = chosen("add", add, {kind: kind for kind in ("literal", "attended", "residual")})
         self.convolve = nn.Sequential(
             ConvBlock(first, first, act="none"),
             ConvBlock(first, first, 3, stride, groups=first, act="none"),
@@ -80,7 +84,10 @@ class CSE(nn.Module):
         c4, c5 = self.convolve(x1).chunk(2, 1)  # 6/16 into 3/16 each
         mixed = torch.cat((c5, x2), 1)  # 3/16 + 5/16
         enhanced = self.enhance(self.attend(mixed))
-        parts = (c4, enhanced, x2 + x3) if self.literal else (c4, enhanced + mixed, x3)
+        if self.add == "residual":
+            parts = (c4, enhanced + mixed, x3)
+        else:
+            parts = (c4, enhanced, x2 + (self.attend(x3) if self.add == "attended" else x3))
         return channel_shuffle(torch.cat(parts, 1), self.shuffle)  # 3 + 8 + 5 = 16
 
 
@@ -205,6 +212,32 @@ class AuxiliaryHead(Guide):
         return out
 
 
+class LIDDNet(NanoDetFamily):
+    """The frame of NanoDet-Plus with LATM's ways to put two heads into one loss.
+
+    Args:
+        learn_from: ``each`` head's outputs (*reconstructed*: the lost section says that both are fused
+            and put into the loss); ``fused``, their mean alone; or the ``main`` head's beside the mean.
+        frame: Arguments of ``NanoDetFamily``.
+    """
+
+    def __init__(self, *frame: Any, learn_from: str, **named: Any) -> None:
+        super().__init__(*frame, **named)
+        kinds = {"each": "each", "fused": "fused", "main": "main"}
+        self.learn_from = chosen("learn_from", learn_from, kinds)
+
+    def _guided_losses(
+        self, raw: Tensor, guide: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
+    ) -> dict[str, Tensor]:
+        if self.learn_from == "each":
+            return super()._guided_losses(raw, guide, priors, targets, assignment)
+        fused = (raw + guide) / 2
+        if self.learn_from == "main":
+            return super()._guided_losses(raw, fused, priors, targets, assignment)
+        boxes = decode_bins(fused[..., self.nc :], priors)
+        return self._losses(fused, boxes, priors, targets, assignment)
+
+
 # --- build ----------------------------------------------------------------------------------------
 
 
@@ -212,6 +245,7 @@ def build(
     nc: int,
     latm: str = "ath",
     assign_from: str = "aux",
+    learn_from: str = "each",
     neck: str = "repghost",
     rep_down: bool = False,
     shuffle: int = 4,
@@ -225,10 +259,12 @@ def build(
         nc: Number of classes.
         latm: ``ath`` (the paper's), ``agm`` (NanoDet-Plus's guide, a control) or ``none``.
         assign_from: Whose predictions the assigner sees: ``aux``, ``main`` or ``mean`` of both.
+        learn_from: What enters the loss: outputs of ``each`` head, the ``fused`` ones alone, or those of the
+            ``main`` head and the fused ones.
         neck: ``repghost`` (the paper's) or ``ghost`` (its ablation).
         rep_down: Multi-branch convolutions behind the neck's stride-2 convolutions too.
         shuffle: Groups of the channel shuffle.
-        add: Reading of the block's addition, ``literal`` or ``residual``.
+        add: Reading of the block's addition, ``literal``, ``attended`` or ``residual``.
         pool: How CSE-A halves its passive branches: ``avg``, ``max`` or ``dw``.
         dilations: Rates of the MSFFM.
 
@@ -255,4 +291,5 @@ def build(
         "none": lambda: None,
     }
     guide = chosen("latm", latm, guides)()
-    return NanoDetFamily(nc, backbone, pan, NanoDetPlusHead(nc), guide, assign_from)
+    head = NanoDetPlusHead(nc)
+    return LIDDNet(nc, backbone, pan, head, guide, assign_from, learn_from=learn_from)

@@ -36,6 +36,8 @@ def deployed_parameters(**options):
         ({"pool": "dw", "neck": "ghost"}, 623_896),
         ({"pool": "max"}, 624_656),
         ({"add": "residual"}, 624_656),
+        ({"add": "attended"}, 624_656),
+        ({"learn_from": "fused"}, 624_656),
         ({"shuffle": 2}, 624_656),
         ({"dilations": (1, 2, 4)}, 624_656),
     ],
@@ -114,6 +116,9 @@ def test_a_step_in_bfloat16_is_near_the_one_in_float32(seed):
         {"latm": "none"},
         {"assign_from": "main"},
         {"assign_from": "mean"},
+        {"learn_from": "fused"},
+        {"learn_from": "main", "assign_from": "mean"},
+        {"add": "attended"},
         {"add": "residual", "shuffle": 2, "pool": "max"},
         {"rep_down": True, "pool": "dw", "dilations": (1, 3, 5)},
     ],
@@ -134,10 +139,40 @@ def test_every_option_trains_and_folds(options):
     assert torch.allclose(found_scores, scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("option", ["latm", "assign_from", "neck", "add", "pool"])
+@pytest.mark.parametrize("option", ["latm", "assign_from", "learn_from", "neck", "add", "pool"])
 def test_unknown_option_is_named(option):
     with pytest.raises(ConfigError, match=f"{option}: got 'nothing'; choose one of"):
         MODULE.build(6, **{option: "nothing"})
+
+
+def test_fused_outputs_of_both_heads_enter_the_loss():
+    """With the guide's outputs set to the head's, their mean is the head's, and so is its loss."""
+    truth = Targets(torch.tensor([[[5.0, 6, 40, 50]]] * 2), torch.tensor([[1], [2]]))
+    images, losses = torch.rand(2, 3, 64, 64), {}
+    for kind in ("each", "fused", "main"):
+        torch.manual_seed(0)
+        model = MODULE.build(3, learn_from=kind).train()
+        raw = model(images)
+        model.guide.forward = lambda features, neck, detach, raw=raw: raw.detach()
+        losses[kind] = model.loss(images, truth, 0)
+    parts = [name for name in losses["fused"] if name != "loss"]
+    assert parts
+    assert not any(name.startswith("guide_") for name in parts)
+    for name in parts:
+        assert torch.allclose(losses["fused"][name], losses["each"][name], rtol=1e-4)
+        assert torch.allclose(losses["main"][f"guide_{name}"], losses["each"][name], rtol=1e-4)
+
+
+def test_attended_addition_is_of_the_third_part_behind_simam():
+    torch.manual_seed(0)
+    literal, attended = MODULE.CSE(32, shuffle=1).eval(), MODULE.CSE(32, shuffle=1, add="attended")
+    attended.load_state_dict(literal.state_dict())
+    x = torch.randn(2, 32, 6, 6)
+    with torch.no_grad():
+        difference = attended.eval()(x) - literal(x)
+    assert difference[:, :22].abs().max() == 0
+    third = x[:, 22:]
+    assert torch.allclose(difference[:, 22:], literal.attend(third) - third, atol=1e-6)
 
 
 def test_guide_equals_one_convolution_of_the_concatenation():

@@ -1,5 +1,6 @@
 """The foreign program, really run: tiny, offline, from parts to artifact and record."""
 
+import argparse
 import json
 import shutil
 import signal
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from defectbench.base.errors import DiskFullError, LeakageError, ProgramError
-from defectbench.base.methods import load_card
+from defectbench.base.methods import Recipe, load_card
 from defectbench.base.records import read_record, write_record
 from defectbench.data.pack import load_pack, pack
 from defectbench.deploy.artifact import load_model, validate_artifact
@@ -92,7 +93,8 @@ def test_record_and_history_are_in_the_engines_terms(cell):
     out, _, _ = cell
     record = read_record(out / "train.json", "train")
     figures = record["figures"]
-    assert (figures["epochs"], figures["steps"], figures["size_px"]) == (1, 2, 64)
+    # two batches of eight, whose gradients it gathers for one update
+    assert (figures["epochs"], figures["steps"], figures["size_px"]) == (1, 1, 64)
     assert figures["train_s"] > 0
     assert record["recipe"]["pretrained"] is False
     assert str(out.parent) not in json.dumps(record["recipe"])
@@ -105,6 +107,42 @@ def test_record_and_history_are_in_the_engines_terms(cell):
     assert "AGPL-3.0" in record["licence"]
     header = (out / "history.csv").read_text().splitlines()[0]
     assert header.startswith("epoch,loss,")
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "settings", "updates"),
+    [
+        (1260, 30, {"batch": 32, "nbs": 32, "warmup_epochs": 3.0}, 1200),
+        # one batch an update in the first half of the warm-up's 120, then two
+        (1260, 30, {"batch": 32, "nbs": 64, "warmup_epochs": 3.0}, 60 + 570),
+        (1260, 30, {"batch": 32, "nbs": 64, "warmup_epochs": 0.0}, 600),
+        (16, 1, {"batch": 8, "nbs": 64, "warmup_epochs": 3.0}, 1),
+        (17, 2, {"batch": 8, "nbs": 8, "warmup_epochs": 3.0}, 6),
+    ],
+)
+def test_updates_are_counted_as_the_program_makes_them(programs, images, epochs, settings, updates):
+    count = programs("train_ultralytics").updates_of
+    assert count({**settings, "epochs": epochs}, images, epochs) == updates
+
+
+@pytest.mark.parametrize(("keep", "epoch", "score"), [("best", 1, 0.5), ("last", 3, 0.3)])
+def test_record_is_of_the_epoch_whose_weights_are_kept(tmp_path, programs, keep, epoch, score):
+    scores = {1: 0.5, 2: 0.4, 3: 0.3}
+    rows = [
+        {"epoch": n, "loss": 1.0, "images_per_s": 9.0, "val_map50_95": value, "seconds": n}
+        for n, value in scores.items()
+    ]
+    (tmp_path / "given").write_text("")
+    args = argparse.Namespace(
+        out=tmp_path,
+        recipe=Recipe(keep=keep),
+        card=load_card(ROOT / "models" / "yolov8n_ultralytics"),
+        **dict.fromkeys(("certificate", "train"), tmp_path / "given"),
+        batch=8, size=64, threads=1, seed=0, device="cpu",
+    )
+    programs("cell").record_training(args, rows, 6, 16, {})
+    figures = read_record(tmp_path / "train.json", "train")["figures"]
+    assert (figures["best_epoch"], figures["val_map50_95"]) == (epoch, score)
 
 
 def test_progress_is_visible(cell):

@@ -203,7 +203,8 @@ def record_training(
     writer.writeheader()
     writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     atomic_write_text(args.out / "history.csv", text.getvalue())
-    best = max(rows, key=lambda row: row.get("val_map50_95", -1.0))
+    last = args.recipe.keep == "last"
+    kept = rows[-1] if last else max(rows, key=lambda row: row.get("val_map50_95", -1.0))
     figures = {
         "epochs": len(rows),
         "steps": steps,
@@ -213,8 +214,8 @@ def record_training(
         "train_s": seconds,
         "images_per_s": rows[-1]["images_per_s"],
         "final_loss": rows[-1]["loss"],
-        "best_epoch": int(best["epoch"]),
-        "val_map50_95": best.get("val_map50_95"),
+        "best_epoch": int(kept["epoch"]),
+        "val_map50_95": kept.get("val_map50_95"),
         "threads": args.threads,
     }
     extra = {

@@ -57,6 +57,7 @@ def program_settings(args: argparse.Namespace, work: Path, classes: list[str]) -
         "flip_lr": recipe.augmentation.flip_lr,
         "flip_ud": recipe.augmentation.flip_ud,
         "validate_every": recipe.validate_every,
+        "keep": recipe.keep,
         "resume": None,
         "work": str(work / "run"),
         "data": str(work / "data"),

@@ -11,7 +11,9 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import yaml
 from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch
@@ -103,10 +105,10 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
 
 
 def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) -> None:
-    """Export the best weights by the program and adapt the file to the artifact signature."""
-    best = (run / "weights" / "best.pt").resolve()
+    """Export the weights that the recipe keeps by the program and adapt the file to the artifact signature."""
+    kept = (run / "weights" / f"{args.recipe.keep}.pt").resolve()
     options = {
-        "model": best,
+        "model": kept,
         "format": "onnx",
         "dynamic": True,
         "opset": 17,
@@ -117,7 +119,7 @@ def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) 
     run_program(
         ["export", *(f"{key}={value}" for key, value in options.items())], work, args.threads
     )
-    exported = best.with_suffix(".onnx")
+    exported = kept.with_suffix(".onnx")
     origin = provenance(args, weights_digest(exported))
     adapt_centre_form(exported, args.out / "model.onnx", args.size, classes, origin)
 
@@ -128,7 +130,32 @@ def record(run: Path, args: argparse.Namespace, images: int) -> None:
     chosen = yaml.safe_load((run / "args.yaml").read_text())
     # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
-    record_training(args, history, -(-images // args.batch) * len(history), images, chosen)
+    record_training(args, history, updates_of(chosen, images, len(history)), images, chosen)
+
+
+def updates_of(chosen: dict[str, Any], images: int, epochs: int) -> int:
+    """How often the program moved its weights.
+
+    It gathers the gradients of as many batches as come nearest to ``nbs`` images before each update; over the warm-up
+    their number grows linearly from one (facts of ultralytics 8.4.190).
+
+    Args:
+        chosen: The settings that it says it ran with: ``batch``, ``nbs``, ``warmup_epochs``, ``epochs``.
+        images: Images of the training part.
+        epochs: Epochs that it ran.
+    """
+    batches = -(-images // chosen["batch"])
+    gathered = max(round(chosen["nbs"] / chosen["batch"]), 1)
+    gathered = min(gathered, batches * chosen["epochs"])
+    warmup = round(min(chosen["warmup_epochs"], max(chosen["epochs"] - 1, 0)) * batches)
+    updates, last = 0, -1
+    for step in range(batches * epochs):
+        wanted = gathered
+        if warmup and step <= warmup:
+            wanted = max(1, int(np.interp(step, (0, warmup), (1, gathered)).round()))
+        if step - last >= wanted:
+            updates, last = updates + 1, step
+    return updates
 
 
 def make(args: argparse.Namespace, work: Path) -> None:

@@ -95,10 +95,7 @@ class NanoDetFamily(Detector):
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
         assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
-        parts = self._losses(raw, boxes, priors, targets, assignment)
-        aside = self._losses(guide, guide_boxes, priors, targets, assignment)
-        parts |= {f"guide_{name}": value for name, value in aside.items()}
-        return total_of(parts)
+        return total_of(self._guided_losses(raw, guide, priors, targets, assignment))
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
@@ -114,6 +111,17 @@ class NanoDetFamily(Detector):
     ) -> dict[str, Tensor]:
         by = self.learning.class_loss, self.learning.least_weight
         return nanodet_losses(raw, boxes, self.nc, priors, targets, assignment, *by)
+
+    def _guided_losses(
+        self, raw: Tensor, guide: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
+    ) -> dict[str, Tensor]:
+        """What the head and its guide learn from one assignment: here each from its own outputs."""
+        parts = {}
+        for prefix, out in (("", raw), ("guide_", guide)):
+            boxes = decode_bins(out[..., self.nc :], priors)
+            terms = self._losses(out, boxes, priors, targets, assignment)
+            parts |= {f"{prefix}{name}": value for name, value in terms.items()}
+        return parts
 
     def _guided(
         self,

@@ -56,7 +56,8 @@ def train(
         settings: Seed, budget, device, and changes to the method's recipe.
         sources: The training part, and what other runs left for this one.
         out_dir: The cell's folder.
-        validator: Scores the averaged model on the validation part; the best validated weights are kept.
+        validator: Scores the averaged model on the validation part. Kept are the weights of the best such epoch, or
+            of the last where the recipe says so.
         objective: What the network learns in place of labels.
         checkpoint_s: Least seconds between two checkpoints.
 
@@ -187,7 +188,7 @@ def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str,
 
 
 def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Validator | None) -> None:
-    """Add the epoch's row to the history, validate if it is due, keep the best weights."""
+    """Add the epoch's row to the history, validate if it is due, keep the weights that the recipe asks for."""
     per_epoch = run.batches.steps_per_epoch
     row = {"epoch": epoch + 1, **{name: value / per_epoch for name, value in sums.items()}}
     row["lr"] = run.optimizer.param_groups[0]["lr"]
@@ -198,7 +199,8 @@ def _close_epoch(run: Run, epoch: int, sums: dict[str, float], validator: Valida
     if validator is not None and due:
         score = row[run.score] = validator(run.average.model)
         # scales fade to the last step, so that a sparse run keeps what it ends with
-        if run.sparse or score >= run.progress.best.get(run.score, -1.0):
+        keeps_last = run.recipe.keep == "last" or run.sparse is not None
+        if keeps_last or score >= run.progress.best.get(run.score, -1.0):
             run.progress.best = {"epoch": epoch + 1, run.score: score}
             save_weights(run, run.folder / "checkpoint" / "best.safetensors")
     run.progress.history.append(row)

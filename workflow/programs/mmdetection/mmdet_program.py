@@ -127,7 +127,7 @@ def loader(settings: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def train(settings: dict[str, Any]) -> None:
-    """Train; write rows while it runs and, at its end, the averaged weights of the best epoch."""
+    """Train; write rows while it runs and, at its end, the averaged weights that the settings keep."""
     import precision  # noqa: F401 - names its wrapper
     from learning import Epochs, Scores
     from mmengine.runner import Runner
@@ -138,7 +138,9 @@ def train(settings: dict[str, Any]) -> None:
         runner.register_hook(hook)
     runner.train()
     best = runner.message_hub.runtime_info.get("best_ckpt")
-    kept = best or runner.message_hub.get_info("last_ckpt")
+    kept = (best if settings["keep"] == "best" else None) or runner.message_hub.get_info(
+        "last_ckpt"
+    )
     weights = torch.load(kept, map_location="cpu", weights_only=False)["state_dict"]
     target = Path(settings["weights"])
     torch.save(weights, target.with_suffix(".part"))
