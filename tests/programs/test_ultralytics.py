@@ -138,7 +138,11 @@ def test_record_is_of_the_epoch_whose_weights_are_kept(tmp_path, programs, keep,
         recipe=Recipe(keep=keep),
         card=load_card(ROOT / "models" / "yolov8n_ultralytics"),
         **dict.fromkeys(("certificate", "train"), tmp_path / "given"),
-        batch=8, size=64, threads=1, seed=0, device="cpu",
+        batch=8,
+        size=64,
+        threads=1,
+        seed=0,
+        device="cpu",
     )
     programs("cell").record_training(args, rows, 6, 16, {})
     figures = read_record(tmp_path / "train.json", "train")["figures"]
