@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import ConvBlock
+from defectbench.nn.blocks import ConvBlock, PredictionLinear
 from defectbench.nn.classifier import (
     ChannelSet,
     Classifier,
@@ -127,7 +127,7 @@ class MobileNetV2(Classifier):
         last = self.widths[LAST]
         layers.append(ConvBlock(self.widths[BLOCKS[-1].writes], last, act="relu6"))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, nc))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), PredictionLinear(last, nc))
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from defectbench.nn.blocks import PredictionLinear
 from defectbench.nn.classifier import (
     ChannelSet,
     Classifier,
@@ -51,7 +52,7 @@ class _A0(Classifier):
             blocks.append(self._block(c_in, width, stride))
             c_in = width
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(c_in, nc)
+        self.head = PredictionLinear(c_in, nc)
         initialise(self)
 
     def _block(self, c_in: int, c_out: int, stride: int) -> nn.Module:

@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import StridedPointwiseConv2d
+from defectbench.nn.blocks import PredictionLinear, StridedPointwiseConv2d
 from defectbench.nn.classifier import (
     ChannelSet,
     Classifier,
@@ -98,7 +98,7 @@ class ResNet50(Classifier):
         for stage, depth in zip(STAGES, DEPTHS, strict=True):
             self.add_module(stage, nn.Sequential(*self._blocks(stage, depth, c_in)))
             c_in = self.widths[stage]
-        self.fc = nn.Linear(c_in, nc)
+        self.fc = PredictionLinear(c_in, nc)
         initialise(self)
 
     def _blocks(self, stage: str, depth: int, c_in: int) -> list[Bottleneck]:

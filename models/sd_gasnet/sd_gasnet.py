@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.nn.assigners import Assignment
-from defectbench.nn.blocks import ConvBlock, chosen
+from defectbench.nn.blocks import ConvBlock, PredictionConv2d, chosen
 from defectbench.nn.boxes import generalised_iou, paired_iou
 from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
 from defectbench.nn.distillation import Predictions, Teacher, enhanced_kl, fading, plain_kl
@@ -198,7 +198,7 @@ class Head(nn.Module):
 
 def predictors(widths: Sequence[int], count: int, bias: float) -> nn.ModuleList:
     """A 1x1 to ``count`` figures for each level; weights start at 0, as in the repository."""
-    convs = nn.ModuleList(nn.Conv2d(c, count, 1) for c in widths)
+    convs = nn.ModuleList(PredictionConv2d(c, count, 1) for c in widths)
     for conv in convs:
         nn.init.zeros_(conv.weight)  # type: ignore[arg-type]
         nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]

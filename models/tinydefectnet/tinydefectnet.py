@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.nn.blocks import DepthwiseConv2d, chosen, outputs_of
+from defectbench.nn.blocks import DepthwiseConv2d, PredictionConv2d, chosen, outputs_of
 from defectbench.nn.heads import join_levels
 from defectbench.nn.task_aligned import TaskAlignedDetector, planned
 from defectbench.nn.yolo import (
@@ -211,8 +211,8 @@ class LSCD(nn.Module):
         super().__init__()
         self.enter = nn.ModuleList(conv_group_norm(c, hidden, 1) for c in widths)
         self.tower = nn.Sequential(*(conv_group_norm(hidden, hidden, 3) for _ in range(2)))
-        self.classes = nn.Conv2d(hidden, nc, 1)
-        self.boxes = nn.Conv2d(hidden, 4 * BINS, 1)
+        self.classes = PredictionConv2d(hidden, nc, 1)
+        self.boxes = PredictionConv2d(hidden, 4 * BINS, 1)
         self.scales = nn.Parameter(torch.ones(len(widths)))
         set_start(self.classes, self.boxes, nc, 16)  # one bias for all levels: the middle stride
 

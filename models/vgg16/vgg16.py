@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from defectbench.nn.blocks import PredictionLinear
 from defectbench.nn.classifier import (
     ChannelSet,
     Classifier,
@@ -60,7 +61,7 @@ class VGG16(Classifier):
             nn.Linear(c_in, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, nc),
+            PredictionLinear(hidden, nc),
         )
         initialise(self)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from defectbench.nn.anchor_matching import match_cells, shape_ratio
 from defectbench.nn.anchors import anchor_quality, cluster_anchors
-from defectbench.nn.blocks import ConvBlock, channel_shuffle
+from defectbench.nn.blocks import ConvBlock, PredictionConv2d, channel_shuffle
 from defectbench.nn.boxes import complete_iou
 from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
 from defectbench.nn.heads import join_levels
@@ -113,9 +113,9 @@ class SharedHead(nn.Module):
 
     def __init__(self, nc: int, anchors: int = 3, width: int = 72) -> None:
         super().__init__()
-        self.boxes = nn.Conv2d(width, 4 * anchors, 1)
-        self.objectness = nn.Conv2d(width, anchors, 1)
-        self.classes = nn.Conv2d(width, nc, 1)
+        self.boxes = PredictionConv2d(width, 4 * anchors, 1)
+        self.objectness = PredictionConv2d(width, anchors, 1)
+        self.classes = PredictionConv2d(width, nc, 1)
 
     def forward(self, levels: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """Raw output [B, cells, 5 * anchors + nc], levels one after the other."""

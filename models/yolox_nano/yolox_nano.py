@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.nn.assigners import Assignment
-from defectbench.nn.blocks import outputs_of, separable
+from defectbench.nn.blocks import PredictionConv2d, outputs_of, separable
 from defectbench.nn.boxes import paired_iou
 from defectbench.nn.detector import Detector, Normalise, Targets, clip_boxes, grid_priors, total_of
 from defectbench.nn.heads import PRIOR_BIAS, join_levels
@@ -139,8 +139,8 @@ class HeadLevel(nn.Module):
         self.class_tower, self.box_tower = (
             nn.Sequential(*(separable_silu(width, width) for _ in range(2))) for _ in range(2)
         )
-        self.boxes, self.objectness = nn.Conv2d(width, 4, 1), nn.Conv2d(width, 1, 1)
-        self.classes = nn.Conv2d(width, nc, 1)
+        self.boxes, self.objectness = PredictionConv2d(width, 4, 1), PredictionConv2d(width, 1, 1)
+        self.classes = PredictionConv2d(width, nc, 1)
         for conv in (self.objectness, self.classes):
             nn.init.constant_(conv.bias, PRIOR_BIAS)  # type: ignore[arg-type]
 

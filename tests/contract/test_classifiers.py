@@ -157,6 +157,13 @@ def test_every_parameter_gets_a_finite_gradient(classifier, nc):
     assert wrong == []
 
 
+def test_predictions_and_losses_stay_in_float32_in_bfloat16(classifier):
+    model, images = built(classifier).eval(), torch.rand(2, 3, SIDE, SIDE)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        losses, logits = model.loss(images, truth([0, 3]), 0), model(images)
+    assert {value.dtype for value in (*losses.values(), logits)} == {torch.float32}
+
+
 def test_loss_falls_on_one_batch(classifier):
     model = built(classifier, **NARROW).train()
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)

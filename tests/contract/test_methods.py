@@ -195,8 +195,10 @@ def test_loss_in_bfloat16_is_that_in_float32_nearly(network):
     with torch.no_grad():
         whole = float(network.loss(images, truth(), 0)["loss"])
         with torch.autocast("cpu", torch.bfloat16):
-            half = float(network.loss(images, truth(), 0)["loss"])
-    assert half == pytest.approx(whole, rel=0.1)
+            losses, raw = network.loss(images, truth(), 0), network(images)
+    assert float(losses["loss"]) == pytest.approx(whole, rel=0.1)
+    predictions = raw if isinstance(raw, (tuple, list)) else (raw,)
+    assert {value.dtype for value in (*losses.values(), *predictions)} == {torch.float32}
 
 
 @pytest.mark.parametrize("rows", [0, 3])

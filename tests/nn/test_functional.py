@@ -70,6 +70,28 @@ def test_depthwise_in_float32_and_either_layout(layout):
         assert torch.allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.parametrize(("kernel", "dilation"), [(5, 1), (3, 2)])
+def test_depthwise_under_autocast_takes_the_quick_gradient(kernel, dilation):
+    """It gives what the plain convolution gives in bfloat16, to bfloat16's rounding, by the quick way."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 8, 9, 9), torch.randn(8, 1, kernel, kernel)
+    by_way = {}
+    for way in ("quick", "plain"):
+        leaves = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+        with torch.autocast("cpu", torch.bfloat16):
+            if way == "quick":
+                out = depthwise_conv(*leaves, 1, dilation)
+                assert "Depthwise" in type(out.grad_fn).__name__
+            else:
+                out = F.conv2d(*leaves, None, 1, dilation * (kernel // 2), dilation, 8)
+        assert out.dtype == torch.bfloat16
+        out.float().square().sum().backward()
+        by_way[way] = [leaf.grad for leaf in leaves]
+        assert all(gradient.dtype == torch.float32 for gradient in by_way[way])
+    for quick, plain in zip(*by_way.values(), strict=True):
+        assert (quick - plain).norm() < 0.01 * plain.norm()
+
+
 def test_depthwise_of_an_image_that_needs_no_gradient():
     weight = torch.randn(3, 1, 5, 5, requires_grad=True)
     depthwise_conv(torch.randn(2, 3, 8, 8), weight).sum().backward()

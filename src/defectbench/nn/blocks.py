@@ -39,6 +39,26 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
+class PredictionConv2d(nn.Conv2d):
+    """Convolution whose outputs are predictions: in float32 under autocast too, so that losses are."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
+class PredictionLinear(nn.Linear):
+    """The same of a linear layer, as classifiers end in."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        if not torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
 class StridedPointwiseConv2d(nn.Conv2d):
     """1x1 convolution with a stride, without bias.
 

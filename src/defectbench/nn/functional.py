@@ -44,7 +44,11 @@ def depthwise_conv(
     """
     slow = x.device.type == "cpu" and (weight.shape[-1] > 3 or dilation > 1)
     learns = weight.requires_grad and torch.is_grad_enabled()
-    if slow and learns and not torch.is_autocast_enabled("cpu"):
+    if slow and learns:
+        if torch.is_autocast_enabled("cpu"):
+            narrow = torch.get_autocast_dtype("cpu")
+            x, weight = x.to(narrow), weight.to(narrow)
+            bias = None if bias is None else bias.to(narrow)
         return _Depthwise.apply(x, weight, stride, dilation, bias)  # type: ignore[no-any-return]
     return _plain_depthwise(x, weight, stride, dilation, bias)
 

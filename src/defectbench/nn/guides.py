@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .blocks import chosen
+from .blocks import PredictionConv2d, chosen
 from .heads import PRIOR_BIAS
 from .nanodet import Guide
 
@@ -42,8 +42,8 @@ class AssignGuide(Guide):
         both = 2 * width
         self.class_tower = nn.Sequential(*(_dense(both) for _ in range(4)))
         self.box_tower = nn.Sequential(*(_dense(both) for _ in range(4)))
-        self.classes = nn.Conv2d(both, nc, 3, padding=1)
-        self.boxes = nn.Conv2d(both, 4 * bins, 3, padding=1)
+        self.classes = PredictionConv2d(both, nc, 3, padding=1)
+        self.boxes = PredictionConv2d(both, 4 * bins, 3, padding=1)
         self.scales = nn.Parameter(torch.ones(levels))
         for module in (
             *self.class_tower.modules(),
@@ -65,8 +65,8 @@ class AssignGuide(Guide):
             narrow = self.narrow or torch.is_autocast_enabled(x.device.type)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=narrow):
                 classes, boxes = self.classes(self.class_tower(x)), self.boxes(self.box_tower(x))
-            boxes = boxes.float() * self.scales[level]
-            raw.append(torch.cat((classes.float(), boxes), 1).flatten(2))
+            boxes = boxes * self.scales[level]
+            raw.append(torch.cat((classes, boxes), 1).flatten(2))
         return torch.cat(raw, 2).transpose(1, 2)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .assigners import Assignment
-from .blocks import chosen, separable
+from .blocks import PredictionConv2d, chosen, separable
 from .boxes import generalised_iou
 from .detector import Targets
 from .losses import distribution_focal, quality_focal, varifocal
@@ -43,7 +43,9 @@ class NanoDetPlusHead(nn.Module):
             nn.Sequential(*(separable(width, width, kernel, act=act) for _ in range(2)))
             for _ in range(levels)
         )
-        self.outputs = nn.ModuleList(nn.Conv2d(width, nc + 4 * self.bins, 1) for _ in range(levels))
+        self.outputs = nn.ModuleList(
+            PredictionConv2d(width, nc + 4 * self.bins, 1) for _ in range(levels)
+        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)

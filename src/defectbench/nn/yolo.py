@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvBlock
+from .blocks import ConvBlock, PredictionConv2d
 from .heads import join_levels
 
 BN_EPS, BN_MOMENTUM = 1e-3, 0.03
@@ -170,7 +170,7 @@ def set_start(classes: nn.Conv2d, boxes: nn.Conv2d, nc: int, stride: int) -> Non
 
 def _branch(c_in: int, width: int, c_out: int) -> nn.Sequential:
     layers = (conv_silu(c_in, width, 3), conv_silu(width, width, 3))
-    return nn.Sequential(*layers, nn.Conv2d(width, c_out, 1))
+    return nn.Sequential(*layers, PredictionConv2d(width, c_out, 1))
 
 
 def _ends(branches: Iterable[nn.Module]) -> list[nn.Conv2d]:

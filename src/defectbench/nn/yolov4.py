@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .anchor_matching import match_cells
 from .anchors import anchor_quality, cluster_anchors, shape_iou
-from .blocks import ConvBlock, chosen
+from .blocks import ConvBlock, PredictionConv2d, chosen
 from .boxes import complete_iou, pairwise_iou
 from .csp_darknet import Convs, CSPDarknet53
 from .detector import Detector, Targets, clip_boxes, grid_priors, total_of
@@ -90,7 +90,7 @@ class Head(nn.Module):
             for n, (c, paper) in enumerate(zip(widths, papers, strict=True))
         )
         outs = (tower.c_out for tower in self.towers)
-        self.outputs = nn.ModuleList(nn.Conv2d(c, PER_LEVEL * self.size, 1) for c in outs)  # type: ignore[arg-type]
+        self.outputs = nn.ModuleList(PredictionConv2d(c, PER_LEVEL * self.size, 1) for c in outs)  # type: ignore[arg-type]
         for output in self.outputs:
             bias: Tensor = output.bias  # type: ignore[assignment]
             nn.init.zeros_(bias)
