@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 
-.PHONY: all test lint docs lock clean help
+.PHONY: all test lint docs reference lock clean help
 all: $(VENV)/.ready  ## run the default study: from data to tables
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
 
@@ -30,6 +30,11 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable ".[dev]" polars requests
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --no-deps ultralytics ultralytics-thop ultralytics-platform
 	touch $@
+
+# UNTIL=21:30 stops it then; MIRRORS="neu-det=archive.zip" takes data from there; it goes on where it was stopped
+reference: $(VENV)/.ready  ## go on with the long reference study, from its pinned commit
+	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py config/neu-det-reference.yaml \
+	  $(if $(UNTIL),--until $(UNTIL)) $(foreach m,$(MIRRORS),--mirror $(m)) --commit
 
 lock:  ## write the lock anew (needs uv)
 	uv pip compile pyproject.toml --extra ultralytics --extra dev --extra docs --universal --python-version 3.11 \

@@ -1,0 +1,143 @@
+"""A study that outlasts the work on the code: pinned, cell by cell, stopped by the clock, taken up from its records."""
+
+import datetime
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reference_study import in_order, main, pinned_worktree, run_until, seconds_until
+
+ROOT = Path(__file__).parents[2]
+STUDY = """study: mini
+blocks:
+  - datasets: [demo-steel]
+    protocols: [clean]
+    methods: [yolox_nano, lidd_net]
+    seeds: [1, 0]
+    controls: [oracle]
+    budget: {size: 64, epochs: 1}
+"""
+CELLS = [
+    f"demo-steel/clean/{name}"
+    for name in (
+        *("control_oracle/seed0", "yolox_nano/seed0", "lidd_net/seed0"),
+        *("yolox_nano/seed1", "lidd_net/seed1"),
+    )
+]
+# it makes a target, unless the file `slow` lies above: then a child of it works for ever
+SNAKEMAKE = """#!/bin/bash
+target="${!#}"
+echo "$*" >> "$ASKED"
+case "$target" in
+  *accuracy.json)
+    if [ -e ../../../slow ]; then sleep 600 & echo $! > ../../../child; wait; fi
+    mkdir -p "$(dirname "$target")"; echo '{}' > "$target";;
+esac
+"""
+DEFECTBENCH = """#!/bin/bash
+# keep-reference --out FOLDER results/mini/runs/CELL
+mkdir -p "$3/${4#results/mini/runs/}"; cp "$4/accuracy.json" "$3/${4#results/mini/runs/}/"
+"""
+
+
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with the cards and recipes of all methods, one study, and stand-ins for both commands."""
+    project, commands = tmp_path / "project", tmp_path / "bin"
+    only = shutil.ignore_patterns("*.py", "*.smk", "__pycache__")
+    shutil.copytree(ROOT / "models", project / "models", ignore=only)
+    (project / "datasets").mkdir()
+    shutil.copy(ROOT / "datasets" / "demo-steel.yaml", project / "datasets")
+    (project / "config").mkdir()
+    (project / "config" / "mini.yaml").write_text(STUDY)
+    (project / ".gitignore").write_text("results/*\n!results/reference/\n")
+    commands.mkdir()
+    for name, text in (("snakemake", SNAKEMAKE), ("defectbench", DEFECTBENCH)):
+        (commands / name).write_text(text)
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    for variable in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{variable}_NAME", "n")
+        monkeypatch.setenv(f"GIT_{variable}_EMAIL", "e@example.org")
+    monkeypatch.chdir(project)
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "start")
+    return project
+
+
+def made(repository):
+    """Targets that were asked of Snakemake so far."""
+    asked = (repository.parent / "asked").read_text().splitlines()
+    return [line.split()[-1] for line in asked if line.endswith("accuracy.json")]
+
+
+def test_cells_go_by_seed_and_in_the_order_of_the_study(repository):
+    assert in_order(repository, "config/mini.yaml") == CELLS
+
+
+def test_each_cell_is_made_once_and_its_records_alone_are_committed(repository):
+    (repository / "edited").write_text("by another")
+    git("add", "edited")
+    main(["config/mini.yaml", "--commit"])
+    assert made(repository) == [f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS]
+    assert git("log", "--format=%s").splitlines()[:-1] == [
+        f"Records of mini: {cell}" for cell in reversed(CELLS)
+    ]
+    assert "edited" not in git("ls-tree", "-r", "--name-only", "HEAD")
+    shutil.rmtree(repository / "results" / "pinned")  # as on another machine
+    main(["config/mini.yaml", "--commit"])
+    assert len(made(repository)) == len(CELLS)
+
+
+def test_later_commits_do_not_reach_the_study(repository):
+    records = Path("results/reference/mini")
+    folder = pinned_worktree(records, "mini")
+    first = git("rev-parse", "HEAD")
+    (repository / "config" / "mini.yaml").write_text(STUDY.replace("epochs: 1", "epochs: 9"))
+    git("commit", "--quiet", "-am", "longer")
+    assert pinned_worktree(records, "mini") == folder
+    assert (records / "pinned.txt").read_text().strip() == first
+    assert "epochs: 1" in (folder / "config" / "mini.yaml").read_text()
+    (folder / "config" / "mini.yaml").write_text("")
+    with pytest.raises(SystemExit, match="was edited"):
+        pinned_worktree(records, "mini")
+
+
+def test_the_clock_stops_a_cell_and_all_that_it_started(repository, monkeypatch, capsys):
+    (repository / "slow").touch()
+    monkeypatch.setattr("reference_study.seconds_until", lambda clock: 4.0)
+    main(["config/mini.yaml"])
+    assert f"{CELLS[0]} goes on" in capsys.readouterr().out
+    child = int((repository / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert not Path("results/reference/mini", CELLS[0]).exists()
+
+
+def test_a_cell_that_fails_is_named(repository):
+    (repository.parent / "bin" / "snakemake").write_text("#!/bin/bash\nexit 1\n")
+    with pytest.raises(SystemExit, match=f"{CELLS[0]} failed"):
+        main(["config/mini.yaml"])
+
+
+def test_time_of_the_clock():
+    evening = datetime.datetime(2026, 11, 29, 19, 0)
+    assert seconds_until("21:30", evening) == 9000
+    assert seconds_until("18:00", evening) == 23 * 3600
+    assert seconds_until(None) == float("inf")
+
+
+def test_a_command_that_ends_in_time_says_how(tmp_path):
+    assert run_until(["true"], tmp_path, time.monotonic() + 60)
+    assert not run_until(["false"], tmp_path, float("inf"))
