@@ -12,7 +12,7 @@ all: $(VENV)/.ready  ## run the default study: from data to tables
 
 # one thread a worker: the two would otherwise fight for the cores
 test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.ready  ## format and type checks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from statistics import median
+from statistics import mean, median, stdev
 from typing import Any
+
+from scipy import stats
 
 from ..base.tasks import TASKS
 from ..report.numbers import number, percent, points
@@ -68,6 +70,14 @@ _GRADIENTS = (
     Column("error", "error of the gradient, median", "% of its norm", _small_percent),
     Column("worst", "largest", "% of its norm", _small_percent),
     Column("ms", "loss and gradient, median", "ms", number),
+)
+_WAYS = (
+    word_column("method", "method", NAME),
+    word_column("way", "way"),
+    Column("n", "seeds"),
+    Column("mean", "validation mAP50-95, mean", "%", percent),
+    Column("sd", "standard deviation", "points", percent),
+    Column("difference", "minus the first way, seed by seed", "points (Student, 95 %)", points),
 )
 _ARMS = {
     "engine": "engine, LIDD-Net",
@@ -200,11 +210,73 @@ def gradients_table(facts: Facts) -> Table:
     return Table("gradients", "Gradients", _GRADIENTS, rows)
 
 
+def readings_table(facts: Facts) -> Table:
+    """What each reading of LIDD-Net's text comes to on validation."""
+    lines = facts.rows("lidd-net-readings/trials.csv")
+    return Table("readings", "Readings", _WAYS, ways_by_seed(lines, "way"))
+
+
+def batch_norm_table(facts: Facts) -> Table:
+    """What networks trained with either batch norm come to on validation."""
+    lines = facts.rows("numerics/batch-norm-scores.csv")
+    return Table("batch_norms", "Batch norms", _WAYS, ways_by_seed(lines, "batch_norm"))
+
+
+def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
+    """Rows of ``_WAYS``: each way of a method against its first one, over the seeds that both have.
+
+    Args:
+        lines: Runs, with ``method``, ``seed``, ``val_score`` and the way.
+        key: Heading of the way.
+    """
+    scores: dict[tuple[str, str], dict[int, float]] = {}
+    first: dict[str, str] = {}
+    for line in lines:
+        first.setdefault(line["method"], line[key])
+        scores.setdefault((line["method"], line[key]), {})[line["seed"]] = line["val_score"]
+    rows = []
+    for (method, way), of_seeds in scores.items():
+        values: dict[str, Any] = {"method": method, "way": way, "n": len(of_seeds)}
+        values |= {"mean": mean(of_seeds.values()), "sd": stdev(of_seeds.values())}
+        base = scores[method, first[method]]
+        if way != first[method]:
+            differences = [of_seeds[seed] - base[seed] for seed in of_seeds if seed in base]
+            middle = mean(differences)
+            half = stdev(differences) / len(differences) ** 0.5
+            half *= float(stats.t.ppf(0.975, len(differences) - 1))
+            values |= {"difference": middle, "difference_low": middle - half}
+            values |= {"difference_high": middle + half}
+        rows.append(Row(values))
+    return sorted(rows, key=lambda row: list(first).index(row.values["method"]))
+
+
+def recipes_table(facts: Facts) -> Table:
+    """Trials of recipes: a row a method, a column a way, and the way that was best on validation."""
+    lines = facts.rows("recipes/trials.csv")
+    ways = list(dict.fromkeys(line["way"] for line in lines))
+    columns = (
+        word_column("method", "method", NAME),
+        *(Column(way, way, "%", percent) for way in ways),
+        word_column("chosen", "chosen"),
+        Column("cpu_s", "processor time of all", "s", number),
+    )
+    rows = []
+    for method in dict.fromkeys(line["method"] for line in lines):
+        of_method = {line["way"]: line for line in lines if line["method"] == method}
+        scores = {way: line["val_score"] for way, line in of_method.items()}
+        values = {"method": method, **scores, "chosen": max(scores, key=scores.__getitem__)}
+        rows.append(Row(values | {"cpu_s": sum(line["cpu_s"] for line in of_method.values())}))
+    return Table("recipes", "Recipes", columns, rows)
+
+
 TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "trials": trials_table,
     "spread": spread_table,
     "costs": costs_table,
     "gradients": gradients_table,
+    "batch_norms": batch_norm_table,
+    "readings": readings_table,
+    "recipes": recipes_table,
     "race": race_table,
     "training": training_table,
     "parity": parity_table,
