@@ -9,6 +9,9 @@ holds already, with the same recipe on the same processor, is left out. The gate
     python benchmarks/seed_spread.py config/demo.yaml --methods yolo_fastestv2 yolov4_thin --seeds 0 1 2 3 4 \
         --out results/reference/demo-spread/spread.csv
 
+Another make of processor rounds otherwise, and the same seed gives another network there. `--moved 1 2 3` shows how far
+that goes without such a machine: the first weights are moved by one part in a million, in as many ways.
+
 Costs are processor seconds of the process that trains, validation included; export and imports are not.
 """
 
@@ -17,10 +20,14 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import json
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
+
+import torch
 
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.planning import plan_study
@@ -33,13 +40,16 @@ from defectbench.deploy.predict import predict_pack
 from defectbench.measure.evaluator import score
 from defectbench.measure.operating_point import pack_truth
 from defectbench.measure.validation import TorchEngine, make_validator
+from defectbench.training import preparation
 from defectbench.training.loop import train
 from defectbench.training.sources import Sources
 
+MOVED = 1e-6
 FIELDS: tuple[str, ...] = (
     "method",
     "task",
     "seed",
+    "moved",
     "size_px",
     "epochs",
     "batch",
@@ -77,21 +87,37 @@ def map50_validator(pack_file, seen):
     return validate
 
 
-def row_of(cell, task, seed):
+def moved_weights(number):
+    """`build_network`, but for each weight moved by some part in a million; as it is at number 0."""
+
+    def build(*arguments):
+        network = preparation_network(*arguments)
+        draw = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            for weight in network.parameters() if number else ():
+                weight.mul_(1 + MOVED * torch.randn(weight.shape, generator=draw))
+        return network
+
+    preparation_network = preparation.build_network
+    return build
+
+
+def row_of(cell, task, seed, moved=0):
     """The row of a cell and seed, its recipe by hash, without what is to be measured."""
     budget = cell.budget
     recipe = override_recipe(load_method(cell.method).recipe, budget.recipe or {})
     content = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     row = dict.fromkeys(FIELDS, "")
-    row |= {"method": cell.method, "task": task, "seed": seed, "size_px": budget.size}
+    row |= {"method": cell.method, "task": task, "seed": seed, "moved": moved}
+    row |= {"size_px": budget.size}
     row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
     return row | {"processor": hardware_card()["cpu"]}
 
 
-def run(cell, task, seed, parts):
+def run(cell, task, seed, parts, moved=0):
     """Train one cell with a seed; the row of the table."""
-    budget, method, row = cell.budget, load_method(cell.method), row_of(cell, task, seed)
+    budget, method, row = cell.budget, load_method(cell.method), row_of(cell, task, seed, moved)
 
     def measure():
         files = {part: parts[part].format(dataset=cell.dataset, size=budget.size) for part in parts}
@@ -112,7 +138,8 @@ def run(cell, task, seed, parts):
                 recipe=budget.recipe or {},
             )
             sources = Sources(Path(files["train"]))
-            train(method, settings, sources, folder, validator, checkpoint_s=float("inf"))
+            with mock.patch.object(preparation, "build_network", moved_weights(moved)):
+                train(method, settings, sources, folder, validator, checkpoint_s=float("inf"))
             figures = json.loads((Path(folder) / "train.json").read_text())["figures"]
         row["cpu_s"] = round(time.process_time() - started, 1)
         row["train_s"] = round(figures["train_s"], 1)
@@ -129,6 +156,8 @@ def main():
     parser.add_argument("study", type=Path)
     parser.add_argument("--methods", nargs="+", help="default: all of the engine's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    text = "ways to move the first weights, 0 for as they are"
+    parser.add_argument("--moved", nargs="+", type=int, default=[0], help=text)
     parser.add_argument("--out", type=Path, required=True, help="table to append to")
     text = "file of a part's pack; {dataset} and {size} are filled in"
     for part in ("train", "val"):
@@ -140,22 +169,24 @@ def main():
     if args.out.is_file():
         with args.out.open(newline="") as handle:
             held = list(csv.DictReader(handle))
-    keys = ("method", "seed", "recipe_sha256", "processor")
+    keys = ("method", "seed", "moved", "recipe_sha256", "processor")
     done = {tuple(str(row[key]) for key in keys) for row in held}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    for seed in args.seeds:
-        for name in args.methods or sorted(cells):
-            row, measure = run(*cells[name], seed, {"train": args.train, "val": args.val})
-            if tuple(str(row[key]) for key in keys) in done:
-                continue
-            row = measure()
-            new = not args.out.is_file()
-            with args.out.open("a", newline="") as handle:
-                writer = csv.DictWriter(handle, FIELDS, lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            print(*row.values(), flush=True)
+    parts = {"train": args.train, "val": args.val}
+    for seed, moved, name in itertools.product(
+        args.seeds, args.moved, args.methods or sorted(cells)
+    ):
+        row, measure = run(*cells[name], seed, parts, moved)
+        if tuple(str(row[key]) for key in keys) in done:
+            continue
+        row = measure()
+        new = not args.out.is_file()
+        with args.out.open("a", newline="") as handle:
+            writer = csv.DictWriter(handle, FIELDS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(*row.values(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ import csv
 import sys
 from pathlib import Path
 
+import torch
+
 import seed_spread
+from defectbench.base.methods import load_method
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "config" / "demo.yaml"
@@ -22,20 +25,34 @@ def test_a_run_that_the_table_holds_is_not_made_again(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     made = []
 
-    def run(cell, task, seed, parts):
+    def run(cell, task, seed, parts, moved):
         row = dict.fromkeys(seed_spread.FIELDS, "x")
-        row |= {"method": cell.method, "task": task, "seed": seed}
-        return row, lambda: made.append((cell.method, seed)) or row
+        row |= {"method": cell.method, "task": task, "seed": seed, "moved": moved}
+        return row, lambda: made.append((cell.method, seed, moved)) or row
 
     monkeypatch.setattr(seed_spread, "run", run)
     out = tmp_path / "spread.csv"
     asked = ["seed_spread", str(STUDY), "--methods", "vgg16", "--out", str(out), "--seeds"]
-    for seeds in (["0"], ["0", "1"]):
+    for seeds in (["0"], ["0", "1"], ["1", "--moved", "0", "2"]):
         monkeypatch.setattr(sys, "argv", [*asked, *seeds])
         seed_spread.main()
-    assert made == [("vgg16", 0), ("vgg16", 1)]
+    assert made == [("vgg16", 0, 0), ("vgg16", 1, 0), ("vgg16", 1, 2)]
     with out.open(newline="") as handle:
-        assert [row["seed"] for row in csv.DictReader(handle)] == ["0", "1"]
+        assert [row["seed"] for row in csv.DictReader(handle)] == ["0", "1", "1"]
+
+
+def test_moved_weights_are_the_drawn_ones_but_for_a_part_in_a_million(monkeypatch):
+    method = load_method("lidd_net", ROOT / "models")
+    weights = {}
+    for number in (0, 1, 1, 2):
+        torch.manual_seed(0)
+        network = seed_spread.moved_weights(number)(method, 3, {})
+        values = torch.cat([weight.detach().flatten() for weight in network.parameters()])
+        assert torch.equal(weights.setdefault(number, values), values)
+    for number in (1, 2):
+        change = weights[number] - weights[0]
+        assert 0 < change.abs().max() < 1e-5 * weights[0].abs().max()
+    assert not torch.equal(weights[1], weights[2])
 
 
 def test_another_recipe_or_budget_is_another_run(monkeypatch):
