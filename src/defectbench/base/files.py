@@ -15,7 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import BusyError, ConfigError, DefectBenchError, DiskFullError, FileAccessError
+from .errors import (
+    BusyError,
+    ConfigError,
+    DefectBenchError,
+    DiskFullError,
+    FileAccessError,
+    MeasurementError,
+)
 
 _RIGHTS = "get the right to use it, or name another place"
 _FIXES = {
@@ -242,6 +249,22 @@ def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes as 64 hex digits."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def unchanged(*paths: str | Path) -> Iterator[None]:
+    """Hold what a figure speaks of by its hash: the file that was used is the file that is recorded.
+
+    Raises:
+        MeasurementError: A file was changed or removed meanwhile.
+    """
+    digests = {path: sha256_file(path) for path in paths if Path(path).is_file()}
+    yield
+    for path, digest in digests.items():
+        seen = sha256_file(path) if Path(path).is_file() else "nothing"
+        if seen != digest:
+            fix = f"it was {digest} when it was opened; leave it alone and repeat the command"
+            raise MeasurementError(path, "sha256", seen, fix)
 
 
 @contextmanager

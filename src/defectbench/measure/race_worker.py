@@ -23,7 +23,14 @@ from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
 from ..deploy.nms import SCORING_THRESHOLD, nms
-from ..deploy.runtime import OnnxClassifier, OnnxDetector, load_engine, make_session, prepare
+from ..deploy.runtime import (
+    OnnxClassifier,
+    OnnxDetector,
+    engine_refusal,
+    load_engine,
+    make_session,
+    prepare,
+)
 from .machine_watch import Watch
 
 REFERENCE_CALLS = 5  # of each block of the reference model
@@ -190,8 +197,7 @@ def failure_named(model: str) -> Iterator[None]:
     except DefectBenchError:
         raise
     except Exception as error:  # an engine's errors share no public root
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(model, "run", first, "export the model again") from error
+        raise engine_refusal(model, "run", error) from error
 
 
 def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]:
