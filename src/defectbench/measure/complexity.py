@@ -24,11 +24,12 @@ import onnx
 import onnx.inliner
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from ..base.errors import MeasurementError, ProgramError
+from ..base.errors import MeasurementError
 from ..base.records import write_record
 from ..deploy.artifact import load_model, validate_artifact
 from ..deploy.checked import open_checked
 from ..deploy.runtime import engine_refusal, make_session
+from .worker_failures import worker_failure
 
 TOLERANCE = 0.01
 EXPORT = "export the model again, with shapes that depend on nothing but the batch"
@@ -273,8 +274,8 @@ def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
     command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ProgramError(path, "memory worker", last, "run the model by itself to see why")
+        hint = "defectbench predict runs the file by itself"
+        raise worker_failure(run, path, "memory worker", hint)
     before, after = json.loads(run.stdout)
     return {"peak_rss_mib": round(after, 1), "peak_rss_model_mib": round(after - before, 1)}
 

@@ -28,6 +28,7 @@ from ..deploy.checked import open_checked
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from .race_figures import invalid_because, summarise
 from .reference import write_reference
+from .worker_failures import worker_failure
 
 WORKER = "defectbench.measure.race_worker"
 IMAGES = 64
@@ -253,10 +254,8 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if run.returncode:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
-        signal = f"ended by signal {-run.returncode}" if run.returncode < 0 else "no message"
-        last = (run.stderr.strip().splitlines() or [signal])[-1]
-        fix = "it is the last model that was loaded; run defectbench predict on it to see why"
-        raise ProgramError(at, "race", last, fix)
+        hint = "it is the last model that was loaded; defectbench predict runs it by itself"
+        raise worker_failure(run, at, "race", hint)
     measured = json.loads(answer_file.read_text())
     if "failed" in measured:
         raise _failure(measured["failed"])
