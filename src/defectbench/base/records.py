@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .files import atomic_write_json, read_json, sha256_file
+from .record_fields import AGAIN, Fields, check_fields
 
 SCHEMA = "defectbench/1"
 ABSENT = "absent_because"  # in the place of scores, in the record of a control that a set has no grounds for
@@ -142,16 +143,20 @@ def record_beside(path: str | Path) -> Path:
 
 
 def read_record(path: str | Path, kind: str) -> dict[str, Any]:
-    """Read a record and check its schema and kind.
+    """Read a record and check its schema, its kind and the types of its fields.
+
+    Returns:
+        The record. A field that it lacks is a named error where it is asked for.
 
     Raises:
-        ConfigError: The file is missing, of another schema or of another kind.
+        ConfigError: The file is missing, of another schema or of another kind, or a field is damaged.
     """
     record = read_json(path)
     if not isinstance(record, dict):
-        raise ConfigError(path, "content", type(record).__name__, "delete it and make it again")
+        raise ConfigError(path, "content", type(record).__name__, AGAIN)
     for field, expected in (("schema", SCHEMA), ("kind", kind)):
         if record.get(field) != expected:
             fix = f"a record with {field} {expected!r} is needed here; make it again"
             raise ConfigError(path, field, record.get(field), fix)
-    return record
+    check_fields(path, record)
+    return Fields.of(record, path)
