@@ -24,12 +24,14 @@ import time
 import traceback
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import yaml
@@ -199,6 +201,124 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(inner, dict | list):
             yield from _places(inner)
+
+
+def mutate_xml(data: bytes, draw: random.Random) -> bytes:
+    """A tag, a text or a part of the tree; or the bytes."""
+    if draw.random() < 0.4:
+        return mutate_bytes(data, draw)
+    root = ElementTree.fromstring(data)
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        above = draw.choice([node for node in root.iter() if len(node)] or [root])
+        node = draw.choice(list(above) or [root])
+        match draw.randrange(6):
+            case 0 if node in list(above):
+                above.remove(node)
+            case 1 if node is not root:
+                above.append(node)
+            case 2:
+                node.tag = draw.choice(
+                    (node.tag.upper(), node.tag.title(), "object", "polygon", "x", "划痕")
+                )
+            case 3 if node is not root:
+                other = draw.choice([n for n in root.iter() if n is not root])
+                node.extend([ElementTree.Element(other.tag)])
+            case _:
+                words = (
+                    "7.5",
+                    "-3",
+                    "1e9",
+                    "5 ",
+                    "",
+                    "nan",
+                    "0x10",
+                    "７",
+                    "pit",
+                    "Pit",
+                    "é",
+                    "1,5",
+                    "99999999999999999999",
+                )
+                leaf = draw.choice([n for n in root.iter() if not len(n)] or [root])
+                leaf.text = draw.choice(words)
+    encoding = draw.choice(("utf-8", "utf-8", "utf-16", "latin-1", "gbk"))
+    try:
+        return ElementTree.tostring(root, encoding=encoding, xml_declaration=draw.random() < 0.5)
+    except (UnicodeError, TypeError):
+        return ElementTree.tostring(root)
+
+
+def mutate_image(data: bytes, draw: random.Random) -> bytes:
+    """Another mode, size or orientation; a damaged chunk with its sum mended; or the bytes."""
+    chance = draw.random()
+    if chance < 0.4 and data.startswith(b"\x89PNG"):
+        return _mended_png(mutate_bytes(data, draw))
+    if chance < 0.7:
+        return mutate_bytes(data, draw)
+    with Image.open(io.BytesIO(data)) as image:
+        kind, changed = (
+            image.format or "PNG",
+            image.convert(draw.choice(("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F"))),
+        )
+    if draw.random() < 0.3:
+        changed = changed.resize(draw.choice(((1, 1), (1, 3000), (3000, 1), (31, 24))))
+    exif = Image.Exif()
+    exif[274] = draw.randrange(10)
+    out = io.BytesIO()
+    try:
+        changed.save(out, draw.choice((kind, "GIF", "WEBP", "PPM", "TIFF")), exif=exif)
+    except (OSError, ValueError, KeyError, TypeError):
+        return mutate_bytes(data, draw)
+    return out.getvalue()
+
+
+def _mended_png(data: bytes) -> bytes:
+    """Chunks of a PNG with the sums that their content has, so that a reader looks further."""
+    out, at = data[:8], 8
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        content = data[at + 4 : at + 8 + length]
+        if len(content) < 4 + length:
+            break
+        out += data[at : at + 4] + content + zlib.crc32(content).to_bytes(4, "big")
+        at += 12 + length
+    return out + data[at:]
+
+
+def mutate_zip(data: bytes, draw: random.Random) -> bytes:
+    """Names and members of other kinds; or the bytes."""
+    if draw.random() < 0.5:
+        return mutate_bytes(data, draw)
+    names = (
+        "../x.png",
+        "/etc/x.png",
+        "a\\b.png",
+        "C:/x.png",
+        "",
+        "x" * 300,
+        "é.png",
+        "IMAGES/",
+        "IMAGES",
+        "\ud83d.png",
+        "a\nb.png",
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
+        members = source.infolist()
+        hit = draw.randrange(len(members))
+        for n, member in enumerate(members):
+            content = source.read(member)
+            if n == hit:
+                member.external_attr = draw.choice((0, 0o120777 << 16, 0o010777 << 16, 0xFFFFFFFF))
+                content = draw.choice(
+                    (content, b"", b"../../etc/passwd", data, mutate_bytes(content, draw))
+                )
+                member.filename = draw.choice((member.filename, *names, members[0].filename))
+            try:
+                target.writestr(member, content)
+            except (UnicodeError, ValueError):
+                continue
+    return out.getvalue()
 
 
 def mutate_json(data: bytes, draw: random.Random) -> bytes:
@@ -545,20 +665,20 @@ def read_model(home: Path) -> None:
 def images(suffix: str) -> Format:
     """Images of one kind, the first of which is mutated."""
     name = f"plates/IMAGES/plate_0.{suffix}"
-    return Format(lambda home: draw_plates(home, suffix), (name,), mutate_bytes, convert_and_pack)
+    return Format(lambda home: draw_plates(home, suffix), (name,), mutate_image, convert_and_pack)
 
 
 FORMATS = {
-    "voc": Format(draw_plates, ("plates/ANNOTATIONS/plate_0.xml",), mutate_bytes, convert_plates),
+    "voc": Format(draw_plates, ("plates/ANNOTATIONS/plate_0.xml",), mutate_xml, convert_plates),
     **{suffix: images(suffix) for suffix in ("png", "jpg", "bmp", "tif")},
     "class-lists": Format(
         draw_classes("lists"), ("plates/LISTS/labels.txt",), mutate_bytes, convert_plates
     ),
     "class-images": Format(
-        draw_classes("folders"), ("plates/IMAGES/pit/pit_0.png",), mutate_bytes, convert_plates
+        draw_classes("folders"), ("plates/IMAGES/pit/pit_0.png",), mutate_image, convert_plates
     ),
     "zip": Format(
-        draw_archive("zip"), ("m.zip",), mutate_bytes, lambda h: convert_plates(h, "m.zip")
+        draw_archive("zip"), ("m.zip",), mutate_zip, lambda h: convert_plates(h, "m.zip")
     ),
     "tar": Format(
         draw_archive("tar"), ("m.tar",), mutate_bytes, lambda h: convert_plates(h, "m.tar")
@@ -636,7 +756,7 @@ def outcome(kind: Format, number: int | None) -> str:
         ours = [frame for frame in frames if "defectbench" in frame.filename] or list(frames)
         last = ours[-1]
         words = " ".join(str(error).split())[:160]
-        return f"{type(error).__name__} at {Path(last.filename).name}:{last.name}: {words}"
+        return f"{type(error).__name__} at {Path(last.filename).name}:{last.name}|{words}"
     else:
         return "result"
     finally:
@@ -700,7 +820,7 @@ def fuzz(names: list[str], first: int, seconds: float, cases: int | None) -> dic
     """
     until = time.monotonic() + seconds
     counts: dict[str, Counter[str]] = {name: Counter() for name in names}
-    numbers: dict[str, dict[str, int]] = {name: {} for name in names}
+    examples: dict[str, dict[str, tuple[int, str]]] = {name: {} for name in names}
     following = dict.fromkeys(names, first)
     while time.monotonic() < until and names:
         for name in list(names):
@@ -710,16 +830,18 @@ def fuzz(names: list[str], first: int, seconds: float, cases: int | None) -> dic
                 continue
             seen = run_batch(name, following[name], room, until)
             following[name] += max(len(seen), 1)
-            for number, said in seen.items():
+            for number, words in seen.items():
+                said, _, example = words.partition("|")
                 counts[name][said] += 1
-                numbers[name].setdefault(said, number)
+                examples[name].setdefault(said, (number, example))
     return {
         name: {
             "cases": sum(said.values()),
             "results": said["result"],
             "refused": said["refused"],
             "finds": [
-                {"what": what, "times": times, "first": numbers[name][what]}
+                {"what": what, "times": times}
+                | dict(zip(("first", "example"), examples[name][what], strict=True))
                 for what, times in sorted(said.items())
                 if what not in ("result", "refused")
             ],
@@ -745,7 +867,9 @@ def main() -> int:
             f"{name:18} {seen['cases']:6} cases {seen['results']:6} results {seen['refused']:6} named errors"
         )
         for find in seen["finds"]:
-            print(f"  FOUND {find['times']}x, first {find['first']}: {find['what']}")
+            print(
+                f"  FOUND {find['times']}x, first {find['first']}: {find['what']} {find['example']}"
+            )
     finds = sum(len(seen["finds"]) for seen in found.values())
     total = sum(seen["cases"] for seen in found.values())
     print(f"{total} cases in {seconds:.0f} s, {finds} finds")

@@ -146,4 +146,5 @@ _FIGURES: dict[str, Callable[[Any], bool]] = {
     "escape": _is(dict),
     "on_validation": _is(dict),
     "shared_images": _is_numbers_by_name,
+    "images": lambda value: _is_number(value) or _is_numbers_by_name(value),
 }

@@ -45,6 +45,7 @@ def _checked(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
     images = _entries(content, path, "images", {"id": _is_whole, "file_name": _is_text})
     classes = _entries(content, path, "categories", {"id": _is_whole, "name": _is_text})
     fields = {"image_id": _is_whole, "category_id": _is_whole, "bbox": _is_box}
+    fields |= {"area": _is_area, "iscrowd": _is_flag}
     boxes = _entries(content, path, "annotations", fields)
     for name, entries in (("images", images), ("categories", classes)):
         if len({entry["id"] for entry in entries}) < len(entries):
@@ -57,8 +58,19 @@ def _checked(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
         for name, keys in known.items():
             if box[name] not in keys:
                 raise MeasurementError(path, f"annotations {number} {name}", box[name], FIX)
-    whole = [{"area": box["bbox"][2] * box["bbox"][3], "iscrowd": 0, **box} for box in boxes]
+    whole = [_whole(box) for box in boxes]
     return {**content, "images": images, "categories": classes, "annotations": whole}
+
+
+def _whole(box: Mapping[str, Any]) -> dict[str, Any]:
+    """A box with an area and a flag; other programs leave them out or write null."""
+    _, _, width, height = box["bbox"]
+    area = box.get("area")
+    filled = {
+        "area": width * height if area is None else area,
+        "iscrowd": int(box.get("iscrowd") or 0),
+    }
+    return {**box, **filled}
 
 
 def _entries(
@@ -83,20 +95,32 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_area(value: Any) -> bool:
+    return value is None or (_is_number(value) and float(value) >= 0)
+
+
+def _is_flag(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and value in (0, 1))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold, and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
 def _is_box(value: Any) -> bool:
     """Whether it is x, y, width and height in finite pixels, neither side negative."""
-    if not isinstance(value, list) or len(value) != 4:
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
         return False
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
-        return False
-    try:
-        x, y, width, height = map(float, value)
-    except OverflowError:
-        return False
-    return (
-        all(map(math.isfinite, (x + width, y + height, width * height))) and min(width, height) >= 0
-    )
+    x, y, width, height = map(float, value)
+    ends = (x + width, y + height, width * height)
+    return all(map(math.isfinite, ends)) and min(width, height) >= 0
