@@ -31,7 +31,9 @@ def test_a_case_is_drawn_from_its_number_alone():
 
 
 def test_finds_are_told_with_the_number_that_repeats_them(monkeypatch):
-    kind = fuzz.Format(lambda home: None, ("a",), fuzz.mutate_bytes, lambda home: {}["b"], {"a": b"x"})
+    kind = fuzz.Format(
+        lambda home: None, ("a",), fuzz.mutate_bytes, lambda home: {}["b"], {"a": b"x"}
+    )
     monkeypatch.setitem(fuzz.FORMATS, "broken", kind)
     (find,) = fuzz.fuzz(["broken"], 5, 10, 3)["broken"]["finds"]
     assert (find["times"], find["first"]) == (3, 5)

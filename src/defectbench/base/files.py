@@ -277,7 +277,7 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
     target = Path(path)
     with _refusals_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = target.open("a+")
+        lock = target.open("a+", encoding="utf-8")
     with lock as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,7 +22,7 @@ def peak_mib() -> float:
     Linux hands ``ru_maxrss`` down from the process that started this one; its status file does not.
     """
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []  # another kernel
     for line in lines:

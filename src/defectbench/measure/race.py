@@ -246,7 +246,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         ProgramError: A model failed, or the process did; names the models.
     """
     request_file, answer_file = folder / "request.json", folder / "answer.json"
-    request_file.write_text(json.dumps(request))
+    request_file.write_text(json.dumps(request), encoding="utf-8")
     answer_file.unlink(missing_ok=True)
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
@@ -256,7 +256,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
         hint = "it is the last model that was loaded; defectbench predict runs it by itself"
         raise worker_failure(run, at, "race", hint)
-    measured = json.loads(answer_file.read_text())
+    measured = json.loads(answer_file.read_text(encoding="utf-8"))
     if "failed" in measured:
         raise _failure(measured["failed"])
     return measured
