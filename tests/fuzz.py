@@ -321,6 +321,21 @@ def mutate_zip(data: bytes, draw: random.Random) -> bytes:
     return out.getvalue()
 
 
+def mutate_pack(data: bytes, draw: random.Random) -> bytes:
+    """The head of the file, which says what lies where; or any bytes."""
+    length = int.from_bytes(data[:8], "little")
+    if draw.random() < 0.4:
+        return mutate_bytes(data, draw)
+    if draw.random() < 0.5:
+        return (
+            data[:8]
+            + mutate_bytes(data[8 : 8 + length], draw)[:length].ljust(length)
+            + data[8 + length :]
+        )
+    head = json.dumps(mutate_value(json.loads(data[8 : 8 + length]), draw)).encode()
+    return len(head).to_bytes(8, "little") + head + data[8 + length :]
+
+
 def mutate_json(data: bytes, draw: random.Random) -> bytes:
     """A place of the content, or the bytes."""
     if draw.random() < 0.25:
@@ -662,6 +677,33 @@ def read_model(home: Path) -> None:
     executed_macs(model, info.size, home / "probed.onnx")
 
 
+def draw_pack(home: Path) -> None:
+    """A pack of three images."""
+    from defectbench.data.pack import write_pack
+
+    drawn = np.random.default_rng(0)
+    tensors = {
+        "images": drawn.integers(0, 256, (3, 3, 32, 32), np.uint8),
+        "boxes": np.tile(np.array([4, 4, 20, 20], np.float32), (3, 1, 1)),
+        "labels": np.array([[0], [1], [-1]]),
+        "image_ids": np.arange(3) + 1,
+        "scale": np.ones(3, np.float32),
+        "pad": np.zeros((3, 2), np.float32),
+        "original_size": np.full((3, 2), 32),
+    }
+    write_pack(home / "p.safetensors", tensors, {"classes": json.dumps(CLASSES), "part": "val"})
+
+
+def read_pack(home: Path) -> None:
+    """The pack as predictions and timings read it."""
+    from defectbench.data.pack import load_arrays
+    from defectbench.measure.operating_point import pack_truth
+    from defectbench.measure.race_worker import read_images
+
+    pack_truth(load_arrays(home / "p.safetensors"))
+    read_images(home / "p.safetensors", 2)
+
+
 def images(suffix: str) -> Format:
     """Images of one kind, the first of which is mutated."""
     name = f"plates/IMAGES/plate_0.{suffix}"
@@ -707,6 +749,7 @@ FORMATS = {
         read_method,
     ),
     "records": Format(draw_records, (), mutate_json, read_records),
+    "pack": Format(draw_pack, ("p.safetensors",), mutate_pack, read_pack),
     "model": Format(draw_model, ("model.onnx",), mutate_model, read_model),
 }
 

@@ -104,13 +104,15 @@ def listed_images(path: str | Path) -> list[str]:
     """File names of a part's list.
 
     Raises:
-        MeasurementError: It is missing.
+        MeasurementError: It is missing or is not UTF-8.
     """
     try:
-        lines = Path(path).read_text().split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         raise MeasurementError(path, "file", "nothing", "split the dataset first") from error
-    return [line.strip() for line in lines if line.strip()]
+    except UnicodeDecodeError as error:
+        raise MeasurementError(path, "encoding", str(error), "save it as UTF-8") from error
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
