@@ -3,16 +3,21 @@ PYTHON ?= python3
 VENV   ?= .venv
 CORES  ?= 8
 WORKERS ?= 2
+FUZZ_S ?= 600
 BIN    := $(VENV)/bin
 LOCK   := requirements.lock
 
-.PHONY: all test lint docs reference lock clean help
+.PHONY: all test fuzz lint docs reference lock clean help
 all: $(VENV)/.ready  ## run the default study: from data to tables
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --cores $(CORES) all
 
 # one thread a worker: the two would otherwise fight for the cores
 test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# any outcome but a result or a named error is printed with the number that repeats it
+fuzz: $(VENV)/.ready  ## mutate every format that the suite reads, for FUZZ_S seconds
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python tests/fuzz.py --seconds $(FUZZ_S) --out results/reference/fuzz/fuzz.json
 
 lint: $(VENV)/.ready  ## format and type checks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

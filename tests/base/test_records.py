@@ -1,7 +1,10 @@
 """Records carry their inputs by hash, and only the expected kind is read back."""
 
+import os
+
 import pytest
 
+from defectbench.base import records
 from defectbench.base.errors import ConfigError
 from defectbench.base.records import read_record, write_record
 
@@ -34,3 +37,19 @@ def test_another_schema_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"schema": "other/9", "kind": "train"}')
     with pytest.raises(ConfigError, match="schema: got 'other/9'"):
         read_record(tmp_path / "a.json", "train")
+
+
+def test_a_machine_that_hides_itself_has_a_card_all_the_same(tmp_path, monkeypatch):
+    def hidden(*_, **__):
+        raise ValueError("unrecognized configuration name")
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(records.os, "sysconf", hidden)
+    monkeypatch.setattr(records.os, "sched_getaffinity", refused)
+    monkeypatch.setattr(records.Path, "read_text", refused)
+    card = records.hardware_card.__wrapped__()
+    assert (card["memory_gib"], card["board"]) == (None, None)
+    assert card["cores"] == os.cpu_count()
+    assert card["architecture"]

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 from defectbench.deploy.artifact import make_metadata, set_metadata
 from defectbench.measure.race_worker import REFERENCE_CALLS, turns
 
+PROVENANCE = {"dataset": "steel", "protocol": "clean", "seed": 0, "weights_sha256": "0" * 64}
 MS = 1_000_000
 QUIET = {"foreign_cores_busy": 0.0, "usable_cores": 2, "clock_mhz": [2000.0, 2000.0]}
 
@@ -58,7 +59,7 @@ def write_classifier(path, size=8):
 
 def _save(graph, path, size):
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    set_metadata(made, make_metadata(["pit", "scratch"], size, {"method": graph.name}))
+    set_metadata(made, make_metadata(["pit", "scratch"], size, PROVENANCE | {"method": graph.name}))
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(made, str(path))
 

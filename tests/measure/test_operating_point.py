@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from defectbench.base.records import read_record
 from defectbench.data.pack import write_pack
+from defectbench.deploy.artifact import make_metadata, set_metadata
 from defectbench.measure.bootstrap import match
 from defectbench.measure.operating_point import (
     best_f1_threshold,
@@ -74,6 +75,7 @@ def test_equal_scores_are_taken_together():
     assert (threshold, f1) == (0.25, pytest.approx(2 / 3))
 
 
+PROVENANCE = dict.fromkeys(("method", "dataset", "protocol", "seed", "weights_sha256"), "0")
 SIZE, BOX = 32, [4, 4, 20, 20]
 
 
@@ -81,11 +83,16 @@ def write_graph(path, nodes, outputs, constants, classes):
     """An artifact of a few nodes; ``images`` goes in."""
     shape = ["N", 3, SIZE, SIZE]
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)
-    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs]
+    ends = {"boxes": 4, "scores": len(classes), "probabilities": len(classes)}
+    points = ["P"] if "boxes" in outputs else []
+    infos = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *points, ends[n]])
+        for n in outputs
+    ]
     held = [numpy_helper.from_array(np.array(v), name) for name, v in constants.items()]
     graph = helper.make_graph(nodes, "fixed", [images], infos, held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"names": json.dumps(classes), "size": str(SIZE)})
+    set_metadata(model, make_metadata(classes, SIZE, PROVENANCE))
     onnx.save(model, path)
     return path
 

@@ -94,3 +94,7 @@ class BusyError(DefectBenchError):
 
 class DiskFullError(DefectBenchError):
     """The disk has no room for an output."""
+
+
+class FileAccessError(DefectBenchError):
+    """The operating system refuses a file or a folder."""

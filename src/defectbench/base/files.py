@@ -7,20 +7,49 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import BusyError, ConfigError, DiskFullError
+from .errors import (
+    BusyError,
+    ConfigError,
+    DefectBenchError,
+    DiskFullError,
+    FileAccessError,
+    MeasurementError,
+)
+
+_RIGHTS = "get the right to use it, or name another place"
+_FIXES = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "this disk is read only; name another place",
+    errno.ENOENT: "it is not there, or its folder was removed meanwhile; make it again, then repeat the command",
+    errno.ENOTDIR: "a file stands where a folder is needed; move the file away or name another place",
+    errno.EISDIR: "a folder stands where a file is needed; move the folder away or name a file",
+    errno.EEXIST: "something stands there already; move it away or name another place",
+    errno.ENOTEMPTY: "something was put into this folder meanwhile; repeat the command",
+    errno.ENAMETOOLONG: "a name may have 255 bytes and a path 4,096; use shorter ones",
+    errno.ELOOP: "a link leads back to itself; put in its place what it should lead to",
+    errno.EMFILE: "more files are open than are allowed; raise the limit: ulimit -n 4096",
+    errno.EIO: "the disk cannot read or write it; check the disk",
+}
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
+_LONGEST_NAME = 255  # bytes
 
 
 def _sibling(path: Path) -> Path:
-    """A hidden temporary name beside ``path`` that keeps its suffix."""
+    """A hidden temporary name beside ``path`` that keeps its suffix, whatever the length of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    ending = f".{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    room = max(0, _LONGEST_NAME - 1 - len(os.fsencode(ending)))
+    stem = os.fsencode(path.stem)[:room].decode(errors="ignore")
+    return path.with_name(f".{stem}{ending}")
 
 
 def _fsync(path: Path) -> None:
@@ -31,34 +60,85 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
+def _fsync_folder(path: Path) -> None:
+    """Sync a folder's list of names; some network and other file systems cannot, and some may not be read."""
+    try:
+        _fsync(path)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Clear away what is left; what cannot be cleared away stays, and hides no other error."""
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _disk_full_named(path: Path) -> Iterator[None]:
+def _refusals_named(target: Path, *parts: Path) -> Iterator[None]:
+    """Name what the operating system refuses of an output; what it refuses of other files passes unchanged."""
     try:
         yield
     except Exception as error:
-        if not is_disk_full(error):
+        number = error_number(error)
+        if number is None:
             raise
-        free = shutil.disk_usage(path.parent).free
-        fix = "make room on this disk, then run the same command again"
-        raise DiskFullError(path, "free bytes", free, fix) from error
+        files = [Path(os.fsdecode(f)) for f in (getattr(error, "filename", None),) if f is not None]
+        of_output = (target, *target.parents, *parts)
+        is_within = any(part in file.parents for file in files for part in parts)
+        if not is_disk_full(error) and files and not is_within and files[0] not in of_output:
+            raise
+        raise named_refusal(error, target) from error
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that a disk or a quota is full.
+def error_number(error: BaseException) -> int | None:
+    """The operating system's number of an error; None where it is no error of the operating system.
 
     Libraries written in Rust, such as safetensors, raise errors of their own that only name the number.
     """
-    numbers = (errno.ENOSPC, errno.EDQUOT)
-    if isinstance(error, OSError) and error.errno in numbers:
-        return True
-    return any(f"(os error {number})" in str(error) for number in numbers)
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full."""
+    return error_number(error) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def named_refusal(error: BaseException, where: str | Path | None = None) -> DefectBenchError:
+    """What the operating system refuses, as an error with a remedy.
+
+    Args:
+        error: An ``OSError``, or another one with a number of the operating system.
+        where: The file or folder that was used; that of the error by default.
+    """
+    told = getattr(error, "filename", None)
+    path = (
+        where if where is not None else os.fsdecode(told) if isinstance(told, str | bytes) else None
+    )
+    number = error_number(error)
+    if is_disk_full(error):
+        fix = "make room on this disk, then run the same command again"
+        return DiskFullError(path or "disk", "free bytes", _free_bytes(path), fix)
+    reason = os.strerror(number) if number is not None else str(error) or type(error).__name__
+    fix = _FIXES.get(
+        number or 0, "the operating system refuses it; mend that and repeat the command"
+    )
+    return FileAccessError(path or "file", "access", reason, fix)
+
+
+def _free_bytes(path: str | Path | None) -> int | None:
+    """Free bytes where a file was to be; None where nobody tells."""
+    for folder in Path(path or ".").absolute().parents:
+        with suppress(OSError):
+            return shutil.disk_usage(folder).free
+    return None
 
 
 @contextmanager
@@ -70,19 +150,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: The disk has no room. No partial file stays behind.
+        FileAccessError: The operating system refuses the file or its folder.
 
     Example:
         >>> with atomic_path("out.txt") as part:  # doctest: +SKIP
         ...     part.write_text("whole or not at all")
     """
     target = Path(path)
-    part = _sibling(target)
+    with _refusals_named(target):
+        part = _sibling(target)
     try:
-        with _disk_full_named(target):
+        with _refusals_named(target, part):
             yield part
             _fsync(part)
             part.replace(target)
-            _fsync(target.parent)
+            _fsync_folder(target.parent)
     finally:
         _remove(part)
 
@@ -96,21 +178,36 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: The disk has no room. No partial folder stays behind.
+        FileAccessError: The operating system refuses the folder, or a file stands in its place.
     """
     target = Path(path)
-    part, old = _sibling(target), _sibling(target)
+    with _refusals_named(target):
+        if target.exists() and not target.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
+        part, old = _sibling(target), _sibling(target)
     try:
-        with _disk_full_named(target):
+        with _refusals_named(target, part, old):
             part.mkdir(parents=True)
             yield part
-            if target.exists():
-                target.replace(old)
-            part.replace(target)
-            _fsync(target.parent)
+            _exchange(part, target, old)
+            _fsync_folder(target.parent)
     finally:
-        for left in (part, old):
-            if left.exists():
-                _remove(left)
+        _remove(part)
+        if target.exists():
+            _remove(old)
+
+
+def _exchange(part: Path, target: Path, old: Path) -> None:
+    """Put a new folder in the place of the old one, which returns where that fails."""
+    if not target.exists():
+        part.replace(target)
+        return
+    target.replace(old)
+    try:
+        part.replace(target)
+    except OSError:
+        old.replace(target)
+        raise
 
 
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:
@@ -130,23 +227,44 @@ def atomic_write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file, in any of the encodings of JSON, with a byte order mark or without.
 
     Raises:
         ConfigError: The file is missing or is not JSON.
+        FileAccessError: The operating system refuses it.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(path, "file", "nothing", "run the rule that makes it first") from error
-    except ValueError as error:
-        raise ConfigError(path, "content", str(error), "delete it and make it again") from error
+    except OSError as error:
+        raise named_refusal(error, path) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, "encoding", str(error), "save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(path, "content", str(error), "it is no JSON; make it again") from error
 
 
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes as 64 hex digits."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def unchanged(*paths: str | Path) -> Iterator[None]:
+    """Hold what a figure speaks of by its hash: the file that was used is the file that is recorded.
+
+    Raises:
+        MeasurementError: A file was changed or removed meanwhile.
+    """
+    digests = {path: sha256_file(path) for path in paths if Path(path).is_file()}
+    yield
+    for path, digest in digests.items():
+        seen = sha256_file(path) if Path(path).is_file() else "nothing"
+        if seen != digest:
+            fix = f"it was {digest} when it was opened; leave it alone and repeat the command"
+            raise MeasurementError(path, "sha256", seen, fix)
 
 
 @contextmanager
@@ -157,8 +275,10 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
         BusyError: Another process holds it.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("a+") as handle:
+    with _refusals_named(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.open("a+", encoding="utf-8")
+    with lock as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

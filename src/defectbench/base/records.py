@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .files import atomic_write_json, read_json, sha256_file
+from .record_fields import AGAIN, Fields, check_fields
 
 SCHEMA = "defectbench/1"
 ABSENT = "absent_because"  # in the place of scores, in the record of a control that a set has no grounds for
@@ -29,11 +30,35 @@ _PACKAGES = (
 
 
 def cpu_model() -> str:
-    """The processor as its maker calls it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    """The processor as its maker calls it; empty where the machine does not tell."""
+    lines = (_text("/proc/cpuinfo") or "").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _text(path: str) -> str | None:
+    """What a file of the machine says; None where it is not there or may not be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _memory_gib() -> float | None:
+    """Memory of the machine; None where it does not tell."""
+    try:
+        bytes_there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return round(bytes_there / 2**30, 1) if bytes_there > 0 else None
+
+
+def _cores() -> int | None:
+    """Cores that this process may use; None where the machine does not tell."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return os.cpu_count()
 
 
 def _installed(package: str) -> str | None:
@@ -45,15 +70,14 @@ def _installed(package: str) -> str | None:
 
 @cache
 def hardware_card() -> dict[str, Any]:
-    """The machine that this process runs on: processor, cores, memory (GiB), board."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    board = Path("/proc/device-tree/model")
+    """The machine that this process runs on: processor, cores, memory (GiB), board; what it hides is None."""
+    board = _text("/proc/device-tree/model")
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory, 1),
+        "cores": _cores(),
+        "memory_gib": _memory_gib(),
         "architecture": platform.machine(),
-        "board": board.read_text().strip("\0 \n") if board.exists() else None,
+        "board": board.strip("\0 \n") if board else None,
     }
 
 
@@ -119,16 +143,20 @@ def record_beside(path: str | Path) -> Path:
 
 
 def read_record(path: str | Path, kind: str) -> dict[str, Any]:
-    """Read a record and check its schema and kind.
+    """Read a record and check its schema, its kind and the types of its fields.
+
+    Returns:
+        The record. A field that it lacks is a named error where it is asked for.
 
     Raises:
-        ConfigError: The file is missing, of another schema or of another kind.
+        ConfigError: The file is missing, of another schema or of another kind, or a field is damaged.
     """
     record = read_json(path)
     if not isinstance(record, dict):
-        raise ConfigError(path, "content", type(record).__name__, "delete it and make it again")
+        raise ConfigError(path, "content", type(record).__name__, AGAIN)
     for field, expected in (("schema", SCHEMA), ("kind", kind)):
         if record.get(field) != expected:
             fix = f"a record with {field} {expected!r} is needed here; make it again"
             raise ConfigError(path, field, record.get(field), fix)
-    return record
+    check_fields(path, record)
+    return Fields.of(record, path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from typer import Exit, Typer, TyperException
 
 from ..base.errors import DefectBenchError
+from ..base.files import error_number, named_refusal
 from . import cfp, data, document, measure, report, slimming, training, weights
 
 TOPICS = {
@@ -47,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when it is done, 1 when what it checked does not hold, 2 when a named error or a wrong command line
         stopped it (one line on stderr).
     """
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a locale without the letters of a name is no reason to stop
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = build_app()(given, prog_name="defectbench", standalone_mode=False)
@@ -56,8 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = f" {given[0]}" if given and given[0] in _verbs() else ""
         message = " ".join(error.format_message().split())
         return _refuse(f"{message.rstrip('.')}; see defectbench{verb} --help")
+    except BrokenPipeError:
+        return _stop_printing()
     except DefectBenchError as error:
         return _refuse(f"{type(error).__name__}: {error}")
+    except Exception as error:
+        if not isinstance(error, OSError) and error_number(error) is None:
+            raise  # an error of the program, which its traceback finds
+        refusal = named_refusal(error)
+        return _refuse(f"{type(refusal).__name__}: {refusal}")
     return int(status or 0)
 
 
@@ -66,5 +82,11 @@ def _verbs() -> set[str]:
 
 
 def _refuse(line: str) -> int:
-    print(line, file=sys.stderr)  # noqa: T201
+    print(" ".join(line.splitlines()), file=sys.stderr)  # noqa: T201
     return 2
+
+
+def _stop_printing() -> int:
+    """Whoever reads the output has seen enough, as ``head`` has; nothing more is printed at the end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -99,8 +99,13 @@ def read_overlaps(dataset_dir: str | Path) -> list[FileOverlap]:
     path = Path(dataset_dir) / "overlaps.csv"
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench find-overlaps` first")
-    table = pd.read_csv(path, dtype={"image_a": str, "image_b": str})
     columns = [field.name for field in fields(FileOverlap)]
+    texts = ("image_a", "image_b", "kind")
+    try:
+        table = pd.read_csv(path, dtype={name: str if name in texts else float for name in columns})
+    except ValueError as error:  # damaged lines, figures or letters
+        fix = "run `defectbench find-overlaps` again"
+        raise SplitError(path, "content", " ".join(str(error).split()), fix) from error
     if list(table.columns) != columns:
         fix = f"columns {columns} are needed; run `defectbench find-overlaps` again"
         raise SplitError(path, "columns", list(table.columns), fix)

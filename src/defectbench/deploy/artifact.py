@@ -8,7 +8,7 @@ of a classifier: ``probabilities`` float32 [N,C].
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,13 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from ..base.errors import ArtifactError
+from ..base.files import named_refusal
 from ..base.tasks import DETECTION
 from .names import OUTPUTS, task_of_outputs
 
 LEAST_OPSET = 17
+LARGEST_SIZE = 8192  # pixels
+STANDARD = ("", "ai.onnx")  # domains of operators
 PROVENANCE = ("method", "dataset", "protocol", "seed", "weights_sha256", "defectbench")
 _SHAPES = {"images": 4, "boxes": 3, "scores": 3, "probabilities": 2}
 
@@ -90,17 +93,74 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     """Read a model file.
 
     Raises:
-        ArtifactError: The file is missing, truncated or not ONNX.
+        ArtifactError: The file is missing, truncated or not ONNX, or its weights lie outside it.
+        FileAccessError: The operating system refuses it.
     """
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        check_is_whole(path, model)
         onnx.checker.check_model(model)
     except FileNotFoundError as error:
         raise ArtifactError(path, "file", "nothing", "run the method's rule first") from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        first = str(error).strip().splitlines()[0]
+    except OSError as error:
+        raise named_refusal(error, path) from error
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ArtifactError(path, "content", first, "export the model again") from error
     return model
+
+
+def check_is_whole(path: str | Path, model: onnx.ModelProto) -> None:
+    """Check that all weights lie in the file itself: its hash and its size speak of nothing else.
+
+    Raises:
+        ArtifactError: Some lie in another file.
+    """
+    for tensor in _tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            places = {entry.key: entry.value for entry in tensor.external_data}
+            outside = places.get("location", "another file")
+            fix = (
+                "weights lie outside the file; keep them in it: "
+                "onnx.save_model(onnx.load(path), path, save_as_external_data=False)"
+            )
+            raise ArtifactError(path, f"weights {tensor.name}", outside, fix)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """All stored tensors: of the graph, of graphs and functions within, and of nodes."""
+    yield from _tensors_of_graph(model.graph)
+    for node in (node for function in model.functions for node in function.node):
+        yield from _tensors_of_node(node)
+    for training in model.training_info:
+        yield from _tensors_of_graph(training.initialization)
+        yield from _tensors_of_graph(training.algorithm)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_node(node)
+
+
+def _tensors_of_node(node: onnx.NodeProto) -> Iterator[TensorProto]:
+    for attribute in node.attribute:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_graph(graph)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes of a graph and of the graphs within."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
 
 
 def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) -> ArtifactInfo:
@@ -120,6 +180,8 @@ def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) ->
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
     if opset < LEAST_OPSET:
         raise ArtifactError(path, "opset", opset, f"export with opset {LEAST_OPSET} or later")
+    check_is_whole(path, model)
+    _check_domains(path, model)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     _check_names(path, "inputs", inputs, ["images"])
@@ -130,6 +192,16 @@ def validate_artifact(path: str | Path, model: onnx.ModelProto | None = None) ->
     info = _read_info(path, read_metadata(model), points, task)
     _check_dims(path, dims, info)
     return info
+
+
+def _check_domains(path: str | Path, model: onnx.ModelProto) -> None:
+    """Operators of one engine alone run nowhere else, and no count knows what they do."""
+    made_here = {(function.domain, function.name) for function in model.functions}
+    of_functions = (node for function in model.functions for node in function.node)
+    for node in (*_nodes(model.graph), *of_functions):
+        if node.domain not in STANDARD and (node.domain, node.op_type) not in made_here:
+            fix = "export with operators of the ONNX standard alone, unoptimised by an engine"
+            raise ArtifactError(path, f"operator {node.op_type} domain", node.domain, fix)
 
 
 def _check_names(
@@ -143,7 +215,8 @@ def _check_names(
 def _checked_dims(path: str | Path, value: onnx.ValueInfoProto) -> list[int | None]:
     tensor = value.type.tensor_type
     if tensor.elem_type != TensorProto.FLOAT:
-        seen = TensorProto.DataType.Name(tensor.elem_type)
+        kinds = {number: name for name, number in TensorProto.DataType.items()}
+        seen = kinds.get(tensor.elem_type, tensor.elem_type)
         raise ArtifactError(path, f"{value.name} type", seen, "the signature asks for float32")
     dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
     if len(dims) != _SHAPES[value.name]:
@@ -163,11 +236,15 @@ def _read_info(
             raise ArtifactError(path, f"metadata {name}", metadata.get(name), fix)
     try:
         classes, size = json.loads(metadata["names"]), int(metadata["size"])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fix = "names is a JSON list of class names, size an integer"
         raise ArtifactError(path, "metadata", str(error), fix) from error
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ArtifactError(path, "metadata names", classes, "write a JSON list of class names")
+    is_text = isinstance(classes, list) and all(isinstance(n, str) and n for n in classes)
+    if not is_text or not classes or len(set(classes)) != len(classes):
+        fix = "write a JSON list of class names, each once"
+        raise ArtifactError(path, "metadata names", classes, fix)
+    if not 1 <= size <= LARGEST_SIZE:
+        raise ArtifactError(path, "metadata size", size, f"write pixels from 1 to {LARGEST_SIZE}")
     return ArtifactInfo(classes, size, metadata, points, task)
 
 

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, PackError
-from ..base.files import atomic_write_json
+from ..base.files import atomic_write_json, unchanged
 from ..base.records import record_beside, write_record
 from ..data.pack import Pack, load_arrays
+from .checked import open_checked
 from .nms import SCORING_THRESHOLD, nms
-from .runtime import Engine, Images, OnnxClassifier, open_artifact
+from .runtime import Engine, Images, OnnxClassifier
 
 BATCH = 16
+ROUNDING = 1e-4  # by which a probability in 32 bits may leave 0..1
 
 
 def predict(
@@ -42,19 +44,22 @@ def predict(
         The results as written.
 
     Raises:
-        ArtifactError: The file cannot be run, or gives figures that are not finite.
+        ArtifactError: The file breaks the artifact signature, cannot be run, or gives figures that are not finite or
+            no probabilities.
         PackError: Size or classes of pack and model differ.
+        MeasurementError: The model file was changed while it was used.
     """
     start = time.perf_counter()
-    engine = open_artifact(model_path, threads)
-    pack = load_arrays(pack_path, task=engine.task)
-    check_pack_fits(engine, pack, pack_path)
-    figures = {"n_images": len(pack)}
-    if isinstance(engine, OnnxClassifier):
-        results = list(classify_pack(engine, pack, model_path))
-    else:
-        results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
-        figures["n_detections"] = len(results)
+    with unchanged(model_path):
+        engine = open_checked(model_path, threads)
+        pack = load_arrays(pack_path, task=engine.task)
+        check_pack_fits(engine, pack, pack_path)
+        figures = {"n_images": len(pack)}
+        if isinstance(engine, OnnxClassifier):
+            results = list(classify_pack(engine, pack, model_path))
+        else:
+            results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
+            figures["n_detections"] = len(results)
     atomic_write_json(out_json, results)
     inputs = {"model": model_path, "pack": pack_path, "predictions": out_json}
     seconds = time.perf_counter() - start
@@ -94,9 +99,7 @@ def predict_pack(
         boxes, scores = engine(chunk)
         for row in range(len(chunk)):
             n = start + row
-            if not (np.isfinite(boxes[row]).all() and np.isfinite(scores[row]).all()):
-                fix = "train again; the weights have diverged"
-                raise ArtifactError(source, f"output for image {ids[n]}", "not finite", fix)
+            check_output(source, int(ids[n]), scores[row], boxes[row])
             kept, kept_scores, labels = nms(boxes[row], scores[row], score_threshold)
             kept = to_original(kept, float(scales[n]), pads[n], originals[n])
             yield coco_results(int(ids[n]), kept, kept_scores, labels)
@@ -114,10 +117,28 @@ def classify_pack(
     for start in range(0, len(images), BATCH):
         outputs = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
         for image_id, row in zip(ids[start : start + BATCH], outputs, strict=True):
-            if not np.isfinite(row).all():
-                fix = "train again; the weights have diverged"
-                raise ArtifactError(source, f"output for image {image_id}", "not finite", fix)
-            yield {"image_id": image_id, "probabilities": [round(float(p), 6) for p in row]}
+            check_output(source, image_id, row)
+            yield {
+                "image_id": image_id,
+                "probabilities": [round(float(p), 6) for p in np.clip(row, 0, 1)],
+            }
+
+
+def check_output(
+    source: str | Path, image_id: int, scores: NDArray[Any], boxes: NDArray[Any] | None = None
+) -> None:
+    """Check what a model says of one image.
+
+    Raises:
+        ArtifactError: Figures are not finite, or scores are no probabilities; names the image.
+    """
+    field = f"output for image {image_id}"
+    if not (np.isfinite(scores).all() and (boxes is None or np.isfinite(boxes).all())):
+        raise ArtifactError(source, field, "not finite", "train again; the weights have diverged")
+    low, high = float(scores.min(initial=0.0)), float(scores.max(initial=0.0))
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        fix = "scores are probabilities from 0 to 1; put the sigmoid or softmax into the graph"
+        raise ArtifactError(source, field, [round(low, 6), round(high, 6)], fix)
 
 
 def to_original(
@@ -149,7 +170,7 @@ def coco_results(
             "image_id": image_id,
             "category_id": int(label),
             "bbox": [float(v) for v in row],
-            "score": round(float(score), 6),
+            "score": round(min(float(score), 1.0), 6),
         }
         for row, score, label in zip(rows, scores, labels, strict=True)
         if row[2] > 0 and row[3] > 0

@@ -71,8 +71,16 @@ class OnnxArtifact:
         self.size = int(self.metadata["size"])
 
     def run(self, images: Images) -> list[Images]:
-        """Run images [N,3,S,S] in 0..1; return the outputs in their order."""
-        return [np.asarray(out) for out in self.session.run(self.outputs, {"images": images})]
+        """Run images [N,3,S,S] in 0..1; return the outputs in their order.
+
+        Raises:
+            ArtifactError: The engine cannot run the file.
+        """
+        try:
+            outputs = self.session.run(self.outputs, {"images": images})
+        except Exception as error:  # onnxruntime's errors share no public root
+            raise engine_refusal(self.path, "run", error) from error
+        return [np.asarray(out) for out in outputs]
 
 
 class OnnxDetector(OnnxArtifact):
@@ -149,8 +157,13 @@ def make_session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no public root
-        first = str(error).strip().splitlines()[0]
-        raise ArtifactError(path, "content", first, "export the model again") from error
+        raise engine_refusal(path, "content", error) from error
+
+
+def engine_refusal(path: str | Path, field: str, error: Exception) -> ArtifactError:
+    """What an engine says of a model file, as one named error."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ArtifactError(path, field, first, "export the model again")
 
 
 def prepare(image: NDArray[np.uint8], size: int) -> Images:

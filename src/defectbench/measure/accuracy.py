@@ -11,13 +11,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ..base.errors import MeasurementError
-from ..base.files import read_json, sha256_file
+from ..base.files import sha256_file
 from ..base.records import read_record, record_beside, write_record
-from ..data.coco import read_detection, source_stem
+from ..base.tasks import DETECTION
+from ..data.coco import source_stem
 from .bootstrap import match
-from .evaluator import MAX_DETECTIONS, SIZES, Scores, check_results, restrict, score
+from .evaluator import MAX_DETECTIONS, SIZES, Scores, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
+from .results import read_results
 from .statistics import CONFIDENCE, INTERVAL, RESAMPLES, Interval, bootstrap_precision
+from .truth import read_truth
 
 SETTINGS = {
     "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
@@ -56,9 +59,8 @@ def evaluate(
         ConfigError: The annotations are for another task.
     """
     start = time.perf_counter()
-    truth = restrict(read_detection(annotations), listed_images(images), images)
-    results = read_results(predictions)
-    check_results(results, truth, predictions)
+    truth = restrict(read_truth(annotations, DETECTION.name), listed_images(images), images)
+    results = read_results(predictions, truth)
     members = groups_of(truth, groups)
     scores = score(truth, results)
     intervals = bootstrap_precision(match(truth, results), members)
@@ -98,35 +100,19 @@ def model_behind(predictions: str | Path) -> str | None:
     return inputs["model"]["sha256"]
 
 
-def read_results(path: str | Path) -> list[dict[str, Any]]:
-    """Read a COCO result list.
-
-    Raises:
-        MeasurementError: The file holds something else.
-    """
-    results = read_json(path)
-    needed = {"image_id", "category_id", "bbox", "score"}
-    if not isinstance(results, list):
-        fix = "write a COCO result list"
-        raise MeasurementError(path, "content", type(results).__name__, fix)
-    for number, row in enumerate(results):
-        if not isinstance(row, dict) or not needed <= set(row):
-            fix = f"each result has {sorted(needed)}"
-            raise MeasurementError(path, f"result {number}", row, fix)
-    return results
-
-
 def listed_images(path: str | Path) -> list[str]:
     """File names of a part's list.
 
     Raises:
-        MeasurementError: It is missing.
+        MeasurementError: It is missing or is not UTF-8.
     """
     try:
-        lines = Path(path).read_text().split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         raise MeasurementError(path, "file", "nothing", "split the dataset first") from error
-    return [line.strip() for line in lines if line.strip()]
+    except UnicodeDecodeError as error:
+        raise MeasurementError(path, "encoding", str(error), "save it as UTF-8") from error
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.files import atomic_write_json, read_json
+from ..base.files import atomic_write_json
 from ..base.places import parts_folder, truth_folder
 from ..base.records import ABSENT, write_record
 from ..base.tasks import task_named
@@ -19,6 +19,7 @@ from .complexity import count
 from .controls import control
 from .label_jitter import NoAgreementError
 from .operating_point import choose_operating_point
+from .truth import read_truth
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def evaluate_predictions(predictions: Path, truth: Truth, out: Path) -> None:
     Raises:
         MeasurementError: The files do not belong together.
     """
-    task = task_named(task_of(read_json(truth.annotations)))
+    task = task_named(task_of(read_truth(truth.annotations)))
     score = evaluate if task.finds_boxes else evaluate_classes
     score(truth.annotations, predictions, truth.images, truth.groups, out)
 

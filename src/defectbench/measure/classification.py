@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import ConfigError, MeasurementError
-from ..base.files import read_json
+from ..base.errors import MeasurementError
 from ..base.records import write_record
 from ..base.tasks import CLASSIFICATION
-from ..data.coco import task_of
 from .accuracy import groups_of, listed_images, model_behind
 from .evaluator import restrict
+from .results import read_results
 from .statistics import (
     CONFIDENCE,
     INTERVAL,
@@ -30,6 +29,7 @@ from .statistics import (
     resample_weights,
     resampled,
 )
+from .truth import read_truth
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 SETTINGS = {
@@ -70,15 +70,11 @@ def evaluate_classes(
         ConfigError: The annotations are for another task.
     """
     start = time.perf_counter()
-    content = read_json(annotations)
-    if task_of(content) != CLASSIFICATION.name:
-        fix = f"this step needs a dataset for {CLASSIFICATION.name}"
-        raise ConfigError(annotations, "task", task_of(content), fix)
-    truth = restrict(content, listed_images(images), images)
+    truth = restrict(read_truth(annotations, CLASSIFICATION.name), listed_images(images), images)
     names = [c["name"] for c in sorted(truth["categories"], key=lambda c: c["id"])]
+    true = true_classes(truth, annotations)
     predicted = predicted_classes(predictions, truth, len(names))
     members = groups_of(truth, groups)
-    true = true_classes(truth)
     matrix = confusion(true, predicted, len(names), np.ones((1, len(true))))[0]
     figures = {
         **_with_intervals(true, predicted, len(names), members),
@@ -98,10 +94,21 @@ def evaluate_classes(
     return write_record(out, "accuracy", figures, inputs, time.perf_counter() - start, extra)
 
 
-def true_classes(truth: Mapping[str, Any]) -> Integers:
-    """Class [I] of each image, in the order of ascending image ids."""
-    class_of = {box["image_id"]: box["category_id"] for box in truth["annotations"]}
-    return np.array([class_of[key] for key in sorted(image["id"] for image in truth["images"])])
+def true_classes(truth: Mapping[str, Any], source: str | Path = "annotations.json") -> Integers:
+    """Place [I] of the class of each image among all classes, in the order of ascending image ids.
+
+    Raises:
+        MeasurementError: An image has no class, or two.
+    """
+    place_of = {key: n for n, key in enumerate(sorted(c["id"] for c in truth["categories"]))}
+    classes: dict[int, set[int]] = {image["id"]: set() for image in truth["images"]}
+    for box in truth["annotations"]:
+        classes[box["image_id"]].add(place_of[box["category_id"]])
+    for key, of_image in classes.items():
+        if len(of_image) != 1:
+            fix = "each image has one class; convert the dataset again"
+            raise MeasurementError(source, f"classes of image {key}", sorted(of_image), fix)
+    return np.array([classes[key].pop() for key in sorted(classes)], dtype=np.int64)
 
 
 def predicted_classes(predictions: str | Path, truth: Mapping[str, Any], classes: int) -> Integers:
@@ -110,24 +117,15 @@ def predicted_classes(predictions: str | Path, truth: Mapping[str, Any], classes
     Raises:
         MeasurementError: The file holds something else, or not each scored image exactly once.
     """
-    rows = read_json(predictions)
-    wanted = sorted(image["id"] for image in truth["images"])
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and {"image_id", "probabilities"} <= set(row) for row in rows
-    ):
-        fix = "write a list of image_id and probabilities"
-        raise MeasurementError(predictions, "content", type(rows).__name__, fix)
-    by_image = {row["image_id"]: row["probabilities"] for row in rows}
-    if sorted(row["image_id"] for row in rows) != wanted:
-        unmatched = sorted(set(by_image) ^ set(wanted))[:3] or "an image twice"
-        raise MeasurementError(
-            predictions, "images", unmatched, "predict on the part that is scored"
-        )
-    table = np.array([by_image[key] for key in wanted], dtype=np.float64)
-    if table.shape != (len(wanted), classes) or not np.isfinite(table).all():
-        fix = f"give {classes} finite probabilities an image"
-        raise MeasurementError(predictions, "probabilities", list(table.shape), fix)
-    return table.argmax(axis=1)
+    rows = read_results(predictions, truth, CLASSIFICATION.name)
+    table = np.array(
+        [row["probabilities"] for row in sorted(rows, key=_image_id)], dtype=np.float64
+    )
+    return table.reshape(-1, classes).argmax(axis=1)
+
+
+def _image_id(row: Mapping[str, Any]) -> int:
+    return row["image_id"]
 
 
 def confusion(true: Integers, predicted: Integers, classes: int, weights: NDArray[Any]) -> Floats:

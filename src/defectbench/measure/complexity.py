@@ -24,12 +24,15 @@ import onnx
 import onnx.inliner
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from ..base.errors import MeasurementError, ProgramError
+from ..base.errors import MeasurementError
 from ..base.records import write_record
 from ..deploy.artifact import load_model, validate_artifact
-from ..deploy.runtime import make_session
+from ..deploy.checked import open_checked
+from ..deploy.runtime import engine_refusal, make_session
+from .worker_failures import worker_failure
 
 TOLERANCE = 0.01
+EXPORT = "export the model again, with shapes that depend on nothing but the batch"
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 PRODUCTS = ("MatMul", "Gemm")
 UNCOUNTED = frozenset(
@@ -98,7 +101,7 @@ def declared_macs(model: onnx.ModelProto, size: int, source: str | Path = "model
     Raises:
         MeasurementError: A shape cannot be inferred, so something would be left out.
     """
-    shapes = _inferred_shapes(_with_batch_one(model, size))
+    shapes = _inferred_shapes(_with_batch_one(model, size), source)
     totals: dict[str, int] = dict.fromkeys((*CONVOLUTIONS, *PRODUCTS), 0)
     for node in _counted_nodes(model.graph, source):
         first, second = (_shape(shapes, name, node, source) for name in node.input[:2])
@@ -133,7 +136,11 @@ def executed_macs(model: onnx.ModelProto, size: int, path: Path) -> Counts:
         probed.graph.output.append(value)
     path.write_bytes(probed.SerializeToString())
     images = np.zeros((1, 3, size, size), np.float32)
-    run_shapes = make_session(path, 1).run(None, {"images": images})
+    session = make_session(path, 1)
+    try:
+        run_shapes = session.run(None, {"images": images})
+    except Exception as error:  # onnxruntime's errors share no public root
+        raise engine_refusal(path, "run", error) from error
     shapes = {
         name: [int(v) for v in np.asarray(s)] for name, s in zip(names, run_shapes, strict=True)
     }
@@ -227,8 +234,11 @@ def _with_batch_one(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
     return fixed
 
 
-def _inferred_shapes(model: onnx.ModelProto) -> Shapes:
-    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+def _inferred_shapes(model: onnx.ModelProto, source: str | Path) -> Shapes:
+    try:
+        graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    except Exception as error:  # onnx's errors of C++ share no public root
+        raise MeasurementError(source, "shapes", _first_line(error), EXPORT) from error
     shapes: Shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
         for a in node.attribute:
@@ -243,8 +253,7 @@ def _inferred_shapes(model: onnx.ModelProto) -> Shapes:
 
 def _shape(shapes: Shapes, name: str, node: NodeProto, source: str | Path) -> list[int]:
     if name not in shapes:
-        fix = "export with shapes that depend on nothing but the batch"
-        raise MeasurementError(source, f"shape of {name} at {node.op_type}", None, fix)
+        raise MeasurementError(source, f"shape of {name} at {node.op_type}", None, EXPORT)
     return shapes[name]
 
 
@@ -265,8 +274,8 @@ def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
     command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ProgramError(path, "memory worker", last, "run the model by itself to see why")
+        hint = "defectbench predict runs the file by itself"
+        raise worker_failure(run, path, "memory worker", hint)
     before, after = json.loads(run.stdout)
     return {"peak_rss_mib": round(after, 1), "peak_rss_model_mib": round(after - before, 1)}
 
@@ -284,7 +293,8 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
         MeasurementError: Two counters differ by more than 1 %.
     """
     start, path = time.perf_counter(), Path(model_path)
-    model = onnx.inliner.inline_local_functions(load_model(path))
+    open_checked(path)
+    model = inlined(load_model(path), path)
     info = validate_artifact(path, model)
     declared = declared_macs(model, info.size, path)
     params = count_params(model)
@@ -294,7 +304,7 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
     cross_check(path, "macs", declared.total, {"executed shapes": executed.total})
     for name, counted in (("macs_fvcore", declared.total), ("params_torch", params)):
         if name in info.metadata:
-            checks[name] = int(info.metadata[name])
+            checks[name] = _counted_before(path, name, info.metadata[name])
             cross_check(path, name, counted, {"the torch module": checks[name]})
     figures = {
         "size_px": info.size,
@@ -311,6 +321,29 @@ def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     extra = {"settings": SETTINGS, "cross_checks": checks}
     return write_record(out, "complexity", figures, {"model": path}, seconds, extra)
+
+
+def inlined(model: onnx.ModelProto, source: Path) -> onnx.ModelProto:
+    """The model with its own functions written out, so that their operators are seen.
+
+    Raises:
+        MeasurementError: They cannot be.
+    """
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # onnx's errors of C++ share no public root
+        raise MeasurementError(source, "functions", _first_line(error), EXPORT) from error
+
+
+def _counted_before(path: Path, name: str, text: str) -> int:
+    """A count that the exporter wrote into the metadata."""
+    if not text.isdecimal():
+        raise MeasurementError(path, f"metadata {name}", text, "write a whole number, or nothing")
+    return int(text)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def cross_check(path: Path, name: str, counted: int, others: dict[str, int]) -> None:

@@ -85,28 +85,6 @@ def restrict(
     return {"images": images, "annotations": kept, "categories": truth["categories"]}
 
 
-def check_results(
-    results: Sequence[dict[str, Any]], truth: dict[str, Any], source: str | Path
-) -> None:
-    """Check a result list before it is scored.
-
-    Raises:
-        MeasurementError: A result names an unknown image or class, or is not finite.
-    """
-    images = {image["id"] for image in truth["images"]}
-    classes = {category["id"] for category in truth["categories"]}
-    for number, row in enumerate(results):
-        where = f"result {number}"
-        if row["image_id"] not in images:
-            fix = "predict on the part that is scored"
-            raise MeasurementError(source, f"{where} image_id", row["image_id"], fix)
-        if row["category_id"] not in classes:
-            fix = f"classes are {sorted(classes)}"
-            raise MeasurementError(source, f"{where} category_id", row["category_id"], fix)
-        if not np.isfinite([*row["bbox"], row["score"]]).all():
-            raise MeasurementError(source, where, row, "predict again; figures must be finite")
-
-
 def score(truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> Scores:
     """Score a result list against the truth.
 

@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 import psutil
 
 Value = TypeVar("Value")
-HIDDEN = (OSError, AttributeError, RuntimeError, ValueError, psutil.Error)
+HIDDEN = (
+    OSError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    psutil.Error,
+)
 
 
 def read_or_none(read: Callable[[], Value]) -> Value | None:
@@ -26,8 +34,15 @@ def read_or_none(read: Callable[[], Value]) -> Value | None:
 
 def clock_mhz() -> float | None:
     """The processor's clock where the machine tells it."""
-    clock = read_or_none(psutil.cpu_freq)
-    return float(clock.current) if clock else None
+    return read_or_none(lambda: float(psutil.cpu_freq().current)) or None
+
+
+def _untold() -> int:
+    return 0
+
+
+# Time of this thread on the processor, ns; always 0 where the machine does not tell it.
+processor_ns = _untold if read_or_none(time.thread_time_ns) is None else time.thread_time_ns
 
 
 def machine_seconds() -> tuple[float, float]:
@@ -41,7 +56,7 @@ def machine_seconds() -> tuple[float, float]:
 
 def usable_cores() -> int | None:
     """Cores that this process may use."""
-    affinity = read_or_none(lambda: len(psutil.Process().cpu_affinity()))
+    affinity = read_or_none(lambda: len(psutil.Process().cpu_affinity() or ()))
     return affinity or os.cpu_count()
 
 
@@ -67,7 +82,7 @@ class Watch:
         wall = time.perf_counter() - self.start
         before, after = self.seconds, read_or_none(machine_seconds)
         busy = foreign = None
-        if before is not None and after is not None:
+        if before is not None and after is not None and wall > 0:
             busy = (after[1] - before[1]) / wall
             foreign = max(0.0, (after[0] - before[0]) / wall - busy)
         return {

@@ -21,10 +21,13 @@ def peak_mib() -> float:
 
     Linux hands ``ru_maxrss`` down from the process that started this one; its status file does not.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 2**10
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []  # another kernel
+    for line in lines:
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 2**10
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**20 if sys.platform == "darwin" else used / 2**10
 

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.files import unchanged
 from ..base.records import write_record
 from ..data.pack import Pack, load_arrays
+from ..deploy.checked import open_checked
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from ..deploy.predict import (
     check_pack_fits,
@@ -28,7 +30,7 @@ from ..deploy.predict import (
     predict_pack,
     to_original,
 )
-from ..deploy.runtime import OnnxClassifier, OnnxDetector, open_artifact
+from ..deploy.runtime import OnnxClassifier, OnnxDetector
 from .bootstrap import Matches, match, pairwise_iou
 from .evaluator import score
 
@@ -186,16 +188,19 @@ def choose_operating_point(
         The record as written.
 
     Raises:
-        ArtifactError: The file cannot be run, or gives figures that are not finite.
+        ArtifactError: The file breaks the artifact signature, cannot be run, or gives figures that are not finite or
+            no probabilities.
         PackError: Size, classes or task of pack and model differ.
+        MeasurementError: The model file was changed while it was used.
     """
-    engine = open_artifact(model_path, threads)
-    pack = load_arrays(val_pack, task=engine.task)
-    check_pack_fits(engine, pack, val_pack)
-    if isinstance(engine, OnnxClassifier):
-        figures = _class_figures(engine, pack, model_path)
-    else:
-        figures = _box_figures(engine, pack, model_path)
+    with unchanged(model_path):
+        engine = open_checked(model_path, threads)
+        pack = load_arrays(val_pack, task=engine.task)
+        check_pack_fits(engine, pack, val_pack)
+        if isinstance(engine, OnnxClassifier):
+            figures = _class_figures(engine, pack, model_path)
+        else:
+            figures = _box_figures(engine, pack, model_path)
     return write_record(out, "operating_point", figures, {"model": model_path, "val": val_pack})
 
 

@@ -14,19 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..base.compressions import base_method
-from ..base.errors import ConfigError, ProgramError
-from ..base.files import sha256_file
+from ..base.errors import ArtifactError, ConfigError, ProgramError
+from ..base.files import sha256_file, unchanged
 from ..base.records import read_record, record_beside, write_record
 from ..base.studies import LatencySettings
+from ..deploy.checked import open_checked
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from .race_figures import invalid_because, summarise
 from .reference import write_reference
+from .worker_failures import worker_failure
 
 WORKER = "defectbench.measure.race_worker"
 IMAGES = 64
@@ -117,18 +119,21 @@ def race(
         ConfigError: There is no entry, two write one record, a base is not in the race, or a file or folder cannot
             be used.
         ProgramError: A model failed; names each that did.
+        MeasurementError: A model file was changed while it was timed.
     """
     check_entries(entries)
+    check_models(entries, settings.threads)
     heats = split_heats(entries)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_reference(folder / "reference.onnx")
         for number, heat in enumerate(heats):
             start = time.perf_counter()
-            answers = [
-                run_worker(make_request(heat, settings, engine, process, folder), folder)
-                for process in range(settings.processes)
-            ]
+            with unchanged(*(entry.model for entry in heat)):
+                answers = [
+                    run_worker(make_request(heat, settings, engine, process, folder), folder)
+                    for process in range(settings.processes)
+                ]
             share = (time.perf_counter() - start) / len(heat)
             asked = {
                 **settings.model_dump(),
@@ -165,6 +170,31 @@ def check_entries(entries: Sequence[RaceEntry]) -> None:
         folder = next(parent for parent in entry.out.absolute().parents if parent.exists())
         if not os.access(folder, os.W_OK):
             raise ConfigError(folder, "folder", "not writable", "the record is written there")
+
+
+def check_models(entries: Sequence[RaceEntry], threads: int) -> None:
+    """Check every file as the other verbs do, before the first of them is timed.
+
+    Raises:
+        ProgramError: Files break the artifact signature or cannot be run; names each.
+    """
+    failed = {}
+    for model in dict.fromkeys(entry.model for entry in entries):
+        try:
+            open_checked(model, threads)
+        except ArtifactError as error:
+            failed[str(model)] = f"{type(error).__name__}: {error}"
+    if failed:
+        raise _failure(failed)
+
+
+def _failure(failed: Mapping[str, str]) -> ProgramError:
+    """What went wrong by model file, as one error."""
+    first, *others = failed
+    causes = list(failed.values())
+    also = f" ({', '.join(others)} failed, too)" if others else ""
+    fix = f"run defectbench predict on the same file to see why{also}"
+    return ProgramError(first, "race", causes[0] if not others else causes, fix)
 
 
 def split_heats(entries: Sequence[RaceEntry], most_mib: float = MOST_MIB) -> list[list[RaceEntry]]:
@@ -216,7 +246,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         ProgramError: A model failed, or the process did; names the models.
     """
     request_file, answer_file = folder / "request.json", folder / "answer.json"
-    request_file.write_text(json.dumps(request))
+    request_file.write_text(json.dumps(request), encoding="utf-8")
     answer_file.unlink(missing_ok=True)
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
@@ -224,17 +254,11 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if run.returncode:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
-        signal = f"ended by signal {-run.returncode}" if run.returncode < 0 else "no message"
-        last = (run.stderr.strip().splitlines() or [signal])[-1]
-        fix = "it is the last model that was loaded; run defectbench predict on it to see why"
-        raise ProgramError(at, "race", last, fix)
-    measured = json.loads(answer_file.read_text())
+        hint = "it is the last model that was loaded; defectbench predict runs it by itself"
+        raise worker_failure(run, at, "race", hint)
+    measured = json.loads(answer_file.read_text(encoding="utf-8"))
     if "failed" in measured:
-        first, *others = measured["failed"]
-        causes = list(measured["failed"].values())
-        also = f" ({', '.join(others)} failed, too)" if others else ""
-        fix = f"run defectbench predict on the same file to see why{also}"
-        raise ProgramError(first, "race", causes[0] if not others else causes, fix)
+        raise _failure(measured["failed"])
     return measured
 
 

@@ -170,10 +170,13 @@ def _percentiles(name: str, values: Floats) -> dict[str, float]:
     return {f"{name}_p{p}": float(v) for p, v in zip(PERCENTILES, percentiles, strict=True)}
 
 
-def waiting_share(calls: Floats) -> float:
-    """Share of the wall's time that calls were not on the processor; with several threads a rough one."""
+def waiting_share(calls: Floats) -> float | None:
+    """Share of the wall's time that calls were not on the processor; with several threads a rough one.
+
+    None where the machine does not tell its processor's time.
+    """
     wall, busy = float(calls[..., :3].sum()), float(calls[..., 3].sum())
-    return max(0.0, 1 - busy / wall)
+    return max(0.0, 1 - busy / wall) if busy > 0 and wall > 0 else None
 
 
 def clock_evidence(answers: Answers) -> str:

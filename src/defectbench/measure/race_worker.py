@@ -23,8 +23,15 @@ from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
 from ..deploy.nms import SCORING_THRESHOLD, nms
-from ..deploy.runtime import OnnxClassifier, OnnxDetector, load_engine, make_session, prepare
-from .machine_watch import Watch
+from ..deploy.runtime import (
+    OnnxClassifier,
+    OnnxDetector,
+    engine_refusal,
+    load_engine,
+    make_session,
+    prepare,
+)
+from .machine_watch import Watch, processor_ns
 
 REFERENCE_CALLS = 5  # of each block of the reference model
 SETTLING_CALLS = 1  # before each block, not counted: another file has just had the caches
@@ -129,9 +136,9 @@ class Runner:
             self.call()
         block, outputs = [], None
         for _ in range(calls):
-            before = time.thread_time_ns()
+            before = processor_ns()
             call = self.call()
-            busy = time.thread_time_ns() - before
+            busy = processor_ns() - before
             block.append((call.pre, call.forward, call.post, busy))
             outputs = call.outputs
         self.calls.append(block)
@@ -171,10 +178,10 @@ class ReferenceRunner:
         """Settle, then count some calls."""
         block = []
         for _ in range(SETTLING_CALLS + REFERENCE_CALLS):
-            before, start = time.thread_time_ns(), time.perf_counter_ns()
+            before, start = processor_ns(), time.perf_counter_ns()
             self.session.run(None, {"images": self.image})
             wall = time.perf_counter_ns() - start
-            block.append((wall, time.thread_time_ns() - before))
+            block.append((wall, processor_ns() - before))
         self.blocks.append(block[SETTLING_CALLS:])
 
 
@@ -190,8 +197,7 @@ def failure_named(model: str) -> Iterator[None]:
     except DefectBenchError:
         raise
     except Exception as error:  # an engine's errors share no public root
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(model, "run", first, "export the model again") from error
+        raise engine_refusal(model, "run", error) from error
 
 
 def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,17 +32,26 @@ def read_history(cell: CellRecords) -> dict[str, list[tuple[float, float]]]:
     if not path.is_file():
         fix = f"make it with: snakemake --cores 8 --forcerun {path} -- {path}"
         raise ReportError(path, "history", "nothing", fix)
-    with path.open(newline="") as handle:
+    with path.open(newline="", encoding="utf-8-sig") as handle:
         reader = csv.DictReader(handle)
         names = reader.fieldnames or []
         for needed in ("epoch", "loss"):
             if needed not in names:
                 raise ReportError(path, "columns", list(names), f"write a column {needed!r}")
         lines = list(reader)
-    return {
-        name: [(float(line["epoch"]), float(line[name])) for line in lines if line[name]]
-        for name in names
-    }
+    return {name: list(_points(path, lines, name)) for name in names}
+
+
+def _points(
+    path: Path, lines: Sequence[dict[str, str]], name: str
+) -> Iterator[tuple[float, float]]:
+    for number, line in enumerate(lines, start=2):
+        try:
+            if line[name]:
+                yield float(line["epoch"]), float(line[name])
+        except (TypeError, ValueError) as error:
+            fix = "write numbers, or make the file again"
+            raise ReportError(path, f"line {number}, {name}", line, fix) from error
 
 
 def curves_figure(entries: Sequence[Entry], style: dict[str, Look]) -> Figure:

@@ -28,6 +28,7 @@ from ...base.files import read_json, sha256_file
 from ...base.records import read_record
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
+from ...measure.results import read_results
 from ..records.cells import CellRecords, Entry
 
 HIT_IOU = 0.5
@@ -59,6 +60,12 @@ class PartTruth:
     boxes: dict[int, list[Record]]
     classes: dict[int, str]
     folder: Path
+
+    @property
+    def content(self) -> Record:
+        """Images and classes as COCO annotations name them."""
+        categories = [{"id": key, "name": name} for key, name in self.classes.items()]
+        return {"images": self.images, "categories": categories}
 
 
 def read_truth(cell: CellRecords) -> PartTruth:
@@ -163,7 +170,7 @@ def gallery_figure(entries: Sequence[Entry]) -> Figure:
         _draw_boxes(axis, truth.boxes[image["id"]], "truth", truth.classes)
     for column, entry in enumerate(entries, start=1):
         cell, threshold = entry.first, threshold_of(entry.first)
-        results = _results(cell)
+        results = _results(cell, truth)
         title = f"{entry.title}\nscore > {threshold:.2f}"
         _draw_column(grid[:, column], title, chosen, pictures)
         for axis, image in zip(grid[:, column], chosen.values(), strict=True):
@@ -194,14 +201,14 @@ def read_picture(truth: PartTruth, image: Record) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
 
 
-def _results(cell: CellRecords) -> dict[int, list[Record]]:
+def _results(cell: CellRecords, truth: PartTruth) -> dict[int, list[Record]]:
     path = cell.folder / "predictions.json"
     if not path.is_file():
         raise ReportError(
             path, "predictions", "nothing", f"make it with: snakemake --cores 8 {path}"
         )
     by_image: dict[int, list[Record]] = {}
-    for row in read_json(path):
+    for row in read_results(path, truth.content):
         by_image.setdefault(row["image_id"], []).append(row)
     return by_image
 

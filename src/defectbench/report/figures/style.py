@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..records.cells import Entry
+from .fonts import FONT, make_readable
 
 # Okabe and Ito (2008), without the yellow that vanishes on white; then the dark tones of Tol's `muted` (2021).
 PALETTE = (
@@ -27,7 +28,8 @@ LOG_FROM = 8.0  # ratio of the ends from which an axis is logarithmic
 LEGEND_CHARACTERS = 26
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
+    "text.parse_math": False,  # a class may be called "$5 nick $"
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -81,7 +83,8 @@ def figure_style() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("svg", "png")) -> None:
-    """Write a figure in some formats, without dates, so that equal data give equal bytes."""
+    """Write a figure in some formats, without dates, so that equal data give equal bytes; names are readable."""
+    make_readable(figure)
     for kind in formats:
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(

@@ -16,12 +16,12 @@ from typing import Any
 
 from scipy import stats
 
-from ...base.files import read_json
-from ...measure.accuracy import groups_of, listed_images, read_results
+from ...measure.accuracy import groups_of, listed_images
 from ...measure.bootstrap import match
 from ...measure.classification import FIGURES as ALL_CLASS_FIGURES
 from ...measure.classification import predicted_classes, resampled_figures, true_classes
 from ...measure.evaluator import restrict
+from ...measure.results import read_results
 from ...measure.seeds import (
     GROUPS,
     Difference,
@@ -32,6 +32,7 @@ from ...measure.seeds import (
     score_over_records,
 )
 from ...measure.statistics import CONFIDENCE, Interval, Resampled, resampled_precision
+from ...measure.truth import read_truth
 from .cells import CellRecords, Entry
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
@@ -265,16 +266,16 @@ def scored_files(cell: CellRecords) -> dict[str, Path] | None:
 def _resampled_precision(files: dict[str, Path], resamples: int) -> dict[str, Resampled]:
     with unpacked(files) as paths:
         names = listed_images(paths["images"])
-        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
+        truth = restrict(read_truth(paths["annotations"]), names, paths["images"])
         groups = groups_of(truth, paths["groups"])
-        matches = match(truth, read_results(paths["predictions"]))
+        matches = match(truth, read_results(paths["predictions"], truth))
     return resampled_precision(matches, groups, resamples)
 
 
 def _resampled_classes(files: dict[str, Path], resamples: int) -> dict[str, Resampled]:
     with unpacked(files) as paths:
         names = listed_images(paths["images"])
-        truth = restrict(read_json(paths["annotations"]), names, paths["images"])
+        truth = restrict(read_truth(paths["annotations"]), names, paths["images"])
         classes = len(truth["categories"])
         predicted = predicted_classes(paths["predictions"], truth, classes)
         groups = groups_of(truth, paths["groups"])

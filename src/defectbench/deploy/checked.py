@@ -1,0 +1,52 @@
+"""The one way in which a verb opens a model file that it was given: checked in all that can be checked, and run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import ArtifactError
+from .artifact import ArtifactInfo, validate_artifact
+from .runtime import OnnxClassifier, OnnxDetector, open_artifact
+
+BATCHES = (2, 1)
+
+
+def open_checked(path: str | Path, threads: int = 1) -> OnnxDetector | OnnxClassifier:
+    """Open a model file by the artifact signature.
+
+    Args:
+        path: The file.
+        threads: Threads of the engine.
+
+    Raises:
+        ArtifactError: It breaks the signature as it is written or as it runs: names, types, axes, operators of one
+            engine alone, weights outside the file, a batch that is not dynamic.
+    """
+    info = validate_artifact(path)
+    engine = open_artifact(path, threads)
+    for batch in BATCHES:
+        check_run(engine, info, batch)
+    return engine
+
+
+def check_run(engine: OnnxDetector | OnnxClassifier, info: ArtifactInfo, batch: int) -> None:
+    """Run a batch of grey images and check the shapes that come out.
+
+    Raises:
+        ArtifactError: The file cannot be run, or answers in other shapes than it declares.
+    """
+    images = np.full((batch, 3, info.size, info.size), 0.5, np.float32)
+    outputs = dict(zip(engine.outputs, engine.run(images), strict=True))
+    last = {"boxes": 4, "scores": len(info.classes), "probabilities": len(info.classes)}
+    points = info.points or (outputs["boxes"].shape[1:2] or (0,))[0] if "boxes" in outputs else None
+    for name, values in outputs.items():
+        middle = () if points is None else (points,)
+        wanted = (batch, *middle, last[name])
+        if values.shape != wanted:
+            fix = f"the signature asks for {list(wanted)}; export with a dynamic batch"
+            raise ArtifactError(engine.path, f"{name} of {batch} images", list(values.shape), fix)
+        if values.dtype != np.float32:
+            fix = "the signature asks for float32"
+            raise ArtifactError(engine.path, f"{name} type", str(values.dtype), fix)

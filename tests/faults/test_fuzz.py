@@ -1,0 +1,50 @@
+"""The short form of ``make fuzz``: a few mutations of every format come out as a result or as a named error."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import fuzz
+
+FIRST, CASES, SECONDS = 1_000_000, 6, 30
+
+
+@pytest.mark.parametrize("name", fuzz.FORMATS)
+def test_a_result_or_a_named_error(name):
+    found = fuzz.fuzz([name], FIRST, SECONDS, CASES)[name]
+    assert found["cases"] > 0
+    assert found["finds"] == []
+
+
+def test_what_is_not_mutated_is_a_result():
+    assert fuzz.outcome(fuzz.prepare("predictions"), None) == "result"
+
+
+def test_a_case_is_drawn_from_its_number_alone():
+    kind = fuzz.prepare("card")
+    data = kind.seeds["s.yaml"]
+    first, again, other = (kind.mutate(data, random.Random(n)) for n in (7, 7, 8))
+    assert first == again != other
+
+
+def test_finds_are_told_with_the_number_that_repeats_them(monkeypatch):
+    kind = fuzz.Format(
+        lambda home: None, ("a",), fuzz.mutate_bytes, lambda home: {}["b"], {"a": b"x"}
+    )
+    monkeypatch.setitem(fuzz.FORMATS, "broken", kind)
+    (find,) = fuzz.fuzz(["broken"], 5, 10, 3)["broken"]["finds"]
+    assert (find["times"], find["first"]) == (3, 5)
+    assert find["what"].startswith("KeyError at test_fuzz.py")
+
+
+def test_a_process_that_ends_is_a_find(monkeypatch):
+    def end(home):
+        fuzz.os.kill(fuzz.os.getpid(), 11)
+
+    kind = fuzz.Format(lambda home: None, ("a",), fuzz.mutate_bytes, end, {"a": b"x"})
+    monkeypatch.setitem(fuzz.FORMATS, "ending", kind)
+    (find,) = fuzz.fuzz(["ending"], 0, 10, 1)["ending"]["finds"]
+    assert find["what"] == "the process ended with -11"
