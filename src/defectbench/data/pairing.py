@@ -115,7 +115,7 @@ def _check_all_paired(images: dict[str, Path], labels: dict[str, Path]) -> None:
 def natural(stem: str) -> list[tuple[bool, int, str]]:
     """Key of natural order: ``pit_2`` comes before ``pit_10``."""
     parts = re.findall(r"[0-9]+|[^0-9]+", stem)
-    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+    return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts]
 
 
 def decode(path: Path) -> Decoded:
