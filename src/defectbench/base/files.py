@@ -136,11 +136,39 @@ def read_json(path: str | Path) -> Any:
         ConfigError: The file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise ConfigError(path, "file", "nothing", "run the rule that makes it first") from error
     except ValueError as error:
         raise ConfigError(path, "content", str(error), "delete it and make it again") from error
+
+
+def files_below(folder: str | Path) -> list[Path]:
+    """Files in a folder at any depth, sorted; links are followed, unless they lead back to a folder above them.
+
+    Raises:
+        ConfigError: A link leads nowhere, or a folder may not be read.
+    """
+    return sorted(_below(Path(folder), frozenset()))
+
+
+def _below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    chain = above | {os.path.realpath(folder)}
+    try:
+        paths = list(folder.iterdir())
+    except PermissionError as error:
+        raise ConfigError(folder, "folder", "no right to read it", "give that right") from error
+    for path in paths:
+        if path.is_dir():
+            if not (path.is_symlink() and os.path.realpath(path) in chain):
+                yield from _below(path, chain)
+        elif path.is_file():
+            yield path
+        elif path.is_symlink() and not path.name.startswith(
+            "."
+        ):  # hidden ones are locks of editors
+            fix = "the link leads nowhere: mount or mend what it leads to, or remove it"
+            raise ConfigError(path, "link", os.fspath(path.readlink()), fix)
 
 
 def sha256_file(path: str | Path) -> str:
@@ -158,7 +186,7 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("a+") as handle:
+    with target.open("a+", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

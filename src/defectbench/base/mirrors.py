@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cards import DatasetCard
+from .files import files_below
 
 
 def is_address(mirror: str) -> bool:
@@ -36,10 +37,14 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
 
 
 def folder_files(card: DatasetCard, folder: Path) -> list[Path]:
-    """Images and labels in a folder, as the card's layout names them, sorted."""
+    """Images and labels in a folder, as the card's layout names them, sorted; links are followed.
+
+    Raises:
+        ConfigError: A link leads nowhere, or a folder may not be read.
+    """
     named = folder.resolve().name
     return [
         path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and card.layout.holds(Path(named) / path.relative_to(folder))
+        for path in (files_below(folder) if folder.is_dir() else [])
+        if card.layout.holds(Path(named) / path.relative_to(folder))
     ]

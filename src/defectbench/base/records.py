@@ -31,7 +31,7 @@ _PACKAGES = (
 def cpu_model() -> str:
     """The processor as its maker calls it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
@@ -53,7 +53,9 @@ def hardware_card() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory, 1),
         "architecture": platform.machine(),
-        "board": board.read_text().strip("\0 \n") if board.exists() else None,
+        "board": board.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
+        if board.exists()
+        else None,
     }
 
 

@@ -143,7 +143,7 @@ def purpose(path: str | Path) -> str:
     A question keeps the sentence that follows it, which says what is done.
     """
     lines = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith(SCHEMA_HINT):

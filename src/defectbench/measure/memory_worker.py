@@ -23,7 +23,11 @@ def peak_mib() -> float:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        peak = next(
+            line
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        )
         return int(peak.split()[1]) / 2**10
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**20 if sys.platform == "darwin" else used / 2**10

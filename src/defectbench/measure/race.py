@@ -216,7 +216,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         ProgramError: A model failed, or the process did; names the models.
     """
     request_file, answer_file = folder / "request.json", folder / "answer.json"
-    request_file.write_text(json.dumps(request))
+    request_file.write_text(json.dumps(request), encoding="utf-8")
     answer_file.unlink(missing_ok=True)
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
@@ -228,7 +228,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         last = (run.stderr.strip().splitlines() or [signal])[-1]
         fix = "it is the last model that was loaded; run defectbench predict on it to see why"
         raise ProgramError(at, "race", last, fix)
-    measured = json.loads(answer_file.read_text())
+    measured = json.loads(answer_file.read_text(encoding="utf-8"))
     if "failed" in measured:
         first, *others = measured["failed"]
         causes = list(measured["failed"].values())

@@ -31,7 +31,7 @@ def read_history(cell: CellRecords) -> dict[str, list[tuple[float, float]]]:
     if not path.is_file():
         fix = f"make it with: snakemake --cores 8 --forcerun {path} -- {path}"
         raise ReportError(path, "history", "nothing", fix)
-    with path.open(newline="") as handle:
+    with path.open(newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
         names = reader.fieldnames or []
         for needed in ("epoch", "loss"):

@@ -70,7 +70,7 @@ def read_truth(cell: CellRecords) -> PartTruth:
     inputs = cell.accuracy["inputs"]
     annotations, listed = (_unchanged(inputs[name], cell) for name in ("annotations", "images"))
     content = read_json(annotations)
-    names = set(listed.read_text().split("\n"))
+    names = set(listed.read_text(encoding="utf-8").split("\n"))
     images = [image for image in content["images"] if image["file_name"] in names]
     boxes: dict[int, list[Record]] = {image["id"]: [] for image in images}
     for box in content["annotations"]:
