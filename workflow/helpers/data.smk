@@ -1,11 +1,23 @@
 """Input functions of the data."""
 
 
+def user_mirror(wildcards):
+    """The card of a dataset, the study's mirror of it, and the folder that its data lie in."""
+    name = wildcards.dataset
+    return PLAN.datasets[name], STUDY.mirrors.get(name), DATA.format(dataset=name)
+
+
+def state_of_mirror(wildcards):
+    """What a local mirror holds: the data are made again when that changes, not when it is touched."""
+    return mirror_state(*user_mirror(wildcards))
+
+
 def mirror_of(wildcards):
-    """What a local mirror holds of a dataset; a path with braces would be read as a pattern and is not watched."""
-    card = PLAN.datasets[wildcards.dataset]
-    files = map(str, mirror_files(card, STUDY.mirrors.get(card.name)))
-    return [path for path in files if "{" not in path]
+    """Files of a local mirror; a path with braces would be read as a pattern and is left to their state."""
+    card, mirror, folder = user_mirror(wildcards)
+    paths = [path for path in map(str, mirror_files(card, mirror)) if "{" not in path]
+    unchanged = is_unchanged(card, mirror, folder)
+    return [ancient(path) for path in paths] if unchanged else paths
 
 
 def mirror_option(wildcards):

@@ -12,6 +12,7 @@ rule acquire_dataset:
         f"{LOGS}/{{dataset}}/acquire.log",
     params:
         mirror=mirror_option,
+        state=state_of_mirror,
         folder=subpath(output.source, parent=True),
     shell:
         "defectbench acquire --card {input.card} --out {params.folder} {params.mirror} 2>&1 | tee {log}"

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .cards import DatasetCard
-from .files import files_below
+from .errors import DefectBenchError
+from .files import atomic_write_json, files_below, read_json, sha256_file
+
+MIRROR_HASHES = (
+    ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
+)
 
 
 def is_address(mirror: str) -> bool:
@@ -34,6 +42,81 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
     if path.is_file():
         return [path]
     return folder_files(card, path)
+
+
+def mirror_digest(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> str | None:
+    """SHA-256 over names and content of what a local mirror holds of a dataset.
+
+    A file whose size, time of change and inode are those of the last look is not read again.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where a study names none.
+        dataset_dir: ``results/data/<dataset>``; the hashes are kept there between looks.
+
+    Returns:
+        None for an address, and where nothing lies.
+    """
+    files = mirror_files(card, mirror)
+    if not files:
+        return None
+    hashes = Path(dataset_dir) / MIRROR_HASHES
+    known = _read_hashes(hashes)
+    seen = {}
+    for path in files:
+        state = path.stat()
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+        name = str(path.absolute())
+        kept = known.get(name, [])
+        seen[name] = kept if kept[:-1] == stamp else [*stamp, sha256_file(path)]
+    if seen != known:
+        with suppress(
+            OSError, DefectBenchError
+        ):  # kept to save time: where it cannot be, all is read again
+            atomic_write_json(hashes, seen)
+    home = local_mirror(str(mirror)).absolute()
+    lines = [
+        f"{seen[str(path.absolute())][-1]}  {path.absolute().relative_to(home)}" for path in files
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def mirror_state(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> str:
+    """What a local mirror holds of a dataset, as a hash, and nothing where there is none.
+
+    Data that an earlier version made tell no hash: they stand until a file of the mirror is younger.
+    """
+    digest = mirror_digest(card, mirror, dataset_dir)
+    source = Path(dataset_dir) / "source.json"
+    if digest is None:
+        return ""
+    if source.is_file() and made_of(dataset_dir) is None:
+        made = source.stat().st_mtime
+        younger = any(path.stat().st_mtime > made for path in mirror_files(card, mirror))
+        return digest if younger else ""
+    return digest
+
+
+def is_unchanged(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> bool:
+    """Whether a local mirror holds what the raw data of a dataset were made of."""
+    made = made_of(dataset_dir)
+    return made is not None and made == mirror_digest(card, mirror, dataset_dir)
+
+
+def made_of(dataset_dir: str | Path) -> str | None:
+    """The digest of the mirror that a dataset's raw data were made of; None where none is told."""
+    try:
+        return read_json(Path(dataset_dir) / "source.json").get("mirror_sha256")
+    except (OSError, AttributeError, DefectBenchError):
+        return None
+
+
+def _read_hashes(path: Path) -> dict[str, list[Any]]:
+    try:
+        content = read_json(path)
+    except (OSError, DefectBenchError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def folder_files(card: DatasetCard, folder: Path) -> list[Path]:

@@ -143,7 +143,8 @@ def _check_sizes(card: DatasetCard, raw: Path, report: ConversionReport) -> None
         labelled, decoded = ("{} x {}".format(*others[0][key]) for key in ("labelled", "decoded"))
         fix = (
             f"its image has {decoded} pixels ({len(others)} of {report.sized} labels differ): give the images "
-            "that were labelled, or scale the boxes; write `ignore_label_sizes: true` in the card if the boxes are right"
+            "that were labelled, or scale the boxes; "
+            "write `ignore_label_sizes: true` in the card if the boxes are right"
         )
         raise ConversionError(raw, f"{others[0]['label']}: size", labelled, fix)
 

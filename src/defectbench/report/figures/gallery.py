@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ...base.errors import ReportError
 from ...base.files import read_json, sha256_file
 from ...base.records import read_record
+from ...data.coco import read_pixels
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
 from ..records.cells import CellRecords, Entry
@@ -186,7 +187,7 @@ def read_picture(truth: PartTruth, image: Record) -> NDArray[np.uint8]:
         ReportError: It is missing or cannot be decoded.
     """
     path = truth.folder / image["file_name"]
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = read_pixels(path, cv2.IMREAD_COLOR)
     if picture is None:
         raise ReportError(
             path, "image", "nothing readable", "make it with: snakemake --cores 8 datasets"
