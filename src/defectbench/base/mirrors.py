@@ -44,7 +44,9 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
     return folder_files(card, path)
 
 
-def mirror_digest(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> str | None:
+def mirror_digest(
+    card: DatasetCard, mirror: str | None, dataset_dir: str | Path, keep: bool = True
+) -> str | None:
     """SHA-256 over names and content of what a local mirror holds of a dataset.
 
     A file whose size, time of change and inode are those of the last look is not read again.
@@ -52,7 +54,8 @@ def mirror_digest(card: DatasetCard, mirror: str | None, dataset_dir: str | Path
     Args:
         card: The dataset.
         mirror: Archive, folder or address; None where a study names none.
-        dataset_dir: ``results/data/<dataset>``; the hashes are kept there between looks.
+        dataset_dir: ``results/data/<dataset>``; hashes lie there between looks.
+        keep: Whether the hashes of this look are kept there.
 
     Returns:
         None for an address, and where nothing lies.
@@ -69,7 +72,7 @@ def mirror_digest(card: DatasetCard, mirror: str | None, dataset_dir: str | Path
         name = str(path.absolute())
         kept = known.get(name, [])
         seen[name] = kept if kept[:-1] == stamp else [*stamp, sha256_file(path)]
-    if seen != known:
+    if keep and seen != known:
         with suppress(
             OSError, DefectBenchError
         ):  # kept to save time: where it cannot be, all is read again

@@ -89,7 +89,7 @@ def _tell(card: DatasetCard, what: str) -> None:
 def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> dict[str, Any]:
     first = str(mirror) if mirror else None
     if first and not is_address(first):
-        digest = mirror_digest(card, first, out)
+        digest = mirror_digest(card, first, out, keep=False)
         origin = _from_disk(card, out / "raw", local_mirror(first).resolve())
         return {**origin, "mirror_sha256": digest}
     if card.source.package and not first:
