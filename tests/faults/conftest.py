@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def voc(name, side, objects):
         for label, corners in objects
     )
     size = f"<size><width>{side}</width><height>{side}</height><depth>1</depth></size>"
-    return f"<annotation><filename>{name}</filename>{size}{boxes}</annotation>"
+    return f"<annotation><filename>{escape(name)}</filename>{size}{boxes}</annotation>"
 
 
 @pytest.fixture

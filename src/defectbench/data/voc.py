@@ -70,7 +70,7 @@ def read_voc(path: Path) -> VocLabel:
         fix = "entities are refused; write plain XML"
         raise ConversionError(path, "content", str(error), fix) from error
     except (ParseError, ValueError) as error:
-        fix = "it is not XML; get a whole copy"
+        fix = "it is not XML; mend that place, or get a whole copy"
         raise ConversionError(path, "content", str(error), fix) from error
     for node in root.iter():
         node.tag = node.tag.rpartition("}")[2].lower()
