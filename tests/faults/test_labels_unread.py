@@ -103,6 +103,16 @@ def test_boxes_that_were_cut_are_told(plant, said, capsys):
     assert "1 boxes cut at the edge of their image" in capsys.readouterr().out
 
 
+def test_labels_that_name_another_image_are_told(plant, capsys):
+    plates = plant.draw(count=4)
+    replace(plates, "<filename>plate_", "<filename>C:\\old\\plate_")
+    plant.convert("plates")
+    assert "name another image" not in capsys.readouterr().out
+    replace(plates, "plate_0.png", "plate_3.png", count=1)
+    plant.convert("plates")
+    assert "my-steel: 1 labels that name another image" in capsys.readouterr().out
+
+
 # Labels made for another size of the pictures
 
 

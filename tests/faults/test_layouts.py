@@ -57,6 +57,24 @@ def test_one_folder_that_is_the_mirror_itself(plant, said):
     assert said(plant.convert("plates", layout=both) / "conversion.json")["images"] == 4
 
 
+@pytest.mark.parametrize("folder", [".", "day 1/shift 2"])
+def test_one_pile_of_images_and_labels(plant, said, folder):
+    """A ZIP without folders, or one whose folders mean nothing."""
+    plates = plant.draw(count=3)
+    with zipfile.ZipFile(plant.home / "pile.zip", "w") as archive:
+        for path in sorted(plates.rglob("*.*")):
+            archive.write(path, f"{folder}/{path.name}")
+    pile = {"images": ["."], "labels": ["."], "format": "voc"}
+    for mirror in ("pile.zip", "plates"):
+        assert said(plant.convert(mirror, layout=pile) / "conversion.json")["boxes"] == 3
+
+
+@pytest.mark.parametrize("name", ["train/images", "a\\b", ""])
+def test_a_path_is_no_folder_of_a_layout(plant, name):
+    with pytest.raises(ConfigError, match=r"layout: .*name a folder alone"):
+        load_dataset_card(plant.card(layout={"images": [name], "labels": ["b"], "format": "voc"}))
+
+
 def test_lists_beside_their_images(plant, said):
     plates = plant.draw(count=3, images="all", labels="xml")
     (plates / "all" / "classes.txt").write_text("".join(f"plate_{i}.png pit\n" for i in range(3)))

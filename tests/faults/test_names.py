@@ -200,6 +200,18 @@ def test_equal_names_of_classes_become_names_of_their_own(plant, said):
     assert {path.name for path in (data / "images").iterdir()} == {"pit-1.png", "scratch-1.png"}
 
 
+def test_equal_names_of_one_class_in_two_folders(plant, said):
+    for number, line in enumerate(("line1", "line2")):
+        folder = plant.home / "plates" / line / "IMAGES" / "pit"
+        folder.mkdir(parents=True)
+        Image.fromarray(np.full((16, 16), 90 * number, np.uint8)).save(folder / "1.png")
+    layout = {"images": ["IMAGES"], "format": "folders"}
+    fields = {"task": "classification", "layout": layout, "allow_empty": False}
+    data = plant.convert("plates", **fields)
+    names = {path.name for path in (data / "images").iterdir()}
+    assert names == {"line1-pit-1.png", "line2-pit-1.png"}
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "zero\u200bwidth"])
 def test_a_name_that_cannot_be_listed_is_named(plant, name):
     renamed(plant.draw(count=2), "plate_0", name)

@@ -14,6 +14,7 @@ from .strict import Strict, first_fault
 from .tasks import DETECTION, TASKS
 from .texts import read_text, same_text
 
+TOP = "."  # the whole of the raw data, as a layout names it
 LABEL_SUFFIXES = {"voc": (".xml",), "lists": (".txt", ".csv")}
 
 
@@ -84,7 +85,7 @@ class Layout(Strict):
     Attributes:
         images: Names of folders that hold images, at any depth, in upper or lower case.
         labels: The same for labels; none where the images themselves tell their class. A folder that holds
-            both is named under both.
+            both is named under both, and ``.`` is the whole, whatever its folders.
         format: Format of the labels. ``voc``: boxes. One class an image: ``folders``, the folder that an
             image lies in; ``names``, its stem up to the last underscore; ``lists``, text files whose lines
             begin with a file name and a class.
@@ -98,6 +99,13 @@ class Layout(Strict):
     def _labels_where_there_are_files(self) -> Layout:
         if bool(self.labels) != (self.format in ("voc", "lists")):
             raise ValueError("`labels` are named for voc and lists, and for no other format")
+        paths = [
+            name for name in (*self.images, *self.labels) if not name or {"/", "\\"} & set(name)
+        ]
+        if paths:
+            raise ValueError(
+                f"name a folder alone, wherever it lies, not the path to it: {paths[0]!r}"
+            )
         return self
 
     def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
@@ -108,10 +116,11 @@ class Layout(Strict):
         Args:
             path: The file, relative to the raw data.
         """
-        place = self._place(path)
+        folders = _folders(path)
+        place = self._place(folders)
         if place is None:
             return None
-        of_images, of_labels = self._named(path.parts[place])
+        of_images, of_labels = self._named(folders[place])
         is_label = of_labels and path.suffix.lower() in LABEL_SUFFIXES[self.format]
         return "labels" if is_label or not of_images else "images"
 
@@ -121,20 +130,26 @@ class Layout(Strict):
         Args:
             path: A file that the layout holds, relative to the raw data.
         """
-        place, folders = self._place(path), [same_text(part) for part in path.parts[:-1]]
-        if place is not None and not all(self._named(path.parts[place])):
+        folders = _folders(path)
+        place = self._place(folders)
+        if place is not None and not all(self._named(folders[place])):
             del folders[place]
-        return tuple(folders)
+        return tuple(same_text(folder) for folder in folders if folder != TOP)
 
-    def _place(self, path: PurePath) -> int | None:
+    def _place(self, folders: list[str]) -> int | None:
         """Index of the folder that says what a file is."""
-        places = range(len(path.parts) - 2, -1, -1)
-        return next((place for place in places if any(self._named(path.parts[place]))), None)
+        places = range(len(folders) - 1, -1, -1)
+        return next((place for place in places if any(self._named(folders[place]))), None)
 
     def _named(self, folder: str) -> tuple[bool, bool]:
         """Whether a folder is named for images, and for labels."""
         name = _folded(folder)
         return name in map(_folded, self.images), name in map(_folded, self.labels)
+
+
+def _folders(path: PurePath) -> list[str]:
+    """Folders that a file lies in, the top of the raw data first."""
+    return [TOP, *path.parts[:-1]]
 
 
 def _folded(name: str) -> str:

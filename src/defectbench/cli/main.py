@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from typer import Exit, Typer, TyperException
 
@@ -47,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when it is done, 1 when what it checked does not hold, 2 when a named error or a wrong command line
         stopped it (one line on stderr).
     """
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a locale without the letters of a name is no reason to stop
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = build_app()(given, prog_name="defectbench", standalone_mode=False)

@@ -13,7 +13,7 @@ from ..base.errors import ConversionError
 from ..base.texts import read_text, same_text
 from .coco import annotation, coco_content
 from .conversion_report import ClassificationReport, identical_files
-from .pairing import LONGEST_NAME, by_stem, decode, natural, raw_files, stem_of
+from .pairing import by_stem, check_name, decode, folders_before, natural, raw_files, stem_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_classes(
         for image in classed
         if (class_id := _class_id(card, image, report)) is not None
     ]
-    names = _file_names(raw, kept, report)
+    names = _file_names(card, raw, kept, report)
     order = sorted(zip(names, kept, strict=True), key=lambda item: natural(item[0].lower()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -134,20 +134,26 @@ _TELLERS = {"folders": _by_folder, "names": _by_name, "lists": _by_list}
 
 
 def _file_names(
-    raw: Path, images: list[tuple[ClassedImage, int]], report: ClassificationReport
+    card: DatasetCard,
+    raw: Path,
+    images: list[tuple[ClassedImage, int]],
+    report: ClassificationReport,
 ) -> list[str]:
-    """A name for each image; where several folders hold a stem, the class goes before it."""
-    times = Counter(stem_of(image.path) for image, _ in images)
+    """A name for each image; where several folders hold a stem, the class goes before it, or its folders."""
+    stems = Counter(stem_of(image.path) for image, _ in images)
+    of_classes = Counter((stem_of(image.path), class_id) for image, class_id in images)
+    torn = [
+        image.path for image, class_id in images if of_classes[stem_of(image.path), class_id] > 1
+    ]
+    folders = folders_before(torn, card, raw)
     names = []
     for image, class_id in images:
         path = image.path
-        shared = times[stem_of(path)] > 1
-        name = same_text(f"{report.classes[class_id]}-{path.name}" if shared else path.name)
+        of_class = (report.classes[class_id],) if stems[stem_of(path)] > 1 else ()
+        name = same_text("-".join((*folders.get(path, of_class), path.name)))
         if name != path.name:
             report.renamed_files[path.relative_to(raw).as_posix()] = name
-        if "/" in name or len(name.encode()) > LONGEST_NAME:
-            fix = f"several classes hold {path.name}: give each image a name of its own"
-            raise ConversionError(path, "file name", name, fix)
+        check_name(path, name)
         names.append(name)
     by_stem(Path(name) for name in names)
     return names

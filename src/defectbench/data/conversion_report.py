@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from ..base.files import sha256_file
@@ -40,6 +40,13 @@ def told_of_files(ignored: Sequence[str], identical: Sequence[Sequence[str]]) ->
 def _is_content(path: Path) -> bool:
     """Whether a person put a file there; the others are of systems."""
     return not path.name.startswith(".") and path.name.lower() not in ("thumbs.db", "desktop.ini")
+
+
+def _names_another(entry: Mapping[str, str]) -> bool:
+    """Whether the ``filename`` of a label is neither its stem nor a file of that stem."""
+    named, stem = PureWindowsPath(entry["filename"]), PurePath(entry["label"]).stem
+    said = {same_text(name).lower() for name in (named.name, named.stem)}
+    return bool(named.name) and same_text(stem).lower() not in said
 
 
 def _factors(entry: Mapping[str, Sequence[int]]) -> tuple[float, float]:
@@ -123,6 +130,9 @@ class ConversionReport:
             "boxes dropped as duplicates": len(self.duplicates),
             "objects dropped by the card": len(self.dropped),
             "images without a label, taken as free of defects": len(self.unlabelled),
+            "labels that name another image": sum(
+                _names_another(entry) for entry in self.file_names
+            ),
             "labels that say another size than their image has": len(self._other_sizes()),
             "images with another name than their file": len(self.renamed_files),
         }

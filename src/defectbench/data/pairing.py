@@ -159,29 +159,42 @@ def _names(raw: Path, card: DatasetCard, images: dict[str, Path]) -> dict[str, s
         ConversionError: Images of one stem are the same bytes, or a name with folders is too long or there already.
     """
     stems = Counter(stem_of(path) for path in images.values())
-    shared = {key: path for key, path in images.items() if stems[stem_of(path)] > 1}
-    _check_unlike(shared.values())
-    around = {key: card.layout.around(path.relative_to(raw)) for key, path in shared.items()}
-    common = _common_length(list(around.values()))
+    shared = [path for path in images.values() if stems[stem_of(path)] > 1]
+    folders = folders_before(shared, card, raw)
     names = {}
     for key, path in images.items():
-        name = "-".join((*around[key][common:], path.name)) if key in around else path.name
-        names[key] = same_text(name)
-        if len(names[key].encode()) > LONGEST_NAME:
-            fix = f"several folders hold {path.name}: give each image a name of its own"
-            raise ConversionError(path, "file name", names[key], fix)
+        names[key] = same_text("-".join((*folders.get(path, ()), path.name)))
+        check_name(path, names[key])
     by_stem(Path(name) for name in names.values())
     return names
 
 
-def _check_unlike(paths: Iterable[Path]) -> None:
-    """One picture in two folders is no second picture."""
+def check_name(path: Path, name: str) -> None:
+    """Check that a name which several folders or classes made longer is one of a file.
+
+    Raises:
+        ConversionError: It is too long, or the name of a class leads out of the folder.
+    """
+    if "/" in name or len(name.encode()) > LONGEST_NAME:
+        fix = f"several folders hold {path.name}: give each image a name of its own"
+        raise ConversionError(path, "file name", name, fix)
+
+
+def folders_before(paths: list[Path], card: DatasetCard, raw: Path) -> dict[Path, tuple[str, ...]]:
+    """What tells files of one stem apart: their folders, but the first ones that all share.
+
+    Raises:
+        ConversionError: Two of one stem are the same bytes: one picture, not two.
+    """
     first: dict[tuple[str, str], Path] = {}
     for path in paths:
         other = first.setdefault((stem_of(path), sha256_file(path)), path)
         if other is not path:
             fix = f"{other} is the same image; keep one of them"
             raise ConversionError(path, "stem", path.stem, fix)
+    folders = {path: card.layout.around(path.relative_to(raw)) for path in paths}
+    common = _common_length(list(folders.values()))
+    return {path: names[common:] for path, names in folders.items()}
 
 
 def _common_length(paths: list[tuple[str, ...]]) -> int:

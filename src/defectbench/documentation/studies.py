@@ -128,7 +128,8 @@ def study_files(config_dir: str | Path = "config") -> list[Path]:
             ["git", "ls-files", "-z", "--", "*.yaml"],
             cwd=config_dir,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):

@@ -263,7 +263,9 @@ def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
         ProgramError: The process failed.
     """
     command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
         raise ProgramError(path, "memory worker", last, "run the model by itself to see why")
