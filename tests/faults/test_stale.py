@@ -9,13 +9,15 @@ import yaml
 from tests.e2e.planning import snakemake
 
 from defectbench.base.cards import load_dataset_card
-from defectbench.base.mirrors import (
-    MIRROR_HASHES,
-    is_unchanged,
-    made_of,
-    mirror_digest,
-    mirror_state,
-)
+from defectbench.base.mirrors import MIRROR_HASHES, made_of, mirror_digest, mirror_state
+
+
+def state(card, mirror, data):
+    return mirror_state(card, mirror, data)[0]
+
+
+def is_unchanged(card, mirror, data):
+    return mirror_state(card, mirror, data)[1]
 
 
 @pytest.fixture
@@ -38,29 +40,29 @@ def change_label(plates, keep_times=False):
 def test_data_know_what_they_were_made_of(made):
     data = made[2]
     assert is_unchanged(*made)
-    assert made_of(data) == mirror_state(*made) == mirror_digest(*made)
+    assert made_of(data) == state(*made) == mirror_digest(*made)
     assert len(made_of(data)) == 64
 
 
 @pytest.mark.parametrize("keep_times", [False, True])
 def test_a_corrected_label_is_seen(made, plant, keep_times):
-    before = mirror_state(*made)
+    before = state(*made)
     change_label(plant.home / "plates", keep_times)
     assert not is_unchanged(*made)
-    assert mirror_state(*made) != before
+    assert state(*made) != before
 
 
 def test_a_replaced_picture_an_added_and_a_removed_file_are_seen(made, plant):
-    seen = [mirror_state(*made)]
+    seen = [state(*made)]
     image = plant.home / "plates" / "IMAGES" / "plate_0.png"
     image.write_bytes((image.parent / "plate_1.png").read_bytes())
-    seen.append(mirror_state(*made))
+    seen.append(state(*made))
     (image.parent / "plate_9.png").write_bytes(b"new")
-    seen.append(mirror_state(*made))
+    seen.append(state(*made))
     image.unlink()
-    seen.append(mirror_state(*made))
+    seen.append(state(*made))
     image.parent.joinpath("plate_9.png").rename(image.parent / "plate_8.png")
-    seen.append(mirror_state(*made))
+    seen.append(state(*made))
     assert len(set(seen)) == len(seen)
 
 
@@ -72,23 +74,23 @@ def test_a_touched_or_foreign_file_changes_nothing(made, plant):
 
 
 def test_files_are_read_again_only_when_touched(made, plant, monkeypatch):
-    mirror_state(*made)
+    state(*made)
     read = []
     monkeypatch.setattr(
         "defectbench.base.mirrors.sha256_file", lambda path: read.append(path.name) or "0"
     )
-    mirror_state(*made)
+    state(*made)
     assert read == []
     change_label(plant.home / "plates", keep_times=True)
-    mirror_state(*made)
+    state(*made)
     assert read == ["plate_0.xml"]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 3', b"\xff"])
 def test_damaged_notes_cost_time_only(made, content):
-    state = mirror_state(*made)
+    before = state(*made)
     (made[2] / MIRROR_HASHES).write_bytes(content)
-    assert mirror_state(*made) == state
+    assert state(*made) == before
 
 
 def test_an_archive_of_the_same_name_is_seen(plant):
@@ -112,7 +114,7 @@ def test_an_archive_of_the_same_name_is_seen(plant):
 
 @pytest.mark.parametrize("mirror", [None, "https://host/set.zip", "/no/such/folder"])
 def test_without_a_local_mirror_there_is_nothing_to_watch(made, mirror):
-    assert mirror_state(made[0], mirror, made[2]) == ""
+    assert state(made[0], mirror, made[2]) == ""
     assert not is_unchanged(made[0], mirror, made[2])
 
 
@@ -122,9 +124,9 @@ def test_data_of_an_earlier_version_stand_until_a_file_is_younger(made, plant):
     (data / "source.json").write_text(record.replace("mirror_sha256", "other"), encoding="utf-8")
     for path in (plant.home / "plates").rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
-    assert mirror_state(*made) == ""
+    assert state(*made) == ""
     change_label(plant.home / "plates")
-    assert len(mirror_state(*made)) == 64
+    assert len(state(*made)) == 64
 
 
 ROOT = Path(__file__).parents[2]

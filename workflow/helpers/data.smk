@@ -1,23 +1,26 @@
 """Input functions of the data."""
 
+@cache
+def look_at_mirror(dataset):
+    """State and files of a dataset's local mirror, looked at once; with times that count, or not where it is unchanged.
 
-def user_mirror(wildcards):
-    """The card of a dataset, the study's mirror of it, and the folder that its data lie in."""
-    name = wildcards.dataset
-    return PLAN.datasets[name], STUDY.mirrors.get(name), DATA.format(dataset=name)
+    A path with braces would be read as a pattern and is left to the state.
+    """
+    card, mirror = PLAN.datasets[dataset], STUDY.mirrors.get(dataset)
+    folder = DATA.format(dataset=dataset)
+    state, unchanged = mirror_state(card, mirror, folder)
+    paths = [path for path in map(str, mirror_files(card, mirror)) if "{" not in path]
+    return state, [ancient(path) for path in paths] if unchanged else paths
 
 
 def state_of_mirror(wildcards):
     """What a local mirror holds: the data are made again when that changes, not when it is touched."""
-    return mirror_state(*user_mirror(wildcards))
+    return look_at_mirror(wildcards.dataset)[0]
 
 
-def mirror_of(wildcards):
-    """Files of a local mirror; a path with braces would be read as a pattern and is left to their state."""
-    card, mirror, folder = user_mirror(wildcards)
-    paths = [path for path in map(str, mirror_files(card, mirror)) if "{" not in path]
-    unchanged = is_unchanged(card, mirror, folder)
-    return [ancient(path) for path in paths] if unchanged else paths
+def files_of_mirror(wildcards):
+    """Files of a local mirror, which are an input."""
+    return look_at_mirror(wildcards.dataset)[1]
 
 
 def mirror_option(wildcards):

@@ -4,7 +4,7 @@
 rule acquire_dataset:
     input:
         card="datasets/{dataset}.yaml",
-        mirror=mirror_of,
+        mirror=files_of_mirror,
     output:
         raw=directory(f"{DATA}/raw"),
         source=f"{DATA}/source.json",

@@ -84,26 +84,30 @@ def mirror_digest(
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def mirror_state(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> str:
-    """What a local mirror holds of a dataset, as a hash, and nothing where there is none.
+def mirror_state(
+    card: DatasetCard, mirror: str | None, dataset_dir: str | Path
+) -> tuple[str, bool]:
+    """What a local mirror holds of a dataset, as a hash, and whether its raw data were made of just that.
 
     Data that an earlier version made tell no hash: they stand until a file of the mirror is younger.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where a study names none.
+        dataset_dir: ``results/data/<dataset>``.
+
+    Returns:
+        The hash, empty where there is nothing to watch; and whether the data agree with it.
     """
-    digest = mirror_digest(card, mirror, dataset_dir)
-    source = Path(dataset_dir) / "source.json"
+    digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
     if digest is None:
-        return ""
-    if source.is_file() and made_of(dataset_dir) is None:
-        made = source.stat().st_mtime
-        younger = any(path.stat().st_mtime > made for path in mirror_files(card, mirror))
-        return digest if younger else ""
-    return digest
-
-
-def is_unchanged(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> bool:
-    """Whether a local mirror holds what the raw data of a dataset were made of."""
-    made = made_of(dataset_dir)
-    return made is not None and made == mirror_digest(card, mirror, dataset_dir)
+        return "", False
+    source = Path(dataset_dir) / "source.json"
+    if made is None and source.is_file():
+        since = source.stat().st_mtime
+        younger = any(path.stat().st_mtime > since for path in mirror_files(card, mirror))
+        return digest if younger else "", False
+    return digest, made == digest
 
 
 def made_of(dataset_dir: str | Path) -> str | None:

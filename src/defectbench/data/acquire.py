@@ -127,8 +127,10 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
     if local.is_dir():
         with atomic_directory(raw) as part:
             _copy_folder(card, local, part)
-            there = [path.relative_to(local.parent) for path in files_below(local)]
-            return {"origin": f"local folder {local.name}", **_verified(card, local, part, there)}
+            return {
+                "origin": f"local folder {local.name}",
+                **_verified(card, local, part, lambda: _relative_files(local)),
+            }
     if local.is_file():
         return {"origin": f"local archive {local.name}", **_from_archive(card, local, raw)}
     raise ConfigError(local, "mirror", "nothing", "name an archive or a folder that exists")
@@ -158,7 +160,7 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
         encoding = names_encoding(archive, wanted)
         there.clear()
         extract_into(archive, part, limit, wanted)
-        told = {"archive_sha256": digest, **_verified(card, archive, part, there)}
+        told = {"archive_sha256": digest, **_verified(card, archive, part, lambda: there)}
         if encoding:
             _tell(
                 card,
@@ -176,17 +178,21 @@ def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
 
 
 def _verified(
-    card: DatasetCard, source: Path, part: Path, there: Sequence[PurePath]
+    card: DatasetCard, source: Path, part: Path, there: Callable[[], Sequence[PurePath]]
 ) -> dict[str, Any]:
     kinds = {card.layout.holds(path.relative_to(part)) for path in files_below(part)}
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
         if names and kind not in kinds:
             field = f"{kind} in a folder {' or '.join(names)}"
             fix = "name the archive or folder that holds the set, or its folders under `layout` in the card"
-            raise ArchiveError(source, field, _told_folders(there) or "no file", fix)
+            raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
     if card.source.manifest is None:
         return {}
     return verify(card.folder / card.source.manifest, part, _registered(card))
+
+
+def _relative_files(folder: Path) -> list[PurePath]:
+    return [path.relative_to(folder.parent) for path in files_below(folder)]
 
 
 def _told_folders(files: Sequence[PurePath]) -> str:
