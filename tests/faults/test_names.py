@@ -63,6 +63,7 @@ def test_natural_order_of_any_names():
         "  two blanks {i} .png",
         "Prüf “{i}”, 'a'; $x & (b) #.png",
         "{i}.png.png",
+        'say "{i}", then wait.png',
         "钢板_{i}.png",
         "-rf {i}.png",
     ],

@@ -9,6 +9,7 @@ import yaml
 from tests.e2e.planning import snakemake
 
 from defectbench.base.cards import load_dataset_card
+from defectbench.base.errors import ConfigError
 from defectbench.base.mirrors import MIRROR_HASHES, made_of, mirror_digest, mirror_state
 
 
@@ -112,10 +113,19 @@ def test_an_archive_of_the_same_name_is_seen(plant):
     assert not is_unchanged(card, str(archive), data)
 
 
-@pytest.mark.parametrize("mirror", [None, "https://host/set.zip", "/no/such/folder"])
+@pytest.mark.parametrize("mirror", [None, "https://host/set.zip"])
 def test_without_a_local_mirror_there_is_nothing_to_watch(made, mirror):
     assert state(made[0], mirror, made[2]) == ""
     assert not is_unchanged(made[0], mirror, made[2])
+
+
+def test_a_mirror_that_is_gone_is_named_before_its_data_are(made, plant):
+    """Snakemake takes away what it makes again."""
+    card, mirror, data = made
+    (plant.home / "plates").rename(plant.home / "elsewhere")
+    with pytest.raises(ConfigError, match=r"plates: mirror: got 'nothing'; .* mount it again"):
+        mirror_state(card, mirror, data)
+    assert mirror_state(card, "/no/such/folder", plant.home / "new") == ("", False)
 
 
 def test_data_of_an_earlier_version_stand_until_a_file_is_younger(made, plant):
@@ -159,6 +169,11 @@ def test_the_workflow_sees_what_was_mended_after_an_error_and_no_touch(plant, sa
     os.utime(label, (1_000_000_000, 1_000_000_000))  # copied back with its old time
     assert run()[0] == 0
     assert said(report)["boxes_per_class"] == {"pit": 3, "scratch": 3}
+    link = plates / "line2"
+    link.symlink_to("/disk/that/is/gone")
+    status, told = run()
+    assert (status, "line2: link: got '/disk/that/is/gone'" in told) == (1, True)
+    link.unlink()
     for path in plates.rglob("*.*"):
         os.utime(path)
     status, told = run()

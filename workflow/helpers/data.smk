@@ -13,9 +13,19 @@ def look_at_mirror(dataset):
     return state, [ancient(path) for path in paths] if unchanged else paths
 
 
+# Here and not in an input function, whose error Snakemake passes over where the outputs are there.
+if workflow.is_main_process:
+    for dataset in STUDY.mirrors:
+        look_at_mirror(dataset)
+
+
 def state_of_mirror(wildcards):
-    """What a local mirror holds: the data are made again when that changes, not when it is touched."""
-    return look_at_mirror(wildcards.dataset)[0]
+    """What a local mirror holds: the data are made again when that changes, not when it is touched.
+
+    Without one it is the folder of the data, which is a parameter anyway, so that there is nothing new.
+    """
+    state, _ = look_at_mirror(wildcards.dataset)
+    return state or DATA.format(dataset=wildcards.dataset)
 
 
 def files_of_mirror(wildcards):

@@ -31,6 +31,7 @@ rule convert_dataset:
         f"{LOGS}/{{dataset}}/convert.log",
     params:
         folder=subpath(output.images, parent=True),
+        state=state_of_mirror,  # told here too: raw data are gone after an acquisition that failed
     shell:
         "defectbench convert --card {input.card} --raw {input.raw} --out {params.folder} 2>&1 | tee {log}"
 

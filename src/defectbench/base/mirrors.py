@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .cards import DatasetCard
-from .errors import DefectBenchError
+from .errors import ConfigError, DefectBenchError
 from .files import atomic_write_json, files_below, read_json, sha256_file
 
 MIRROR_HASHES = (
@@ -98,9 +98,16 @@ def mirror_state(
 
     Returns:
         The hash, empty where there is nothing to watch; and whether the data agree with it.
+
+    Raises:
+        ConfigError: A link in it leads nowhere, a folder may not be read, or the data were made of a local mirror that
+            holds nothing any more: to make them again would lose them.
     """
     digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
     if digest is None:
+        if made and mirror and not is_address(mirror):
+            fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
+            raise ConfigError(mirror, "mirror", "nothing", fix)
         return "", False
     source = Path(dataset_dir) / "source.json"
     if made is None and source.is_file():
