@@ -1,5 +1,8 @@
 """Input functions of the data."""
 
+NOTHING_TO_KEEP = object()
+
+
 @cache
 def look_at_mirror(dataset):
     """State and files of a dataset's local mirror, looked at once; with times that count, or not where it is unchanged.
@@ -22,10 +25,10 @@ if workflow.is_main_process:
 def state_of_mirror(wildcards):
     """What a local mirror holds: the data are made again when that changes, not when it is touched.
 
-    Without one it is the folder of the data, which is a parameter anyway, so that there is nothing new.
+    Without one it is a value of a kind that Snakemake does not keep, so that nothing of it can change.
     """
     state, _ = look_at_mirror(wildcards.dataset)
-    return state or DATA.format(dataset=wildcards.dataset)
+    return state or NOTHING_TO_KEEP
 
 
 def files_of_mirror(wildcards):
