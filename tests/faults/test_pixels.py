@@ -96,3 +96,12 @@ def test_several_pages_are_refused(tmp_path, name):
     pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], lossless=True)
     with pytest.raises(ConversionError, match=rf"{name}: pages: got 2; one picture a file"):
         decode(tmp_path / name)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PPM", "JPEG2000", "TGA"])
+def test_another_kind_of_image_under_a_suffix_that_is_read(tmp_path, form):
+    Image.fromarray((GREY // 16).astype(np.uint8)).save(tmp_path / "a.png", form)
+    with pytest.raises(
+        ConversionError, match=rf"a\.png: kind of image: got '{form}'; save it as PNG"
+    ):
+        decode(tmp_path / "a.png")

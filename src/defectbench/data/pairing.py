@@ -23,6 +23,7 @@ LONGEST_NAME = 255  # bytes, on the file systems of today
 _ORIENTATION = 0x0112  # EXIF tag
 _BITS_PER_SAMPLE = 258  # TIFF tag
 _EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # modes of Pillow
+_FORMATS = {"BMP", "DIB", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}  # that Pillow and OpenCV read alike
 _ONE_PICTURE = {"MPO"}  # a JPEG of a phone, with a preview behind the picture
 
 
@@ -250,16 +251,20 @@ def decode(path: Path) -> Decoded:
     A JPEG decoder conceals flipped bits inside the picture; only hashes find them.
 
     Raises:
-        ConversionError: It cannot be decoded, has more than 8 bits a channel or several pages, or carries a
-            rotation that decoders may or may not apply.
+        ConversionError: It cannot be decoded, is of a kind that is not read, has more than 8 bits a channel or
+            several pages, or carries a rotation that decoders may or may not apply.
     """
     whole = damage_named(path, ConversionError, "image", "get a whole copy")
     with whole, Image.open(path) as image:
+        form = image.format or "nothing"
         pages = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
         depth = _depth(path, image)
         image.load()
         turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
         decoded = Decoded(image.width, image.height, len(image.getbands()))
+    if form not in _FORMATS:
+        fix = "save it as PNG, TIFF, BMP, WebP or JPEG"
+        raise ConversionError(path, "kind of image", form, fix)
     if depth:
         fix = "save it with 8 bits, its grey levels scaled by the range of the camera; packs hold 8 bits"
         raise ConversionError(path, "depth of pixels", depth, fix)
