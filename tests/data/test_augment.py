@@ -8,7 +8,7 @@ from small_sets import texture, write_dataset
 
 from defectbench.base.errors import PackError, SplitError
 from defectbench.data.augment import augment_offline, turn_boxes
-from defectbench.data.coco import read_coco, source_stem
+from defectbench.data.coco import read_coco
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def contents(folder, seed=0):
 def test_every_image_becomes_five(folder):
     augment_offline(folder)
     coco = read_coco(folder / "paper" / "split0" / "annotations.json")
-    assert Counter(map(source_stem, coco.images)) == {f"pit_{k}": 5 for k in range(6)}
+    assert Counter(map(coco.source, coco.images)) == {f"pit_{k}.png": 5 for k in range(6)}
     assert {path.name for path in (folder / "paper" / "split0" / "images").iterdir()} == set(
         coco.images
     )

@@ -150,17 +150,19 @@ def test_the_whole_way_from_pixels(tmp_path):
     assert certify(folder, "random")["figures"]["shared_pixels"] > 0
 
 
-@pytest.mark.parametrize(("stem", "cells"), [("a", np.s_[25:, 10:]), ("b", np.s_[:25, :40])])
-def test_shown_cells(stem, cells):
+@pytest.mark.parametrize(
+    ("name", "cells"), [("a.png", np.s_[25:, 10:]), ("b.png", np.s_[:25, :40])]
+)
+def test_shown_cells(name, cells):
     pair = FileOverlap("a.png", "b.png", 40, 100, 0.9, 0.4, "shift")
     expected = np.zeros((50, 50), bool)
     expected[cells] = True
-    assert np.array_equal(shown(pair, stem, (200, 200), (200, 200)), expected)
+    assert np.array_equal(shown(pair, name, (200, 200), (200, 200)), expected)
 
 
 def test_shown_cells_of_a_smaller_partner():
     pair = FileOverlap("a.png", "b.png", 40, 0, 0.9, 1.0, "shift")
-    mask = shown(pair, "a", (200, 100), (80, 50))
+    mask = shown(pair, "a.png", (200, 100), (80, 50))
     assert mask.sum() == 20 * 25
     assert mask[0, 10]
-    assert shown(pair, "b", (80, 50), (200, 100)).all()
+    assert shown(pair, "b.png", (80, 50), (200, 100)).all()

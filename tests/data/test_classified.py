@@ -185,7 +185,7 @@ def test_lists_may_be_several_with_commas_and_further_columns(tmp_path):
         (b"9.png inclusion", ("line 1", "9.png", "not among the images")),
         (b"1.png inclusion", ("line 1", "1.png", "all.txt has it already")),
         (b"2.png", ("line 1", "write the file name, then its class")),
-        (b"\xff\xfe2", ("content", "UTF-8")),
+        (b"\xff\xfe2", ("line 1", "UTF-8")),
         (b"", ("2.png: class", "list it with its class (1 images are in no list)")),
     ],
 )

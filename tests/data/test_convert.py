@@ -100,6 +100,9 @@ def test_report_lists_every_repair_and_drop(converted):
             {"label": "inclusion_1.xml", "labelled": [200, 100], "decoded": [40, 30]}
         ],
         "depth_fields_ignored": 3,
+        "tags_ignored": {},
+        "images_without_label": [],
+        "files_renamed": {},
         "identical_images": [["crazing_10.jpg", "inclusion_1.jpg"]],
         "files_ignored": ["IMAGES/._crazing_2.jpg", "IMAGES/Thumbs.db"],
     }
@@ -280,7 +283,7 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;
         (OUTSIDE, "entities are refused"),
         ("", "it is not XML"),
         ("<annotation><object>", "it is not XML"),
-        ('<?xml version="1.0" encoding="utf-7000"?><annotation/>', "it is not XML"),
+        ('<?xml version="1.0" encoding="utf-7000"?><annotation/>', "save the file as UTF-8"),
         ("<html><object/></html>", "begins with <annotation>"),
         ("<annotation><object><bndbox/></object></annotation>", "object.name"),
         ("<annotation><object><name>crazing</name></object></annotation>", "bndbox.xmin"),

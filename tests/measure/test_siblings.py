@@ -9,7 +9,7 @@ from test_controls import dataset
 from defectbench.base.errors import MeasurementError
 from defectbench.base.files import read_json
 from defectbench.data.augment import augment_offline
-from defectbench.data.coco import read_part, source_stem
+from defectbench.data.coco import read_part, source_name
 from defectbench.measure.controls import control
 from defectbench.measure.evaluator import restrict, score
 from defectbench.measure.siblings import FLIPS, Turn, find_turn, read_view
@@ -68,8 +68,10 @@ def test_memoriser_scores_high_where_images_are_augmented_before_the_split(tmp_p
     assert score(test, results).map50 > 0.9
 
 
-def test_stems_and_unreadable_images(tmp_path):
-    assert source_stem("patches_101__aug3.png") == source_stem("patches_101.jpg") == "patches_101"
+def test_originals_and_unreadable_images(tmp_path):
+    copy = {"file_name": "patches_101__aug3.png", "source_file_name": "patches_101.jpg"}
+    assert source_name(copy) == "patches_101.jpg"
+    assert source_name({"file_name": "plate_3__aug_01.png"}) == "plate_3__aug_01.png"
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(MeasurementError, match="undecodable"):
         read_view(tmp_path / "a.png")

@@ -1,11 +1,39 @@
 """Input functions of the data."""
 
+NOTHING_TO_KEEP = object()
 
-def mirror_of(wildcards):
-    """What a local mirror holds of a dataset; a path with braces would be read as a pattern and is not watched."""
-    card = PLAN.datasets[wildcards.dataset]
-    files = map(str, mirror_files(card, STUDY.mirrors.get(card.name)))
-    return [path for path in files if "{" not in path]
+
+@cache
+def look_at_mirror(dataset):
+    """State and files of a dataset's local mirror, looked at once; with times that count, or not where it is unchanged.
+
+    A path with braces would be read as a pattern and is left to the state.
+    """
+    card, mirror = PLAN.datasets[dataset], STUDY.mirrors.get(dataset)
+    folder = DATA.format(dataset=dataset)
+    state, unchanged = mirror_state(card, mirror, folder)
+    paths = [path for path in map(str, mirror_files(card, mirror)) if "{" not in path]
+    return state, [ancient(path) for path in paths] if unchanged else paths
+
+
+# Here and not in an input function, whose error Snakemake passes over where the outputs are there.
+if workflow.is_main_process:
+    for dataset in STUDY.mirrors:
+        look_at_mirror(dataset)
+
+
+def state_of_mirror(wildcards):
+    """What a local mirror holds: the data are made again when that changes, not when it is touched.
+
+    Without one it is a value of a kind that Snakemake does not keep, so that nothing of it can change.
+    """
+    state, _ = look_at_mirror(wildcards.dataset)
+    return state or NOTHING_TO_KEEP
+
+
+def files_of_mirror(wildcards):
+    """Files of a local mirror, which are an input."""
+    return look_at_mirror(wildcards.dataset)[1]
 
 
 def mirror_option(wildcards):

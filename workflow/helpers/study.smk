@@ -2,13 +2,14 @@
 
 import math
 import os
+from functools import cache
 from shlex import quote
 
 from defectbench.base import steps
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
-from defectbench.base.mirrors import mirror_files
+from defectbench.base.mirrors import mirror_files, mirror_state
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.studies import parse_study

@@ -80,7 +80,9 @@ def first_whole(checkpoints: Iterable[Path]) -> Path | None:
 
 def failure(log: Path, status: int) -> ProgramError | DiskFullError:
     """The named error of a program that failed, from the last lines that it printed."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    lines = [
+        line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
     last = " | ".join([line for line in lines if line][-6:])
     if os.strerror(errno.ENOSPC) in last:
         fix = "make room on this disk, then run the same command again; it continues"

@@ -169,7 +169,11 @@ def run_inside(
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """The rows that the program has written, one an epoch."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.is_file()
+        else []
+    )
 
 
 def sound_checkpoint(run: Path) -> Path | None:
@@ -214,7 +218,7 @@ def record(args: argparse.Namespace, settings: dict[str, Any], images: int) -> N
     history = read_history(Path(settings["history"]))
     steps = -(-images // args.batch) * len(history)
     recorded = {k: v for k, v in settings.items() if k != "resume"}
-    installed = args.environment.read_text().split()
+    installed = args.environment.read_text(encoding="utf-8").split()
     versions = [line for line in installed if line.startswith(("mm", "torch"))]
     recorded |= {"network": args.network, "environment": versions}
     record_training(args, history, steps, images, recorded)

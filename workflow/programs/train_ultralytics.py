@@ -45,14 +45,14 @@ def write_dataset(packs: dict[str, Pack], out: Path) -> Path:
             for file, boxes, classes in zip(files, pack.boxes, pack.labels, strict=True):
                 truth = zip(boxes.tolist(), classes.tolist(), strict=True)
                 rows = [label_row(box, label, pack.size) for box, label in truth if label >= 0]
-                (labels / f"{Path(file).stem}.txt").write_text("".join(rows))
+                (labels / f"{Path(file).stem}.txt").write_text("".join(rows), encoding="utf-8")
         content = {
             "path": str(out.resolve()),
             "train": "images/train",
             "val": "images/val",
             "names": dict(enumerate(packs["train"].classes)),
         }
-        (part / "data.yaml").write_text(yaml.safe_dump(content))
+        (part / "data.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return out / "data.yaml"
 
 
@@ -127,7 +127,7 @@ def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) 
 def record(run: Path, args: argparse.Namespace, images: int) -> None:
     """Write history.csv and train.json in the engine's terms."""
     history = read_history(run, images)
-    chosen = yaml.safe_load((run / "args.yaml").read_text())
+    chosen = yaml.safe_load((run / "args.yaml").read_text(encoding="utf-8"))
     # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
     record_training(args, history, updates_of(chosen, images, len(history)), images, chosen)

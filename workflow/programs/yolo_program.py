@@ -99,7 +99,7 @@ def read_table(run: Path) -> list[dict[str, float]]:
 
 def _rows(path: Path) -> list[dict[str, float]]:
     """Whole lines of one table; the program may be writing its last one."""
-    whole = path.read_text().rpartition("\n")[0]
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
     rows = []
     for raw in csv.DictReader(whole.splitlines()):
         try:

@@ -4,7 +4,7 @@
 rule acquire_dataset:
     input:
         card="datasets/{dataset}.yaml",
-        mirror=mirror_of,
+        mirror=files_of_mirror,
     output:
         raw=directory(f"{DATA}/raw"),
         source=f"{DATA}/source.json",
@@ -12,6 +12,7 @@ rule acquire_dataset:
         f"{LOGS}/{{dataset}}/acquire.log",
     params:
         mirror=mirror_option,
+        state=state_of_mirror,
         folder=subpath(output.source, parent=True),
     shell:
         "defectbench acquire --card {input.card} --out {params.folder} {params.mirror} 2>&1 | tee {log}"
@@ -30,6 +31,7 @@ rule convert_dataset:
         f"{LOGS}/{{dataset}}/convert.log",
     params:
         folder=subpath(output.images, parent=True),
+        state=state_of_mirror,  # told here too: raw data are gone after an acquisition that failed
     shell:
         "defectbench convert --card {input.card} --raw {input.raw} --out {params.folder} 2>&1 | tee {log}"
 

@@ -12,6 +12,10 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from .errors import ConfigError
 from .strict import Strict, first_fault
 from .tasks import DETECTION, TASKS
+from .texts import read_text, same_text
+
+TOP = "."  # the whole of the raw data, as a layout names it
+LABEL_SUFFIXES = {"voc": (".xml",), "lists": (".txt", ".csv")}
 
 
 def _is_a_task(name: str) -> str:
@@ -21,6 +25,7 @@ def _is_a_task(name: str) -> str:
 
 
 TaskName = Annotated[str, AfterValidator(_is_a_task), Field(json_schema_extra={"enum": [*TASKS]})]
+ClassName = Annotated[str, AfterValidator(same_text)]
 
 
 class DefectLook(Strict):
@@ -79,7 +84,8 @@ class Layout(Strict):
 
     Attributes:
         images: Names of folders that hold images, at any depth, in upper or lower case.
-        labels: The same for labels; none where the images themselves tell their class.
+        labels: The same for labels; none where the images themselves tell their class. A folder that holds
+            both is named under both, and ``.`` is the whole, whatever its folders.
         format: Format of the labels. ``voc``: boxes. One class an image: ``folders``, the folder that an
             image lies in; ``names``, its stem up to the last underscore; ``lists``, text files whose lines
             begin with a file name and a class.
@@ -93,20 +99,61 @@ class Layout(Strict):
     def _labels_where_there_are_files(self) -> Layout:
         if bool(self.labels) != (self.format in ("voc", "lists")):
             raise ValueError("`labels` are named for voc and lists, and for no other format")
+        paths = [
+            name for name in (*self.images, *self.labels) if not name or {"/", "\\"} & set(name)
+        ]
+        if paths:
+            raise ValueError(
+                f"name a folder alone, wherever it lies, not the path to it: {paths[0]!r}"
+            )
         return self
 
     def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
         """What a file of the raw data is by its folders, the innermost first; None: neither.
 
+        Where a folder is named for both, the file's suffix says what it is.
+
         Args:
             path: The file, relative to the raw data.
         """
-        for part in reversed(path.parts[:-1]):
-            if part.lower() in {name.lower() for name in self.images}:
-                return "images"
-            if part.lower() in {name.lower() for name in self.labels}:
-                return "labels"
-        return None
+        folders = _folders(path)
+        place = self._place(folders)
+        if place is None:
+            return None
+        of_images, of_labels = self._named(folders[place])
+        is_label = of_labels and path.suffix.lower() in LABEL_SUFFIXES[self.format]
+        return "labels" if is_label or not of_images else "images"
+
+    def around(self, path: PurePath) -> tuple[str, ...]:
+        """Folders of a file without the one that says what it is: those of an image are those of its label.
+
+        Args:
+            path: A file that the layout holds, relative to the raw data.
+        """
+        folders = _folders(path)
+        place = self._place(folders)
+        if place is not None and not all(self._named(folders[place])):
+            del folders[place]
+        return tuple(same_text(folder) for folder in folders if folder != TOP)
+
+    def _place(self, folders: list[str]) -> int | None:
+        """Index of the folder that says what a file is."""
+        places = range(len(folders) - 1, -1, -1)
+        return next((place for place in places if any(self._named(folders[place]))), None)
+
+    def _named(self, folder: str) -> tuple[bool, bool]:
+        """Whether a folder is named for images, and for labels."""
+        name = _folded(folder)
+        return name in map(_folded, self.images), name in map(_folded, self.labels)
+
+
+def _folders(path: PurePath) -> list[str]:
+    """Folders that a file lies in, the top of the raw data first."""
+    return [TOP, *path.parts[:-1]]
+
+
+def _folded(name: str) -> str:
+    return same_text(name).lower()
 
 
 class Expected(Strict):
@@ -124,7 +171,7 @@ class Expected(Strict):
     boxes_labelled: int
     duplicates: int = 0
     boxes: int
-    boxes_per_class: dict[str, int]
+    boxes_per_class: dict[ClassName, int]
 
 
 class ExpectedClasses(Strict):
@@ -136,7 +183,7 @@ class ExpectedClasses(Strict):
     """
 
     images: int
-    images_per_class: dict[str, int]
+    images_per_class: dict[ClassName, int]
 
 
 class DatasetCard(Strict):
@@ -153,6 +200,9 @@ class DatasetCard(Strict):
         source: Where it comes from.
         layout: How it is laid out.
         allow_empty: Whether an image may be free of defects.
+        unlabelled_are_empty: Whether an image without a label is free of defects; otherwise it is an error.
+        ignore_label_sizes: Whether boxes are right where a label says another size than its image has;
+            otherwise labels made for another size are an error.
         expected: Registered counts.
         splits: Published lists by protocol, ``file_name,part`` lines relative to the card: what seed 0 stands
             for, so that scores stay comparable when the overlap finder learns to see more.
@@ -166,12 +216,14 @@ class DatasetCard(Strict):
     title: str
     task: TaskName = DETECTION.name
     surface: str
-    classes: list[str] = Field(min_length=1)
-    aliases: dict[str, str] = Field(default={})
-    drop: list[str] = Field(default=[])
+    classes: list[ClassName] = Field(min_length=1)
+    aliases: dict[ClassName, ClassName] = Field(default={})
+    drop: list[ClassName] = Field(default=[])
     source: Source
     layout: Layout
     allow_empty: bool = False
+    unlabelled_are_empty: bool = False
+    ignore_label_sizes: bool = False
     expected: Expected | ExpectedClasses | None = None
     splits: dict[Literal["clean", "random", "sequential"], str] = Field(default={})
     train_lists: dict[str, str] = Field(default={})
@@ -193,6 +245,10 @@ class DatasetCard(Strict):
             raise ValueError(f"layout.format of {task.name} is one of {task.label_formats}")
         if self.allow_empty and not task.finds_boxes:
             raise ValueError("allow_empty is for detection: a class of its own is free of defects")
+        if self.unlabelled_are_empty and not self.allow_empty:
+            raise ValueError("unlabelled_are_empty needs allow_empty: true")
+        if self.ignore_label_sizes and self.layout.format != "voc":
+            raise ValueError(f"ignore_label_sizes is for voc: {self.layout.format} says no sizes")
         if self.expected and isinstance(self.expected, Expected) != task.finds_boxes:
             raise ValueError("expected counts boxes for detection, images for classification")
         return self
@@ -219,7 +275,7 @@ class DatasetCard(Strict):
         return self.folder / self.train_lists[name]
 
     def class_id(self, name: str) -> int | None:
-        """Category id of a label's name, aliases included; None if it is unknown."""
+        """Category id of a label's composed name, aliases included; None if it is unknown."""
         canonical = self.aliases.get(name, name)
         return self.classes.index(canonical) if canonical in self.classes else None
 
@@ -232,7 +288,7 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
     """
     file = Path(path)
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(read_text(file))
         card = DatasetCard.model_validate({**content, "folder": file.parent})
     except FileNotFoundError as error:
         raise ConfigError(path, "file", "nothing", "name a card in datasets/") from error

@@ -245,6 +245,34 @@ def read_json(path: str | Path) -> Any:
         raise ConfigError(path, "content", str(error), "it is no JSON; make it again") from error
 
 
+def files_below(folder: str | Path) -> list[Path]:
+    """Files in a folder at any depth, sorted; links are followed, unless they lead back to a folder above them.
+
+    Raises:
+        ConfigError: A link leads nowhere, or a folder may not be read.
+    """
+    return sorted(_below(Path(folder), frozenset()))
+
+
+def _below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    chain = above | {os.path.realpath(folder)}
+    try:
+        paths = list(folder.iterdir())
+    except PermissionError as error:
+        raise ConfigError(folder, "folder", "no right to read it", "give that right") from error
+    for path in paths:
+        if path.is_dir():
+            if not (path.is_symlink() and os.path.realpath(path) in chain):
+                yield from _below(path, chain)
+        elif path.is_file():
+            yield path
+        elif path.is_symlink() and not path.name.startswith(
+            "."
+        ):  # hidden ones are locks of editors
+            fix = "the link leads nowhere: mount or mend what it leads to, or remove it"
+            raise ConfigError(path, "link", os.fspath(path.readlink()), fix)
+
+
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes as 64 hex digits."""
     with Path(path).open("rb") as handle:

@@ -21,6 +21,7 @@ from .published import PublishedWeights
 from .rates import Written, fault_of
 from .strict import Strict, first_fault
 from .tasks import DETECTION
+from .texts import read_text
 
 PACKAGE = "defectbench_models"  # under which the folders of methods are imported
 
@@ -404,7 +405,7 @@ _T = TypeVar("_T", bound=BaseModel)
 
 def _parse(path: Path, model: type[_T]) -> _T:
     try:
-        return model.model_validate(yaml.safe_load(path.read_text()))
+        return model.model_validate(yaml.safe_load(read_text(path)))
     except FileNotFoundError as error:
         raise ConfigError(
             path, "file", "nothing", "write it; docs/add-a-model.md shows how"

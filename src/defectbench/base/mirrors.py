@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from .cards import DatasetCard
+from .errors import ConfigError, DefectBenchError
+from .files import atomic_write_json, files_below, read_json, sha256_file
+
+MIRROR_HASHES = (
+    ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
+)
 
 
 def is_address(mirror: str) -> bool:
@@ -35,11 +44,104 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
     return folder_files(card, path)
 
 
+def mirror_digest(
+    card: DatasetCard, mirror: str | None, dataset_dir: str | Path, keep: bool = True
+) -> str | None:
+    """SHA-256 over names and content of what a local mirror holds of a dataset.
+
+    A file whose size, time of change and inode are those of the last look is not read again.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where a study names none.
+        dataset_dir: ``results/data/<dataset>``; hashes lie there between looks.
+        keep: Whether the hashes of this look are kept there.
+
+    Returns:
+        None for an address, and where nothing lies.
+    """
+    files = mirror_files(card, mirror)
+    if not files:
+        return None
+    hashes = Path(dataset_dir) / MIRROR_HASHES
+    known = _read_hashes(hashes)
+    seen = {}
+    for path in files:
+        state = path.stat()
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+        name = str(path.absolute())
+        kept = known.get(name, [])
+        seen[name] = kept if kept[:-1] == stamp else [*stamp, sha256_file(path)]
+    if keep and seen != known:
+        with suppress(
+            OSError, DefectBenchError
+        ):  # kept to save time: where it cannot be, all is read again
+            atomic_write_json(hashes, seen)
+    home = local_mirror(str(mirror)).absolute()
+    lines = [
+        f"{seen[str(path.absolute())][-1]}  {path.absolute().relative_to(home)}" for path in files
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def mirror_state(
+    card: DatasetCard, mirror: str | None, dataset_dir: str | Path
+) -> tuple[str, bool]:
+    """What a local mirror holds of a dataset, as a hash, and whether its raw data were made of just that.
+
+    Data that an earlier version made tell no hash: they stand until a file of the mirror is younger.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where a study names none.
+        dataset_dir: ``results/data/<dataset>``.
+
+    Returns:
+        The hash, empty where there is nothing to watch; and whether the data agree with it.
+
+    Raises:
+        ConfigError: A link in it leads nowhere, a folder may not be read, or the data were made of a local mirror that
+            holds nothing any more: to make them again would lose them.
+    """
+    digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
+    if digest is None:
+        if made and mirror and not is_address(mirror):
+            fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
+            raise ConfigError(mirror, "mirror", "nothing", fix)
+        return "", False
+    source = Path(dataset_dir) / "source.json"
+    if made is None and source.is_file():
+        since = source.stat().st_mtime
+        younger = any(path.stat().st_mtime > since for path in mirror_files(card, mirror))
+        return digest if younger else "", False
+    return digest, made == digest
+
+
+def made_of(dataset_dir: str | Path) -> str | None:
+    """The digest of the mirror that a dataset's raw data were made of; None where none is told."""
+    try:
+        return read_json(Path(dataset_dir) / "source.json").get("mirror_sha256")
+    except (OSError, AttributeError, DefectBenchError):
+        return None
+
+
+def _read_hashes(path: Path) -> dict[str, list[Any]]:
+    try:
+        content = read_json(path)
+    except (OSError, DefectBenchError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def folder_files(card: DatasetCard, folder: Path) -> list[Path]:
-    """Images and labels in a folder, as the card's layout names them, sorted."""
+    """Images and labels in a folder, as the card's layout names them, sorted; links are followed.
+
+    Raises:
+        ConfigError: A link leads nowhere, or a folder may not be read.
+    """
     named = folder.resolve().name
     return [
         path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and card.layout.holds(Path(named) / path.relative_to(folder))
+        for path in (files_below(folder) if folder.is_dir() else [])
+        if card.layout.holds(Path(named) / path.relative_to(folder))
     ]

@@ -20,6 +20,7 @@ from .rates import Written
 from .stages import refuse_budget_in_recipe
 from .strict import Strict, first_fault
 from .tasks import DETECTION, TASKS, task_named
+from .texts import read_text
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
 CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
@@ -174,7 +175,7 @@ def load_study(path: str | Path) -> Study:
         ConfigError: The file is missing, not YAML, or says something wrong.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(read_text(path))
     except FileNotFoundError as error:
         raise ConfigError(path, "file", "nothing", "name a study file in config/") from error
     except yaml.YAMLError as error:

@@ -7,20 +7,23 @@ import importlib.util
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
-from ..base.files import atomic_directory, exclusive_lock, sha256_file
-from ..base.mirrors import folder_files, is_address, local_mirror
+from ..base.files import atomic_directory, exclusive_lock, files_below, sha256_file
+from ..base.mirrors import folder_files, is_address, local_mirror, mirror_digest
 from ..base.records import read_record, write_record
 from ..base.tasks import task_named
-from .archives import extract_into
+from .archives import extract_into, names_encoding
 from .download import download
 from .manifest import verify
+from .pairing import told_kinds
 from .synthetic import synthesize, synthesize_classes
+
+_FOLDERS_TOLD = 6
 
 
 def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = None) -> None:
@@ -58,7 +61,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:
             origin = _from_sources(card, out, mirror)
-        files = [path for path in (out / "raw").rglob("*") if path.is_file()]
+        files = files_below(out / "raw")
         figures = {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
         extra = {**origin, "licence": card.licence, "cite": card.cite, "home": card.source.home}
         seconds = time.monotonic() - started
@@ -86,7 +89,9 @@ def _tell(card: DatasetCard, what: str) -> None:
 def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> dict[str, Any]:
     first = str(mirror) if mirror else None
     if first and not is_address(first):
-        return _from_disk(card, out / "raw", local_mirror(first).resolve())
+        digest = mirror_digest(card, first, out, keep=False)
+        origin = _from_disk(card, out / "raw", local_mirror(first).resolve())
+        return {**origin, "mirror_sha256": digest}
     if card.source.package and not first:
         return _from_disk(card, out / "raw", _package_folder(card, card.source.package))
     faults: list[Exception] = []
@@ -122,7 +127,10 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
     if local.is_dir():
         with atomic_directory(raw) as part:
             _copy_folder(card, local, part)
-            return {"origin": f"local folder {local.name}", **_verified(card, local, part)}
+            return {
+                "origin": f"local folder {local.name}",
+                **_verified(card, local, part, lambda: _relative_files(local)),
+            }
     if local.is_file():
         return {"origin": f"local archive {local.name}", **_from_archive(card, local, raw)}
     raise ConfigError(local, "mirror", "nothing", "name an archive or a folder that exists")
@@ -143,8 +151,23 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
         raise HashMismatchError(archive, "sha256", digest, fix)
     with atomic_directory(raw) as part:
         limit = card.source.unpacked_mib * 2**20
-        extract_into(archive, part, limit, lambda path: card.layout.holds(path) is not None)
-        return {"archive_sha256": digest, **_verified(card, archive, part)}
+        there: list[PurePath] = []
+
+        def wanted(path: PurePath) -> bool:
+            there.append(path)
+            return card.layout.holds(path) is not None
+
+        encoding = names_encoding(archive, wanted)
+        there.clear()
+        extract_into(archive, part, limit, wanted)
+        told = {"archive_sha256": digest, **_verified(card, archive, part, lambda: there)}
+        if encoding:
+            _tell(
+                card,
+                f"{archive.name} does not say how its names are written; they are read as {encoding}",
+            )
+            told["names_read_as"] = encoding
+        return told
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
@@ -154,15 +177,35 @@ def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _verified(card: DatasetCard, source: Path, part: Path) -> dict[str, int]:
-    kinds = {card.layout.holds(p.relative_to(part)) for p in part.rglob("*") if p.is_file()}
+def _verified(
+    card: DatasetCard, source: Path, part: Path, there: Callable[[], Sequence[PurePath]]
+) -> dict[str, Any]:
+    kinds = {card.layout.holds(path.relative_to(part)) for path in files_below(part)}
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
         if names and kind not in kinds:
-            fix = "name the archive or folder that holds the set"
-            raise ArchiveError(source, f"{kind} in a folder {' or '.join(names)}", "no file", fix)
+            field = f"{kind} in a folder {' or '.join(names)}"
+            fix = "name the archive or folder that holds the set, or its folders under `layout` in the card"
+            raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
     if card.source.manifest is None:
         return {}
     return verify(card.folder / card.source.manifest, part, _registered(card))
+
+
+def _relative_files(folder: Path) -> list[PurePath]:
+    return [path.relative_to(folder.parent) for path in files_below(folder)]
+
+
+def _told_folders(files: Sequence[PurePath]) -> str:
+    """What lies in which folder, in words, so that a user can name it."""
+    folders: dict[str, list[str]] = {}
+    for path in files:
+        folders.setdefault(path.parent.as_posix(), []).append(path.name)
+    fullest = sorted(folders.items(), key=lambda item: -len(item[1]))[:_FOLDERS_TOLD]
+    told = [
+        f"{told_kinds(names)} in {'the top' if name == '.' else name}" for name, names in fullest
+    ]
+    more = len(folders) - len(told)
+    return "; ".join([*told, *([f"{more} folders more"] if more else [])])
 
 
 def _registered(card: DatasetCard) -> Callable[[PurePath], bool]:

@@ -21,6 +21,9 @@ MAX_BYTES = 16 * 2**30
 _CHUNK = 2**20
 _LARGEST_READ = 64 * 2**20  # a tar header that asks for more is an attack on memory
 _WHOLE = "get a whole ZIP or tar archive without a password; download it again"
+_DOS, _UTF8_FLAG = "cp437", 0x800
+# What Windows packs names in, by country; a folder that a card names tells which it was.
+_ENCODINGS = (_DOS, "gb18030", "big5", "cp932", "cp949", "cp1252", "cp1250", "cp1251", "cp850")
 _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -64,6 +67,7 @@ def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
     written = 0
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
+        encoding = _encoding(members, wanted)
         total = sum(info.file_size for info in members)
         _check_size(path, total, len(members), max_bytes)
         free = shutil.disk_usage(out).free
@@ -71,12 +75,59 @@ def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
             raise DiskFullError(out, "free bytes", free, f"{path.name} needs {total}; make room")
         for info in members:
             kind = stat.S_IFMT(info.external_attr >> 16)
-            name = _member(path, info.filename, kind in (0, stat.S_IFREG))
+            name = _member(path, _name(info, encoding), kind in (0, stat.S_IFREG))
             if wanted(name):
                 with archive.open(info) as source:  # stops at the declared size, checks the CRC
                     _write(path, name, source, out)
                 written += 1
     return written
+
+
+def names_encoding(archive: str | Path, wanted: Wanted | None = None) -> str | None:
+    """In which encoding the names in an archive are read; None where the archive says it.
+
+    A ZIP says so by a flag, which old tools and those of Windows leave out. Then names are UTF-8 where all are, else in
+    the first of the usual encodings in which most members lie in folders that are wanted, else that of DOS.
+
+    Args:
+        archive: The file.
+        wanted: As for ``extract_into``.
+    """
+    path = Path(archive)
+    if not zipfile.is_zipfile(path):
+        return None
+    with (
+        damage_named(path, ArchiveError, "content", _WHOLE),
+        zipfile.ZipFile(path) as content,
+    ):
+        members = [info for info in content.infolist() if not info.is_dir()]
+        encoding = _encoding(members, wanted or _all)
+        return encoding if any(_is_silent(info) for info in members) else None
+
+
+def _encoding(members: list[zipfile.ZipInfo], wanted: Wanted) -> str:
+    names = [info.orig_filename.encode(_DOS) for info in members if _is_silent(info)]
+    best, most = _DOS, 0
+    for encoding in ("utf-8", *_ENCODINGS) if names else ():
+        try:
+            texts = [name.decode(encoding) for name in names]
+        except UnicodeDecodeError:
+            continue
+        if encoding == "utf-8":
+            return encoding
+        count = sum(wanted(PurePosixPath(text.replace("\\", "/"))) for text in texts)
+        if count > most:
+            best, most = encoding, count
+    return best
+
+
+def _is_silent(info: zipfile.ZipInfo) -> bool:
+    """Whether a member has a name beyond ASCII and does not say in which encoding."""
+    return not info.flag_bits & _UTF8_FLAG and not info.orig_filename.isascii()
+
+
+def _name(info: zipfile.ZipInfo, encoding: str) -> str:
+    return info.orig_filename.encode(_DOS).decode(encoding) if _is_silent(info) else info.filename
 
 
 def _untar(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:

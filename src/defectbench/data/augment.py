@@ -6,7 +6,7 @@ It leaks by construction and is kept to show what that does to a score.
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ..base.errors import SplitError
 from ..base.files import atomic_directory, atomic_write_text
 from ..base.places import truth_folder
-from .coco import coco_content, read_coco
+from .coco import SOURCE, coco_content, read_coco
 from .pack import read_rgb
+from .pairing import LONGEST_NAME
 
 COPIES = 5
 MAX_DEGREES, BRIGHTNESS = 15.0, 0.3
@@ -53,7 +54,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
             boxes = np.array([b["bbox"] for b in coco.boxes[entry["id"]]], float).reshape(-1, 4)
             labels = [b["category_id"] for b in coco.boxes[entry["id"]]]
             for copy in range(copies):
-                file = f"{source.stem}__aug{copy}{source.suffix if copy == 0 else '.png'}"
+                file = copy_name(name, copy, entry["id"])
                 if copy == 0:
                     (part / file).write_bytes(source.read_bytes())
                     moved = boxes
@@ -61,10 +62,33 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
                     rng = np.random.default_rng([seed, entry["id"], copy])
                     variant, moved = _variant(pixels, boxes, rng)
                     (part / file).write_bytes(_png(variant))
-                images.append({**entry, "id": len(images) + 1, "file_name": file})
+                names = {"file_name": file, SOURCE: name}
+                images.append({**entry, "id": len(images) + 1, **names})
                 annotations += _annotations(len(images), labels, moved, len(annotations))
     content = coco_content(images, annotations, coco.classes, coco.task)
     atomic_write_text(out / "annotations.json", json.dumps(content) + "\n")
+
+
+def copy_name(name: str, copy: int, number: int) -> str:
+    """File name of a copy; a name at the limit of file systems is cut, and the image's number kept.
+
+    Args:
+        name: File name of the original.
+        copy: Which copy; the first keeps the original's bytes and so its suffix.
+        number: Number of the image, no other's.
+
+    Example:
+        >>> copy_name("pit_1.jpg", 2, 7)
+        'pit_1__aug2.png'
+    """
+    path = PurePath(name)
+    ending = f"__aug{copy}{path.suffix if copy == 0 else '.png'}"
+    room = LONGEST_NAME - len(ending.encode())
+    stem = path.stem.encode()
+    if len(stem) > room:
+        mark = f"~{number}"
+        stem = stem[: room - len(mark)].decode(errors="ignore").encode() + mark.encode()
+    return stem.decode() + ending
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -15,7 +15,7 @@ from ..base.files import sha256_file
 from ..base.places import parts_folder
 from ..base.records import write_record
 from ..base.studies import base_protocol
-from .coco import PARTS, Coco, protocol_coco, read_coco, read_part, source_stem
+from .coco import PARTS, Coco, protocol_coco, read_coco, read_part
 from .overlap import FileOverlap, check_known, read_overlaps
 
 GRID = 50
@@ -56,7 +56,8 @@ def certify(dataset_dir: str | Path, protocol: str, seed: int = 0) -> dict[str, 
     overlaps = read_overlaps(folder)
     originals = read_coco(folder / "annotations.json")
     check_known(folder / "overlaps.csv", overlaps, set(originals.images))
-    seen = Surfaces(overlaps, parts, sizes_by_stem(originals), _equal_files(image_dir, parts))
+    sources = {name: coco.source(name) for name in coco.images}
+    seen = Surfaces(overlaps, parts, sources, sizes_of(originals), _equal_files(image_dir, parts))
     figures = _figures(seen, parts)
     if base_protocol(protocol) == "clean" and figures["shared_pixels"]:
         a, b = seen.example()
@@ -102,9 +103,9 @@ def _equal_files(image_dir: Path, parts: dict[str, list[str]]) -> list[list[str]
     return [names for names in by_hash.values() if len(names) > 1]
 
 
-def sizes_by_stem(coco: Coco) -> dict[str, Size]:
-    """Width and height in pixels of each image, by its stem."""
-    return {Path(name).stem: (e["width"], e["height"]) for name, e in coco.images.items()}
+def sizes_of(coco: Coco) -> dict[str, Size]:
+    """Width and height in pixels of each image, by its name."""
+    return {name: (e["width"], e["height"]) for name, e in coco.images.items()}
 
 
 class Surfaces:
@@ -112,8 +113,9 @@ class Surfaces:
 
     Args:
         overlaps: Pairs of original images.
-        parts: File names by part; augmented names lead back to their originals.
-        sizes: Width and height of the originals, by stem.
+        parts: File names by part.
+        sources: File name of each image's original; its own where it is one.
+        sizes: Width and height of the originals, by file name.
         equal: Names whose files hold the same bytes.
     """
 
@@ -121,25 +123,28 @@ class Surfaces:
         self,
         overlaps: list[FileOverlap],
         parts: dict[str, list[str]],
+        sources: dict[str, str],
         sizes: dict[str, Size],
         equal: list[list[str]],
     ) -> None:
-        self.sizes = sizes
+        self.sizes, self.sources = sizes, sources
         self.part_of = {name: part for part, names in parts.items() for name in names}
-        self.by_stem: dict[str, list[str]] = defaultdict(list)
+        self.copies: dict[str, list[str]] = defaultdict(list)
         for name in self.part_of:
-            self.by_stem[source_stem(name)].append(name)
+            self.copies[sources[name]].append(name)
         self.partners: dict[str, list[tuple[str, FileOverlap]]] = defaultdict(list)
         for pair in overlaps + [_whole(names[0], other) for names in equal for other in names[1:]]:
-            a, b = (source_stem(name) for name in pair.names)
+            a, b = (sources.get(name, name) for name in pair.names)
             if a != b:
                 self.partners[a].append((b, pair))
                 self.partners[b].append((a, pair))
 
     def _others(self, name: str) -> list[str]:
-        stem = source_stem(name)
-        stems = {stem, *(partner for partner, _ in self.partners[stem])}
-        return [other for s in sorted(stems) for other in self.by_stem[s] if other != name]
+        original = self.sources[name]
+        shared = {original, *(partner for partner, _ in self.partners[original])}
+        return [
+            other for source in sorted(shared) for other in self.copies[source] if other != name
+        ]
 
     def has_partner(self, name: str, parts: tuple[str, ...]) -> bool:
         """Whether an image shares surface with an image of these parts."""
@@ -161,13 +166,13 @@ class Surfaces:
 
     def visible(self, name: str, part: str) -> float:
         """Share of an image's area that images of a part show, on a grid of 50 x 50 cells."""
-        stem = source_stem(name)
-        if any(self.part_of[other] == part for other in self.by_stem[stem] if other != name):
+        original = self.sources[name]
+        if any(self.part_of[other] == part for other in self.copies[original] if other != name):
             return 1.0
         mask = np.zeros((GRID, GRID), bool)
-        for partner, pair in self.partners[stem]:
-            if any(self.part_of[other] == part for other in self.by_stem[partner]):
-                mask |= shown(pair, stem, self.sizes[stem], self.sizes[partner])
+        for partner, pair in self.partners[original]:
+            if any(self.part_of[other] == part for other in self.copies[partner]):
+                mask |= shown(pair, original, self.sizes[original], self.sizes[partner])
         return float(mask.mean())
 
 
@@ -175,19 +180,19 @@ def _whole(a: str, b: str) -> FileOverlap:
     return FileOverlap(a, b, 0, 0, 1.0, 1.0, "symmetry")
 
 
-def shown(pair: FileOverlap, stem: str, size: Size, other: Size) -> Mask:
+def shown(pair: FileOverlap, name: str, size: Size, other: Size) -> Mask:
     """Cells [50, 50] of an image that its partner shows.
 
     Args:
         pair: The pair.
-        stem: Which of the two the cells belong to.
+        name: Which of the two the cells belong to.
         size: Its width and height, pixels.
         other: The partner's.
     """
     mask = np.zeros((GRID, GRID), bool)
     if pair.kind == "symmetry":
         return ~mask
-    sign = 1 if source_stem(pair.image_a) == stem else -1
+    sign = 1 if pair.image_a == name else -1
     spans = []
     for shift, length, partner in zip((pair.dx, pair.dy), size, other, strict=True):
         centres = (np.arange(GRID) + 0.5) * length / GRID - sign * shift

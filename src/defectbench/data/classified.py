@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
+from ..base.texts import read_text, same_text
 from .coco import annotation, coco_content
 from .conversion_report import ClassificationReport, identical_files
-from .pairing import by_stem, decode, natural, raw_files
+from .pairing import by_stem, check_name, decode, folders_before, natural, raw_files, stem_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_classes(
         for image in classed
         if (class_id := _class_id(card, image, report)) is not None
     ]
-    names = _file_names(raw, kept, report)
+    names = _file_names(card, raw, kept, report)
     order = sorted(zip(names, kept, strict=True), key=lambda item: natural(item[0].lower()))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -79,7 +80,7 @@ def _class_id(card: DatasetCard, image: ClassedImage, report: ClassificationRepo
 
 
 def _by_folder(files: dict[str, list[Path]]) -> list[ClassedImage]:
-    return [ClassedImage(path, path.parent.name, path) for path in files["images"]]
+    return [ClassedImage(path, same_text(path.parent.name), path) for path in files["images"]]
 
 
 def _by_name(files: dict[str, list[Path]]) -> list[ClassedImage]:
@@ -89,7 +90,7 @@ def _by_name(files: dict[str, list[Path]]) -> list[ClassedImage]:
         if not name:
             fix = "the class stands before the last underscore of a name; rename it, such as pit_1"
             raise ConversionError(path, "class", "nothing", fix)
-        images.append(ClassedImage(path, name, path))
+        images.append(ClassedImage(path, same_text(name), path))
     return images
 
 
@@ -98,14 +99,16 @@ def _by_list(files: dict[str, list[Path]]) -> list[ClassedImage]:
     classed: dict[str, ClassedImage] = {}
     for path in files["labels"]:
         for number, name, class_name in _entries(path):
-            stem = Path(name).stem.lower()
+            stem = stem_of(Path(name))
             if stem not in images:
-                fix = "it is not among the images; get the whole set"
+                near = get_close_matches(stem, images, 1)
+                fix = "it is not among the images"
+                fix += f"; the nearest is {images[near[0]].name}" if near else "; get the whole set"
                 raise ConversionError(path, f"line {number}", name, fix)
             if stem in classed:
                 fix = f"{classed[stem].told_by.name} has it already; list each image once"
                 raise ConversionError(path, f"line {number}", name, fix)
-            classed[stem] = ClassedImage(images[stem], class_name, path)
+            classed[stem] = ClassedImage(images[stem], same_text(class_name), path)
     unlisted = sorted(images.keys() - classed.keys())
     if unlisted:
         fix = f"list it with its class ({len(unlisted)} images are in no list)"
@@ -114,16 +117,13 @@ def _by_list(files: dict[str, list[Path]]) -> list[ClassedImage]:
 
 
 def _entries(path: Path) -> list[tuple[int, str, str]]:
-    """Line number, file name and class of each line; columns are parted by blanks or commas."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConversionError(path, "content", str(error), "give a list in UTF-8") from error
+    """Line number, file name and class of each line; columns are parted by commas or, without any, by blanks."""
     entries = []
-    for number, line in enumerate(lines, 1):
-        columns = [column for column in re.split(r"[,\s]+", line) if column]
+    for number, line in enumerate(read_text(path, ConversionError).splitlines(), 1):
+        parted = line.split(",") if "," in line else line.split()
+        columns = [column.strip() for column in parted if column.strip()]
         if len(columns) == 1:
-            fix = "write the file name, then its class"
+            fix = "write the file name, then its class, parted by a comma or blanks"
             raise ConversionError(path, f"line {number}", line, fix)
         if columns:
             entries.append((number, columns[0], columns[1]))
@@ -134,18 +134,26 @@ _TELLERS = {"folders": _by_folder, "names": _by_name, "lists": _by_list}
 
 
 def _file_names(
-    raw: Path, images: list[tuple[ClassedImage, int]], report: ClassificationReport
+    card: DatasetCard,
+    raw: Path,
+    images: list[tuple[ClassedImage, int]],
+    report: ClassificationReport,
 ) -> list[str]:
-    """A name for each image; where several folders hold a stem, the class goes before it."""
-    times = Counter(image.path.stem.lower() for image, _ in images)
+    """A name for each image; where several folders hold a stem, the class goes before it, or its folders."""
+    stems = Counter(stem_of(image.path) for image, _ in images)
+    of_classes = Counter((stem_of(image.path), class_id) for image, class_id in images)
+    torn = [
+        image.path for image, class_id in images if of_classes[stem_of(image.path), class_id] > 1
+    ]
+    folders = folders_before(torn, card, raw)
     names = []
     for image, class_id in images:
         path = image.path
-        if times[path.stem.lower()] > 1:
-            name = f"{report.classes[class_id]}-{path.name}"
+        of_class = (report.classes[class_id],) if stems[stem_of(path)] > 1 else ()
+        name = same_text("-".join((*folders.get(path, of_class), path.name)))
+        if name != path.name:
             report.renamed_files[path.relative_to(raw).as_posix()] = name
-            names.append(name)
-        else:
-            names.append(path.name)
+        check_name(path, name)
+        names.append(name)
     by_stem(Path(name) for name in names)
     return names

@@ -21,6 +21,7 @@ from .damage import damage_named
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
 PARTS = ("train", "val", "test")
+SOURCE = "source_file_name"  # field of an image entry of `paper`: the original's file name
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Coco:
     boxes: dict[int, list[dict[str, Any]]]
     classes: list[str]
     task: str = DETECTION.name
+
+    def source(self, file_name: str) -> str:
+        """File name of the original that an image of ``paper`` was made from; its own name otherwise."""
+        return source_name(self.images[file_name])
 
     def dominant_class(self, file_name: str) -> int:
         """Most frequent class of an image (the lower id on a tie); -1 for a defect-free one."""
@@ -100,9 +105,19 @@ def annotation(number: int, image_id: int, class_id: int, corners: Corners) -> d
 
 
 def protocol_coco(dataset_dir: str | Path, protocol: str, split_seed: int = 0) -> tuple[Coco, Path]:
-    """Annotations and image folder of a protocol; each split of ``paper`` has its own."""
+    """Annotations and image folder of a protocol; each split of ``paper`` has its own.
+
+    Raises:
+        SplitError: Images of ``paper`` do not name their originals.
+    """
     folder = truth_folder(dataset_dir, protocol, split_seed)
-    return read_coco(folder / "annotations.json"), folder / "images"
+    coco = read_coco(folder / "annotations.json")
+    if folder != Path(dataset_dir):
+        for name, image in coco.images.items():
+            if SOURCE not in image:
+                fix = "an earlier version made it; run `defectbench augment-offline` again"
+                raise SplitError(folder / "annotations.json", SOURCE, f"nothing in {name}", fix)
+    return coco, folder / "images"
 
 
 def read_grey(path: Path) -> Grey:
@@ -112,10 +127,25 @@ def read_grey(path: Path) -> Grey:
         ConversionError: It cannot be decoded.
     """
     with damage_named(path, ConversionError, "image", "get a whole copy"):
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        image = read_pixels(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ConversionError(path, "image", "undecodable", "get a whole copy")
     return np.asarray(image, np.uint8)
+
+
+def read_pixels(path: Path, flags: int) -> NDArray[Any] | None:
+    """Decode an image by OpenCV, whatever the locale makes of its name.
+
+    Args:
+        path: The file.
+        flags: Of ``cv2.imread``.
+
+    Returns:
+        Pixels; None where the file is missing or is no image.
+    """
+    if not path.is_file():
+        return None
+    return cv2.imdecode(np.fromfile(path, np.uint8), flags)
 
 
 def read_part(parts: str | Path, part: str) -> list[str]:
@@ -131,7 +161,7 @@ def read_part(parts: str | Path, part: str) -> list[str]:
     path = Path(parts) / f"{part}.txt"
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench split` first")
-    names = path.read_text().split("\n")[:-1]
+    names = path.read_text(encoding="utf-8").split("\n")[:-1]
     if not names or len(set(names)) != len(names):
         raise SplitError(
             path, "file names", len(names), "each image once, at least one; split again"
@@ -139,6 +169,6 @@ def read_part(parts: str | Path, part: str) -> list[str]:
     return names
 
 
-def source_stem(file_name: str) -> str:
-    """Stem of the original that an image of ``paper`` was made from; its own stem otherwise."""
-    return Path(file_name).stem.split("__aug")[0]
+def source_name(image: dict[str, Any]) -> str:
+    """File name of the original of a COCO image entry: copies of ``paper`` name theirs, all others are their own."""
+    return str(image.get(SOURCE, image["file_name"]))

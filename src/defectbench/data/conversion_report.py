@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from ..base.files import sha256_file
 from ..base.tasks import CLASSIFICATION
-from .pairing import Decoded, LabelledImage
+from ..base.texts import same_text
+from .pairing import Decoded, told_kinds
 from .voc import VocLabel
 
 COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
@@ -22,6 +23,36 @@ def identical_files(files: Mapping[str, Path]) -> list[list[str]]:
     for name, path in files.items():
         by_hash[sha256_file(path)].append(name)
     return [names for names in by_hash.values() if len(names) > 1]
+
+
+def told_of_files(ignored: Sequence[str], identical: Sequence[Sequence[str]]) -> list[str]:
+    """What a user should hear of files: those that are not read, hidden ones aside, and equal ones."""
+    unread = [name for name in ignored if _is_content(Path(name))]
+    lines = []
+    if unread:
+        what = f"{len(unread)} files beside images and labels that are not read"
+        lines.append(f"{what} ({told_kinds(unread)}), the first is {unread[0]}")
+    if identical:
+        lines.append(f"{len(identical)} sets of images that are the same bytes")
+    return lines
+
+
+def _is_content(path: Path) -> bool:
+    """Whether a person put a file there; the others are of systems."""
+    return not path.name.startswith(".") and path.name.lower() not in ("thumbs.db", "desktop.ini")
+
+
+def _names_another(entry: Mapping[str, str]) -> bool:
+    """Whether the ``filename`` of a label is neither its stem nor a file of that stem."""
+    named, stem = PureWindowsPath(entry["filename"]), PurePath(entry["label"]).stem
+    said = {same_text(name).lower() for name in (named.name, named.stem)}
+    return bool(named.name) and same_text(stem).lower() not in said
+
+
+def _factors(entry: Mapping[str, Sequence[int]]) -> tuple[float, float]:
+    """By what an image is larger than its label says, across and down; 1.0 where that is rounding."""
+    x, y = (now / then for now, then in zip(entry["decoded"], entry["labelled"], strict=True))
+    return (round(x, 2), round(x, 2)) if abs(x - y) <= 0.02 * x else (round(x, 2), round(y, 2))
 
 
 @dataclass
@@ -37,7 +68,11 @@ class ConversionReport:
         renamed: How often an alias was met.
         file_names: Labels whose ``filename`` is not their image's.
         sizes: Labels whose width or height is not their image's.
+        sized: Number of labels that say a width and a height.
         depths: Number of labels whose depth is not their image's number of channels.
+        unread: How often a tag of a label stands there that is not used.
+        unlabelled: Images without a label, taken as free of defects.
+        renamed_files: New name by path, where several folders hold a name, or a name was not composed.
         identical: Images that are the same bytes.
         ignored: Files that are neither images nor labels.
     """
@@ -50,19 +85,60 @@ class ConversionReport:
     renamed: dict[str, int] = field(default_factory=dict)
     file_names: list[dict[str, Any]] = field(default_factory=list)
     sizes: list[dict[str, Any]] = field(default_factory=list)
+    sized: int = 0
     depths: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+    unlabelled: list[str] = field(default_factory=list)
+    renamed_files: dict[str, str] = field(default_factory=dict)
     identical: list[list[str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
-    def compare(self, pair: LabelledImage, label: VocLabel, decoded: Decoded) -> None:
-        """Note what a label says wrongly of its image."""
-        if label.file_name != pair.image.name:
-            self.file_names.append({"label": pair.label.name, "filename": label.file_name})
+    def compare(self, image: Path, label_file: Path, label: VocLabel, decoded: Decoded) -> None:
+        """Note what a label says wrongly of its image, or says without being used."""
+        if label.file_name != same_text(image.name):
+            self.file_names.append({"label": label_file.name, "filename": label.file_name})
         size = [decoded.width, decoded.height]
         if list(label.size[:2]) != size:
             sizes = {"labelled": list(label.size[:2]), "decoded": size}
-            self.sizes.append({"label": pair.label.name, **sizes})
+            self.sizes.append({"label": label_file.name, **sizes})
+        self.sized += all(label.size[:2])
         self.depths += label.size[2] != decoded.channels
+        self.unread.update(label.unread)
+
+    def sizes_of_others(self) -> list[dict[str, Any]]:
+        """Labels that were made for another size of their images, by what all labels say.
+
+        They are, where two or more differ by one factor along both sides, as after a resize, or where half of the
+        labels that say a size differ. A single one may be a slip of the pen.
+        """
+        other = self._other_sizes()
+        factors = [_factors(entry) for entry in other]
+        even = Counter(x for x, y in factors if x == y)
+        resized = [
+            entry for entry, (x, y) in zip(other, factors, strict=True) if x == y and even[x] > 1
+        ]
+        return other if len(other) >= 2 and self.sized <= 2 * len(other) else resized
+
+    def _other_sizes(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.sizes if all(entry["labelled"])]
+
+    def told(self) -> list[str]:
+        """What a user should hear: what was changed or not used, in lines."""
+        unread = ", ".join(f"{tag} ({count})" for tag, count in self.unread.most_common(8))
+        mapped = {
+            "boxes cut at the edge of their image": len(self.clipped),
+            "boxes dropped as duplicates": len(self.duplicates),
+            "objects dropped by the card": len(self.dropped),
+            "images without a label, taken as free of defects": len(self.unlabelled),
+            "labels that name another image": sum(
+                _names_another(entry) for entry in self.file_names
+            ),
+            "labels that say another size than their image has": len(self._other_sizes()),
+            "images with another name than their file": len(self.renamed_files),
+        }
+        lines = [f"{count} {what}" for what, count in mapped.items() if count]
+        lines += [f"tags of labels that are not used: {unread}"] if unread else []
+        return lines + told_of_files(self.ignored, self.identical)
 
     def add_duplicate(self, label: Path, class_id: int, corners: Sequence[float]) -> None:
         """Note a dropped duplicate; its corners are 0-based."""
@@ -99,6 +175,9 @@ class ConversionReport:
             "file_name_fields_ignored": self.file_names,
             "size_fields_ignored": self.sizes,
             "depth_fields_ignored": self.depths,
+            "tags_ignored": dict(self.unread),
+            "images_without_label": self.unlabelled,
+            "files_renamed": self.renamed_files,
             "identical_images": self.identical,
             "files_ignored": self.ignored,
         }
@@ -137,6 +216,15 @@ class ClassificationReport:
     renamed_files: dict[str, str] = field(default_factory=dict)
     identical: list[list[str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+
+    def told(self) -> list[str]:
+        """What a user should hear: what was changed or not used, in lines."""
+        mapped = {
+            "images dropped by the card": len(self.dropped),
+            "images with another name than their file": len(self.renamed_files),
+        }
+        lines = [f"{count} {what}" for what, count in mapped.items() if count]
+        return lines + told_of_files(self.ignored, self.identical)
 
     def counts(self, coco: dict[str, Any]) -> dict[str, Any]:
         """Images, and images by class."""

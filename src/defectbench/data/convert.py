@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
                 shutil.copyfile(path, part / name)
         atomic_write_json(out / "annotations.json", coco)
         atomic_write_json(out / "conversion.json", report.as_json(card.name, coco))
+        for line in report.told():
+            sys.stdout.write(f"{card.name}: {line}; see {out / 'conversion.json'}\n")
 
 
 def _read_boxes(
@@ -58,7 +61,11 @@ def _read_boxes(
     report = ConversionReport(card.classes)
     report.ignored += ignored
     coco = _read_pairs(card, pairs, report)
-    files = {pair.image.name: pair.image for pair in pairs}
+    _check_sizes(card, raw, report)
+    files = {pair.name: pair.image for pair in pairs}
+    report.renamed_files |= {
+        path.relative_to(raw).as_posix(): name for name, path in files.items() if name != path.name
+    }
     report.identical += identical_files(files)
     return coco, files, report
 
@@ -69,18 +76,22 @@ def _read_pairs(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, pair in enumerate(pairs, 1):
-        decoded, label = decode(pair.image), read_voc(pair.label)
-        report.compare(pair, label, decoded)
+        decoded = decode(pair.image)
         size = {"width": decoded.width, "height": decoded.height}
-        images.append({"id": image_id, "file_name": pair.image.name, **size})
-        for class_id, corners in _clean(card, pair, label, decoded, report):
+        images.append({"id": image_id, "file_name": pair.name, **size})
+        if pair.label is None:
+            report.unlabelled.append(pair.name)
+            continue
+        label = read_voc(pair.label)
+        report.compare(pair.image, pair.label, label, decoded)
+        for class_id, corners in _clean(card, pair.label, label, decoded, report):
             annotations.append(annotation(len(annotations) + 1, image_id, class_id, corners))
     return coco_content(images, annotations, card.classes)
 
 
 def _clean(
     card: DatasetCard,
-    pair: LabelledImage,
+    label_file: Path,
     label: VocLabel,
     decoded: Decoded,
     report: ConversionReport,
@@ -90,17 +101,17 @@ def _clean(
     for box in label.boxes:
         report.labelled += 1
         if box.name in card.drop:
-            report.dropped.append({"label": pair.label.name, "name": box.name})
+            report.dropped.append({"label": label_file.name, "name": box.name})
             continue
-        class_id = _class_id(card, pair.label, box.name, report)
-        item = (class_id, _clip(pair.label, box, decoded, report))
+        class_id = _class_id(card, label_file, box.name, report)
+        item = (class_id, _clip(label_file, box, decoded, report))
         if item in kept:
-            report.add_duplicate(pair.label, class_id, item[1])
+            report.add_duplicate(label_file, class_id, item[1])
         else:
             kept.append(item)
     if not kept and not card.allow_empty:
         fix = "each image of this set shows a defect; get a whole label"
-        raise ConversionError(pair.label, "objects", len(kept), fix)
+        raise ConversionError(label_file, "objects", len(kept), fix)
     return kept
 
 
@@ -123,6 +134,19 @@ def _clip(label: Path, box: LabelledBox, size: Decoded, report: ConversionReport
     if inside != box.corners:
         report.clipped.append({"label": label.name, "from": list(box.corners), "to": list(inside)})
     return inside
+
+
+def _check_sizes(card: DatasetCard, raw: Path, report: ConversionReport) -> None:
+    """Boxes of another size of the pictures lie beside the defects, and nothing else would tell it."""
+    others = [] if card.ignore_label_sizes else report.sizes_of_others()
+    if others:
+        labelled, decoded = ("{} x {}".format(*others[0][key]) for key in ("labelled", "decoded"))
+        fix = (
+            f"its image has {decoded} pixels ({len(others)} of {report.sized} labels differ): give the images "
+            "that were labelled, or scale the boxes; "
+            "write `ignore_label_sizes: true` in the card if the boxes are right"
+        )
+        raise ConversionError(raw, f"{others[0]['label']}: size", labelled, fix)
 
 
 def _check_counts(card: DatasetCard, raw: Path, counts: dict[str, Any]) -> None:

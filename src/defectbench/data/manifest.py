@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ..base.errors import ConfigError, HashMismatchError
-from ..base.files import sha256_file
+from ..base.files import files_below, sha256_file
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 
@@ -63,7 +63,7 @@ def verify(
     names = {PurePosixPath(path).name for path in expected}
     depth = 1 if len(names) == len(expected) else 2
     present: dict[tuple[str, ...], list[Path]] = {}
-    files = sorted(path for path in raw.rglob("*") if path.is_file())
+    files = files_below(raw)
     for path in files:
         present.setdefault(path.relative_to(raw).parts[-depth:], []).append(path)
     verified = 0

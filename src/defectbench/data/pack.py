@@ -20,7 +20,7 @@ from ..base.files import atomic_path, sha256_file
 from ..base.places import parts_folder
 from ..base.records import read_record
 from ..base.tasks import DETECTION
-from .coco import Coco, protocol_coco, read_part
+from .coco import Coco, protocol_coco, read_part, read_pixels
 from .damage import damage_named
 from .letterbox import letterbox
 
@@ -175,7 +175,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         PackError: It cannot be decoded.
     """
     with damage_named(path, PackError, "image", "run the conversion again"):
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        image = read_pixels(path, cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise PackError(path, "image", "undecodable", "run the conversion again")
     return np.asarray(image, np.uint8)

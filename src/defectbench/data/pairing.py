@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from ..base.cards import DatasetCard
+from ..base.cards import LABEL_SUFFIXES, DatasetCard
 from ..base.errors import ConversionError
+from ..base.files import files_below, sha256_file
+from ..base.texts import same_text
 from .damage import damage_named
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-LABEL_SUFFIXES = {"voc": {".xml"}, "lists": {".txt", ".csv"}}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+LONGEST_NAME = 255  # bytes, on the file systems of today
 _ORIENTATION = 0x0112  # EXIF tag
+_BITS_PER_SAMPLE = 258  # TIFF tag
+_EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # modes of Pillow
+_FORMATS = {"BMP", "DIB", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}  # that Pillow and OpenCV read alike
+_ONE_PICTURE = {"MPO"}  # a JPEG of a phone, with a preview behind the picture
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One image and its label."""
+    """One image, the name that it gets, and its label; None where an image without one is free of defects."""
 
     image: Path
-    label: Path
+    name: str
+    label: Path | None
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class Decoded:
 def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], list[str]]:
     """Join images and labels by lower-cased stem, in natural order: ``pit_2`` before ``pit_10``.
 
+    Where several folders hold a stem, its images and labels are joined by folder, too.
+
     Args:
         raw: Raw data.
         card: Its layout says which folders hold images and labels.
@@ -49,10 +61,13 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], lis
         ConversionError: One side lacks the other, a stem occurs twice or there is no file.
     """
     files, ignored = raw_files(raw, card)
-    images, labels = by_stem(files["images"]), by_stem(files["labels"])
-    _check_all_paired(images, labels)
+    keys = _keys(raw, card, files)
+    images, labels = _by_key(files["images"], keys), _by_key(files["labels"], keys)
+    _check_all_paired(raw, card, images, labels, ignored)
+    names = _names(raw, card, images)
     return [
-        LabelledImage(images[stem], labels[stem]) for stem in sorted(images, key=natural)
+        LabelledImage(images[key], names[key], labels.get(key))
+        for key in sorted(images, key=lambda key: natural(names[key].lower()))
     ], ignored
 
 
@@ -63,10 +78,10 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
         ConversionError: There is no file of a kind that the layout names.
     """
     files: dict[str, list[Path]] = {"images": [], "labels": []}
-    labels = LABEL_SUFFIXES.get(card.layout.format, set())
+    labels = LABEL_SUFFIXES.get(card.layout.format, ())
     suffixes = {"images": IMAGE_SUFFIXES, "labels": labels}
     ignored: list[str] = []
-    for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+    for path in files_below(raw):
         inside = path.relative_to(raw)
         kind = card.layout.holds(inside)
         if kind is None:
@@ -77,9 +92,26 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
             files[kind].append(path)
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
         if names and not files[kind]:
-            fix = f"{card.name} needs {kind} in a folder {' or '.join(names)}"
-            raise ConversionError(raw, kind, "no file", fix)
+            fix = f"{card.name} needs {kind} in a folder {' or '.join(names)}, of a kind that is read: "
+            fix += ", ".join(sorted(suffixes[kind]))
+            raise ConversionError(raw, kind, told_kinds(ignored) or "no file", fix)
     return files, ignored
+
+
+def told_kinds(paths: Iterable[str | Path]) -> str:
+    """How many files of which suffix there are, in words.
+
+    Example:
+        >>> told_kinds(["a.gif", "b.GIF", "c"])
+        '2 .gif, 1 without suffix'
+    """
+    kinds = Counter(Path(path).suffix.lower() or "without suffix" for path in paths)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
+
+
+def stem_of(path: Path) -> str:
+    """Stem of a file as it is compared: lower-cased and composed."""
+    return same_text(path.stem).lower()
 
 
 def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
@@ -88,34 +120,129 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     Raises:
         ConversionError: A stem occurs twice, or a name holds an unprintable character.
     """
+    files = list(paths)
+    return _by_key(files, {path: stem_of(path) for path in files})
+
+
+def _by_key(paths: Iterable[Path], keys: Mapping[Path, str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in paths:
-        _add(files, path)
+        key = keys[path]
+        if key in files:
+            fix = f"{files[key]} has it already; keep one, or rename one"
+            raise ConversionError(path, "stem", path.stem, fix)
+        if not path.name.isprintable():
+            raise ConversionError(path, "file name", path.name, "rename it in printable characters")
+        files[key] = path
     return files
 
 
-def _add(files: dict[str, Path], path: Path) -> None:
-    stem = path.stem.lower()
-    if stem in files:
-        raise ConversionError(path, "stem", path.stem, f"{files[stem]} has it already; keep one")
-    if not path.name.isprintable():
-        raise ConversionError(path, "file name", path.name, "rename it in printable characters")
-    files[stem] = path
+def _keys(raw: Path, card: DatasetCard, files: dict[str, list[Path]]) -> dict[Path, str]:
+    """What a file is joined by: its stem, with its folders before it where several folders hold that stem."""
+    repeated = {
+        stem
+        for kind in files.values()
+        for stem, times in Counter(map(stem_of, kind)).items()
+        if times > 1
+    }
+    keys = {}
+    for path in (path for kind in files.values() for path in kind):
+        stem = stem_of(path)
+        folders = card.layout.around(path.relative_to(raw)) if stem in repeated else ()
+        keys[path] = "/".join((*folders, stem))
+    return keys
 
 
-def _check_all_paired(images: dict[str, Path], labels: dict[str, Path]) -> None:
-    unpaired = sorted(images.keys() ^ labels.keys())
-    if unpaired:
-        path = images.get(unpaired[0]) or labels[unpaired[0]]
-        other = "label" if unpaired[0] in images else "image"
-        fix = f"each image needs a label; get the {other} of {unpaired[0]} ({len(unpaired)} stems are alone)"
-        raise ConversionError(path, other, "nothing", fix)
+def _names(raw: Path, card: DatasetCard, images: dict[str, Path]) -> dict[str, str]:
+    """Name of each image by key: its own, with its folders before it where several folders hold the stem.
+
+    Raises:
+        ConversionError: Images of one stem are the same bytes, or a name with folders is too long or there already.
+    """
+    stems = Counter(stem_of(path) for path in images.values())
+    shared = [path for path in images.values() if stems[stem_of(path)] > 1]
+    folders = folders_before(shared, card, raw)
+    names = {}
+    for key, path in images.items():
+        names[key] = same_text("-".join((*folders.get(path, ()), path.name)))
+        check_name(path, names[key])
+    by_stem(Path(name) for name in names.values())
+    return names
+
+
+def check_name(path: Path, name: str) -> None:
+    """Check that a name which several folders or classes made longer is one of a file.
+
+    Raises:
+        ConversionError: It is too long, or the name of a class leads out of the folder.
+    """
+    if "/" in name or len(name.encode()) > LONGEST_NAME:
+        fix = f"several folders hold {path.name}: give each image a name of its own"
+        raise ConversionError(path, "file name", name, fix)
+
+
+def folders_before(paths: list[Path], card: DatasetCard, raw: Path) -> dict[Path, tuple[str, ...]]:
+    """What tells files of one stem apart: their folders, but the first ones that all share.
+
+    Raises:
+        ConversionError: Two of one stem are the same bytes: one picture, not two.
+    """
+    first: dict[tuple[str, str], Path] = {}
+    for path in paths:
+        other = first.setdefault((stem_of(path), sha256_file(path)), path)
+        if other is not path:
+            fix = f"{other} is the same image; keep one of them"
+            raise ConversionError(path, "stem", path.stem, fix)
+    folders = {path: card.layout.around(path.relative_to(raw)) for path in paths}
+    common = _common_length(list(folders.values()))
+    return {path: names[common:] for path, names in folders.items()}
+
+
+def _common_length(paths: list[tuple[str, ...]]) -> int:
+    """How many first folders all paths share."""
+    length = 0
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        length += 1
+    return length
+
+
+def _check_all_paired(
+    raw: Path,
+    card: DatasetCard,
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    ignored: list[str],
+) -> None:
+    without_image = sorted(labels.keys() - images.keys(), key=natural)
+    without_label = sorted(images.keys() - labels.keys(), key=natural)
+    unread = {stem_of(Path(name)): name for name in ignored if not Path(name).name.startswith(".")}
+    for kind, keys, side in (("image", without_image, labels), ("label", without_label, images)):
+        for key in keys:
+            path, stem = side[key], stem_of(side[key])
+            if stem in unread:
+                read = IMAGE_SUFFIXES if kind == "image" else LABEL_SUFFIXES[card.layout.format]
+                fix = (
+                    f"it is of a kind that is not read; save it as one of {', '.join(sorted(read))}"
+                )
+                raise ConversionError(raw / unread[stem], kind, Path(unread[stem]).name, fix)
+            if kind == "label" and card.unlabelled_are_empty:
+                continue
+            alone = len(without_image) + len(without_label)
+            fix = f"each image needs a label; get the {kind} of {stem} ({alone} stems are alone)"
+            near = get_close_matches(key, without_label, 1) if kind == "image" else []
+            if near:
+                fix += f"; the nearest image without a label is {images[near[0]].name}"
+            elif kind == "label" and card.allow_empty:
+                fix += ", or write `unlabelled_are_empty: true` in the card if such images show no defect"
+            raise ConversionError(path, kind, "nothing", fix)
 
 
 def natural(stem: str) -> list[tuple[bool, int, str]]:
     """Key of natural order: ``pit_2`` comes before ``pit_10``."""
     parts = re.findall(r"[0-9]+|[^0-9]+", stem)
-    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+    return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts]
 
 
 def decode(path: Path) -> Decoded:
@@ -124,15 +251,40 @@ def decode(path: Path) -> Decoded:
     A JPEG decoder conceals flipped bits inside the picture; only hashes find them.
 
     Raises:
-        ConversionError: It cannot be decoded, or carries a rotation that decoders may or may not
-            apply.
+        ConversionError: It cannot be decoded, is of a kind that is not read, has more than 8 bits a channel or
+            several pages, or carries a rotation that decoders may or may not apply.
     """
     whole = damage_named(path, ConversionError, "image", "get a whole copy")
     with whole, Image.open(path) as image:
+        form = image.format or "nothing"
+        pages = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
+        depth = _depth(path, image)
         image.load()
         turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
         decoded = Decoded(image.width, image.height, len(image.getbands()))
+    if form not in _FORMATS:
+        fix = "save it as PNG, TIFF, BMP, WebP or JPEG"
+        raise ConversionError(path, "kind of image", form, fix)
+    if depth:
+        fix = "save it with 8 bits, its grey levels scaled by the range of the camera; packs hold 8 bits"
+        raise ConversionError(path, "depth of pixels", depth, fix)
+    if pages > 1:
+        raise ConversionError(path, "pages", pages, "one picture a file; save each page by itself")
     if turned:
         fix = "turn the pixels and remove the tag, so that boxes and pixels agree"
         raise ConversionError(path, "EXIF orientation", "a rotation", fix)
     return decoded
+
+
+def _depth(path: Path, image: Any) -> str | None:
+    """The depth of pixels in words where it is not one of 8 bits a channel at most; Pillow hides that of colours."""
+    if image.format == "PNG":
+        with path.open("rb") as handle:
+            bits = handle.read(25)[-1]  # of the header, which stands first
+    elif image.format == "TIFF":
+        bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    else:
+        bits = 8
+    if bits > 8:
+        return f"{bits} bits"
+    return None if image.mode in _EIGHT_BITS else f"mode {image.mode}"

@@ -82,6 +82,6 @@ def _draw(units: Sequence[list[str]], rng: np.random.Generator) -> list[Row]:
 
 def write_rows(path: str | Path, head: Row, rows: Sequence[Row]) -> None:
     """Write rows of two columns as CSV."""
-    with atomic_path(path) as part, part.open("w", newline="") as handle:
+    with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerows([head, *rows])

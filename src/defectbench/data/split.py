@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from ..base.files import atomic_write_text
 from ..base.places import parts_folder
 from ..base.studies import base_protocol
 from ..base.tasks import task_named
+from ..base.texts import read_columns, same_text
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
 from .overlap import series
@@ -86,8 +86,8 @@ def thinned(parts: Split, train_list: str | Path) -> Split:
     """
     if not Path(train_list).is_file():
         raise SplitError(train_list, "file", "nothing", "the card's `train_lists` name a file")
-    with Path(train_list).open(newline="") as handle:
-        wanted = [row["file_name"] for row in csv.DictReader(handle)]
+    rows = read_columns(train_list, ("file_name", "class"), SplitError)
+    wanted = [same_text(name) for name, _ in rows]
     strange = sorted(set(wanted) - set(parts["train"]))
     if strange or not wanted:
         fix = "list images of this protocol's training part; the list was drawn from another split"
@@ -104,8 +104,8 @@ def read_published(path: str | Path, coco: Coco) -> Split:
     """
     if not Path(path).is_file():
         raise SplitError(path, "file", "nothing", "the card's `splits` name a file beside it")
-    with Path(path).open(newline="") as handle:
-        rows = [(row["file_name"], row["part"]) for row in csv.DictReader(handle)]
+    listed = read_columns(path, ("file_name", "part"), SplitError)
+    rows = [(same_text(name), part.strip()) for name, part in listed]
     times = Counter(name for name, _ in rows)
     misplaced = sorted(
         n for n in set(coco.images) | set(times) if (n in coco.images, times[n]) != (True, 1)

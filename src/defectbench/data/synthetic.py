@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..base.cards import DefectLook
 from ..base.errors import ConfigError
-from ..base.files import atomic_directory, atomic_write_json
+from ..base.files import atomic_directory, atomic_write_json, atomic_write_text
 from .synthetic_defects import AS_DRAWN, DRAWERS, tight_slices
 from .synthetic_strip import Placed, Strip, draw_strip
 from .synthetic_texture import Rng
@@ -261,8 +261,8 @@ def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: D
     pairs = true_overlaps(crops)
     groups = "".join(f"{crop.file_name},{crop.group}\n" for crop in crops)
     overlaps = "".join(f"{a},{b},{dx},{dy},{share:.6f}\n" for a, b, dx, dy, share in pairs)
-    (folder / "groups.csv").write_text("file_name,group\n" + groups)
-    (folder / "overlaps.csv").write_text("image_a,image_b,dx,dy,shared_area\n" + overlaps)
+    atomic_write_text(folder / "groups.csv", "file_name,group\n" + groups)
+    atomic_write_text(folder / "overlaps.csv", "image_a,image_b,dx,dy,shared_area\n" + overlaps)
     names = Counter(box[0] for crop in crops for box in crop.boxes)
     facts = {
         "seed": seed,

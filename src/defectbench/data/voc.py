@@ -1,18 +1,33 @@
-"""Pascal VOC labels: XML with 1-based inclusive integer corners."""
+"""Pascal VOC labels: XML with 1-based inclusive integer corners.
+
+Nothing that a label says is lost without a word: tags are read whatever their capitals, a box that stands elsewhere
+than in an object is an error, and all that is not used is counted by its tag.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import codecs
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import parse
+from defusedxml.ElementTree import fromstring
 
 from ..base.errors import ConversionError
+from ..base.texts import decode_text, not_utf8, same_text
 
 _SIZE = ("width", "height", "depth")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_DECLARED = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([^\"'>]*)[\"'][^>]*\?>")
+# Supersets under which Windows writes what it declares by the narrower name; the same bytes mean the same letters.
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}
+# What says nothing of the defects: where a picture came from, and how the box was seen.
+_ASIDE = {"folder", "filename", "path", "source", "owner", "segmented", "size"}
+_ASIDE_OF_OBJECT = {"name", "bndbox", "pose", "truncated", "difficult", "occluded"}
 
 
 @dataclass(frozen=True)
@@ -31,50 +46,103 @@ class VocLabel:
         file_name: Its ``filename``.
         size: Its width, height and depth, as far as they are whole numbers.
         boxes: Its objects.
+        unread: How often each tag stands in it that is not used, such as ``object.polygon``; ``difficult``,
+            ``truncated`` and ``occluded`` where they are set.
     """
 
     file_name: str
     size: tuple[int | None, int | None, int | None]
     boxes: list[LabelledBox]
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 def read_voc(path: Path) -> VocLabel:
     """Read one XML file.
 
     Raises:
-        ConversionError: It is no VOC label, is a bomb, or an object lacks a name or a corner.
+        ConversionError: It is no VOC label, its encoding is not known, it is a bomb, an object lacks a name or a
+            corner or has two, or a box stands elsewhere than in an object.
     """
+    text = _text(path)
     try:
-        root = parse(path).getroot()
+        root: Element = fromstring(text)
     except DefusedXmlException as error:
         fix = "entities are refused; write plain XML"
         raise ConversionError(path, "content", str(error), fix) from error
-    except (ParseError, LookupError, ValueError) as error:  # the last two: unknown encodings
-        fix = "it is not XML; get a whole copy"
+    except (ParseError, ValueError) as error:
+        fix = "it is not XML; mend that place, or get a whole copy"
         raise ConversionError(path, "content", str(error), fix) from error
-    if root is None or root.tag != "annotation":
-        tag = None if root is None else root.tag
-        raise ConversionError(path, "root", tag, "a VOC label begins with <annotation>")
-    width, height, depth = (_whole(root.findtext(f"size/{key}")) for key in _SIZE)
-    boxes = [_read_object(path, node) for node in root.iter("object")]
-    return VocLabel((root.findtext("filename") or "").strip(), (width, height, depth), boxes)
+    for node in root.iter():
+        node.tag = node.tag.rpartition("}")[2].lower()
+    if root.tag != "annotation":
+        raise ConversionError(path, "root", root.tag, "a VOC label begins with <annotation>")
+    objects = list(root.iter("object"))
+    _check_boxes_are_of_objects(path, root, objects)
+    size = _single(path, root, "size")
+    width, height, depth = (_whole(path, size, key) for key in _SIZE)
+    boxes = [_read_object(path, node) for node in objects]
+    file_name = same_text(root.findtext("filename") or "").strip()
+    return VocLabel(file_name, (width, height, depth), boxes, _unread(root, objects))
 
 
-def _whole(text: str | None) -> int | None:
-    digits = (text or "").strip()
+def _text(path: Path) -> str:
+    """The text of a label: by its byte order mark, by the encoding that it declares, else UTF-8."""
+    data = path.read_bytes()
+    if data.startswith((b"<\0", b"\0<")):  # UTF-16 without a mark, which XML allows
+        data = (codecs.BOM_UTF16_LE if data[0] else codecs.BOM_UTF16_BE) + data
+    declared = _DECLARED.match(data)
+    name = declared[1].decode("ascii", "replace").lower() if declared else ""
+    encoding = _WIDER.get(name.replace("-", "_"), name)
+    # A declaration that reads as ASCII does not stand in UTF-16, whatever it says.
+    if encoding in ("", "utf-8", "utf8") or encoding.startswith(("utf-16", "utf16", "ucs-2")):
+        return decode_text(data, path, ConversionError)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise not_utf8(data, path, ConversionError, error, declared=name) from error
+    except (LookupError, ValueError) as error:
+        fix = "that encoding is not known; save the file as UTF-8"
+        raise ConversionError(path, "encoding", name, fix) from error
+
+
+def _check_boxes_are_of_objects(path: Path, root: Element, objects: list[Element]) -> None:
+    """Each box, and each corner, stands in an object; parts of an object may have boxes of their own."""
+    inside = {id(node) for item in objects for node in item.iter()}
+    for node in root.iter():
+        strange = node.tag == "bndbox" or node.tag in _CORNERS
+        if strange and id(node) not in inside:
+            fix = "a box that stands elsewhere is not read; put it into <object>"
+            raise ConversionError(path, node.tag, "outside of <object>", fix)
+
+
+def _single(path: Path, node: Element, key: str) -> Element | None:
+    """The one child of that tag; None where there is none."""
+    children = node.findall(key)
+    if len(children) > 1:
+        fix = f"<{node.tag}> has one <{key}>; write each object by itself"
+        raise ConversionError(path, f"{node.tag}.{key}", len(children), fix)
+    return children[0] if children else None
+
+
+def _whole(path: Path, size: Element | None, key: str) -> int | None:
+    node = None if size is None else _single(path, size, key)
+    digits = ("" if node is None else node.text or "").strip()
     return int(digits) if digits.isdecimal() else None
 
 
 def _read_object(path: Path, node: Element) -> LabelledBox:
-    name = (node.findtext("name") or "").strip()
+    name_node = _single(path, node, "name")
+    name = same_text("" if name_node is None else name_node.text or "").strip()
     if not name:
         raise ConversionError(path, "object.name", name, "each object needs a class name")
-    x0, y0, x1, y1 = (_corner(path, node, key) for key in ("xmin", "ymin", "xmax", "ymax"))
+    box = _single(path, node, "bndbox")
+    x0, y0, x1, y1 = (_corner(path, box, key) for key in _CORNERS)
     return LabelledBox(name, (x0 - 1, y0 - 1, x1, y1))
 
 
-def _corner(path: Path, node: Element, key: str) -> float:
-    text = node.findtext(f"bndbox/{key}")
+def _corner(path: Path, box: Element | None, key: str) -> float:
+    node = None if box is None else _single(path, box, key)
+    text = None if node is None else node.text or ""
     fix = "each corner is a finite number"
     try:
         value = float(text or "")
@@ -83,3 +151,19 @@ def _corner(path: Path, node: Element, key: str) -> float:
     if not isfinite(value):
         raise ConversionError(path, f"bndbox.{key}", text, fix)
     return value
+
+
+def _unread(root: Element, objects: list[Element]) -> dict[str, int]:
+    """Tags that say something which is not used, and how often."""
+    read = {*_ASIDE, "object"}
+    tags = Counter(
+        child.tag for child in root if child.tag not in read and child.find(".//object") is None
+    )
+    for node in objects:
+        tags.update(f"object.{child.tag}" for child in node if child.tag not in _ASIDE_OF_OBJECT)
+        tags.update(
+            f"object.{key}"
+            for key in ("difficult", "truncated", "occluded")
+            if (node.findtext(key) or "").strip() not in ("", "0", "false", "False", "Unspecified")
+        )
+    return dict(tags)

@@ -80,7 +80,9 @@ def with_files(text: str, root: str | Path) -> str:
         if not path.is_file():
             raise ReportError("page", name, "no such file", "name a file of the repository")
         language = LANGUAGES.get(path.suffix, path.suffix.removeprefix("."))
-        text = replace_block(text, name, f"```{language}\n{path.read_text().strip()}\n```")
+        text = replace_block(
+            text, name, f"```{language}\n{path.read_text(encoding='utf-8').strip()}\n```"
+        )
     return text
 
 

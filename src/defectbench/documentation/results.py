@@ -38,7 +38,7 @@ def results_pages(
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")
-        text = page_template(path.read_text(), facts).render(folder=name)
+        text = page_template(path.read_text(encoding="utf-8"), facts).render(folder=name)
         pages.append(Page(f"results/{name}.md", f"{NOTICE}\n{text.strip()}\n"))
     return pages
 

@@ -50,7 +50,9 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
     reference, models = home / "results" / "reference", home / "models"
     schema = json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"
     references = References(reference, models)
-    readme = replace_block((home / "README.md").read_text(), "table", front_table(references))
+    readme = replace_block(
+        (home / "README.md").read_text(encoding="utf-8"), "table", front_table(references)
+    )
     pages = results_pages(reference, home / "reports" / "results", models)
     return [
         *(Page(f"docs/{page.path}", page.text) for page in pages),
@@ -58,7 +60,10 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
         Page("config/study.schema.json", schema),
         Page("config/README.md", config_page(home / "config").text),
         Page("README.md", readme),
-        *(Page(path, with_files((home / path).read_text(), home)) for path in WITH_FILES),
+        *(
+            Page(path, with_files((home / path).read_text(encoding="utf-8"), home))
+            for path in WITH_FILES
+        ),
     ]
 
 

@@ -128,7 +128,8 @@ def study_files(config_dir: str | Path = "config") -> list[Path]:
             ["git", "ls-files", "-z", "--", "*.yaml"],
             cwd=config_dir,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
@@ -143,7 +144,7 @@ def purpose(path: str | Path) -> str:
     A question keeps the sentence that follows it, which says what is done.
     """
     lines = []
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith(SCHEMA_HINT):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections import Counter
@@ -14,7 +13,8 @@ from ..base.errors import MeasurementError
 from ..base.files import sha256_file
 from ..base.records import read_record, record_beside, write_record
 from ..base.tasks import DETECTION
-from ..data.coco import source_stem
+from ..base.texts import read_columns
+from ..data.coco import source_name
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
@@ -118,22 +118,23 @@ def listed_images(path: str | Path) -> list[str]:
 def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
     """The group of each image, in the order of ascending image ids.
 
-    Offline copies ``<stem>__aug<k>`` belong to the group of ``<stem>``.
+    Offline copies belong to the group of their original. Where they do not name it, in files of version 0.1, they are
+    called ``<stem>__aug<k>``.
 
     Raises:
         MeasurementError: An image has no group.
     """
-    with Path(groups).open(newline="") as handle:
-        group_by_stem = {
-            PurePath(row["file_name"]).stem: row["group"] for row in csv.DictReader(handle)
-        }
+    rows = read_columns(groups, ("file_name", "group"), MeasurementError)
+    group_by_name = {row[0]: row[1] for row in rows}
+    group_by_stem = {PurePath(name).stem: group for name, group in group_by_name.items()}
     members = []
     for image in sorted(truth["images"], key=lambda entry: entry["id"]):
-        stem = source_stem(image["file_name"])
-        if stem not in group_by_stem:
+        stem = PurePath(image["file_name"]).stem.rpartition("__aug")[0]
+        group = group_by_name.get(source_name(image), group_by_stem.get(stem))
+        if group is None:
             fix = "group the dataset again; every image needs a group"
             raise MeasurementError(groups, "group", image["file_name"], fix)
-        members.append(group_by_stem[stem])
+        members.append(group)
     return members
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..base.errors import ConfigError
 from ..base.files import atomic_write_json
 from ..base.places import parts_folder
-from ..data.coco import Coco, protocol_coco, read_part, source_stem
+from ..data.coco import Coco, protocol_coco, read_part
 from ..data.overlap import read_overlaps
 
 Shares = NDArray[np.float64]
@@ -62,20 +62,20 @@ def class_shares(_folder: Path, coco: Coco, train: list[str], test: list[str]) -
 def remembered(folder: Path, coco: Coco, train: list[str], test: list[str]) -> Votes:
     """Classes of overlapping training images by correlation times shared area; copies of an image count fully."""
     votes_of = class_shares(folder, coco, train, test)
-    by_stem: dict[str, list[str]] = {}
+    copies: dict[str, list[str]] = {}
     for name in train:
-        by_stem.setdefault(source_stem(name), []).append(name)
+        copies.setdefault(coco.source(name), []).append(name)
     partners: dict[str, list[tuple[str, float]]] = {}
     for pair in read_overlaps(folder):
         weight = pair.correlation * pair.shared_area
-        a, b = (source_stem(name) for name in pair.names)
+        a, b = pair.names
         partners.setdefault(a, []).append((b, weight))
         partners.setdefault(b, []).append((a, weight))
     for name in test:
-        stem = source_stem(name)
+        original = coco.source(name)
         votes = np.zeros(len(coco.classes))
-        for partner, weight in [(stem, 1.0), *partners.get(stem, [])]:
-            for other in by_stem.get(partner, []):
+        for partner, weight in [(original, 1.0), *partners.get(original, [])]:
+            for other in copies.get(partner, []):
                 votes[coco.dominant_class(other)] += max(weight, 0.0)
         if votes.any():
             votes_of[name] = votes / votes.sum()

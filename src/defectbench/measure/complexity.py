@@ -272,7 +272,9 @@ def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
         ProgramError: The process failed.
     """
     command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if run.returncode:
         hint = "defectbench predict runs the file by itself"
         raise worker_failure(run, path, "memory worker", hint)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.coco import source_stem
 from ..deploy.nms import nms
 from ..deploy.predict import coco_results
 from .agreement import Overlap, clip, corners
@@ -50,12 +49,12 @@ class Views:
         self.parts = parts
         self.train: dict[str, list[int]] = {}
         for image in parts.train:
-            self.train.setdefault(source_stem(parts.files[image].name), []).append(image)
+            self.train.setdefault(parts.sources[image], []).append(image)
         self.views: dict[int, NDArray[np.float32]] = {}
 
     def turns(self, image: int) -> list[tuple[int, Turn]]:
         """Siblings of an image in training, and how each becomes it."""
-        siblings = self.train.get(source_stem(self.parts.files[image].name), [])
+        siblings = self.train.get(self.parts.sources[image], [])
         turns = [(sibling, find_turn(self.view(image), self.view(sibling))) for sibling in siblings]
         return [(sibling, turn) for sibling, turn in turns if turn is not None]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..base.errors import MeasurementError
 from ..base.places import parts_folder, truth_folder
-from ..data.coco import read_detection, read_part
+from ..data.coco import read_detection, read_part, source_name
 from ..data.overlap import read_overlaps
 from .agreement import Labels, Overlap, labels_by_image
 
@@ -23,6 +23,7 @@ class Parts:
         test: Ids of the test images.
         overlaps: Pairs of images of the same surface.
         files: Image files by image id.
+        sources: File name of each image's original, by image id; its own where it is one.
         seed: Seed of what is drawn.
     """
 
@@ -32,6 +33,7 @@ class Parts:
     test: list[int]
     overlaps: list[Overlap]
     files: dict[int, Path]
+    sources: dict[int, str]
     seed: int
 
 
@@ -60,6 +62,7 @@ def read_parts(dataset_dir: Path, protocol: str, seed: int, split_seed: int = 0)
         test=_listed(parts, "test", ids),
         overlaps=_known_overlaps(dataset_dir, ids),
         files={number: home / "images" / name for name, number in ids.items()},
+        sources={image["id"]: source_name(image) for image in truth["images"]},
         seed=seed,
     )
 

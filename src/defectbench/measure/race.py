@@ -251,7 +251,14 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     threads = str(request["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     command = [sys.executable, "-m", WORKER, str(request_file), str(answer_file)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        env=environment,
+    )
     if run.returncode:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
         hint = "it is the last model that was loaded; defectbench predict runs it by itself"

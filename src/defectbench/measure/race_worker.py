@@ -282,8 +282,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 def main(request_path: str, out_path: str) -> None:
     """Read the request, measure, write the answer."""
-    request = json.loads(Path(request_path).read_text())
-    Path(out_path).write_text(json.dumps(measure(request)))
+    request = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    Path(out_path).write_text(json.dumps(measure(request)), encoding="utf-8")
 
 
 if __name__ == "__main__":

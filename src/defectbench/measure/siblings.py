@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import MeasurementError
 from ..data.augment import MAX_DEGREES, turn_boxes
+from ..data.coco import read_pixels
 
 VIEW = 64
 COARSE_DEGREES = 2.0
@@ -61,7 +62,7 @@ def read_view(path: Path) -> NDArray[np.float32]:
     Raises:
         MeasurementError: The image cannot be decoded.
     """
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    grey = read_pixels(path, cv2.IMREAD_GRAYSCALE)
     if grey is None:
         fix = "augment the dataset again"
         raise MeasurementError(path, "image", "undecodable", fix)

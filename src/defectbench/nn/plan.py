@@ -209,7 +209,7 @@ def read_plan(path: str | Path) -> dict[str, Any]:
         CompressionError: The file is missing or is no plan.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
         return _classifier_plan(content) if "network" in content else Plan(**content).to_dict()
     except FileNotFoundError as error:
         raise CompressionError(path, "file", "nothing", "prune the network first") from error

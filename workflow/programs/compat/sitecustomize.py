@@ -35,7 +35,7 @@ def refuse_network(event, arguments):
     if host not in LOCAL:
         log = os.environ.get("REFUSED_CONNECTIONS")
         if log:
-            with open(log, "a") as lines:  # noqa: PTH123 - pathlib may not be whole this early
+            with open(log, "a", encoding="utf-8") as lines:  # noqa: PTH123 - pathlib may not be whole this early
                 lines.write(f"{event} {host}\n")
         raise PermissionError(f"{event} {host}: this process stays offline")
 

@@ -31,11 +31,15 @@ def is_validated(settings: dict[str, Any], epoch: int) -> bool:
 
 def read_rows(path: Path) -> list[dict[str, float]]:
     """The rows of a history, one an epoch."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.is_file()
+        else []
+    )
 
 
 def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     """Write a history whole or not at all."""
     part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     part.replace(path)

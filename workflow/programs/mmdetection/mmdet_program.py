@@ -212,7 +212,7 @@ def main() -> None:
     if sys.argv[1] == "check":
         check()
         return
-    settings = json.loads(Path(sys.argv[2]).read_text())
+    settings = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     {"train": train, "export": export}[sys.argv[1]](settings)
 
 

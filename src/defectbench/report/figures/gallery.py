@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ...base.errors import ReportError
 from ...base.files import read_json, sha256_file
 from ...base.records import read_record
+from ...data.coco import read_pixels
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
 from ...measure.results import read_results
@@ -77,7 +78,7 @@ def read_truth(cell: CellRecords) -> PartTruth:
     inputs = cell.accuracy["inputs"]
     annotations, listed = (_unchanged(inputs[name], cell) for name in ("annotations", "images"))
     content = read_json(annotations)
-    names = set(listed.read_text().split("\n"))
+    names = set(listed.read_text(encoding="utf-8").split("\n"))
     images = [image for image in content["images"] if image["file_name"] in names]
     boxes: dict[int, list[Record]] = {image["id"]: [] for image in images}
     for box in content["annotations"]:
@@ -193,7 +194,7 @@ def read_picture(truth: PartTruth, image: Record) -> NDArray[np.uint8]:
         ReportError: It is missing or cannot be decoded.
     """
     path = truth.folder / image["file_name"]
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = read_pixels(path, cv2.IMREAD_COLOR)
     if picture is None:
         raise ReportError(
             path, "image", "nothing readable", "make it with: snakemake --cores 8 datasets"

@@ -70,7 +70,7 @@ def _lines(path: str | Path) -> list[dict[str, str]]:
     file = Path(path)
     if not file.is_file():
         raise ReportError(path, "file", "nothing", "name a table that is kept")
-    with file.open(newline="") as handle:
+    with file.open(newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
 
