@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from .errors import ConfigError
 from .strict import first_fault
+from .yaml_text import parse_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -35,6 +35,7 @@ def parse_settings(
         {'optimizer.lr': 0.002}
     """
     where, content = _content(text)
+    changed: set[str] = set()
     for change in changes:
         name, sign, value = change.partition("=")
         if not sign:
@@ -44,10 +45,12 @@ def parse_settings(
         if not isinstance(target, dict):
             raise ConfigError("--set", name, change, f"{field} holds no further names")
         target[inner if dot else field] = _yaml("--set", name, value)
+        changed.add(field)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         field, value, fix = first_fault(kind, error)
+        where = "--set" if field.partition(".")[0] in changed else where
         raise ConfigError(where, field or "settings", value, fix) from error
 
 
@@ -71,6 +74,6 @@ def _content(text: str | None) -> tuple[str, dict[str, Any]]:
 
 def _yaml(where: str, field: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(where, field, text, "write JSON or YAML") from error
+        return parse_yaml(text, where, field)
+    except ConfigError as error:
+        raise ConfigError(where, field, text, f"write JSON or YAML: {error.value}") from error

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ..base.code import code_sha256
 from ..base.devices import resolve_device, settle_precision
 from ..base.errors import ConfigError, LeakageError
-from ..base.methods import Method, Recipe, build_network, override_recipe
+from ..base.methods import Method, Recipe, build_network, override_recipe, refuse_no_training
 from ..base.settings import TrainingSettings
 from ..base.studies import base_protocol
 from ..base.tasks import TASKS
@@ -132,9 +132,11 @@ def prepare(
     """
     recipe = settled_recipe(method.recipe, settings, sources)
     device, seed = resolve_device(settings.device), drawn_seed(settings)
-    if recipe.optimizer is None or method.module is None:
+    if method.module is None:
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
+    refuse_no_training(recipe, method.card.task, "settings")
+    assert recipe.optimizer is not None
     teacher = read_teacher(sources.teacher, seed) if sources.teacher is not None else None
     batches = PackBatches(pack, recipe.batch, seed, device, recipe.order == "class_balanced")
     torch.manual_seed(derived_seed(seed, 0, "weights"))
