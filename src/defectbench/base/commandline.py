@@ -63,7 +63,7 @@ def _content(text: str | None) -> tuple[str, dict[str, Any]]:
         where = text
         try:
             text = Path(text).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # of its path, or of its encoding
             fix = "give a JSON object, such as '{\"epochs\": 3}', or a file that holds one"
             raise ConfigError("--settings", "file", where, fix) from error
     content = _yaml(where, "content", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -31,6 +31,7 @@ from .tasks import DETECTION, TASKS, task_named
 from .yaml_text import read_yaml
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
 if TYPE_CHECKING:
     Control = str
