@@ -61,6 +61,8 @@ def first_fault(kind: type[BaseModel], error: ValidationError) -> tuple[str, Any
     if fault["type"] == _TRUTH_VALUE:
         path, value = [*path, context["field"]], context["value"]
     field = ".".join(str(part) for part in path)
+    if fault["type"] == "missing":
+        return field, "nothing", "write it: it has no default"
     if fault["type"] != "extra_forbidden":
         return field, value, _fix_of(fault["type"], fault["msg"], value, context)
     names = _field_names(kind, path[:-1])
