@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.base.errors import ConfigError
 from defectbench.nn.blocks import (
     ConvBlock,
     DOConv2d,
@@ -243,6 +244,11 @@ def build(
         >>> sum(p.numel() for p in model.parameters())
         641552
     """
+    if shuffle not in (1, 2, 4, 8, 16):
+        fix = "give a divisor of 16, of which all widths are multiples"
+        raise ConfigError("lidd_net", "options.shuffle", shuffle, fix)
+    if not dilations or not all(isinstance(rate, int) and rate >= 1 for rate in dilations):
+        raise ConfigError("lidd_net", "options.dilations", dilations, "list whole numbers from 1")
     backbone = CISBNet(shuffle, add, pool, dilations)
     necks = {
         "repghost": lambda: rep_ghost_pan(backbone.widths, rep_down),

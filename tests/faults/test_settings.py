@@ -16,6 +16,8 @@ from defectbench.base.errors import ConfigError, DefectBenchError
 from defectbench.base.methods import (
     Optimizer,
     Recipe,
+    build_network,
+    load_method,
     load_recipe,
     override_recipe,
     recipe_fields,
@@ -402,6 +404,27 @@ def test_a_block_that_later_ones_make_anew_is_refused():
         "mine.yaml: blocks.0: .*later blocks make all of its cells", {}, {"budget": {"epochs": 3}}
     )
     assert plan({"methods": "all"}, {"budget": {"epochs": 3}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lidd_net", {"shuffle": 3}),
+        ("lidd_net", {"shuffle": -1}),
+        ("lidd_net", {"dilations": [0]}),
+        ("lidd_net", {"latm": "athh"}),
+        ("yolov8n", {"box_loss": "iou"}),
+        ("yolov8n", {"least_side": float("inf")}),
+        ("sd_gasnet", {"kd": ""}),
+        ("vgg16", {"plan": "plan.json"}),
+        ("vgg16", {"width": 0}),
+        ("yolov4_thin", {"width": 1000}),
+    ],
+)
+def test_a_value_that_a_network_cannot_be_built_of_is_named(name, options):
+    method = load_method(name, MODELS)
+    with pytest.raises(DefectBenchError):
+        build_network(method, 3, options)
 
 
 def test_options_are_read_from_the_source_of_a_method():
