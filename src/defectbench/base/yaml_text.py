@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
+from .texts import read_text
 
 MERGE = "tag:yaml.org,2002:merge"  # of `<<`, which takes in the names of another mapping
 
@@ -71,7 +72,7 @@ def read_yaml(path: str | Path, missing: str, where: str | Path | None = None) -
     """What a YAML or JSON file says.
 
     Args:
-        path: The file; a byte order mark is passed over.
+        path: The file.
         missing: What to do where there is none.
         where: What errors call it; the path by default.
 
@@ -80,14 +81,11 @@ def read_yaml(path: str | Path, missing: str, where: str | Path | None = None) -
     """
     where = path if where is None else where
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError(where, "file", "nothing", missing) from error
     except (OSError, ValueError) as error:
-        fix = (
-            "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else "give a readable file"
-        )
-        raise ConfigError(where, "content", str(error), fix) from error
+        raise ConfigError(where, "file", str(error), "give a file that can be read") from error
     return parse_yaml(text, where)
 
 
