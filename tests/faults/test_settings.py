@@ -94,7 +94,7 @@ def train(tmp_path, monkeypatch, capsys):
         ("threads=-1", "threads: got -1"),
         ("threads=100000", "threads: got 100000"),
         ("seed=-1", "seed: got -1"),
-        ("seed=4294967296", "seed: got 4294967296"),
+        ("seed=9223372036854775808", "seed: got 9223372036854775808"),
         ("epohcs=3", "epohcs: got 3; there is no such field; did you mean epochs?"),
         ("size=640", "size: got 640; there is no such field"),
         ("recipe.size=640", "`size` in a recipe has no effect here"),

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .stages import refuse_budget_in_recipe
-from .strict import BatchSize, Epochs, Seed, Strict, Threads
+from .strict import BatchSize, Epochs, Strict, Threads
 
+LAST_DRAWN_SEED = 2**63 - 1  # a run that serves another may draw from a seed that was derived
 Role = Literal["teacher", "sparse", "recovery", "fine-tuning", "thin"]
 
 
@@ -26,7 +27,7 @@ class TrainingSettings(Strict):
             cell's and this.
     """
 
-    seed: Seed = 0
+    seed: int = Field(default=0, ge=0, le=LAST_DRAWN_SEED)
     epochs: Epochs | None = None
     batch: BatchSize | None = None
     threads: Threads | None = None

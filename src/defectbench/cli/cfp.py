@@ -15,12 +15,13 @@ def check_rates(
 ) -> None:
     """Hold rates against a classifier, before it is trained."""
     from ..base.commandline import parse_settings
+    from ..base.compressions import CFP
     from ..base.steps import RatesCheck
     from ..compression.cfp.rates_check import check_rates
     from .checks import load_prunable
 
     check = parse_settings(RatesCheck, settings, change or [])
-    loaded = load_prunable(method, "cfp", check.recipe)
+    loaded = load_prunable(method, CFP, check.recipe)
     figures = check_rates(loaded, classes, check, out)["figures"]
     counts = (figures["params_before"], figures["params"], figures["params_ratio"])
     print("{:,} parameters, {:,} left, {:.2f}x".format(*counts))  # noqa: T201
@@ -36,12 +37,13 @@ def score_channels(
 ) -> None:
     """Score the channels of a trained classifier on images."""
     from ..base.commandline import parse_settings
+    from ..base.compressions import CFP
     from ..base.steps import ChannelScores
     from ..compression.cfp.score_classifier import score_classifier
     from .checks import load_prunable
 
     asked = parse_settings(ChannelScores, settings, change or [])
-    loaded = load_prunable(method, "cfp")
+    loaded = load_prunable(method, CFP)
     computing = {"threads": asked.threads, "device": asked.device}
     score_classifier(weights, train, loaded, out, asked.images, asked.seed, **computing)
 
@@ -57,13 +59,14 @@ def prune_classifier(
 ) -> None:
     """Cut a trained classifier by scores and export it."""
     from ..base.commandline import parse_settings
+    from ..base.compressions import CFP
     from ..base.steps import FilterPruning
     from ..compression.cfp.prune_classifier import prune_classifier
     from ..deploy.export_run import export_run
     from .checks import load_prunable
 
     cut = parse_settings(FilterPruning, settings, change or [])
-    loaded = load_prunable(method, "cfp")
+    loaded = load_prunable(method, CFP)
     prune_classifier(weights, scores, train, loaded, out, cut, cut.seed)
     export_run(out, loaded, "prune")
 

@@ -18,6 +18,7 @@ from ..base.methods import (
     refuse_without_effect,
 )
 from ..base.options import refuse_options
+from ..base.stages import CompressionSettings
 from ..base.strict import name_one_of
 from ..base.studies import LISTED, PROTOCOLS, base_protocol
 from ..base.tasks import TASKS
@@ -80,21 +81,21 @@ def load_changed(folder: Path, changes: Mapping[str, Any], written: Iterable[str
     return method
 
 
-def load_prunable(folder: Path, how: str, changes: Mapping[str, Any] | None = None) -> Method:
+def load_prunable(
+    folder: Path, way: type[CompressionSettings], changes: Mapping[str, Any] | None = None
+) -> Method:
     """A method that is to be made smaller, with changes of its recipe.
 
     Args:
         folder: The method's, ``models/<method>``.
-        how: The way of compression, ``slimming`` or ``cfp``.
+        way: Settings of the way of compression.
         changes: Fields of the recipe by dotted name.
 
     Raises:
         ConfigError: There is no such method, or it cannot be made smaller in that way.
     """
-    from ..base.compressions import WAYS
-
     method = load_changed(folder, changes or {})
-    task = WAYS[how].task.name
+    task = way.task.name
     if not method.card.prunable or method.card.task != task:
         fix = f"give a method for {task} whose card says prunable: true"
         raise ConfigError("--method", "name", method.card.name, fix)
