@@ -325,7 +325,15 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
     ("block", "match"),
     [
         ({"methods": []}, "blocks.0: got .*the block makes no cell"),
-        ({"protocols": []}, "blocks.0.protocols: got"),
+        ({"protocols": []}, "blocks.0.protocols: got .*; name at least one"),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "target_mib": 1e-7}]},
+            r"compress.0.name: got 'yolov8n.slim1e-07mib'; no folder can be called so",
+        ),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "name": "a" * 99}]},
+            "compress.0.name: got .*; no folder can be called so",
+        ),
         (
             {"methods": [], "controls": ["oracle"], "seeds": [1]},
             "`seeds` has no effect: the block trains no method",

@@ -91,6 +91,8 @@ def _fix_of(kind: str, message: str, value: Any, context: Mapping[str, Any]) -> 
     if kind == "literal_error" and isinstance(value, str):
         meant = did_you_mean(value, re.findall(r"'([^']*)'", str(context.get("expected"))))
         return "; ".join(filter(None, (message, meant)))
+    if kind == "too_short":
+        return "name at least one"
     if kind == "union_tag_not_found":
         return "say which with " + str(context.get("discriminator")).strip("'")
     return message.removeprefix(_RAISED)

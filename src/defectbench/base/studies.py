@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Control = str
 else:
     Control = Literal[CONTROLS]
+FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
 
@@ -342,6 +344,11 @@ def _check_compressions(
             fix = "two are called so; give each a name"
             raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
         names.add(compressed_name(compression))
+        if not re.fullmatch(FOLDER_NAME, compressed_name(compression)):
+            fix = (
+                "no folder can be called so: give it a `name` of small letters, digits, '_' and '.'"
+            )
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
 
 
 def _check_rates(block: Block, rates: Mapping[str, Mapping[str, Written]], where: str) -> None:
