@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.base.errors import ConfigError
 from defectbench.nn.blocks import (
     ConvBlock,
     DOConv2d,
@@ -238,6 +237,7 @@ def build(
 
     Raises:
         ConfigError: An option has no such value.
+        ValueError: A number among them does not fit the widths.
 
     Example:
         >>> model = build(6, latm="none", neck="ghost")
@@ -245,10 +245,11 @@ def build(
         641552
     """
     if shuffle not in (1, 2, 4, 8, 16):
-        fix = "give a divisor of 16, of which all widths are multiples"
-        raise ConfigError("lidd_net", "options.shuffle", shuffle, fix)
+        raise ValueError(
+            f"shuffle {shuffle} is no divisor of 16, of which all widths are multiples"
+        )
     if not dilations or not all(isinstance(rate, int) and rate >= 1 for rate in dilations):
-        raise ConfigError("lidd_net", "options.dilations", dilations, "list whole numbers from 1")
+        raise ValueError(f"dilations {dilations} are no list of whole numbers from 1")
     backbone = CISBNet(shuffle, add, pool, dilations)
     necks = {
         "repghost": lambda: rep_ghost_pan(backbone.widths, rep_down),

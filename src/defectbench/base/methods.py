@@ -264,7 +264,7 @@ class Recipe(Strict):
     grad_clip: float | None = Field(default=None, gt=0)
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
-    validate_every: int = Field(default=10, ge=1, le=1_000_000)
+    validate_every: int = Field(default=10, ge=1)
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
     order: Literal["shuffled", "class_balanced"] = "shuffled"
