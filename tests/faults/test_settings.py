@@ -251,6 +251,7 @@ def test_no_figure_of_a_recipe_is_forgotten_above():
         "schedule.per",
         "precision",
         "order",
+        "keep",
     }
     words |= {
         "options",

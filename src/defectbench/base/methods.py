@@ -246,7 +246,8 @@ class Recipe(Strict):
         grad_clip: Largest gradient norm.
         ema: Weight average.
         augmentation: Random changes.
-        validate_every: Epochs between validations; the best validated average is kept.
+        validate_every: Epochs between validations; the last epoch is validated in any case.
+        keep: Which weights a run ends with: of its ``best`` validated epoch, or of its ``last`` one.
         precision: ``float32``, ``bfloat16`` for convolutions under autocast, or ``auto``: bfloat16 where the device
             has instructions for it. A run records what ``auto`` came to; taken up on a device where it comes to
             something else, it starts anew.
@@ -265,6 +266,7 @@ class Recipe(Strict):
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
     validate_every: int = Field(default=10, ge=1)
+    keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
     order: Literal["shuffled", "class_balanced"] = "shuffled"
