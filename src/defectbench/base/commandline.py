@@ -35,23 +35,33 @@ def parse_settings(
         {'optimizer.lr': 0.002}
     """
     where, content = _content(text)
-    changed: set[str] = set()
+    changed: list[str] = []
     for change in changes:
         name, sign, value = change.partition("=")
         if not sign:
             raise ConfigError("--set", "change", change, "write FIELD=VALUE")
+        _refuse_second(name, value, changed)
         field, dot, inner = name.partition(".")
         target = content.setdefault(field, {}) if dot else content
         if not isinstance(target, dict):
             raise ConfigError("--set", name, change, f"{field} holds no further names")
         target[inner if dot else field] = _yaml("--set", name, value)
-        changed.add(field)
+        changed.append(name)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         field, value, fix = first_fault(kind, error)
-        where = "--set" if field.partition(".")[0] in changed else where
+        fields = {name.partition(".")[0] for name in changed}
+        where = "--set" if field.partition(".")[0] in fields else where
         raise ConfigError(where, field or "settings", value, fix) from error
+
+
+def _refuse_second(name: str, value: str, earlier: list[str]) -> None:
+    """Stop at a change that takes the place of an earlier one."""
+    for other in earlier:
+        if other == name or other.startswith(f"{name}."):
+            fix = f"{other} stands before it and would have no effect: leave one out"
+            raise ConfigError("--set", name, value, fix)
 
 
 def _content(text: str | None) -> tuple[str, dict[str, Any]]:
