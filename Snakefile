@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 
 min_version("9.14")
 
-if "study" not in config:
+if not {"study", "blocks"} & set(config):
 
     configfile: "config/demo.yaml"
 

@@ -273,12 +273,19 @@ def build(
 
     Raises:
         ConfigError: An option has no such value.
+        ValueError: A number among them does not fit the widths.
 
     Example:
         >>> model = build(6, latm="none", neck="ghost")
         >>> sum(p.numel() for p in model.parameters())
         641552
     """
+    if shuffle not in (1, 2, 4, 8, 16):
+        raise ValueError(
+            f"shuffle {shuffle} is no divisor of 16, of which all widths are multiples"
+        )
+    if not dilations or not all(isinstance(rate, int) and rate >= 1 for rate in dilations):
+        raise ValueError(f"dilations {dilations} are no list of whole numbers from 1")
     backbone = CISBNet(shuffle, add, pool, dilations)
     necks = {
         "repghost": lambda: rep_ghost_pan(backbone.widths, rep_down),

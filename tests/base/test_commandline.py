@@ -50,7 +50,9 @@ def test_single_fields_win_and_names_behind_a_dot_stand_within_a_field():
         ("nowhere.json", [], "--settings: file: got 'nowhere.json'; give a JSON object"),
         (None, ["epochs"], "--set: change: got 'epochs'; write FIELD=VALUE"),
         (None, ["epochs=["], "--set: epochs: got '.'; write JSON or YAML"),
-        (None, ["epochs.x=1", "epochs=3", "epochs.y=1"], "epochs holds no further names"),
+        (None, ["epochs=3", "epochs.y=1"], "epochs holds no further names"),
+        (None, ["epochs=3", "epochs=4"], "--set: epochs: got '4'; epochs stands before it"),
+        (None, ["recipe.ema.tau=3", "recipe={}"], "recipe: got '{}'; recipe.ema.tau stands before"),
         (None, ["device=tpu"], "device: got 'tpu'"),
     ],
 )

@@ -286,7 +286,7 @@ def test_rates_that_do_not_fit_the_network_stop_a_study_before_anything_is_made(
     assert status != 0
     assert "rates: got '.4*11'; number of rates 11: vgg16 takes 12 to 14" in said
     made = {path.name for path in (checkout / "results").rglob("*") if path.is_file()}
-    checks = {"check-rates.log", "rates.json", "check-pruning.log", "pruning.json"}
+    checks = {"check-rates.log", "rates.json", "check-pruning.log", "pruning.json", "study.json"}
     assert made <= checks
     study["blocks"][1]["compress"][1]["rates"] = "v93"
     (checkout / "mine.yaml").write_text(yaml.safe_dump(study))

@@ -38,7 +38,9 @@ def files_of_mirror(wildcards):
 
 def mirror_option(wildcards):
     """The study's mirror of a dataset as an option of `acquire`."""
-    return option("mirror", [*filter(None, [STUDY.mirrors.get(wildcards.dataset)])])
+    mirror = STUDY.mirrors.get(wildcards.dataset)
+    # with a sign of equality, since a name may begin with a dash
+    return f"--mirror={quote(mirror)}" if mirror else ""
 
 
 def paper_annotations(wildcards):

@@ -10,12 +10,15 @@ from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
 from defectbench.base.mirrors import mirror_files, mirror_state
+from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.studies import parse_study
 from defectbench.base.tasks import TASKS
 
-STUDY = parse_study(f"study {config['study']}", config)
+STUDY_FILE = study_file(workflow.configfiles)
+STUDY = parse_study(STUDY_FILE or [*workflow.configfiles, "study"][0], config)
+refuse_another_owner(STUDY, STUDY_FILE)
 PLAN = plan_study(STUDY, f"study {STUDY.study}")
 check_method_rules(PLAN.catalogue.names)
 
@@ -33,6 +36,10 @@ PREDICTING = pattern(PLAN.catalogue.predicting)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
+
+
+onstart:
+    note_owner(STUDY, STUDY_FILE)
 
 
 wildcard_constraints:

@@ -52,11 +52,11 @@ def run_cell(
     """
     args = parse_arguments(description, options)
     work = args.out / "checkpoint"
-    work.mkdir(parents=True, exist_ok=True)
     try:
+        take_settings(args)
+        refuse_size(args.train, args.size)
+        work.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(args.out / ".train.lock"):
-            take_settings(args)
-            refuse_size(args.train, args.size)
             refuse_leak(args.certificate, args.protocol)
             start_anew_if_changed(work, args)
             make(args, work)

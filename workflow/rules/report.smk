@@ -24,4 +24,4 @@ rule render_report:
         name=STUDY.study,
         folder=subpath(output.page, parent=True),
     shell:
-        "defectbench report --study {params.name} --out {params.folder} {params.runs:q} 2>&1 | tee {log}"
+        "defectbench report --study {params.name:q} --out {params.folder} {params.runs:q} 2>&1 | tee {log}"

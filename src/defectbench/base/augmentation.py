@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .strict import Strict
 
-Span = tuple[float, float]
+
+def _in_order(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError("write the smaller end first")
+    return span
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0, le=100)]
+Zoom = Annotated[float, Field(gt=0.01, le=100)]
+Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
+Zooms = Annotated[tuple[Zoom, Zoom], AfterValidator(_in_order)]
 
 
 class Augmentation(Strict):
@@ -37,22 +48,22 @@ class Augmentation(Strict):
         min_visible: A box is dropped unless more than this share of its zoomed area is in the picture.
     """
 
-    scale: Span = (1.0, 1.0)
-    stretch: Span = (1.0, 1.0)
-    translate: float = 0.0
-    rotate_deg: float = 0.0
-    flip_lr: float = 0.0
-    flip_ud: float = 0.0
+    scale: Zooms = (1.0, 1.0)
+    stretch: Zooms = (1.0, 1.0)
+    translate: Share = 0.0
+    rotate_deg: float = Field(default=0.0, ge=0, le=180)
+    flip_lr: Share = 0.0
+    flip_ud: Share = 0.0
     flips: Literal["independent", "one"] = "independent"
-    native_crop: float = Field(default=0.0, ge=0, le=1)
-    brightness: float = 0.0
-    contrast: Span = (1.0, 1.0)
-    saturation: Span = (1.0, 1.0)
-    probability: float = 0.5
-    noise_std: float = 0.0
-    mosaic: float = 0.0
+    native_crop: Share = 0.0
+    brightness: Share = 0.0
+    contrast: Factors = (1.0, 1.0)
+    saturation: Factors = (1.0, 1.0)
+    probability: Share = 0.5
+    noise_std: Share = 0.0
+    mosaic: Share = 0.0
     mosaic_form: Literal["whole", "windows"] = "whole"
-    close_epochs: int = 0
-    fill: float = Field(default=0.0, ge=0, le=1)
-    min_side_px: float = 0.0
-    min_visible: float = 0.0
+    close_epochs: int = Field(default=0, ge=0, le=1_000_000)
+    fill: Share = 0.0
+    min_side_px: float = Field(default=0.0, ge=0, le=8192)
+    min_visible: Share = 0.0

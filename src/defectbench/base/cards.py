@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .errors import ConfigError
 from .strict import Strict, first_fault
 from .tasks import DETECTION, TASKS
-from .texts import read_text, same_text
+from .texts import same_text
+from .yaml_text import read_yaml
 
 TOP = "."  # the whole of the raw data, as a layout names it
 LABEL_SUFFIXES = {"voc": (".xml",), "lists": (".txt", ".csv")}
@@ -287,12 +287,10 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
         ConfigError: It is missing, wrong, or names another dataset.
     """
     file = Path(path)
+    content = read_yaml(file, "name a card in datasets/")
     try:
-        content = yaml.safe_load(read_text(file))
         card = DatasetCard.model_validate({**content, "folder": file.parent})
-    except FileNotFoundError as error:
-        raise ConfigError(path, "file", "nothing", "name a card in datasets/") from error
-    except (yaml.YAMLError, TypeError) as error:
+    except TypeError as error:
         raise ConfigError(path, "content", str(error), "mend the YAML") from error
     except ValidationError as error:
         field, value, fix = first_fault(DatasetCard, error)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from .errors import ConfigError
 from .strict import first_fault
+from .yaml_text import parse_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -35,20 +35,33 @@ def parse_settings(
         {'optimizer.lr': 0.002}
     """
     where, content = _content(text)
+    changed: list[str] = []
     for change in changes:
         name, sign, value = change.partition("=")
         if not sign:
             raise ConfigError("--set", "change", change, "write FIELD=VALUE")
+        _refuse_second(name, value, changed)
         field, dot, inner = name.partition(".")
         target = content.setdefault(field, {}) if dot else content
         if not isinstance(target, dict):
             raise ConfigError("--set", name, change, f"{field} holds no further names")
         target[inner if dot else field] = _yaml("--set", name, value)
+        changed.append(name)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         field, value, fix = first_fault(kind, error)
+        fields = {name.partition(".")[0] for name in changed}
+        where = "--set" if field.partition(".")[0] in fields else where
         raise ConfigError(where, field or "settings", value, fix) from error
+
+
+def _refuse_second(name: str, value: str, earlier: list[str]) -> None:
+    """Stop at a change that takes the place of an earlier one."""
+    for other in earlier:
+        if other == name or other.startswith(f"{name}."):
+            fix = f"{other} stands before it and would have no effect: leave one out"
+            raise ConfigError("--set", name, value, fix)
 
 
 def _content(text: str | None) -> tuple[str, dict[str, Any]]:
@@ -60,7 +73,7 @@ def _content(text: str | None) -> tuple[str, dict[str, Any]]:
         where = text
         try:
             text = Path(text).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # of its path, or of its encoding
             fix = "give a JSON object, such as '{\"epochs\": 3}', or a file that holds one"
             raise ConfigError("--settings", "file", where, fix) from error
     content = _yaml(where, "content", text)
@@ -71,6 +84,6 @@ def _content(text: str | None) -> tuple[str, dict[str, Any]]:
 
 def _yaml(where: str, field: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(where, field, text, "write JSON or YAML") from error
+        return parse_yaml(text, where, field)
+    except ConfigError as error:
+        raise ConfigError(where, field, text, f"write JSON or YAML: {error.value}") from error

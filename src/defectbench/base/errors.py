@@ -20,7 +20,8 @@ class DefectBenchError(Exception):
     """
 
     def __init__(self, where: str | Path, field: str, value: object, fix: str) -> None:
-        super().__init__(f"{where}: {field}: got {value!r}; {fix}")
+        told = f"{where}: {field}: got {value!r}; {fix}"
+        super().__init__(" ".join(line.strip() for line in told.splitlines()))  # one line, always
         self.where, self.field, self.value, self.fix = str(where), field, value, fix
 
 

@@ -67,8 +67,8 @@ class FilterCut(Strict):
     ratio: float | None = Field(default=None, gt=1)
     choose: Choice = PUBLISHED
     scale: float = Field(default=2.0, gt=0)
-    most_clusters: int = Field(default=4, ge=1)
-    min_per_cluster: int = Field(default=0, ge=0)
+    most_clusters: int = Field(default=4, ge=1, le=4096)
+    min_per_cluster: int = Field(default=0, ge=0, le=4096)
     inherit: Literal["full", "conv_only"] = "full"
 
 
@@ -93,7 +93,7 @@ class CFP(FilterCut, CompressionSettings):
     method: str
     how: Literal["cfp"]
     name: str | None = Field(default=None, pattern=NAME)
-    images: int = Field(default=640, ge=2)
+    images: int = Field(default=640, ge=2, le=1_000_000)
     teachers: Teaching = "r_to_c"
     fine_tuning: Stage = Stage()
 

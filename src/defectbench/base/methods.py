@@ -9,21 +9,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from .augmentation import Augmentation, Span
+from .augmentation import Augmentation, Share
 from .cards import TaskName
 from .errors import ConfigError
+from .options import refuse_options
 from .published import PublishedWeights
 from .rates import Written, fault_of
-from .strict import Strict, first_fault
-from .tasks import DETECTION
-from .texts import read_text
+from .strict import (
+    BatchSize,
+    Epochs,
+    Side,
+    Strict,
+    did_you_mean,
+    first_fault,
+    name_one_of,
+)
+from .tasks import DETECTION, TASKS
+from .yaml_text import parse_yaml, read_yaml
 
 PACKAGE = "defectbench_models"  # under which the folders of methods are imported
+CONTROL = "control_"  # before the kind of a control, in the place of a method
+BUILD_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Claim(Strict):
@@ -105,13 +116,15 @@ class MethodCard(Strict):
         rates: Rates of pruning by name, for collaborative filter pruning: a list in words such as ``.4*5,.5*7``, or
             a rate by name or role of a set of channels.
         heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
+        takes: Of a program: fields of its recipe that it reads, by dotted name. A study's change of another one is an
+            error. None where nothing is said: then all may be changed, as for methods of the engine.
         artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
             cannot write the artifact signature: ``predictions.json`` of the test part and
             ``latency/own.json``, timed by its own runner.
         weights: Weights that others published for it, by which ``check-weights`` proves its architecture.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=64)
     title: str
     family: Literal["engine", "program"]
     task: TaskName = DETECTION.name
@@ -124,8 +137,25 @@ class MethodCard(Strict):
     control_of: str | None = None
     rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
+    takes: list[str] | None = None
     artifact: Literal["model", "predictions"] = "model"
     weights: PublishedWeights | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_no_other_row(cls, name: str) -> str:
+        if name == "all" or name.startswith(CONTROL):
+            raise ValueError(f"`all` and names with {CONTROL} in front mean something else")
+        return name
+
+    @model_validator(mode="after")
+    def _takes_names_fields(self) -> MethodCard:
+        lost = sorted(set(self.takes or []) - set(recipe_fields()))
+        if lost:
+            raise ValueError(f"takes: {lost[0]} is no field of a recipe")
+        if self.takes is not None and self.family == "engine":
+            raise ValueError("`takes` is for programs: the engine reads the whole recipe")
+        return self
 
     @field_validator("rates")
     @classmethod
@@ -143,16 +173,16 @@ class Optimizer(Strict):
         name: ``adamw`` decays weights beside the step; ``adam`` adds the decay to the gradient (L2), as ``sgd`` does.
         lr: Learning rate after the warm-up.
         weight_decay: Weight decay.
-        momentum: Momentum of ``sgd``.
+        momentum: Momentum of ``sgd``, Nesterov's; 0 for none.
         betas: Decays of the two averages of ``adamw`` and ``adam``.
         decay_norm_and_bias: Whether norms and biases decay, too.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(gt=0, allow_inf_nan=False)
+    lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    momentum: float = 0.9
-    betas: Span = (0.9, 0.999)
+    momentum: Decay = 0.9
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     decay_norm_and_bias: bool = True
 
 
@@ -168,11 +198,11 @@ class Schedule(Strict):
         per: Whether the rate changes after an epoch or after a step.
     """
 
-    warmup_steps: int = Field(default=0, ge=0)
-    warmup_epochs: float = Field(default=0, ge=0)
-    warmup_ratio: float = 1e-4
+    warmup_steps: int = Field(default=0, ge=0, le=1_000_000_000)
+    warmup_epochs: float = Field(default=0, ge=0, le=1_000_000)
+    warmup_ratio: Share = 1e-4
     kind: Literal["cosine", "linear", "constant"] = "cosine"
-    min_lr_ratio: float = 0.0
+    min_lr_ratio: Share = 0.0
     per: Literal["epoch", "step"] = "epoch"
 
 
@@ -186,8 +216,8 @@ class Ema(Strict):
             its end; 0 leaves the formula as it stands, which there hardly averages (3.6 updates after 2,580).
     """
 
-    decay: float = 0.9998
-    tau: float = 2000.0
+    decay: Decay = 0.9998
+    tau: float = Field(default=2000.0, gt=0)
     short_run_share: float = Field(default=0.05, ge=0, le=1)
 
 
@@ -227,9 +257,9 @@ class Recipe(Strict):
         options: Arguments of the method's ``build``.
     """
 
-    epochs: int = Field(default=300, ge=1)
-    batch: int = Field(default=32, ge=1)
-    size: int = Field(default=192, ge=32)
+    epochs: Epochs = 300
+    batch: BatchSize = 32
+    size: Side = 192
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
     grad_clip: float | None = Field(default=None, gt=0)
@@ -293,12 +323,13 @@ def changed_recipe(recipe: Recipe, changes: Iterable[str]) -> Recipe:
     fields: dict[str, Any] = {}
     for change in changes:
         name, sign, value = change.partition("=")
-        try:
-            fields[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError("--set", name, value, "give the value as YAML") from error
         if not sign:
             raise ConfigError("--set", "change", change, "write FIELD=VALUE")
+        try:
+            fields[name] = parse_yaml(value, "--set", name)
+        except ConfigError as error:
+            fix = f"give the value as YAML: {error.value}"
+            raise ConfigError("--set", name, value, fix) from error
     return override_recipe(recipe, fields, "--set")
 
 
@@ -313,13 +344,14 @@ def override_recipe(
         source: Named in errors.
 
     Raises:
-        ConfigError: There is no such field, or its value does not fit.
+        ConfigError: There is no such field, its value does not fit, or a later one takes its place.
 
     Example:
         >>> override_recipe(Recipe(), {"augmentation.flip_lr": 0.5}).augmentation.flip_lr
         0.5
     """
     content = recipe.model_dump()
+    _refuse_overwritten(list(fields), source)
     for name, value in fields.items():
         *path, last = name.split(".")
         node: Any = content
@@ -328,14 +360,113 @@ def override_recipe(
         for key in path:
             node = node.get(key) if isinstance(node, dict) else None
         if not isinstance(node, dict) or last not in node:
-            fix = "name a field of the recipe, such as optimizer.lr"
-            raise ConfigError(source, "recipe", name, fix)
+            raise ConfigError(source, "recipe", name, _fix_of_field(name, recipe))
         node[last] = value
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         field, value, fix = first_fault(Recipe, error)
         raise ConfigError(source, f"recipe.{field}", value, fix) from error
+
+
+def _refuse_overwritten(names: list[str], source: str | Path) -> None:
+    """Stop where a field stands before the whole that holds it, which would take its place."""
+    for number, name in enumerate(names):
+        for later in names[number + 1 :]:
+            if name.startswith(f"{later}."):
+                fix = f"`{later}` stands behind it and takes its place: write it within that"
+                raise ConfigError(source, "recipe", name, fix)
+
+
+def _fix_of_field(name: str, recipe: Recipe) -> str:
+    """What mends a dotted name that is no field of a recipe."""
+    if name.startswith("optimizer.") and recipe.optimizer is None:
+        return "the recipe has no optimizer; name it whole: optimizer: {name: adamw, lr: 0.001}"
+    if name.startswith("sparsity.") and recipe.sparsity is None:
+        return "the recipe has no sparsity; name it whole: sparsity: {strength: auto}"
+    meant = did_you_mean(name, recipe_fields())
+    return f"name a field of the recipe, such as optimizer.lr{f'; {meant}' if meant else ''}"
+
+
+def recipe_fields(kind: type[BaseModel] | None = None, within: str = "") -> list[str]:
+    """Dotted names of all fields of a recipe.
+
+    Example:
+        >>> [name for name in recipe_fields() if name.startswith("sparsity")]
+        ['sparsity', 'sparsity.strength', 'sparsity.mode']
+    """
+    names: list[str] = []
+    for name, field in (kind or Recipe).model_fields.items():
+        names.append(f"{within}{name}")
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                names += recipe_fields(part, f"{within}{name}.")
+    return names
+
+
+def refuse_without_effect(recipe: Recipe, names: Iterable[str], source: str | Path) -> None:
+    """Stop where a change of a recipe matters to nothing, since another field decides.
+
+    Args:
+        recipe: With the changes.
+        names: What was changed, by dotted name.
+        source: Named in errors.
+
+    Raises:
+        ConfigError: There is such a change.
+
+    Example:
+        >>> changed = override_recipe(Recipe(optimizer=Optimizer(lr=0.1)), {"optimizer.momentum": 0.8})
+        >>> refuse_without_effect(changed, ["optimizer.momentum"], "study")
+        Traceback (most recent call last):
+        defectbench.base.errors.ConfigError: study: recipe.optimizer.momentum: got 0.8; it is of sgd, and ...
+    """
+    reasons = _without_effect(recipe)
+    for name in names:
+        if name in reasons:
+            value: Any = recipe
+            for part in name.split("."):
+                value = getattr(value, part)
+            raise ConfigError(source, f"recipe.{name}", value, f"{reasons[name]}: leave it out")
+
+
+def refuse_no_training(recipe: Recipe, task: str, source: str | Path) -> None:
+    """Stop before a recipe that the engine cannot train by.
+
+    Args:
+        recipe: With all changes.
+        task: What the method solves.
+        source: Named in errors.
+
+    Raises:
+        ConfigError: It has no optimiser, or an order of images that the task does not have.
+    """
+    if recipe.optimizer is None:
+        fix = "the engine needs one: optimizer: {name: adamw, lr: 0.001}"
+        raise ConfigError(source, "recipe.optimizer", None, fix)
+    if recipe.order == "class_balanced" and TASKS[task].finds_boxes:
+        fix = f"images of {task} have several classes or none; take shuffled"
+        raise ConfigError(source, "recipe.order", recipe.order, fix)
+
+
+def _without_effect(recipe: Recipe) -> dict[str, str]:
+    """Fields of a recipe that matter to nothing as its other fields stand, and why."""
+    reasons: dict[str, str] = {}
+    optimizer, schedule, augmentation = recipe.optimizer, recipe.schedule, recipe.augmentation
+    if optimizer is not None:
+        other = "optimizer.betas" if optimizer.name == "sgd" else "optimizer.momentum"
+        owner = "adamw and adam" if optimizer.name == "sgd" else "sgd"
+        reasons[other] = f"it is of {owner}, and the optimizer is {optimizer.name}"
+    if schedule.warmup_steps and schedule.warmup_epochs:
+        reasons["schedule.warmup_epochs"] = (
+            f"schedule.warmup_steps is {schedule.warmup_steps} and wins; set that to 0, or"
+        )
+    if schedule.kind == "constant":
+        reason = "schedule.kind is constant"
+        reasons |= {"schedule.per": reason, "schedule.min_lr_ratio": reason}
+    if not augmentation.mosaic:
+        reasons["augmentation.mosaic_form"] = "augmentation.mosaic is 0"
+    return reasons
 
 
 def load_method(name: str, models_dir: str | Path = "models") -> Method:
@@ -346,8 +477,8 @@ def load_method(name: str, models_dir: str | Path = "models") -> Method:
     """
     folder = Path(models_dir) / name
     if not (folder / "card.yaml").is_file():
-        names = ", ".join(method_names(models_dir)) or "no method at all"
-        raise ConfigError(folder, "method", name, f"name one of {names}")
+        fix = name_one_of(name, method_names(models_dir), "there is no method at all")
+        raise ConfigError(folder, "method", name, fix)
     card = load_card(folder)
     module = _load_module(folder) if card.family == "engine" else None
     return Method(card, load_recipe(folder), module, folder)
@@ -362,17 +493,24 @@ def build_network(method: Method, nc: int, options: Mapping[str, Any]) -> Any:
         options: Arguments of its ``build``.
 
     Raises:
-        ConfigError: It is a program of its own, or its ``build`` knows no such option.
+        ConfigError: It is a program of its own, or its ``build`` knows no such option or value.
     """
     if method.module is None:
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
+    refuse_options(options, method.folder, method.folder)
     try:
         inspect.signature(method.module.build).bind(nc, **options)
     except TypeError as error:
         fix = f"build of {method.card.name} takes {inspect.signature(method.module.build)}"
         raise ConfigError(method.folder, "options", str(error), fix) from error
-    return method.module.build(nc, **options)
+    try:
+        return method.module.build(nc, **options)
+    except BUILD_FAULTS as error:
+        if not options:
+            raise
+        fix = f"build of {method.card.name} refuses it: {type(error).__name__}: {error}"
+        raise ConfigError(method.folder, "options", dict(options), fix) from error
 
 
 def _load_module(folder: Path) -> ModuleType:
@@ -404,14 +542,9 @@ _T = TypeVar("_T", bound=BaseModel)
 
 
 def _parse(path: Path, model: type[_T]) -> _T:
+    content = read_yaml(path, "write it; docs/add-a-model.md shows how")
     try:
-        return model.model_validate(yaml.safe_load(read_text(path)))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            path, "file", "nothing", "write it; docs/add-a-model.md shows how"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(path, "content", str(error), "mend the YAML") from error
+        return model.model_validate(content)
     except ValidationError as error:
         field, value, fix = first_fault(model, error)
         raise ConfigError(path, field or "file", value, fix) from error

@@ -12,13 +12,21 @@ from .cards import DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
 from .compressions import Slimming, base_method
 from .errors import ConfigError
-from .methods import Recipe, load_recipe, override_recipe
+from .methods import (
+    CONTROL,
+    Recipe,
+    load_recipe,
+    override_recipe,
+    refuse_no_training,
+    refuse_without_effect,
+)
+from .options import refuse_options
 from .steps import slimming_of
+from .strict import name_one_of
 from .studies import LISTED, Cell, Study, base_protocol, expand_cells
 from .tasks import TASKS
 
 NOBODY = "no_method_of_its_own"  # matches no folder
-CONTROL = "control_"
 
 
 @dataclass(frozen=True)
@@ -191,11 +199,14 @@ def plan_study(
     """
     catalogue = load_catalogue(models_dir)
     names = dict.fromkeys(name for block in study.blocks for name in block.datasets)
-    cards = {name: load_dataset_card(Path(datasets_dir) / f"{name}.yaml") for name in names}
+    cards = {name: _card(name, Path(datasets_dir), source) for name in names}
     for name, mirror in study.mirrors.items():
         if name not in cards:
-            fix = f"no block has that dataset; the study has {', '.join(cards)}"
-            raise ConfigError(source, f"mirrors.{name}", mirror, fix)
+            fix = name_one_of(name, cards, "there is none")
+            raise ConfigError(
+                source, f"mirrors.{name}", mirror, f"no block has that dataset; {fix}"
+            )
+    _check_lists(study, cards, source)
     tasks = {**catalogue.tasks, **{name: card.task for name, card in cards.items()}}
     cells = expand_cells(
         study,
@@ -213,14 +224,56 @@ def plan_study(
     return plan
 
 
+def _card(name: str, folder: Path, source: str | Path) -> DatasetCard:
+    """The card of a dataset that a study names."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        names = sorted(card.stem for card in folder.glob("*.yaml"))
+        fix = name_one_of(name, names, f"there is no card in {folder}")
+        raise ConfigError(source, "datasets", name, f"there is no {path}; {fix}")
+    return load_dataset_card(path)
+
+
+def _check_lists(study: Study, cards: dict[str, DatasetCard], source: str | Path) -> None:
+    """Every list that thins a training part stands on the cards of its block's datasets."""
+    for number, block in enumerate(study.blocks):
+        for name in block.datasets if block.train_list is not None else []:
+            if block.train_list not in cards[name].train_lists:
+                lists = cards[name].train_lists
+                fix = name_one_of(str(block.train_list), lists, f"the card of {name} has none")
+                where = f"blocks.{number}.train_list"
+                raise ConfigError(source, where, block.train_list, fix)
+
+
 def _check_recipes(plan: StudyPlan, source: str | Path) -> None:
-    """Every change of a recipe names a field of it and has a value that fits."""
+    """Every change of a recipe names a field of it that has an effect, and has a value that fits."""
     for cell in plan.trained:
         where = f"{source}: {cell.folder}"
-        recipe = override_recipe(plan.recipe(cell), cell.budget.recipe or {}, where)
+        changes = cell.budget.recipe or {}
+        recipe = override_recipe(plan.recipe(cell), changes, where)
+        refuse_without_effect(recipe, changes, where)
+        _check_training(plan, cell, recipe, where)
         if cell.compression is not None:
             for stage in cell.compression.stages:
-                override_recipe(recipe, cell.compression.recipe_of(stage), f"{where}: {stage}")
+                changes = cell.compression.recipe_of(stage)
+                of_stage = override_recipe(recipe, changes, f"{where}: {stage}")
+                written = getattr(cell.compression, stage).recipe
+                refuse_without_effect(of_stage, written, f"{where}: {stage}")
+                _check_training(plan, cell, of_stage, f"{where}: {stage}")
+
+
+def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> None:
+    """A recipe is one that the method of a cell can follow."""
+    name = base_method(cell.method)
+    card = plan.catalogue.cards[name]
+    if card.takes is not None:
+        for change in cell.budget.recipe or {}:
+            if not any(f"{change}.".startswith(f"{field}.") for field in card.takes):
+                fix = f"{name} is a program that does not read it; it reads {', '.join(card.takes)}"
+                raise ConfigError(where, "recipe", change, fix)
+    if card.family == "engine":
+        refuse_options(recipe.options, plan.models_dir / name, where)
+        refuse_no_training(recipe, plan.datasets[cell.dataset].task, where)
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from .errors import CompressionError
 
 Written = str | Mapping[str, float]
 FORM = "write numbers or number*count, such as .4*5,.5*7"
+LONGEST_COUNT = 4  # digits
 RANGE = "give shares of filters to drop, 0 <= rate < 1"
 
 
@@ -30,6 +31,8 @@ def parse_rates(text: str) -> list[float]:
         match = re.fullmatch(r"\s*(\d*\.?\d+)\s*(?:\*\s*(\d+))?\s*", part)
         if not match:
             raise CompressionError("rates", "part", part, FORM)
+        if len(match[2] or "") > LONGEST_COUNT:
+            raise CompressionError("rates", "part", part, "no network has as many layers")
         rates += [float(match[1])] * int(match[2] or 1)
     return rates
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .stages import refuse_budget_in_recipe
-from .strict import Strict
+from .strict import BatchSize, Epochs, Strict, Threads
 
+LAST_DRAWN_SEED = 2**63 - 1  # a run that serves another may draw from a seed that was derived
 Role = Literal["teacher", "sparse", "recovery", "fine-tuning", "thin"]
 
 
@@ -26,10 +27,10 @@ class TrainingSettings(Strict):
             cell's and this.
     """
 
-    seed: int = Field(default=0, ge=0)
-    epochs: int | None = Field(default=None, ge=1)
-    batch: int | None = Field(default=None, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, le=LAST_DRAWN_SEED)
+    epochs: Epochs | None = None
+    batch: BatchSize | None = None
+    threads: Threads | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     recipe: dict[str, Any] = Field(default={})
     role: Role | None = None

@@ -36,8 +36,8 @@ class Pruning(Strict):
     target_mib: float = Field(default=4.19, gt=0)
     percent: float = Field(default=0.85, ge=0, le=1)
     layer_keep: float = Field(default=0.01, ge=0, le=1)
-    round_to: int = Field(default=1, ge=1)
-    drop_units: int = Field(default=0, ge=0)
+    round_to: int = Field(default=1, ge=1, le=4096)
+    drop_units: int = Field(default=0, ge=0, le=4096)
     absorb: bool = True
 
     @property
@@ -72,7 +72,7 @@ class Slimming(Pruning, CompressionSettings):
     method: str
     how: Literal["slimming"]
     name: str | None = Field(default=None, pattern=NAME)
-    batches: int = Field(default=200, ge=1)
+    batches: int = Field(default=200, ge=1, le=1_000_000)
     choose: Literal["scales", "thin"] = "scales"
     kd: str = Field(default="none", pattern=NAME)
     sparse: Stage = Stage()

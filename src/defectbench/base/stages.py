@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from .strict import Strict
+from .strict import BatchSize, Epochs, Strict
 from .tasks import Task
 
 NAME = r"^[a-z0-9][a-z0-9_.]*$"  # of a way of compression, of a way of teaching
@@ -39,8 +39,8 @@ class Stage(Strict):
         recipe: Single fields of the recipe, by dotted name.
     """
 
-    epochs: int | None = Field(default=None, ge=1)
-    batch: int | None = Field(default=None, ge=1)
+    epochs: Epochs | None = None
+    batch: BatchSize | None = None
     recipe: dict[str, Any] = Field(default={})
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from .compressions import CFP, Pruning, Slimming
 from .filter_pruning import PUBLISHED, Choice, FilterCut, Teaching, teachers_of
 from .methods import Recipe
 from .settings import Role, TrainingSettings
-from .strict import Strict
+from .strict import BatchSize, Seed, Strict, Threads
 from .studies import Cell
 
 THREADS = 2  # of a training, unless the study says otherwise
@@ -45,10 +45,10 @@ class ChannelPruning(Pruning):
         channels_alone: Whether the residual units that go stay, to see what the channels alone cost.
     """
 
-    seed: int = 0
-    batches: int = Field(default=200, ge=1)
-    batch: int = Field(default=16, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
+    batches: int = Field(default=200, ge=1, le=1_000_000)
+    batch: BatchSize = 16
+    threads: Threads | None = None
     device: Device = "auto"
     channels_alone: bool = False
 
@@ -63,9 +63,9 @@ class ChannelScores(Strict):
         device: Where to compute.
     """
 
-    seed: int = 0
-    images: int = Field(default=640, ge=2)
-    threads: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
+    images: int = Field(default=640, ge=2, le=1_000_000)
+    threads: Threads | None = None
     device: Device = "auto"
 
 
@@ -86,7 +86,7 @@ class FilterPruning(FilterCut):
         seed: Seed of random choices and of what starts afresh.
     """
 
-    seed: int = 0
+    seed: Seed = 0
 
 
 class FineTuning(TrainingSettings):

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 _RAISED = "Value error, "  # stands before what a validator of ours says
+_TRUTH_VALUE = "truth_value"
+LAST_SEED = 2**32 - 1  # the largest that every library and program takes
+
+# Bounds of figures that several models hold: generous for work, and small enough that a slip is told
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+Side = Annotated[int, Field(ge=32, le=8192)]
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses fields that it does not know."""
+    """A frozen model that refuses fields that it does not know, and figures that are none: NaN, infinity, yes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _yes_is_no_figure(cls, content: Any) -> Any:
+        for name, value in content.items() if isinstance(content, Mapping) else ():
+            field = cls.model_fields.get(name) if isinstance(name, str) else None
+            if field is not None and _takes_figures(field.annotation) and _has_truth_value(value):
+                fix = "give a number; YAML reads yes, on and true as a truth value"
+                raise PydanticCustomError(_TRUTH_VALUE, fix, {"field": name, "value": value})
+        return content
 
 
 def first_fault(kind: type[BaseModel], error: ValidationError) -> tuple[str, Any, str]:
@@ -34,19 +55,78 @@ def first_fault(kind: type[BaseModel], error: ValidationError) -> tuple[str, Any
         ...     first_fault(Strict, error)
         ('epoch', 1, 'there is no such field; leave it out')
     """
-    fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"])
+    fault = _plainest(error.errors())
+    path = [part for part in fault["loc"] if not _is_kind(part)]
+    value, context = fault.get("input"), fault.get("ctx", {})
+    if fault["type"] == _TRUTH_VALUE:
+        path, value = [*path, context["field"]], context["value"]
+    field = ".".join(str(part) for part in path)
+    if fault["type"] == "missing":
+        return field, "nothing", "write it: it has no default"
     if fault["type"] != "extra_forbidden":
-        return field, fault.get("input"), fault["msg"].removeprefix(_RAISED)
-    names = _field_names(kind, fault["loc"][:-1])
-    close = get_close_matches(str(fault["loc"][-1]), names, n=1)
-    if close:
-        fix = f"there is no such field; did you mean {close[0]}?"
+        return field, value, _fix_of(fault["type"], fault["msg"], value, context)
+    names = _field_names(kind, path[:-1])
+    meant = did_you_mean(str(path[-1]), names)
+    if meant:
+        fix = f"there is no such field; {meant}"
     elif names:
         fix = f"there is no such field; name one of {', '.join(names)}"
     else:
         fix = "there is no such field; leave it out"
-    return field, fault.get("input"), fix
+    return field, value, fix
+
+
+def _plainest(faults: Sequence[Any]) -> Any:
+    """The first fault; where a field takes one of several kinds, that of the kind which came furthest."""
+    first = faults[0]["loc"]
+    depth = next((n for n, part in enumerate(first) if _is_kind(part)), len(first))
+    same = [fault for fault in faults if fault["loc"][:depth] == first[:depth]]
+    return max(same, key=lambda fault: len(fault["loc"]))
+
+
+def _fix_of(kind: str, message: str, value: Any, context: Mapping[str, Any]) -> str:
+    """What mends a value that does not fit, in words of ours where the library's say too little."""
+    if kind == "list_type" and isinstance(value, str):
+        return f"write a list: [{value}]"
+    if kind == "literal_error" and isinstance(value, str):
+        meant = did_you_mean(value, re.findall(r"'([^']*)'", str(context.get("expected"))))
+        return "; ".join(filter(None, (message, meant)))
+    if kind == "too_short":
+        return "name at least one"
+    if kind == "union_tag_not_found":
+        return "say which with " + str(context.get("discriminator")).strip("'")
+    return message.removeprefix(_RAISED)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The question that asks for the nearest of some names; nothing where none is near.
+
+    Example:
+        >>> did_you_mean("yolov8", ["yolov8n", "vgg16"])
+        'did you mean yolov8n?'
+        >>> did_you_mean("x", ["yolov8n"])
+        ''
+    """
+    close = get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def name_one_of(name: str, names: Iterable[str], nothing: str = "there is none") -> str:
+    """What mends a name that matches nothing: the nearest one, and all that there are.
+
+    Example:
+        >>> name_one_of("yolov8", ["yolov8n", "vgg16"])
+        'name one of yolov8n, vgg16; did you mean yolov8n?'
+    """
+    names = list(names)
+    if not names:
+        return nothing
+    return "; ".join(filter(None, (f"name one of {', '.join(names)}", did_you_mean(name, names))))
+
+
+def _is_kind(part: int | str) -> bool:
+    """Whether a part of a place is the kind of a value, of the several that a field takes, and no field."""
+    return isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool"))
 
 
 def _field_names(kind: type[BaseModel], path: Sequence[int | str]) -> list[str]:
@@ -65,7 +145,28 @@ def _field_names(kind: type[BaseModel], path: Sequence[int | str]) -> list[str]:
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Models that a type is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+    for kind in _kinds_in(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield kind
+
+
+def _kinds_in(annotation: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield annotation
     for part in get_args(annotation):
-        yield from _models_in(part)
+        yield from _kinds_in(part)
+
+
+def _takes_figures(annotation: Any) -> bool:
+    """Whether a field is of numbers, and neither of truth values nor of anything."""
+    kinds = list(_kinds_in(annotation))
+    return any(kind in kinds for kind in (int, float)) and not any(
+        kind in kinds for kind in (bool, Any)
+    )
+
+
+def _has_truth_value(value: Any) -> bool:
+    """Whether a value is yes or no, or a list or mapping that holds one."""
+    inner = list(value.values()) if isinstance(value, Mapping) else value
+    parts = inner if isinstance(inner, (list, tuple)) else [inner]
+    return any(isinstance(part, bool) for part in parts)

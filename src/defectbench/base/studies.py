@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .compressions import (
@@ -18,16 +18,27 @@ from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written
 from .stages import refuse_budget_in_recipe
-from .strict import Strict, first_fault
+from .strict import (
+    BatchSize,
+    Epochs,
+    Seed,
+    Side,
+    Strict,
+    Threads,
+    first_fault,
+    name_one_of,
+)
 from .tasks import DETECTION, TASKS, task_named
-from .texts import read_text
+from .yaml_text import read_yaml
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
 if TYPE_CHECKING:
     Control = str
 else:
     Control = Literal[CONTROLS]
+FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
 
@@ -53,10 +64,10 @@ class Budget(Strict):
         recipe: Single fields of the recipe, by dotted name, that short runs need otherwise.
     """
 
-    size: int | None = Field(default=None, ge=32, multiple_of=8)
-    epochs: int | None = Field(default=None, ge=1)
-    batch: int | None = Field(default=None, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    size: Side | None = Field(default=None, multiple_of=8)
+    epochs: Epochs | None = None
+    batch: BatchSize | None = None
+    threads: Threads | None = None
     device: Literal["auto", "cpu", "cuda"] | None = None
     recipe: dict[str, Any] | None = None
 
@@ -88,12 +99,30 @@ class Block(Strict):
     protocols: list[Protocol] = Field(default=["clean"], min_length=1)
     methods: list[str] | Literal["all"] = "all"
     heavy: bool = False
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     controls: list[Control] = Field(default=[])
     budget: Budget = Budget()
     budgets: dict[str, Budget] = Field(default={})
     train_list: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
     compress: list[Compression] = Field(default=[])
+
+    @field_validator("datasets", "protocols", "methods", "seeds", "controls")
+    @classmethod
+    def _each_once(cls, values: Any) -> Any:
+        twice = [value for n, value in enumerate(values) if value in values[:n]]
+        if twice and values != "all":
+            raise ValueError(f"{twice[0]} stands twice, and the second has no effect")
+        return values
+
+    @model_validator(mode="after")
+    def _makes_something(self) -> Block:
+        trains = bool(self.methods or self.compress)
+        if not trains and not self.controls:
+            raise ValueError("the block makes no cell: name methods, or `all`, or controls")
+        without = [n for n in ("seeds", "budget", "budgets") if n in self.model_fields_set]
+        if not trains and without:
+            raise ValueError(f"`{without[0]}` has no effect: the block trains no method")
+        return self
 
     @model_validator(mode="after")
     def _heavy_is_for_all(self) -> Block:
@@ -121,12 +150,12 @@ class LatencySettings(Strict):
         threads: Threads of the engine.
     """
 
-    processes: int = Field(default=5, ge=2)
-    rounds: int = Field(default=25, ge=1)
-    block_calls: int = Field(default=8, ge=1)
-    warmup: int = Field(default=10, ge=1)
-    burst_calls: int = Field(default=20, ge=0)
-    threads: int = Field(default=1, ge=1)
+    processes: int = Field(default=5, ge=2, le=1000)
+    rounds: int = Field(default=25, ge=1, le=100_000)
+    block_calls: int = Field(default=8, ge=1, le=100_000)
+    warmup: int = Field(default=10, ge=1, le=100_000)
+    burst_calls: int = Field(default=20, ge=0, le=100_000)
+    threads: Threads = 1
 
 
 class Study(Strict):
@@ -143,7 +172,7 @@ class Study(Strict):
     study: str
     blocks: list[Block] = Field(min_length=1)
     mirrors: dict[str, str] = Field(default={})
-    split_seed: int = Field(default=0, ge=0)
+    split_seed: Seed = 0
     latency: LatencySettings = LatencySettings()
 
     @field_validator("study")
@@ -153,6 +182,14 @@ class Study(Strict):
         if fault is not None:
             raise ValueError(fault)
         return name
+
+    @field_validator("mirrors")
+    @classmethod
+    def _mirrors_lead_somewhere(cls, mirrors: dict[str, str]) -> dict[str, str]:
+        empty = [name for name, mirror in mirrors.items() if not mirror.strip()]
+        if empty:
+            raise ValueError(f"{empty[0]} has an empty one: give a path or an address, or leave it")
+        return mirrors
 
 
 def parse_study(path: str | Path, content: object) -> Study:
@@ -174,13 +211,7 @@ def load_study(path: str | Path) -> Study:
     Raises:
         ConfigError: The file is missing, not YAML, or says something wrong.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except FileNotFoundError as error:
-        raise ConfigError(path, "file", "nothing", "name a study file in config/") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(path, "content", str(error), "mend the YAML") from error
-    return parse_study(path, content)
+    return parse_study(path, read_yaml(path, "name a study file in config/"))
 
 
 class Cell(Strict):
@@ -242,12 +273,13 @@ def expand_cells(
             size than its base, or leaves a dataset without any method.
     """
     cells: dict[str, Cell] = {}
+    makers: dict[str, int] = {}
     for number, block in enumerate(study.blocks):
         everything = [name for name in methods if block.heavy or name not in heavy]
         named = everything if block.methods == "all" else block.methods
         for method in [*named, *block.budgets]:
             if method not in methods:
-                fix = f"name one of {', '.join(methods)}"
+                fix = name_one_of(method, methods, "there is no method at all")
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         if rates is not None:
@@ -260,12 +292,22 @@ def expand_cells(
             made |= {*fitting}
             for cell in _block_cells(block, dataset, fitting, tasks or {}):
                 cells[cell.folder] = cell
+                makers[cell.folder] = number
         for method in block.budgets:
             if method not in made:
                 fix = f"the block does not make it: its budget has no effect; it makes {', '.join(sorted(made))}"
                 raise ConfigError(source, f"blocks.{number}.budgets", method, fix)
+    _check_blocks(study, makers, source)
     _check_bases(cells, source)
     return list(cells.values())
+
+
+def _check_blocks(study: Study, makers: Mapping[str, int], source: str | Path) -> None:
+    """Every block makes a cell that no later one makes as well."""
+    for number, block in enumerate(study.blocks):
+        if number not in makers.values():
+            fix = "later blocks make all of its cells and win: leave it out"
+            raise ConfigError(source, f"blocks.{number}", block.datasets, fix)
 
 
 def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
@@ -288,7 +330,7 @@ def _check_compressions(
     names: set[str] = set()
     for number, compression in enumerate(block.compress):
         if compression.method not in prunable:
-            fix = f"name one whose card says prunable: {', '.join(sorted(prunable)) or 'none does'}"
+            fix = f"of those whose card says prunable, {name_one_of(compression.method, sorted(prunable))}"
             raise ConfigError(where, f"compress.{number}.method", compression.method, fix)
         if (
             tasks is not None
@@ -302,6 +344,11 @@ def _check_compressions(
             fix = "two are called so; give each a name"
             raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
         names.add(compressed_name(compression))
+        if not re.fullmatch(FOLDER_NAME, compressed_name(compression)):
+            fix = (
+                "no folder can be called so: give it a `name` of small letters, digits, '_' and '.'"
+            )
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
 
 
 def _check_rates(block: Block, rates: Mapping[str, Mapping[str, Written]], where: str) -> None:

@@ -14,16 +14,14 @@ def check_rates(
     method: Method, classes: Classes, out: File, settings: Settings = None, change: Change = None
 ) -> None:
     """Hold rates against a classifier, before it is trained."""
-    from dataclasses import replace
-
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method, override_recipe
+    from ..base.compressions import CFP
     from ..base.steps import RatesCheck
     from ..compression.cfp.rates_check import check_rates
+    from .checks import load_prunable
 
     check = parse_settings(RatesCheck, settings, change or [])
-    loaded = load_method(method.name, method.parent)
-    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, check.recipe, "recipe"))
+    loaded = load_prunable(method, CFP, check.recipe)
     figures = check_rates(loaded, classes, check, out)["figures"]
     counts = (figures["params_before"], figures["params"], figures["params_ratio"])
     print("{:,} parameters, {:,} left, {:.2f}x".format(*counts))  # noqa: T201
@@ -39,12 +37,13 @@ def score_channels(
 ) -> None:
     """Score the channels of a trained classifier on images."""
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method
+    from ..base.compressions import CFP
     from ..base.steps import ChannelScores
     from ..compression.cfp.score_classifier import score_classifier
+    from .checks import load_prunable
 
     asked = parse_settings(ChannelScores, settings, change or [])
-    loaded = load_method(method.name, method.parent)
+    loaded = load_prunable(method, CFP)
     computing = {"threads": asked.threads, "device": asked.device}
     score_classifier(weights, train, loaded, out, asked.images, asked.seed, **computing)
 
@@ -60,13 +59,14 @@ def prune_classifier(
 ) -> None:
     """Cut a trained classifier by scores and export it."""
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method
+    from ..base.compressions import CFP
     from ..base.steps import FilterPruning
     from ..compression.cfp.prune_classifier import prune_classifier
     from ..deploy.export_run import export_run
+    from .checks import load_prunable
 
     cut = parse_settings(FilterPruning, settings, change or [])
-    loaded = load_method(method.name, method.parent)
+    loaded = load_prunable(method, CFP)
     prune_classifier(weights, scores, train, loaded, out, cut, cut.seed)
     export_run(out, loaded, "prune")
 
@@ -86,14 +86,14 @@ def fine_tune(
 ) -> None:
     """Train a cut classifier with two teachers and export it."""
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method
     from ..base.steps import FineTuning
     from ..compression.cfp.fine_tune import fine_tune
     from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
+    from .checks import load_changed
 
     tuning = parse_settings(FineTuning, settings, change or [])
-    loaded = load_method(method.name, method.parent)
+    loaded = load_changed(method, tuning.recipe)
     validator = make_validator(val, task=loaded.card.task)
     fine_tune(loaded, tuning, pruned, train, out, teacher_r, teacher_c, validator)
     export_run(out, loaded)

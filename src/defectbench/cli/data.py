@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Option
 
-from .options import Card, Dataset, Folder, Protocol, SplitSeed
+from .options import LARGEST_SIDE, LAST_SEED, Card, Dataset, Folder, Protocol, SplitSeed
 
 
 class Part(StrEnum):
@@ -20,7 +20,7 @@ class Part(StrEnum):
 
 
 def synthesize(
-    out: Folder, seed: Annotated[int, Option(help="Seed of every image.", min=0)] = 0
+    out: Folder, seed: Annotated[int, Option(help="Seed of every image.", min=0, max=LAST_SEED)] = 0
 ) -> None:
     """Make the embedded synthetic steel set."""
     from ..data.synthetic import synthesize
@@ -77,10 +77,13 @@ def group(dataset: Dataset) -> None:
 def draw_lists(
     card: Card,
     out: Annotated[Path, Option(help="CSV of file_name,part to write.")],
-    seed: Annotated[int, Option(help="Seed of the draw.", min=0)] = 0,
+    seed: Annotated[int, Option(help="Seed of the draw.", min=0, max=LAST_SEED)] = 0,
     thin: Annotated[
         list[int] | None,
-        Option(help="Training images of a class; repeat it, in the order of the card's classes."),
+        Option(
+            help="Training images of a class; repeat it, in the order of the card's classes.",
+            min=1,
+        ),
     ] = None,
     thin_out: Annotated[Path | None, Option(help="CSV of file_name,class to write.")] = None,
 ) -> None:
@@ -125,7 +128,9 @@ def split(
     """Divide a dataset into train, val and test."""
     from ..data.certificate import certify as prove
     from ..data.split import split
+    from .checks import check_protocol
 
+    check_protocol(protocol)
     split(dataset, protocol, seed, published=published, train_list=train_list)
     if certify:
         prove(dataset, protocol, seed)
@@ -134,14 +139,16 @@ def split(
 def certify(dataset: Dataset, protocol: Protocol, seed: SplitSeed = 0) -> None:
     """Prove from pixels what the parts of a split share."""
     from ..data.certificate import certify
+    from .checks import check_protocol
 
+    check_protocol(protocol)
     certify(dataset, protocol, seed)
 
 
 def pack(
     dataset: Dataset,
     protocol: Protocol,
-    size: Annotated[int, Option(help="Side of the images, pixels.", min=1)],
+    size: Annotated[int, Option(help="Side of the images, pixels.", min=8, max=LARGEST_SIDE)],
     part: Annotated[
         list[Part] | None, Option(help="Part to decode; repeat it for more. All by default.")
     ] = None,
@@ -157,7 +164,9 @@ def pack(
     from ..base.errors import ConfigError
     from ..base.places import parts_folder
     from ..data.pack import pack
+    from .checks import check_protocol
 
+    check_protocol(protocol)
     parts = part or list(Part)
     if out is not None and len(parts) > 1:
         raise ConfigError(

@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from .options import (
+    LAST_SEED,
     Annotations,
     Change,
     Dataset,
@@ -81,12 +82,15 @@ def control(
     dataset: Dataset,
     protocol: Protocol,
     out: File,
-    seed: Annotated[int, Option(help="Seed of what is drawn.", min=0)] = 0,
+    seed: Annotated[int, Option(help="Seed of what is drawn.", min=0, max=LAST_SEED)] = 0,
     split_seed: SplitSeed = 0,
 ) -> None:
     """Predict with a program that learns nothing."""
     from ..measure.cell import predict_control
+    from .checks import check_kinds, check_protocol
 
+    check_kinds([kind])
+    check_protocol(protocol)
     predict_control(kind, dataset, protocol, out, seed, split_seed)
 
 
@@ -107,7 +111,10 @@ def measure_controls(
 ) -> None:
     """Predict with programs that learn nothing, and score them."""
     from ..measure.cell import measure_controls
+    from .checks import check_kinds, check_protocol
 
+    check_kinds(kind)
+    check_protocol(protocol)
     measure_controls(kind, dataset, protocol, out, split_seed)
 
 
@@ -119,9 +126,13 @@ def race(
 ) -> None:
     """Time the model files of all cells in one race."""
     from ..base.commandline import parse_settings
+    from ..base.errors import ConfigError
     from ..base.studies import LatencySettings
+    from ..deploy.runtime import ENGINES
     from ..measure.race import entries_of, race
 
+    if engine not in ENGINES:
+        raise ConfigError("--engine", "name", engine, f"name one of {', '.join(ENGINES)}")
     protocol = parse_settings(LatencySettings, settings, change or [])
     race(entries_of(cells, engine), protocol, engine)
 

@@ -7,16 +7,19 @@ from typing import Annotated
 
 from typer import Option
 
+LAST_SEED = 2**32 - 1  # as base.strict has it, which takes its time to load
+LARGEST_SIDE = 8192
+
 Dataset = Annotated[Path, Option(help="Folder of the dataset, results/data/<dataset>.")]
 Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml.")]
 Protocol = Annotated[
     str,
     Option(help="How the parts are made: clean, random, sequential, paper, or one with -<list>."),
 ]
-SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0)]
+SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)]
 
 Method = Annotated[Path, Option(help="Folder of the method, models/<method>.")]
-Classes = Annotated[int, Option(help="Number of classes.", min=1)]
+Classes = Annotated[int, Option(help="Number of classes.", min=1, max=10_000)]
 Train = Annotated[Path, Option(help="Pack of the training part.")]
 Val = Annotated[Path, Option(help="Pack of the validation part.")]
 Weights = Annotated[

@@ -9,16 +9,14 @@ def check_pruning(
     method: Method, classes: Classes, out: File, settings: Settings = None, change: Change = None
 ) -> None:
     """Hold a cut against a network, before it is trained."""
-    from dataclasses import replace
-
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method, override_recipe
+    from ..base.compressions import Slimming
     from ..base.steps import PruningCheck
     from ..compression.slimming.pruning_check import check_pruning
+    from .checks import load_prunable
 
     check = parse_settings(PruningCheck, settings, change or [])
-    loaded = load_method(method.name, method.parent)
-    loaded = replace(loaded, recipe=override_recipe(loaded.recipe, check.recipe, "recipe"))
+    loaded = load_prunable(method, Slimming, check.recipe)
     figures = check_pruning(loaded, classes, check.how_much_goes, check.kd, out)["figures"]
     text = "{size_mib:.2f} MiB, {channels} channels in {groups} groups, {units} residual units"
     print(text.format(**figures))  # noqa: T201
@@ -34,13 +32,14 @@ def prune(
 ) -> None:
     """Prune a network after sparse training and export it."""
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method
+    from ..base.compressions import Slimming
     from ..base.steps import ChannelPruning
     from ..compression.slimming.prune_detector import prune_detector
     from ..deploy.export_run import export_run
+    from .checks import load_prunable
 
     cut = parse_settings(ChannelPruning, settings, change or [])
-    loaded = load_method(method.name, method.parent)
+    loaded = load_prunable(method, Slimming)
     prune_detector(
         weights,
         train,

@@ -31,15 +31,15 @@ def train(
 ) -> None:
     """Train a method of the engine and export it."""
     from ..base.commandline import parse_settings
-    from ..base.methods import load_method
     from ..base.settings import TrainingSettings
     from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
     from ..training.loop import train as train_network
     from ..training.sources import Sources
+    from .checks import fields_of_recipe, load_changed
 
     budget = parse_settings(TrainingSettings, settings, change or [])
-    loaded = load_method(method.name, method.parent)
+    loaded = load_changed(method, budget.recipe, fields_of_recipe(change or []))
     validator = make_validator(val, task=loaded.card.task)
     train_network(loaded, budget, Sources(train, teacher, start, plan), out, validator)
     export_run(out, loaded)

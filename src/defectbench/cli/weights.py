@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from .options import Method
+from .options import LARGEST_SIDE, LAST_SEED, Method
 
 
 def check_weights(
@@ -19,10 +19,15 @@ def check_weights(
         Option(
             help="Side of the images, a multiple of 32 pixels; the published one by default.",
             min=32,
+            max=LARGEST_SIDE,
         ),
     ] = None,
-    images: Annotated[int | None, Option(help="Number of images; 3 by default.", min=1)] = None,
-    seed: Annotated[int | None, Option(help="Seed of the images; 0 by default.", min=0)] = None,
+    images: Annotated[
+        int | None, Option(help="Number of images; 3 by default.", min=1, max=10_000)
+    ] = None,
+    seed: Annotated[
+        int | None, Option(help="Seed of the images; 0 by default.", min=0, max=LAST_SEED)
+    ] = None,
     record: Annotated[Path | None, Option(help="JSON file to write the outcome to.")] = None,
 ) -> None:
     """Prove a method's architecture by published weights; status 1 where an output is over its bound."""

@@ -4,6 +4,9 @@ With channels last, the library's kernel on a processor adds up all positions of
 float32, so that its error grows with their number: at 64 images of 96 x 96 the variance is off by 2e-4 of itself,
 against 2e-7 with rows first, which is slower. Here every column of a map counts as channels of its own, which are many
 short sums; their means and variances are then combined. ``benchmarks/gradient_accuracy.py`` measures both.
+
+A step of one image whose map is one pixel has no moments: one value has no variance. There a norm takes its running
+ones, as it does when it is deployed, and leaves them as they are.
 """
 
 from __future__ import annotations
@@ -46,10 +49,24 @@ def gains_from_columns(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
+def is_one_value(x: Tensor) -> bool:
+    """Whether a batch [B, C, ...] has one value a channel, of which there are no moments."""
+    return x.numel() == x.shape[1]
+
+
+def by_running_moments(norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    """A batch [B, C, ...] normalised as when deployed, with the gradients of that."""
+    return F.batch_norm(
+        x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+    )
+
+
 class ExactBatchNorm2d(nn.BatchNorm2d):
     """Batch norm that learns from exact moments; otherwise, and in its state, the library's."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        if self.training and is_one_value(input):
+            return by_running_moments(self, input)
         learns = self.training and torch.is_grad_enabled()
         if not learns or not self.affine or not gains_from_columns(input):
             return super().forward(input)
@@ -71,11 +88,58 @@ class ExactBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance * (count / (count - 1)), momentum)
 
 
+class LenientBatchNorm1d(nn.BatchNorm1d):
+    """The library's batch norm, which also takes a step of one image."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
+        if self.training and is_one_value(input):
+            return by_running_moments(self, input)
+        return super().forward(input)
+
+
 def make_batch_norms_exact(network: nn.Module) -> None:
     """Let every batch norm of a network learn from exact moments; parameters and names stay."""
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = ExactBatchNorm2d
+        elif type(module) is nn.BatchNorm1d:
+            module.__class__ = LenientBatchNorm1d
+
+
+@torch.no_grad()
+def norms_of_one_value(network: nn.Module, side: int) -> int:
+    """How many batch norms meet one value a channel where a step has one image.
+
+    Args:
+        network: In any form; it is left as it is.
+        side: Of the image, pixels.
+    """
+    met: set[str] = set()
+    norms = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    }
+
+    def note(name: str) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if is_one_value(inputs[0]):
+                met.add(name)
+
+        return hook
+
+    handles = [module.register_forward_pre_hook(note(name)) for name, module in norms.items()]
+    modes = [(module, module.training) for module in network.modules()]
+    device = next(network.parameters()).device
+    try:
+        network.eval()
+        network(torch.zeros(1, 3, side, side, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes:
+            module.training = training
+    return len(met)
 
 
 def _by_columns(x: Tensor) -> Tensor:

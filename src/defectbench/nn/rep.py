@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .batch_norm import batch_moments, normalize_batch
+from .batch_norm import batch_moments, is_one_value, normalize_batch
 from .blocks import StridedPointwiseConv2d
 from .fold import bn_scale_shift, fold_conv_bn
 
@@ -35,7 +35,8 @@ class RepDepthwise(nn.Module):
         self.kernel_norms = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(copies))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self._pointwise_in_training(x) if self.training else self._pointwise(x)
+        has_moments = self.training and not is_one_value(x)
+        out = self._pointwise_in_training(x) if has_moments else self._pointwise(x)
         for conv, norm in zip(self.kernels, self.kernel_norms, strict=True):
             out = out.add_(norm(conv(x)))
         return F.leaky_relu_(out, 0.1)

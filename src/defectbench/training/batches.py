@@ -61,6 +61,11 @@ class PackBatches:
         """Batches in one epoch."""
         return -(-self.count // self.batch)
 
+    @property
+    def fewest(self) -> int:
+        """Images of the smallest batch."""
+        return self.count // self.steps_per_epoch
+
     def order(self, epoch: int) -> Tensor:
         """Rows of the part in the order of one epoch: a permutation, or draws that balance classes."""
         if self.balanced:

@@ -271,6 +271,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
             "warmup_steps": run.warmup_steps,
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **(run.sparse.chosen() if run.sparse else {}),
+            **({"norms_by_running_moments": run.lone_norms} if run.lone_norms else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),

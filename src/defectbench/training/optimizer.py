@@ -24,7 +24,7 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> optim.Optimizer:
     ]
     groups: list[dict[str, Any]] = [group for group in groups if group["params"]]
     if settings.name == "sgd":
-        return optim.SGD(groups, settings.lr, settings.momentum, nesterov=True)
+        return optim.SGD(groups, settings.lr, settings.momentum, nesterov=settings.momentum > 0)
     kind = optim.Adam if settings.name == "adam" else optim.AdamW
     return kind(groups, settings.lr, settings.betas, fused=True)
 

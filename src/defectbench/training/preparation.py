@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from ..base.code import code_sha256
 from ..base.devices import resolve_device, settle_precision
 from ..base.errors import ConfigError, LeakageError
-from ..base.methods import Method, Recipe, build_network, override_recipe
+from ..base.methods import Method, Recipe, build_network, override_recipe, refuse_no_training
 from ..base.settings import TrainingSettings
 from ..base.studies import base_protocol
 from ..base.tasks import TASKS
 from ..data.pack import Pack
-from ..nn.batch_norm import make_batch_norms_exact
+from ..nn.batch_norm import make_batch_norms_exact, norms_of_one_value
 from ..nn.plan import read_plan
 from ..nn.trainable import Trainable
 from .batches import PackBatches
@@ -25,13 +25,15 @@ from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
 from .ema import Average
 from .objective import Objective
 from .optimizer import build_optimizer, warmup_of
-from .progress import report_set_aside, report_untaught
+from .progress import report_lone_norms, report_set_aside, report_untaught
 from .randomness import derived_seed
 from .readings import Readings
 from .sources import Sources
 from .sparsity import Sparse
 from .start import StartedFrom, read_start
 from .teacher import TaughtBy, read_teacher
+
+LEAST_SIDE = 32  # of what a study may ask for, pixels
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Run:
     sparse: Sparse | None = None
     start: StartedFrom | None = None
     objective: Objective | None = None
+    lone_norms: int = 0
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,26 @@ def refuse_leak(pack: Pack[torch.Tensor]) -> None:
         raise LeakageError(
             pack.path, "shared_pixels", shared, "split by groups, certify and pack again"
         )
+
+
+def refuse_side(model: Trainable, pack: Pack[torch.Tensor], multiple: int) -> None:
+    """Stop before images of a side that no study would ask for and that the network cannot take.
+
+    Args:
+        model: The network.
+        pack: The training part.
+        multiple: Sides of the task's inputs are multiples of this, pixels.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if pack.size % multiple == 0 and pack.size >= LEAST_SIDE:
+        return
+    try:
+        norms_of_one_value(model, pack.size)
+    except RuntimeError as error:
+        fix = f"the network cannot take it ({error}): pack the parts at a multiple of {multiple}, at least {LEAST_SIDE}"
+        raise ConfigError(pack.path, "size in pixels", pack.size, fix) from error
 
 
 def settled_recipe(recipe: Recipe, settings: TrainingSettings, sources: Sources) -> Recipe:
@@ -132,9 +155,11 @@ def prepare(
     """
     recipe = settled_recipe(method.recipe, settings, sources)
     device, seed = resolve_device(settings.device), drawn_seed(settings)
-    if recipe.optimizer is None or method.module is None:
+    if method.module is None:
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
+    refuse_no_training(recipe, method.card.task, "settings")
+    assert recipe.optimizer is not None
     teacher = read_teacher(sources.teacher, seed) if sources.teacher is not None else None
     batches = PackBatches(pack, recipe.batch, seed, device, recipe.order == "class_balanced")
     torch.manual_seed(derived_seed(seed, 0, "weights"))
@@ -150,6 +175,10 @@ def prepare(
     facts = model.facts(boxes)
     make_batch_norms_exact(model)
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    refuse_side(model, pack, TASKS[method.card.task].side_multiple)
+    lone_norms = norms_of_one_value(model, pack.size) if batches.fewest == 1 else 0
+    if lone_norms:
+        report_lone_norms(folder, lone_norms, pack.size)
     average = Average(model, recipe.ema, recipe.epochs * batches.steps_per_epoch)
     optimizer = build_optimizer(model, recipe.optimizer)
     if teacher is not None and objective is None:
@@ -175,6 +204,7 @@ def prepare(
     parts = (recipe, batches, model, average, optimizer, progress)
     run = Run(*parts, folder, seed, identity, score, readings)
     run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
+    run.lone_norms = lone_norms
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run

@@ -72,6 +72,20 @@ def report_untaught(folder: Path, kd: str) -> None:
     )
 
 
+def report_lone_norms(folder: Path, norms: int, side: int) -> None:
+    """Say that steps of one image leave batch norms without moments.
+
+    Args:
+        folder: The cell's folder.
+        norms: Batch norms that meet one value a channel in such a step.
+        side: Of the images, pixels.
+    """
+    sys.stdout.write(
+        f"{cell_name(folder)}  note: in a step of one image of {side} px {norms} batch norms meet one value a channel; "
+        "there they take their running moments: a larger batch, or larger images, teach them\n"
+    )
+
+
 MOST_CLIPPED_SHARE = 0.1
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...base.errors import CompressionError
+from ...nn.batch_norm import make_batch_norms_exact
 from .channels import ChannelGraph, Masks
 
 
@@ -86,6 +87,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> int:
     Raises:
         CompressionError: There was none.
     """
+    make_batch_norms_exact(model)  # they pass over a batch that has no moments
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     model.eval()

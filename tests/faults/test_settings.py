@@ -1,0 +1,611 @@
+"""What a user types: each slip that was seen in the field ends in one named error, before anything is made."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from defectbench.base import planning
+from defectbench.base.catalogue import load_catalogue
+from defectbench.base.commandline import parse_settings
+from defectbench.base.errors import ConfigError, DefectBenchError
+from defectbench.base.methods import (
+    Optimizer,
+    Recipe,
+    build_network,
+    load_method,
+    load_recipe,
+    override_recipe,
+    recipe_fields,
+)
+from defectbench.base.options import options_of
+from defectbench.base.planning import plan_study
+from defectbench.base.settings import TrainingSettings
+from defectbench.base.steps import ChannelPruning, FilterPruning, PruningCheck
+from defectbench.base.studies import LatencySettings, load_study, parse_study
+from defectbench.base.yaml_text import parse_yaml
+from defectbench.cli import main
+
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
+SHELVES = (MODELS, ROOT / "datasets")
+RECIPE = Recipe(optimizer=Optimizer(lr=0.1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def catalogue():
+    """The cards of all methods, read once."""
+    cards = load_catalogue(MODELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "load_catalogue", lambda _: cards)
+        yield cards
+
+
+def plan(*blocks, **study):
+    """The plan of a study whose blocks are on the embedded set unless they say otherwise."""
+    content = [{"datasets": ["demo-steel"], "methods": ["lidd_net"], **block} for block in blocks]
+    return plan_study(
+        parse_study("mine.yaml", {"study": "t", "blocks": content, **study}), "mine.yaml", *SHELVES
+    )
+
+
+def refused(match, *blocks, **study):
+    with pytest.raises(ConfigError, match=match):
+        plan(*blocks, **study)
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Call the verb of training as a user does; nothing of what it is given is read before the settings hold."""
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / "out"
+
+    def call(*changes, method="tinydefectnet"):
+        words = ["train", "--method", f"models/{method}", "--train", "x", "--val", "y"]
+        sets = [word for change in changes for word in ("--set", change)]
+        status = main([*words, *sets, "--out", str(out)])
+        told = capsys.readouterr().err.splitlines()
+        assert status == 2
+        assert len(told) == 1
+        assert not out.exists()
+        return told[0]
+
+    return call
+
+
+# Figures
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("batch=-1", "batch: got -1; Input should be greater than or equal to 1"),
+        ("batch=0", "batch: got 0"),
+        ("epochs=0", "epochs: got 0"),
+        ("epochs=-5", "epochs: got -5"),
+        ("epochs=2.5", "epochs: got 2.5"),
+        ("epochs=1e400", "epochs: got '1e400'"),
+        ("epochs=.nan", "epochs: got nan"),
+        ("epochs=yes", "epochs: got True; give a number; YAML reads yes"),
+        ("threads=-1", "threads: got -1"),
+        ("threads=100000", "threads: got 100000"),
+        ("seed=-1", "seed: got -1"),
+        ("seed=9223372036854775808", "seed: got 9223372036854775808"),
+        ("epohcs=3", "epohcs: got 3; there is no such field; did you mean epochs?"),
+        ("size=640", "size: got 640; there is no such field"),
+        ("recipe.size=640", "`size` in a recipe has no effect here"),
+        ("recipe.epochs=7", "`epochs` in a recipe has no effect here"),
+        ("recipe.optimzer.lr=1", "got 'optimzer.lr'; .*did you mean optimizer.lr?"),
+        ("recipe.optimizer=null", "recipe.optimizer: got None; the engine needs one"),
+        ("recipe.order=class_balanced", "recipe.order: got 'class_balanced'; images of detection"),
+        ("recipe.options.fom=edge", "recipe.options.fom: got 'edge'; .*did you mean form?"),
+        ("recipe.options.gamma=1e-3", "recipe.options.gamma: got '1e-3'; give a number: 0.001"),
+        ("recipe.schedule.warmup_steps=9", ""),
+        ("epochs=2020-13-45", "epochs: got '2020-13-45'; write JSON or YAML: month must be"),
+    ],
+)
+def test_a_slip_at_the_verb_of_training_is_one_line(change, told, train):
+    line = train(change)
+    if told:
+        assert re.search(f"^ConfigError: --set: .*{told}", line), line
+    else:
+        assert line.startswith("PackError"), (
+            line
+        )  # what is right goes on to the files, which are not there
+
+
+def test_a_change_that_another_field_outweighs_is_one_line(train):
+    line = train("recipe.schedule.warmup_steps=9", "recipe.schedule.warmup_epochs=3")
+    assert "recipe.schedule.warmup_epochs: got 3.0; schedule.warmup_steps is 9 and wins" in line
+    line = train("recipe.optimizer.lr=1", "recipe.optimizer={name: sgd, lr: 2}")
+    assert "got 'optimizer.lr'; `optimizer` stands behind it and takes its place" in line
+
+
+def test_a_program_is_led_to_its_rule(train):
+    assert "run the rule in its method.smk" in train("epochs=1", method="yolov8n_ultralytics")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["split", "--dataset", "d", "--protocol", "random", "--seed", "-1"], "'--seed'"),
+        (["synthesize", "--out", "o", "--seed", "-1"], "'--seed'"),
+        (["pack", "--dataset", "d", "--protocol", "clean", "--size", "0"], "'--size'"),
+        (["pack", "--dataset", "d", "--protocol", "clean", "--size", "99999"], "'--size'"),
+        (["split", "--dataset", "d", "--protocol", "cleen"], "did you mean clean?"),
+        (["split", "--dataset", "d", "--protocol", "../x"], "--protocol: name: got '../x'"),
+        (["certify", "--dataset", "d", "--protocol", "paper-few"], "`paper` has none"),
+        (
+            ["control", "--kind", "orcle", "--dataset", "d", "--protocol", "clean", "--out", "o"],
+            "did you mean oracle?",
+        ),
+        (["race", "d", "--set", "processes=1"], "processes: got 1"),
+        (["race", "d", "--set", "rounds=0"], "rounds: got 0"),
+        (["race", "d", "--engine", "onnx"], "name one of onnxruntime"),
+        (
+            ["check-pruning", "--method", "models/yolov4_thin", "--classes", "0", "--out", "o"],
+            "'--classes'",
+        ),
+        (
+            ["check-pruning", "--method", "models/lidd_net", "--classes", "3", "--out", "o"],
+            "prunable: true",
+        ),
+        (
+            [
+                "check-rates",
+                "--method",
+                "models/yolov8n",
+                "--classes",
+                "3",
+                "--out",
+                "o",
+                "--set",
+                "rates=.5*3",
+            ],
+            "a method for classification whose card says prunable",
+        ),
+        (
+            ["train", "--method", "models/yolov8", "--train", "x", "--val", "y", "--out", "o"],
+            "did you mean yolov8",
+        ),
+    ],
+)
+def test_a_slip_at_any_other_verb_is_one_line(words, told, tmp_path, monkeypatch, capsys):
+    for name in ("models", "datasets"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line, line
+    assert sorted(os.listdir(tmp_path)) == ["datasets", "models"]
+
+
+BOUNDS = {
+    "optimizer.lr": ([1e-6, 1], [0, -1, float("inf"), float("nan"), True, "fast", None]),
+    "optimizer.weight_decay": ([0, 0.5], [-1e-9, float("inf")]),
+    "optimizer.momentum": ([0, 0.999], [-0.1, 1, 1.5]),
+    "optimizer.betas": ([[0, 0.9], [0.9, 0.999]], [[0.9, 1], [-1, 0.9], [0.9], 0.9]),
+    "schedule.warmup_steps": ([0, 500], [-1, 1.5, True]),
+    "schedule.warmup_epochs": ([0, 0.5], [-1, float("inf")]),
+    "schedule.warmup_ratio": ([0, 1], [-0.1, 1.1]),
+    "schedule.min_lr_ratio": ([0, 1], [-0.1, 1.1]),
+    "grad_clip": ([0.1, None], [0, -1, float("inf")]),
+    "ema.decay": ([0, 0.9999], [-0.1, 1]),
+    "ema.tau": ([1e-3, 2000], [0, -1, float("inf")]),
+    "ema.short_run_share": ([0, 1], [-0.1, 1.1]),
+    "augmentation.scale": (
+        [[1, 1], [0.1, 2]],
+        [[2, 1], [0, 1], [-1, 1], [1], 1, [1, float("inf")]],
+    ),
+    "augmentation.stretch": ([[0.5, 2]], [[2, 0.5], [0, 0], [1, "wide"]]),
+    "augmentation.contrast": ([[0, 2]], [[-1, 1], [2, 1]]),
+    "augmentation.saturation": ([[0, 2]], [[-1, 1], [2, 1]]),
+    "augmentation.translate": ([0, 1], [-0.1, 1.1]),
+    "augmentation.rotate_deg": ([0, 180], [-1, 181]),
+    "augmentation.flip_lr": ([0, 1], [-0.1, 1.1, True]),
+    "augmentation.flip_ud": ([0, 1], [-0.1, 1.1]),
+    "augmentation.native_crop": ([0, 1], [-0.1, 1.1]),
+    "augmentation.brightness": ([0, 1], [-0.1, 1.1]),
+    "augmentation.probability": ([0, 1], [-0.1, 1.1]),
+    "augmentation.noise_std": ([0, 1], [-0.1, 1.1]),
+    "augmentation.mosaic": ([0, 1], [-0.1, 1.1]),
+    "augmentation.close_epochs": ([0, 15], [-1]),
+    "augmentation.fill": ([0, 1], [-0.1, 1.1]),
+    "augmentation.min_side_px": ([0, 2.5], [-1, float("nan")]),
+    "augmentation.min_visible": ([0, 1], [-0.1, 1.1]),
+    "validate_every": ([1, 1000], [0, -1, 1.5]),
+    "epochs": ([1, 300], [0, -1, True]),
+    "batch": ([1, 64], [0, -1]),
+    "size": ([32, 640], [0, 31, -64, 10**6]),
+    "sparsity": (
+        [{"strength": "auto"}, {"strength": 0.1}, None],
+        [{"strength": 0}, {"strength": -1}, {"strenght": 1}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_every_figure_of_a_recipe_has_its_bounds(name):
+    fit, wrong = BOUNDS[name]
+    for value in fit:
+        assert override_recipe(RECIPE, {name: value})
+    for value in wrong:
+        with pytest.raises(ConfigError, match=f"recipe.{name.partition('.')[0]}"):
+            override_recipe(RECIPE, {name: value})
+
+
+def test_no_figure_of_a_recipe_is_forgotten_above():
+    inner = {
+        name
+        for name in recipe_fields()
+        if not any(f.startswith(f"{name}.") for f in recipe_fields())
+    }
+    words = {
+        "optimizer.name",
+        "optimizer.decay_norm_and_bias",
+        "schedule.kind",
+        "schedule.per",
+        "precision",
+        "order",
+        "keep",
+    }
+    words |= {
+        "options",
+        "augmentation.flips",
+        "augmentation.mosaic_form",
+        "sparsity.strength",
+        "sparsity.mode",
+    }
+    assert inner - words <= set(BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("block", "match"),
+    [
+        ({"seeds": [-1]}, "blocks.0.seeds.0: got -1"),
+        ({"seeds": [2**32]}, "blocks.0.seeds.0: got 4294967296"),
+        ({"seeds": [True]}, "blocks.0.seeds: got .True.; give a number"),
+        ({"seeds": "0,1,2"}, r"blocks.0.seeds: got '0,1,2'; write a list: \[0,1,2\]"),
+        ({"seeds": [1, 1]}, "blocks.0.seeds: got .*1 stands twice"),
+        ({"methods": "yolov8n"}, r"blocks.0.methods: got 'yolov8n'; write a list: \[yolov8n\]"),
+        ({"budget": {"epochs": 0}}, "blocks.0.budget.epochs: got 0"),
+        ({"budget": {"batch": -1}}, "blocks.0.budget.batch: got -1"),
+        ({"budget": {"threads": 0}}, "blocks.0.budget.threads: got 0"),
+        ({"budget": {"size": 0}}, "blocks.0.budget.size: got 0"),
+        ({"budget": {"size": 100}}, "blocks.0.budget.size: got 100"),
+        ({"budget": {"device": "gpu"}}, "blocks.0.budget.device: got 'gpu'"),
+        ({"controls": ["orcle"]}, "blocks.0.controls.0: got 'orcle'; .*did you mean oracle?"),
+        ({"protocols": ["cleen"]}, "blocks.0.protocols.0: got 'cleen'; .*did you mean clean?"),
+        ({"protcols": ["clean"]}, "blocks.0.protcols: got .*did you mean protocols?"),
+        ({"budget": {"epoch": 3}}, "blocks.0.budget.epoch: got 3; .*did you mean epochs?"),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "taget_mib": 3}]},
+            "blocks.0.compress.0.slimming.taget_mib: got 3; .*did you mean target_mib?",
+        ),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "batches": 0}]},
+            "blocks.0.compress.0.slimming.batches: got 0",
+        ),
+        ({"compress": [{"method": "yolov8n"}]}, "blocks.0.compress.0: got .*; say which with how"),
+    ],
+)
+def test_a_slip_in_a_block_is_named(block, match):
+    refused(f"mine.yaml: {match}", block)
+
+
+@pytest.mark.parametrize(
+    ("study", "match"),
+    [
+        ({"split_seed": -1}, "split_seed: got -1"),
+        ({"split_sed": 1}, "split_sed: got 1; .*did you mean split_seed?"),
+        ({"latency": {"processes": 1}}, "latency.processes: got 1"),
+        ({"latency": {"rounds": 0}}, "latency.rounds: got 0"),
+        ({"latency": {"warmups": 1}}, "latency.warmups: got 1; .*did you mean warmup?"),
+        ({"mirrors": {"demo-steel": " "}}, "mirrors: .*has an empty one"),
+        (
+            {"mirrors": {"demo-stel": "/x"}},
+            "mirrors.demo-stel: got '/x'; no block .*did you mean demo-steel?",
+        ),
+        ({"study": "x" * 101}, "study: .*use at most 100 bytes"),
+        ({"study": "a; rm -rf x"}, "study: got 'a; rm -rf x'; .*use letters"),
+        ({"study": None}, "study: got None"),
+    ],
+)
+def test_a_slip_beside_the_blocks_is_named(study, match):
+    refused(f"mine.yaml: {match}", {}, **study)
+
+
+# What is taken and has no effect
+
+
+@pytest.mark.parametrize(
+    ("block", "match"),
+    [
+        ({"methods": []}, "blocks.0: got .*the block makes no cell"),
+        ({"protocols": []}, "blocks.0.protocols: got .*; name at least one"),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "target_mib": 1e-7}]},
+            r"compress.0.name: got 'yolov8n.slim1e-07mib'; no folder can be called so",
+        ),
+        (
+            {"compress": [{"method": "yolov8n", "how": "slimming", "name": "a" * 99}]},
+            "compress.0.name: got .*; no folder can be called so",
+        ),
+        (
+            {"methods": [], "controls": ["oracle"], "seeds": [1]},
+            "`seeds` has no effect: the block trains no method",
+        ),
+        (
+            {"methods": [], "controls": ["oracle"], "budget": {"epochs": 3}},
+            "`budget` has no effect",
+        ),
+        (
+            {"budget": {"recipe": {"epochs": 2, "batch": 8, "size": 64}}},
+            "`epochs` in a recipe has no effect here",
+        ),
+        (
+            {"budgets": {"yolov8n": {"epochs": 3}}},
+            "blocks.0.budgets: got 'yolov8n'; the block does not make it",
+        ),
+        ({"methods": ["lid_net"]}, "blocks.0.methods: got 'lid_net'; .*did you mean lidd_net?"),
+        ({"datasets": ["demo-stel"]}, "datasets: got 'demo-stel'; .*did you mean demo-steel?"),
+        (
+            {"datasets": ["x-sdd"], "methods": ["vgg16"], "train_list": "imbalnced"},
+            "train_list: .*did you mean imbal",
+        ),
+        ({"train_list": "few"}, "blocks.0.train_list: got 'few'; the card of demo-steel has none"),
+        (
+            {"budget": {"recipe": {"optimizer": None}}},
+            "recipe.optimizer: got None; the engine needs one",
+        ),
+        (
+            {"budget": {"recipe": {"options.kd": "ekl"}}},
+            "recipe.options.kd: got 'ekl'; name one of latm",
+        ),
+        (
+            {"budget": {"recipe": {"options": {"latn": "ath"}}}},
+            "recipe.options.latn: .*did you mean latm?",
+        ),
+        (
+            {"budget": {"recipe": {"options.shuffle": "four"}}},
+            "options.shuffle: got 'four'; give a whole number",
+        ),
+        (
+            {"methods": ["picodet_s"], "budget": {"recipe": {"options.width": 2}}},
+            "picodet_s has no options",
+        ),
+        (
+            {"budget": {"recipe": {"optimizer.momentum": 0.5}}},
+            "recipe.optimizer.momentum: got 0.5; it is of sgd",
+        ),
+        (
+            {"budget": {"recipe": {"schedule.warmup_epochs": 3}}},
+            "schedule.warmup_steps is 500 and wins",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation.mosaic_form": "windows"}}},
+            "augmentation.mosaic is 0",
+        ),
+        ({"budget": {"recipe": {"order": "class_balanced"}}}, "recipe.order: got 'class_balanced'"),
+        (
+            {
+                "methods": ["yolov8n_ultralytics"],
+                "budget": {"recipe": {"augmentation.mosaic": 0.0}},
+            },
+            "got 'augmentation.mosaic'; yolov8n_ultralytics is a program that does not read it; it reads options",
+        ),
+        (
+            {"methods": ["foveabox_r50"], "budget": {"recipe": {"augmentation.scale": [0.5, 1]}}},
+            "got 'augmentation.scale'; foveabox_r50 is a program",
+        ),
+    ],
+)
+def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
+    refused(match, block)
+
+
+def test_a_block_that_later_ones_make_anew_is_refused():
+    refused(
+        "mine.yaml: blocks.0: .*later blocks make all of its cells", {}, {"budget": {"epochs": 3}}
+    )
+    assert plan({"methods": "all"}, {"budget": {"epochs": 3}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lidd_net", {"shuffle": 3}),
+        ("lidd_net", {"shuffle": -1}),
+        ("lidd_net", {"dilations": [0]}),
+        ("lidd_net", {"latm": "athh"}),
+        ("yolov8n", {"box_loss": "iou"}),
+        ("yolov8n", {"least_side": float("inf")}),
+        ("sd_gasnet", {"kd": ""}),
+        ("vgg16", {"plan": "plan.json"}),
+        ("vgg16", {"width": 0}),
+        ("yolov4_thin", {"width": 1000}),
+    ],
+)
+def test_a_value_that_a_network_cannot_be_built_of_is_named(name, options):
+    method = load_method(name, MODELS)
+    with pytest.raises(DefectBenchError):
+        build_network(method, 3, options)
+
+
+def test_options_are_read_from_the_source_of_a_method():
+    assert options_of(MODELS / "yolov4")["kd"] == "str"
+    assert options_of(MODELS / "yolox_nano") == {}
+    assert options_of(MODELS / "foveabox_r50") is None
+
+
+# Studies beside one another
+
+
+def cells_of(study, plan_of):
+    return {f"results/{study.study}/runs/{folder}": cell for folder, cell in plan_of.cells.items()}
+
+
+def test_no_two_documented_studies_share_the_folder_of_a_cell():
+    made = {}
+    for path in sorted((ROOT / "config").glob("*.yaml")):
+        study = load_study(path)
+        for folder, cell in cells_of(study, plan_study(study, path, *SHELVES)).items():
+            assert made.setdefault(folder, (path, cell)) == (path, cell), folder
+    assert len(made) > 100
+
+
+def test_a_linked_study_file_leads_to_the_same_cells(tmp_path):
+    (tmp_path / "link.yaml").symlink_to(ROOT / "config" / "neu-det.yaml")
+    studies = [load_study(tmp_path / "link.yaml"), load_study(ROOT / "config" / "neu-det.yaml")]
+    one, other = (cells_of(study, plan_study(study, "s", *SHELVES)) for study in studies)
+    assert one == other
+
+
+@pytest.mark.parametrize("more", [{}, {"split_seed": 1}])
+def test_two_studies_with_other_budgets_or_split_seeds_share_no_folder(more):
+    block = {"datasets": ["demo-steel"], "methods": ["lidd_net"]}
+    first = parse_study("a", {"study": "a", "blocks": [{**block, "budget": {"epochs": 3}}]})
+    second = parse_study(
+        "b", {"study": "b", "blocks": [{**block, "budget": {"epochs": 1}}], **more}
+    )
+    folders = [set(cells_of(study, plan_study(study, "s", *SHELVES))) for study in (first, second)]
+    assert not folders[0] & folders[1]
+
+
+# Any tree at all
+
+NAMES = st.sampled_from(
+    [
+        *(
+            "study",
+            "blocks",
+            "datasets",
+            "methods",
+            "protocols",
+            "seeds",
+            "controls",
+            "budget",
+            "budgets",
+            "compress",
+        ),
+        *(
+            "mirrors",
+            "latency",
+            "split_seed",
+            "recipe",
+            "epochs",
+            "batch",
+            "size",
+            "threads",
+            "device",
+            "optimizer",
+        ),
+        *(
+            "optimizer.lr",
+            "options",
+            "augmentation.scale",
+            "sparsity",
+            "how",
+            "method",
+            "name",
+            "rates",
+            "train_list",
+        ),
+        *(
+            "demo-steel",
+            "lidd_net",
+            "vgg16",
+            "processes",
+            "kd",
+            "sparse",
+            "seed",
+            "role",
+            "heavy",
+            "",
+            ".",
+            "a.b",
+        ),
+    ]
+)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | NAMES
+    | st.sampled_from(
+        ["all", "slimming", "cfp", "auto", "cpu", ".5*12", "oracle", "clean", 10**400, -1, 0, 1, 64]
+    )
+    | st.dates()
+    | st.binary(max_size=3)
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(NAMES | st.integers() | st.none(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+KINDS = [TrainingSettings, LatencySettings, ChannelPruning, FilterPruning, PruningCheck]
+BLOCKS = st.fixed_dictionaries(
+    {"datasets": st.just(["demo-steel"])},
+    optional=dict.fromkeys(
+        ("methods", "seeds", "controls", "budget", "budgets", "compress", "protocols"), TREES
+    ),
+)
+FEW = settings(max_examples=100, deadline=None)
+
+
+def holds(call):
+    """Make a call; a named error in one line is as good as what it gives, anything else is not."""
+    told = ""
+    try:
+        call()
+    except DefectBenchError as error:
+        told = str(error)
+    assert "\n" not in told
+
+
+@FEW
+@given(TREES)
+def test_any_tree_is_a_study_or_a_named_error(tree):
+    holds(lambda: parse_study("any.yaml", tree))
+    holds(lambda: parse_study("any.yaml", {"study": "t", "blocks": tree}))
+
+
+@FEW
+@given(BLOCKS, st.dictionaries(NAMES, TREES, max_size=2))
+def test_any_block_is_planned_or_a_named_error(block, more):
+    holds(lambda: plan(block, **more))
+
+
+@FEW
+@given(st.dictionaries(st.sampled_from(recipe_fields()) | NAMES, TREES, max_size=3))
+def test_any_change_of_a_recipe_holds_or_is_a_named_error(changes):
+    holds(lambda: override_recipe(load_recipe(MODELS / "lidd_net"), changes))
+    holds(lambda: plan({"budget": {"recipe": changes}}))
+
+
+@FEW
+@given(st.sampled_from(KINDS), NAMES, st.text(max_size=12) | TREES.map(str))
+def test_any_change_of_a_command_line_holds_or_is_a_named_error(kind, name, value):
+    holds(lambda: parse_settings(kind, None, [f"{name}={value}"]))
+    holds(lambda: parse_settings(kind, value))
+    holds(lambda: parse_settings(kind, "{" + value))
+
+
+@FEW
+@given(st.text(max_size=30) | st.text("{}[]:,-&*!?|><%@`'\"# \n\tab01.e_", max_size=30))
+def test_any_text_is_yaml_or_a_named_error(text):
+    holds(lambda: parse_yaml(text, "any.yaml"))
+
+
+def test_what_is_planned_can_be_written_as_yaml_and_read_again():
+    study = {"study": "t", "blocks": [{"datasets": ["demo-steel"], "methods": ["lidd_net"]}]}
+    assert parse_yaml(yaml.safe_dump(study), "t") == study
