@@ -42,9 +42,9 @@ def test_finds_are_told_with_the_number_that_repeats_them(monkeypatch):
 
 def test_a_process_that_ends_is_a_find(monkeypatch):
     def end(home):
-        fuzz.os.kill(fuzz.os.getpid(), 11)
+        fuzz.os.kill(fuzz.os.getpid(), 9)
 
     kind = fuzz.Format(lambda home: None, ("a",), fuzz.mutate_bytes, end, {"a": b"x"})
     monkeypatch.setitem(fuzz.FORMATS, "ending", kind)
     (find,) = fuzz.fuzz(["ending"], 0, 10, 1)["ending"]["finds"]
-    assert find["what"] == "the process ended with -11"
+    assert find["what"] == "the process ended with -9"
