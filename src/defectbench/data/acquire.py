@@ -184,7 +184,7 @@ def _verified(
     for kind, names in (("images", card.layout.images), ("labels", card.layout.labels)):
         if names and kind not in kinds:
             field = f"{kind} in a folder {' or '.join(names)}"
-            fix = "name the archive or folder that holds the set, or its folders under `layout` in the card"
+            fix = "name the archive or folder that holds the set, or its folders in the card's `layout` (`.` is all)"
             raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
     if card.source.manifest is None:
         return {}
