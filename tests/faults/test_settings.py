@@ -122,7 +122,7 @@ def test_a_change_that_another_field_outweighs_is_one_line(train):
     line = train("recipe.schedule.warmup_steps=9", "recipe.schedule.warmup_epochs=3")
     assert "recipe.schedule.warmup_epochs: got 3.0; schedule.warmup_steps is 9 and wins" in line
     line = train("recipe.optimizer.lr=1", "recipe.optimizer={name: sgd, lr: 2}")
-    assert "got 'optimizer.lr'; `optimizer` stands behind it and takes its place" in line
+    assert "recipe.optimizer.lr stands before it and would have no effect" in line
 
 
 def test_a_program_is_led_to_its_rule(train):

@@ -151,7 +151,7 @@ def test_the_workflow_sees_what_was_mended_after_an_error_and_no_touch(plant, sa
     plates = plant.draw("my steel's (2)/plates", count=6)
     plant.card()
     block = {"datasets": ["my-steel"], "methods": [], "controls": ["oracle"]}
-    study = {"study": "mine", "blocks": [{**block, "budget": {"size": 64, "epochs": 1}}]}
+    study = {"study": "mine", "blocks": [block]}
     study["mirrors"] = {"my-steel": str(plates.parent)}
     (plant.home / "mine.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     report = plant.home / "results" / "data" / "my-steel" / "conversion.json"

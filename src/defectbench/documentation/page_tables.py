@@ -222,6 +222,23 @@ def batch_norm_table(facts: Facts) -> Table:
     return Table("batch_norms", "Batch norms", _WAYS, ways_by_seed(lines, "batch_norm"))
 
 
+def fuzz_table(facts: Facts) -> Table:
+    """What damaged files of each format came to."""
+    columns = (
+        word_column("format", "format", NAME),
+        Column("cases", "cases"),
+        Column("results", "read"),
+        Column("refused", "named errors"),
+        Column("finds", "finds"),
+    )
+    formats = facts.value("fuzz/fuzz.json", "formats")
+    rows = [
+        Row({"format": name, **counts, "finds": len(counts["finds"])})
+        for name, counts in formats.items()
+    ]
+    return Table("fuzz", "Damaged input", columns, rows)
+
+
 def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
     """Rows of ``_WAYS``: each way of a method against its first one, over the seeds that both have.
 
@@ -276,6 +293,7 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "gradients": gradients_table,
     "batch_norms": batch_norm_table,
     "readings": readings_table,
+    "fuzz": fuzz_table,
     "recipes": recipes_table,
     "race": race_table,
     "training": training_table,
