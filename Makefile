@@ -37,8 +37,9 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	touch $@
 
 # UNTIL=21:30 stops it then; MIRRORS="neu-det=archive.zip" takes data from there; it goes on where it was stopped
-reference: $(VENV)/.ready  ## go on with the long reference study, from its pinned commit
-	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py config/neu-det-reference.yaml \
+reference: $(VENV)/.ready  ## go on with a study of hours or days, STUDY=config/<name>.yaml, from its pinned commit
+	@test -n "$(STUDY)" || { echo "name the study: make reference STUDY=config/<name>.yaml" >&2; exit 2; }
+	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py $(STUDY) \
 	  $(if $(UNTIL),--until $(UNTIL)) $(foreach m,$(MIRRORS),--mirror $(m)) --commit
 
 lock:  ## write the lock anew (needs uv)

@@ -6,7 +6,7 @@ then in the order in which the study names its methods, so put the cheapest firs
 or by a kill, leaves its checkpoints there and goes on from them. Where they are gone, as on another machine, it starts
 from the records: a cell that is kept is not made again.
 
-    make reference UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
+    make reference STUDY=config/my-study.yaml UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
 
 `--commit` commits the records of each finished cell, and nothing else.
 """
