@@ -39,8 +39,8 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 # UNTIL=21:30 stops it then; MIRRORS="neu-det=archive.zip" takes data from there; it goes on where it was stopped
 reference: $(VENV)/.ready  ## go on with a study of hours or days, STUDY=config/<name>.yaml, from its pinned commit
 	@test -n "$(STUDY)" || { echo "name the study: make reference STUDY=config/<name>.yaml" >&2; exit 2; }
-	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py $(STUDY) \
-	  $(if $(UNTIL),--until $(UNTIL)) $(foreach m,$(MIRRORS),--mirror $(m)) --commit
+	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py "$(STUDY)" \
+	  $(if $(UNTIL),--until $(UNTIL)) $(foreach m,$(MIRRORS),--mirror "$(m)") --commit
 
 lock:  ## write the lock anew (needs uv)
 	uv pip compile pyproject.toml --extra ultralytics --extra dev --extra docs --universal --python-version 3.11 \

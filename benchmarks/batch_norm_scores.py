@@ -25,6 +25,9 @@ WAYS: dict[str, object] = {
 }
 
 
+KEYS = ("batch_norm", "method", "seed", "recipe_sha256", "processor")
+
+
 def main():
     """Train what the table lacks, row by row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -39,17 +42,15 @@ def main():
     done = set()
     if args.out.is_file():
         with args.out.open(newline="") as handle:
-            done = {
-                (row["method"], row["seed"], row["batch_norm"]) for row in csv.DictReader(handle)
-            }
+            done = {tuple(row[key] for key in KEYS) for row in csv.DictReader(handle)}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:
         for name in args.methods:
             for way, prepare in WAYS.items():
-                if (name, str(seed), way) in done:
+                row, measure = run(*cells[name], seed, parts)
+                if tuple(str(({"batch_norm": way} | row)[key]) for key in KEYS) in done:
                     continue
                 with mock.patch.object(preparation, "make_batch_norms_exact", prepare):
-                    _, measure = run(*cells[name], seed, parts)
                     row = {"batch_norm": way} | measure()
                 new = not args.out.is_file()
                 with args.out.open("a", newline="") as handle:

@@ -4,7 +4,7 @@ A way is a set of changes to a method's recipe. Each method is trained once a wa
 batch that the file of ways states for all, and one row a run is appended to a table; runs that it holds already are
 left out. Nothing here reads a test part. docs/recipes.md says what follows from the rows.
 
-    snakemake --cores 2 --configfile config/neu-det.yaml results/data/neu-det/clean/split0/{train,val}@96.safetensors
+    snakemake --cores 2 --configfile config/neu-det.yaml -- results/data/neu-det/clean/split0/{train,val}@96.safetensors
     python benchmarks/recipe_trials.py config/neu-det.yaml --ways benchmarks/recipe_ways.yaml \
         --out results/reference/recipes/trials.csv
 """
@@ -42,8 +42,17 @@ def append(path, row):
 
 
 def cell_of(cell, length, changes):
-    """The cell at the length of the trials: what its study's budget says for it, then the way's changes."""
-    recipe = {**(cell.budget.recipe or {}), **changes}
+    """The cell at the length of the trials: what its study's budget says for it, then the way's changes.
+
+    A way that gives a group of fields whole, such as `optimizer`, takes the place of the study's single fields of it.
+    """
+    before = cell.budget.recipe or {}
+    kept = {
+        name: value
+        for name, value in before.items()
+        if not any(name.startswith(f"{whole}.") for whole in changes)
+    }
+    recipe = {**kept, **changes}
     return cell.model_copy(
         update={"budget": cell.budget.model_copy(update={**length, "recipe": recipe})}
     )
@@ -64,15 +73,16 @@ def main():
     cells = cells_of(args.study)
     folder = args.data + "/{dataset}/clean/split0/"
     parts = {part: folder + part + "@{size}.safetensors" for part in ("train", "val")}
-    done = {(row["method"], row["seed"], row["way"]) for row in rows_of(args.out)}
+    keys = ("method", "seed", "way", "recipe_sha256", "processor")
+    done = {tuple(row[key] for key in keys) for row in rows_of(args.out)}
     for seed in args.seeds:
         for name in args.methods or sorted(cells):
             cell, task = cells[name]
             for way, changes in content["ways"].items():
-                if (name, str(seed), way) in done:
-                    continue
                 shortened = cell_of(cell, content.get("length", {}), changes)
-                _, measure = run(shortened, task, seed, parts)
+                row, measure = run(shortened, task, seed, parts)
+                if tuple(str(({"way": way} | row)[key]) for key in keys) in done:
+                    continue
                 row = {"way": way} | measure()
                 append(args.out, row)
                 print(*row.values(), flush=True)

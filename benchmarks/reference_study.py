@@ -8,7 +8,8 @@ from the records: a cell that is kept is not made again.
 
     make reference STUDY=config/my-study.yaml UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
 
-`--commit` commits the records of each finished cell, and nothing else.
+`--commit` commits the records of each finished cell, and nothing else, to the branch that is checked out. The packages
+of the environment are not pinned: `train.json` names their versions.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+from defectbench.base.files import exclusive_lock
 from defectbench.base.planning import plan_study
 from defectbench.base.studies import load_study
 
 PINNED = "pinned.txt"
-GRACE_S = 60  # a training writes its checkpoint every half minute
+GRACE_S = (
+    60  # between being asked to end and being killed; work since the last checkpoint is done again
+)
 
 
 def git(*arguments, cwd=None):
@@ -68,14 +73,38 @@ def in_order(folder, config):
     return [cell.folder for cell in sorted(plan.cells.values(), key=rank)]
 
 
-def seconds_until(clock, now=None):
-    """Seconds to the next time that the clock shows HH:MM; endless without one."""
-    if clock is None:
+def clock(text):
+    """Hour and minute of a time of the clock, for an option."""
+    hours, colon, minutes = text.partition(":")
+    if not (colon and hours.isdecimal() and minutes.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text}: write HH:MM")
+    if int(hours) > 23 or int(minutes) > 59:
+        raise argparse.ArgumentTypeError(f"{text}: a day ends at 23:59")
+    return int(hours), int(minutes)
+
+
+def mirror(text):
+    """Name and absolute path of a dataset's archive or folder, for an option."""
+    name, equals, path = text.partition("=")
+    place = Path(path).expanduser().resolve()
+    if not (name and equals and path and place.exists()):
+        raise argparse.ArgumentTypeError(f"{text}: write NAME=PATH of a file or folder")
+    return name, str(place)
+
+
+def seconds_until(time_of_day, now=None):
+    """Seconds to the next time that the clock shows an hour and minute; endless without one."""
+    if time_of_day is None:
         return float("inf")
     now = now or datetime.datetime.now()
-    hours, minutes = map(int, clock.split(":"))
+    hours, minutes = time_of_day
     end = now.replace(hour=hours, minute=minutes, second=0, microsecond=0)
     return ((end - now).total_seconds() - 1) % 86400 + 1
+
+
+def end_by_signal(number, frame):
+    """What asks this process to end reaches what it has started, as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def run_until(command, folder, deadline):
@@ -86,61 +115,90 @@ def run_until(command, folder, deadline):
     try:
         left = None if deadline == float("inf") else max(deadline - time.monotonic(), 0)
         return process.wait(left) == 0
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    except subprocess.TimeoutExpired:
         return False
+    finally:
+        if process.poll() is None:
+            end_group(process)
 
 
-def keep(worktree, study, cell, records, commits):
-    """Copy the records of a finished cell; commit them if asked."""
+def end_group(process):
+    """End a process and all that it started; what does not listen is killed."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def commit(records, study):
+    """Commit what is new below the records, and nothing else, to the branch that is checked out.
+
+    Other work may hold the repository for a moment, or be in the middle of a merge: then it is said, and tried again
+    with the next cell.
+    """
+    try:
+        git("add", "--", str(records))
+        if git("status", "--porcelain", "--", str(records)):
+            git("commit", "--quiet", "-m", f"Records of {study}", "--only", "--", str(records))
+    except SystemExit as error:
+        print(f"not committed yet: {error}", file=sys.stderr)
+
+
+def keep(worktree, study, cell, records):
+    """Copy the records of a finished cell."""
     verb = ["defectbench", "keep-reference", "--out", str(records.resolve())]
     runs = f"results/{study}/runs/{cell}"
     if not run_until([*verb, runs], worktree, float("inf")):
-        raise SystemExit(
-            f"the records of {worktree / runs} could not be kept; the line above says why"
-        )
-    if commits:
-        git("add", "--", str(records))
-        git("commit", "--quiet", "-m", f"Records of {study}: {cell}", "--only", "--", str(records))
+        raise SystemExit(f"{worktree / runs} could not be kept; the line above says why")
 
 
-def main(arguments=None):
-    """Make what the records lack, until the time is over."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("config", help="the study, as in the pinned commit")
-    parser.add_argument("--until", metavar="HH:MM", help="stop at this time of the clock")
-    parser.add_argument("--cores", type=int, default=1, help="cores for Snakemake; default 1")
-    text = "NAME=PATH: take a dataset from an archive or folder"
-    parser.add_argument("--mirror", action="append", default=[], help=text)
-    parser.add_argument("--commit", action="store_true", help="commit the records of each cell")
-    args = parser.parse_args(arguments)
-    deadline = time.monotonic() + seconds_until(args.until)
-    name = load_study(args.config).study
-    records = Path("results/reference") / name
-    worktree = pinned_worktree(records, name)
-    mirrors = {
-        key: str(Path(path).expanduser().resolve())
-        for key, _, path in (mirror.partition("=") for mirror in args.mirror)
-    }
+def make_cells(args, worktree, records, deadline):
+    """Make what the records lack, cell by cell."""
+    study = load_study(worktree / args.config).study
     snakemake = ["snakemake", "--cores", str(args.cores), "--configfile", args.config]
-    more = [f"--config=mirrors={json.dumps(mirrors)}"] if mirrors else []
+    if args.mirror:
+        snakemake.append(f"--config=mirrors={json.dumps(dict(args.mirror))}")
     for cell in in_order(worktree, args.config):
         if (records / cell / "accuracy.json").is_file():
             continue
-        run_until([*snakemake, "--unlock", *more], worktree, float("inf"))
-        target = f"results/{name}/runs/{cell}/accuracy.json"
-        if not run_until([*snakemake, *more, "--", target], worktree, deadline):
+        if not run_until([*snakemake, "--unlock"], worktree, float("inf")):
+            raise SystemExit(f"{worktree} could not be unlocked; the lines above say why")
+        target = f"results/{study}/runs/{cell}/accuracy.json"
+        if not run_until([*snakemake, "--", target], worktree, deadline):
             if time.monotonic() >= deadline:
                 print(f"time is over; {cell} goes on from its checkpoint next time")
                 return
             raise SystemExit(f"{cell} failed; its log lies below {worktree / 'results'}")
-        keep(worktree, name, cell, records, args.commit)
+        keep(worktree, study, cell, records)
         print(f"kept {records / cell}", flush=True)
+        if args.commit:
+            commit(records, study)
+
+
+def main(arguments=None):
+    """Go on with a study until it is made or the time is over."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("config", help="the study, as in the pinned commit")
+    text = "stop at this time of the clock, HH:MM"
+    parser.add_argument("--until", metavar="HH:MM", type=clock, help=text)
+    parser.add_argument("--cores", type=int, default=1, help="cores for Snakemake; default 1")
+    text = "NAME=PATH: take a dataset from an archive or folder"
+    parser.add_argument("--mirror", action="append", default=[], type=mirror, help=text)
+    text = "commit the records of each cell to the branch that is checked out"
+    parser.add_argument("--commit", action="store_true", help=text)
+    args = parser.parse_args(arguments)
+    deadline = time.monotonic() + seconds_until(args.until)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_by_signal)
+    name = load_study(args.config).study
+    records = Path("results/reference") / name
+    with exclusive_lock(Path("results/pinned") / f".{name}.lock"):
+        worktree = pinned_worktree(records, name)
+        if args.commit:
+            commit(records, name)
+        make_cells(args, worktree, records, deadline)
 
 
 if __name__ == "__main__":

@@ -63,12 +63,14 @@ FIELDS: tuple[str, ...] = (
 
 
 def cells_of(study):
-    """Cells of the study that the engine trains as they are, and the task of their set."""
+    """Cells of the study that the engine trains as they are on clean parts, and the task of their set, by method."""
     plan = plan_study(load_study(study), study)
     return {
         cell.method: (cell, plan.datasets[cell.dataset].task)
         for cell in plan.trained
-        if cell.compression is None and plan.catalogue.cards[cell.method].family == "engine"
+        if cell.compression is None
+        and cell.protocol == "clean"
+        and plan.catalogue.cards[cell.method].family == "engine"
     }
 
 
@@ -140,11 +142,12 @@ def run(cell, task, seed, parts, moved=0):
             sources = Sources(Path(files["train"]))
             with mock.patch.object(preparation, "build_network", moved_weights(moved)):
                 train(method, settings, sources, folder, validator, checkpoint_s=float("inf"))
-            figures = json.loads((Path(folder) / "train.json").read_text())["figures"]
+            record = json.loads((Path(folder) / "train.json").read_text())
+            figures, keeps_last = record["figures"], record["recipe"]["keep"] == "last"
         row["cpu_s"] = round(time.process_time() - started, 1)
         row["train_s"] = round(figures["train_s"], 1)
         row["val_score"] = round(figures[TASKS[task].validation_key], 4)
-        row["val_map50"] = round(max(seen)[1], 4) if seen else ""
+        row["val_map50"] = round((seen[-1] if keeps_last else max(seen))[1], 4) if seen else ""
         return row
 
     return row, measure

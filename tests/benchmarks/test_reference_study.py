@@ -4,13 +4,16 @@ import datetime
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from reference_study import in_order, main, pinned_worktree, run_until, seconds_until
+from defectbench.base.errors import BusyError
+from defectbench.base.files import exclusive_lock
+from reference_study import clock, in_order, main, pinned_worktree, run_until, seconds_until
 
 ROOT = Path(__file__).parents[2]
 STUDY = """study: mini
@@ -93,7 +96,7 @@ def test_each_cell_is_made_once_and_its_records_alone_are_committed(repository):
     main(["config/mini.yaml", "--commit"])
     assert made(repository) == [f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS]
     assert git("log", "--format=%s").splitlines()[:-1] == [
-        f"Records of mini: {cell}" for cell in reversed(CELLS)
+        "Records of mini" for _ in range(len(CELLS) + 1)
     ]
     assert "edited" not in git("ls-tree", "-r", "--name-only", "HEAD")
     shutil.rmtree(repository / "results" / "pinned")  # as on another machine
@@ -117,7 +120,7 @@ def test_later_commits_do_not_reach_the_study(repository):
 
 def test_the_clock_stops_a_cell_and_all_that_it_started(repository, monkeypatch, capsys):
     (repository / "slow").touch()
-    monkeypatch.setattr("reference_study.seconds_until", lambda clock: 4.0)
+    monkeypatch.setattr("reference_study.seconds_until", lambda time_of_day: 4.0)
     main(["config/mini.yaml"])
     assert f"{CELLS[0]} goes on" in capsys.readouterr().out
     child = int((repository / "child").read_text())
@@ -126,16 +129,53 @@ def test_the_clock_stops_a_cell_and_all_that_it_started(repository, monkeypatch,
 
 
 def test_a_cell_that_fails_is_named(repository):
-    (repository.parent / "bin" / "snakemake").write_text("#!/bin/bash\nexit 1\n")
+    (repository.parent / "bin" / "snakemake").write_text('#!/bin/bash\n[[ "$*" == *--unlock* ]]\n')
     with pytest.raises(SystemExit, match=f"{CELLS[0]} failed"):
         main(["config/mini.yaml"])
 
 
 def test_time_of_the_clock():
     evening = datetime.datetime(2026, 11, 29, 19, 0)
-    assert seconds_until("21:30", evening) == 9000
-    assert seconds_until("18:00", evening) == 23 * 3600
+    assert seconds_until(clock("21:30"), evening) == 9000
+    assert seconds_until(clock("18:00"), evening) == 23 * 3600
     assert seconds_until(None) == float("inf")
+
+
+@pytest.mark.parametrize("option", ["--until=25:00", "--until=9", "--mirror=x", "--mirror=x=gone"])
+def test_options_that_say_nothing_are_refused(repository, option, capsys):
+    with pytest.raises(SystemExit):
+        main(["config/mini.yaml", option])
+    assert "write" in (told := capsys.readouterr().err) or "a day ends" in told
+
+
+def test_a_signal_reaches_what_was_started(repository):
+    (repository / "slow").touch()
+    script = ROOT / "benchmarks" / "reference_study.py"
+    run = subprocess.Popen([sys.executable, script, "config/mini.yaml"], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (repository / "child").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run.terminate()
+    assert run.wait(60) != 0
+    child = int((repository / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+
+
+def test_two_runs_of_one_study_do_not_meet(repository):
+    with exclusive_lock(Path("results/pinned/.mini.lock")), pytest.raises(BusyError):
+        main(["config/mini.yaml"])
+
+
+def test_records_that_could_not_be_committed_are_with_the_next(repository, capsys):
+    lock = repository / ".git" / "index.lock"
+    lock.touch()
+    main(["config/mini.yaml", "--commit"])
+    assert "not committed yet" in capsys.readouterr().err
+    lock.unlink()
+    main(["config/mini.yaml", "--commit"])
+    assert git("log", "-1", "--format=%s") == "Records of mini"
+    assert not git("status", "--porcelain")
 
 
 def test_a_command_that_ends_in_time_says_how(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 from scipy import stats
 
 from ..base.tasks import TASKS
+from ..measure.seeds import holm
 from ..report.numbers import number, percent, points
 from ..report.records.cells import CONTROL_TITLES
 from ..report.table import NAME, Column, Row, Table, word_column
@@ -78,6 +79,15 @@ _WAYS = (
     Column("mean", "validation mAP50-95, mean", "%", percent),
     Column("sd", "standard deviation", "points", percent),
     Column("difference", "minus the first way, seed by seed", "points (Student, 95 %)", points),
+    Column("p", "p", write="{:.3f}".format),
+    Column("corrected_p", "p, corrected (Holm)", write="{:.3f}".format),
+)
+_MOVED = (
+    word_column("method", "method", NAME),
+    Column("n", "seeds"),
+    Column("sd", "standard deviation over seeds", "points", percent),
+    Column("moved_sd", "the same, first weights moved", "points", percent),
+    Column("change", "a seed's score changes by, median", "points", percent),
 )
 _ARMS = {
     "engine": "engine, LIDD-Net",
@@ -218,8 +228,15 @@ def readings_table(facts: Facts) -> Table:
 
 def batch_norm_table(facts: Facts) -> Table:
     """What networks trained with either batch norm come to on validation."""
-    lines = facts.rows("numerics/batch-norm-scores.csv")
-    return Table("batch_norms", "Batch norms", _WAYS, ways_by_seed(lines, "batch_norm"))
+    of_torch = facts.rows("numerics/batch-norm-scores.csv")
+    compared = {line["method"] for line in of_torch}
+    runs = [line for line in facts.rows("demo-spread/spread.csv") if line["method"] in compared]
+    lines = [
+        *({**line, "way": "exact"} for line in runs if not line["moved"]),
+        *({**line, "way": "the library's"} for line in of_torch),
+        *({**line, "way": "exact, first weights moved"} for line in runs if line["moved"]),
+    ]
+    return Table("batch_norms", "Batch norms", _WAYS, ways_by_seed(lines, "way"))
 
 
 def fuzz_table(facts: Facts) -> Table:
@@ -247,43 +264,43 @@ def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
         key: Heading of the way.
     """
     scores: dict[tuple[str, str], dict[int, float]] = {}
-    first: dict[str, str] = {}
     for line in lines:
-        first.setdefault(line["method"], line[key])
         scores.setdefault((line["method"], line[key]), {})[line["seed"]] = line["val_score"]
+    first: dict[str, dict[int, float]] = {}
     rows = []
-    for (method, way), of_seeds in scores.items():
+    for (method, way), of_seeds in sorted(scores.items(), key=lambda item: item[0][0]):
         values: dict[str, Any] = {"method": method, "way": way, "n": len(of_seeds)}
-        values |= {"mean": mean(of_seeds.values()), "sd": stdev(of_seeds.values())}
-        base = scores[method, first[method]]
-        if way != first[method]:
-            differences = [of_seeds[seed] - base[seed] for seed in of_seeds if seed in base]
-            middle = mean(differences)
-            half = stdev(differences) / len(differences) ** 0.5
-            half *= float(stats.t.ppf(0.975, len(differences) - 1))
-            values |= {"difference": middle, "difference_low": middle - half}
-            values |= {"difference_high": middle + half}
-        rows.append(Row(values))
-    return sorted(rows, key=lambda row: list(first).index(row.values["method"]))
+        values |= {"mean": mean(of_seeds.values())}
+        values |= {"sd": stdev(of_seeds.values())} if len(of_seeds) > 1 else {}
+        base = first.setdefault(method, of_seeds)
+        pairs = [(of_seeds[seed], base[seed]) for seed in of_seeds if seed in base]
+        if base is not of_seeds and len(pairs) > 1:
+            test = stats.ttest_rel(*zip(*pairs, strict=True))
+            low, high = (float(end) for end in test.confidence_interval(0.95))
+            values |= {"difference": (low + high) / 2, "difference_low": low}
+            values |= {"difference_high": high, "p": float(test.pvalue)}
+        rows.append(values)
+    tested = [values for values in rows if "p" in values]
+    for values, corrected in zip(tested, holm([values["p"] for values in tested]), strict=True):
+        values["corrected_p"] = corrected
+    return [Row(values) for values in rows]
 
 
-def recipes_table(facts: Facts) -> Table:
-    """Trials of recipes: a row a method, a column a way, and the way that was best on validation."""
-    lines = facts.rows("recipes/trials.csv")
-    ways = list(dict.fromkeys(line["way"] for line in lines))
-    columns = (
-        word_column("method", "method", NAME),
-        *(Column(way, way, "%", percent) for way in ways),
-        word_column("chosen", "chosen"),
-        Column("cpu_s", "processor time of all", "s", number),
-    )
+def moved_table(facts: Facts) -> Table:
+    """How far scores move with first weights that are moved by a part in a million."""
+    scores: dict[str, dict[int, dict[int, float]]] = {}
+    for line in facts.rows("demo-spread/spread.csv"):
+        of_method = scores.setdefault(line["method"], {})
+        of_method.setdefault(line["moved"], {})[line["seed"]] = line["val_score"]
     rows = []
-    for method in dict.fromkeys(line["method"] for line in lines):
-        of_method = {line["way"]: line for line in lines if line["method"] == method}
-        scores = {way: line["val_score"] for way, line in of_method.items()}
-        values = {"method": method, **scores, "chosen": max(scores, key=scores.__getitem__)}
-        rows.append(Row(values | {"cpu_s": sum(line["cpu_s"] for line in of_method.values())}))
-    return Table("recipes", "Recipes", columns, rows)
+    for method, ways in scores.items():
+        for moved_by in filter(None, ways):
+            drawn, moved = ways[0], ways[moved_by]
+            changes = [abs(moved[seed] - drawn[seed]) for seed in moved]
+            spreads = {"sd": stdev(drawn.values()), "moved_sd": stdev(moved.values())}
+            values = {"method": method, "n": len(moved), **spreads, "change": median(changes)}
+            rows.append(Row(values))
+    return Table("moved", "Moved first weights", _MOVED, rows)
 
 
 TABLES: Mapping[str, Callable[[Facts], Table]] = {
@@ -294,7 +311,7 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "batch_norms": batch_norm_table,
     "readings": readings_table,
     "fuzz": fuzz_table,
-    "recipes": recipes_table,
+    "moved": moved_table,
     "race": race_table,
     "training": training_table,
     "parity": parity_table,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..base.errors import ReportError
+from ..base.files import atomic_directory
 from .records.cells import CellRecords, find_cells
 from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
@@ -42,11 +43,6 @@ def _keep_cell(cell: CellRecords, out: Path) -> Path:
         fix = "keep it where its predictions and its truth lie as they were scored"
         raise ReportError(cell.folder, "predictions or truth", "changed or gone", fix)
     folder = out / cell.dataset / cell.protocol / cell.method / cell.folder.name
-    shutil.rmtree(folder, ignore_errors=True)
-    for path in sorted(cell.folder.rglob("*")):
-        below = path.relative_to(cell.folder)
-        if path.suffix in (".json", ".csv", ENDING) and not set(below.parts) & set(LEFT):
-            _keep_file(path, folder / below)
     truth = kept_truth(CellRecords(folder, cell.dataset, cell.protocol, cell.method, cell.seed, {}))
     for name, path in files.items():
         if name != "predictions" and path.suffix == ENDING:
@@ -54,6 +50,11 @@ def _keep_cell(cell: CellRecords, out: Path) -> Path:
         elif name != "predictions":
             keep_compressed(path, truth, f"{name}{path.suffix}")
     shutil.copyfile(certificate_path(cell), truth / "certificate.json")
+    with atomic_directory(folder) as part:  # last: a cell that lies there is kept whole
+        for path in sorted(cell.folder.rglob("*")):
+            below = path.relative_to(cell.folder)
+            if path.suffix in (".json", ".csv", ENDING) and not set(below.parts) & set(LEFT):
+                _keep_file(path, part / below)
     return folder
 
 
