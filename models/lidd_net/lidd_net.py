@@ -227,15 +227,20 @@ class LIDDNet(NanoDetFamily):
         self.learn_from = chosen("learn_from", learn_from, kinds)
 
     def _guided_losses(
-        self, raw: Tensor, guide: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
+        self,
+        head: tuple[Tensor, Tensor],
+        guide: tuple[Tensor, Tensor],
+        priors: Tensor,
+        targets: Targets,
+        assignment: Assignment,
     ) -> dict[str, Tensor]:
         if self.learn_from == "each":
-            return super()._guided_losses(raw, guide, priors, targets, assignment)
-        fused = (raw + guide) / 2
+            return super()._guided_losses(head, guide, priors, targets, assignment)
+        raw = (head[0] + guide[0]) / 2
+        fused = raw, decode_bins(raw[..., self.nc :], priors)
         if self.learn_from == "main":
-            return super()._guided_losses(raw, fused, priors, targets, assignment)
-        boxes = decode_bins(fused[..., self.nc :], priors)
-        return self._losses(fused, boxes, priors, targets, assignment)
+            return super()._guided_losses(head, fused, priors, targets, assignment)
+        return self._losses(*fused, priors, targets, assignment)
 
 
 # --- build ----------------------------------------------------------------------------------------

@@ -79,8 +79,8 @@ _WAYS = (
     Column("mean", "validation mAP50-95, mean", "%", percent),
     Column("sd", "standard deviation", "points", percent),
     Column("difference", "minus the first way, seed by seed", "points (Student, 95 %)", points),
-    Column("p", "p", write="{:.3f}".format),
-    Column("corrected_p", "p, corrected (Holm)", write="{:.3f}".format),
+    Column("p", "p", write=number),
+    Column("corrected_p", "p, corrected (Holm)", write=number),
 )
 _MOVED = (
     word_column("method", "method", NAME),

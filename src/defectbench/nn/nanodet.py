@@ -95,7 +95,8 @@ class NanoDetFamily(Detector):
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
         assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
-        return total_of(self._guided_losses(raw, guide, priors, targets, assignment))
+        outputs = (raw, boxes), (guide, guide_boxes)
+        return total_of(self._guided_losses(*outputs, priors, targets, assignment))
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
@@ -113,13 +114,17 @@ class NanoDetFamily(Detector):
         return nanodet_losses(raw, boxes, self.nc, priors, targets, assignment, *by)
 
     def _guided_losses(
-        self, raw: Tensor, guide: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
+        self,
+        head: tuple[Tensor, Tensor],
+        guide: tuple[Tensor, Tensor],
+        priors: Tensor,
+        targets: Targets,
+        assignment: Assignment,
     ) -> dict[str, Tensor]:
-        """What the head and its guide learn from one assignment: here each from its own outputs."""
+        """What the head and its guide, raw outputs and boxes of each, learn from one assignment: each by its own."""
         parts = {}
-        for prefix, out in (("", raw), ("guide_", guide)):
-            boxes = decode_bins(out[..., self.nc :], priors)
-            terms = self._losses(out, boxes, priors, targets, assignment)
+        for prefix, outputs in (("", head), ("guide_", guide)):
+            terms = self._losses(*outputs, priors, targets, assignment)
             parts |= {f"{prefix}{name}": value for name, value in terms.items()}
         return parts
 

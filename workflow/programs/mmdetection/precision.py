@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,19 +15,21 @@ from mmengine.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class NarrowOptimWrapper(OptimWrapper):
-    """Computes the network under autocast; what the head makes of its predictions is computed in float32."""
+    """Computes the network under autocast, but for convolutions that predict and what the head makes of them."""
 
     @contextmanager
     def optim_context(self, model: Any) -> Iterator[None]:
         """One training step's forward pass."""
         device = next(model.parameters()).device.type
-        hooks = [conv.register_forward_hook(widen) for conv in predictors(model.bbox_head)]
+        convs = predictors(model.bbox_head)
+        for conv in convs:
+            conv.forward = partial(predict_widely, conv, device)
         try:
             with super().optim_context(model), torch.autocast(device, torch.bfloat16):
                 yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for conv in convs:
+                del conv.forward
 
 
 def predictors(head: torch.nn.Module) -> list[torch.nn.Conv2d]:
@@ -35,6 +38,7 @@ def predictors(head: torch.nn.Module) -> list[torch.nn.Conv2d]:
     return [part for block in blocks for part in block.children() if type(part) is torch.nn.Conv2d]
 
 
-def widen(conv: torch.nn.Conv2d, taken: Any, given: torch.Tensor) -> torch.Tensor:
-    """Hand on a prediction in float32."""
-    return given.float()
+def predict_widely(conv: torch.nn.Conv2d, device: str, features: torch.Tensor) -> torch.Tensor:
+    """A prediction that is computed in float32, not only handed on so."""
+    with torch.autocast(device, enabled=False):
+        return type(conv).forward(conv, features.float())
