@@ -25,7 +25,9 @@ class TinyDetector(TinyDeployed):
 
 
 METHOD = SimpleNamespace(
-    card=SimpleNamespace(name="tiny", task="detection"), module=SimpleNamespace(build=TinyDetector)
+    card=SimpleNamespace(name="tiny", task="detection"),
+    module=SimpleNamespace(build=TinyDetector),
+    folder="models/tiny",
 )
 
 

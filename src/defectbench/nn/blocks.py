@@ -39,11 +39,17 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
+def _is_narrowed(x: Tensor) -> bool:
+    """Whether autocast would narrow a layer of this input; devices that only count shapes know no autocast."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 class PredictionConv2d(nn.Conv2d):
     """Convolution whose outputs are predictions: in float32 under autocast too, so that losses are."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
-        if not torch.is_autocast_enabled(input.device.type):
+        if not _is_narrowed(input):
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())
@@ -53,7 +59,7 @@ class PredictionLinear(nn.Linear):
     """The same of a linear layer, as classifiers end in."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
-        if not torch.is_autocast_enabled(input.device.type):
+        if not _is_narrowed(input):
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())
