@@ -79,7 +79,7 @@ def test_a_mirror_with_brackets_and_an_apostrophe_is_taken_and_its_study_noted(c
     status, said = snakemake(checkout, SOURCE, "--configfile", "mine.yaml")
     assert status == 0, said
     assert (checkout / SOURCE).is_file()
-    assert json.loads((checkout / "results/mine/study.json").read_text()) == {"file": "mine.yaml"}
+    assert json.loads((checkout / "results/mine/study.json").read_text())["file"] == "mine.yaml"
     shutil.copy(checkout / "mine.yaml", checkout / "copy.yaml")
     status, said = snakemake(checkout, SOURCE, "--configfile", "copy.yaml", "-n")
     assert status == 0, said  # an equal copy is the same study
