@@ -98,10 +98,10 @@ def test_a_file_that_is_run_under_another_name_and_edited_goes_on(home):
 def test_a_study_of_the_command_line_alone_has_an_owner(home):
     start(None, epochs=3)
     start(None, epochs=5)
-    with pytest.raises(ConfigError, match="a.yaml: study: got 'z'; .* results of a command line"):
+    with pytest.raises(ConfigError, match=r"a.yaml: study: got 'z'; .* results of a command line"):
         start("a.yaml", epochs=3)
     start("a.yaml", epochs=5)
-    with pytest.raises(ConfigError, match="--config: study: got 'z'; .* results of a.yaml"):
+    with pytest.raises(ConfigError, match=r"--config: study: got 'z'; .* results of a.yaml"):
         start(None, epochs=3)
     start(None, epochs=5)
 

@@ -61,7 +61,9 @@ def test_an_object_without_quotes_is_yaml():
 
 def test_no_file_of_the_shelves_holds_a_figure_by_another_base():
     files = [
-        path for shelf in ("config", "datasets", "models", "examples") for path in (ROOT / shelf).rglob("*.yaml")
+        path
+        for shelf in ("config", "datasets", "models", "examples")
+        for path in (ROOT / shelf).rglob("*.yaml")
     ]
     assert len(files) > 30
     for path in files:

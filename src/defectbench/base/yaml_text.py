@@ -72,9 +72,7 @@ def _parse(text: str) -> Any:
     """What a text says: as JSON, which may hold tabs, where it is that; as YAML otherwise."""
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return json.loads(
-                text, object_pairs_hook=_each_name_once, parse_constant=_no_figure
-            )
+            return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_figure)
         except _TwiceError:
             raise
         except ValueError:

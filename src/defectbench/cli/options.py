@@ -20,10 +20,11 @@ SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEE
 
 Method = Annotated[Path, Option(help="Folder of the method, models/<method>.")]
 Classes = Annotated[int, Option(help="Number of classes.", min=1, max=10_000)]
-Train = Annotated[Path, Option(help="Pack of the training part.")]
-Val = Annotated[Path, Option(help="Pack of the validation part.")]
+Train = Annotated[Path, Option(help="Pack of the training part.", dir_okay=False)]
+Val = Annotated[Path, Option(help="Pack of the validation part.", dir_okay=False)]
 Weights = Annotated[
-    Path, Option(help="weights.safetensors of a training, the record of it beside them.")
+    Path,
+    Option(help="weights.safetensors of a training, the record of it beside them.", dir_okay=False),
 ]
 Folder = Annotated[Path, Option("--out", help="Folder to write to.")]
 File = Annotated[Path, Option("--out", help="File to write.")]
