@@ -198,7 +198,7 @@ def test_a_folder_in_the_place_of_a_file_is_called_one(option, tmp_path, capsys)
     files = {"--train": "x", "--val": "y", option: str(tmp_path)}
     assert main([*words, *(word for pair in files.items() for word in pair)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(f"'{option}': File '.*' is a directory", line), line
+    assert re.search(f"'{option}': file '.*' is a directory", line), line
 
 
 BOUNDS = {

@@ -481,7 +481,7 @@ def _without_effect(recipe: Recipe, epochs: int) -> dict[str, str]:
         reasons["augmentation.mosaic_form"] = "augmentation.mosaic is 0"
     elif augmentation.close_epochs >= epochs:
         reason = f"all of the {epochs} epochs are among the last {augmentation.close_epochs} without mosaic"
-        reasons |= {name: reason for name in MOSAIC}
+        reasons |= dict.fromkeys(MOSAIC, reason)
     if recipe.sparsity is not None and recipe.keep == "best":
         reasons["keep"] = "a training with sparsity keeps its last epoch"
     return reasons

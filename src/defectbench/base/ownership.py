@@ -1,6 +1,6 @@
 """Whose results a folder of ``results`` holds: two studies of one name do not write over each other.
 
-Beside its results a study notes its file, the name that the file bears, and a hash of all that results depend on. The rule:
+Beside its results a study notes its file, the name in that file, and a hash of all that results depend on. The rule:
 
 - A study that says the same as noted goes on, whatever its file: a link, a copy, other mirrors.
 - A file that was edited in place goes on, under a name that the command line gives (``--config study=...``) as well.

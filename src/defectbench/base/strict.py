@@ -10,18 +10,19 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from .bounds import LARGEST_SIDE, LAST_SEED
+
 _RAISED = "Value error, "  # stands before what a validator of ours says
 _TRUTH_VALUE = "truth_value"
 _EMPTY = ("dict_type", "list_type", "model_type", "model_attributes_type")  # faults of a null
 _OTHER_WORDS = {"gpu": "cuda"}  # what people say, and what fields and options call it
-LAST_SEED = 2**32 - 1  # the largest that every library and program takes
 
 # Bounds of figures that several models hold: generous for work, and small enough that a slip is told
 Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
-Side = Annotated[int, Field(ge=32, le=8192)]
+Side = Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
 
 
 class Strict(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,14 +54,10 @@ def _decimal(node: yaml.ScalarNode, value: _Number) -> _Number:
     return value
 
 
-class _TwiceError(ValueError):
-    """A name stands twice in an object of a JSON."""
-
-
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
-            raise _TwiceError(f"{name} stands twice, and one of the two would have no effect")
+            raise yaml.YAMLError(f"{name} stands twice, and one of the two would have no effect")
     return dict(pairs)
 
 
@@ -71,12 +68,8 @@ def _no_figure(name: str) -> Any:
 def _parse(text: str) -> Any:
     """What a text says: as JSON, which may hold tabs, where it is that; as YAML otherwise."""
     if text.lstrip()[:1] in ("{", "["):
-        try:
+        with suppress(ValueError):  # YAML writes some objects and lists without quotes
             return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_figure)
-        except _TwiceError:
-            raise
-        except ValueError:
-            pass  # YAML writes some objects and lists without quotes
     return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from typer import Option
 
-from .options import LARGEST_SIDE, LAST_SEED, Card, Dataset, Folder, Protocol, SplitSeed
+from ..base.bounds import LARGEST_SIDE, LAST_SEED
+from .options import Card, Dataset, Folder, Protocol, SplitSeed
 
 
 class Part(StrEnum):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from ..base.bounds import LAST_SEED
 from .options import (
-    LAST_SEED,
     Annotations,
     Change,
     Dataset,

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-LAST_SEED = 2**32 - 1  # as base.strict has it, which takes its time to load
-LARGEST_SIDE = 8192
+from ..base.bounds import LAST_SEED
 
 Dataset = Annotated[Path, Option(help="Folder of the dataset, results/data/<dataset>.")]
 Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml.")]
