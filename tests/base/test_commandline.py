@@ -65,3 +65,15 @@ def test_a_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match=r"list.yaml: content: got \[1\]; give an object"):
         parse_settings(ChannelPruning, str(tmp_path / "list.yaml"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_of_settings_is_read_in_any_certain_encoding_with_tabs(encoding, tmp_path):
+    (tmp_path / "s.json").write_text('{\n\t"epochs": 3\n}', encoding=encoding)
+    assert parse_settings(TrainingSettings, str(tmp_path / "s.json")).epochs == 3
+
+
+def test_a_file_of_settings_in_another_encoding_is_named_with_its_line(tmp_path):
+    (tmp_path / "s.yaml").write_bytes(b"epochs: 3\n# L\xfccke\n")
+    with pytest.raises(ConfigError, match=r"s.yaml: line 2: .*save the file as UTF-8"):
+        parse_settings(TrainingSettings, str(tmp_path / "s.yaml"))

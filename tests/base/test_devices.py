@@ -23,7 +23,9 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch, wanted, has_gpu, expecte
     assert resolve_device(wanted) == expected
 
 
-@pytest.mark.parametrize(("wanted", "fix"), [("cuda", "use cpu or auto"), ("tpu", "choose one of")])
+@pytest.mark.parametrize(
+    ("wanted", "fix"), [("cuda", "use cpu or auto"), ("tpu", "name one of auto, cpu, cuda")]
+)
 def test_a_device_that_is_not_there_is_named(monkeypatch, wanted, fix):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=fix):

@@ -61,3 +61,10 @@ def test_a_rule_for_several_methods_and_one_that_writes_paths_pass(tmp_path):
         tmp_path, "own", 'rule predict:\n    output: f"{RUNS}/steel/clean/own/seed0/model.onnx"\n'
     )
     check_method_rules(["mine", "own"], tmp_path)
+
+
+def test_a_rule_file_in_another_encoding_is_named_with_its_line(tmp_path):
+    (tmp_path / "alpha").mkdir()
+    (tmp_path / "alpha" / "method.smk").write_bytes(b"rule train_alpha:\n    # L\xfccke\n")
+    with pytest.raises(ConfigError, match=r"method.smk: line 2: .*save the file as UTF-8"):
+        check_method_rules(["alpha"], tmp_path)

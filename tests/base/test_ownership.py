@@ -1,4 +1,4 @@
-"""Two study files of one name never write over each other's results; an edited, moved or linked one goes on."""
+"""Two studies of one name never write over each other's results; an edited, moved or linked one goes on."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import pytest
 
 from defectbench.base.errors import ConfigError
 from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
-from defectbench.base.studies import load_study
+from defectbench.base.studies import load_study, parse_study
 
 STUDY = "study: t\nblocks: [{datasets: [d], methods: [alpha], budget: {epochs: 3}}]\n"
 
@@ -25,8 +25,18 @@ def run(name):
     refuse_another_owner(load_study(name), study_file([name]))
 
 
+def start(file, study="z", epochs=3):
+    """The same with a name or cells of a command line, and it starts; no file where that gives all."""
+    block = {"datasets": ["d"], "methods": ["alpha"], "budget": {"epochs": epochs}}
+    parsed = parse_study("--config", {"study": study, "blocks": [block]})
+    path = study_file([file] if file else [])
+    refuse_another_owner(parsed, path)
+    note_owner(parsed, path)
+
+
 def test_the_owner_is_noted_beside_its_results(home):
-    assert json.loads((home / "results/t/study.json").read_text()) == {"file": "a.yaml"}
+    noted = json.loads((home / "results/t/study.json").read_text())
+    assert (noted["file"], noted["name"], len(noted["cells_sha256"])) == ("a.yaml", "t", 64)
 
 
 def test_a_changed_copy_that_bears_the_name_is_refused(home):
@@ -68,3 +78,41 @@ def test_a_name_that_stands_twice_in_a_study_is_told_though_yaml_takes_the_last(
     (home / "twice.yaml").write_text(STUDY + "blocks: [{datasets: [d]}]\n")
     with pytest.raises(ConfigError, match="blocks stands twice, and one of the two"):
         study_file(["twice.yaml"])
+
+
+def test_two_files_under_one_name_of_the_command_line_are_two_studies(home):
+    (home / "nameless.yaml").write_text(STUDY.partition("\n")[2])
+    start("a.yaml")
+    with pytest.raises(ConfigError, match=r"nameless.yaml: study: got 'z'; results/z .* a.yaml"):
+        start("nameless.yaml", epochs=1)
+    start("nameless.yaml")  # it says the same
+    with pytest.raises(ConfigError, match=r"results/z holds the results of nameless.yaml"):
+        start("a.yaml", epochs=1)
+
+
+def test_a_file_that_is_run_under_another_name_and_edited_goes_on(home):
+    start("a.yaml", epochs=3)
+    start("a.yaml", epochs=5)
+
+
+def test_a_study_of_the_command_line_alone_has_an_owner(home):
+    start(None, epochs=3)
+    start(None, epochs=5)
+    with pytest.raises(ConfigError, match=r"a.yaml: study: got 'z'; .* results of a command line"):
+        start("a.yaml", epochs=3)
+    start("a.yaml", epochs=5)
+    with pytest.raises(ConfigError, match=r"--config: study: got 'z'; .* results of a.yaml"):
+        start(None, epochs=3)
+    start(None, epochs=5)
+
+
+@pytest.mark.parametrize("note", ["[]", "", "{", "null", '{"file": 3}', '{"cells_sha256": "x"}'])
+def test_a_damaged_note_is_named_with_what_mends_it(home, note):
+    (home / "results/t/study.json").write_text(note)
+    with pytest.raises(ConfigError, match=r"results/t/study.json: content: .*, delete it"):
+        run("a.yaml")
+
+
+def test_a_note_of_an_earlier_version_lets_go_on(home):
+    (home / "results/t/study.json").write_text('{"file": "a.yaml"}')
+    run("a.yaml")

@@ -99,6 +99,13 @@ def train(tmp_path, monkeypatch, capsys):
         ("size=640", "size: got 640; there is no such field"),
         ("recipe.size=640", "`size` in a recipe has no effect here"),
         ("recipe.epochs=7", "`epochs` in a recipe has no effect here"),
+        (
+            "recipe.threads=2",
+            "`threads` in a recipe has no effect here; it is a field of the settings",
+        ),
+        ("device=gpu", "device: got 'gpu'; .*did you mean cuda?"),
+        ("epochs=010", "epochs: got '010'; write JSON or YAML: 010 is 8 to YAML"),
+        ("recipe.optimizer={name: sgd, lr: .1, betas: [.9, .9]}", "recipe.optimizer.betas: got "),
         ("recipe.optimzer.lr=1", "got 'optimzer.lr'; .*did you mean optimizer.lr?"),
         ("recipe.optimizer=null", "recipe.optimizer: got None; the engine needs one"),
         ("recipe.order=class_balanced", "recipe.order: got 'class_balanced'; images of detection"),
@@ -146,6 +153,7 @@ def test_a_program_is_led_to_its_rule(train):
         (["race", "d", "--set", "processes=1"], "processes: got 1"),
         (["race", "d", "--set", "rounds=0"], "rounds: got 0"),
         (["race", "d", "--engine", "onnx"], "name one of onnxruntime"),
+        (["race", "d", "--engine", "onnxruntim"], "did you mean onnxruntime?"),
         (
             ["check-pruning", "--method", "models/yolov4_thin", "--classes", "0", "--out", "o"],
             "'--classes'",
@@ -182,6 +190,15 @@ def test_a_slip_at_any_other_verb_is_one_line(words, told, tmp_path, monkeypatch
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line, line
     assert sorted(os.listdir(tmp_path)) == ["datasets", "models"]
+
+
+@pytest.mark.parametrize("option", ["--train", "--val", "--teacher", "--start", "--plan"])
+def test_a_folder_in_the_place_of_a_file_is_called_one(option, tmp_path, capsys):
+    words = ["train", "--method", str(MODELS / "tinydefectnet"), "--out", str(tmp_path / "out")]
+    files = {"--train": "x", "--val": "y", option: str(tmp_path)}
+    assert main([*words, *(word for pair in files.items() for word in pair)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(f"'{option}': file '.*' is a directory", line), line
 
 
 BOUNDS = {
@@ -277,7 +294,9 @@ def test_no_figure_of_a_recipe_is_forgotten_above():
         ({"budget": {"threads": 0}}, "blocks.0.budget.threads: got 0"),
         ({"budget": {"size": 0}}, "blocks.0.budget.size: got 0"),
         ({"budget": {"size": 100}}, "blocks.0.budget.size: got 100"),
-        ({"budget": {"device": "gpu"}}, "blocks.0.budget.device: got 'gpu'"),
+        ({"budget": {"device": "gpu"}}, "blocks.0.budget.device: got 'gpu'; .*did you mean cuda?"),
+        ({"budget": None}, "blocks.0.budget: got None; it is empty: fill it in or leave it out"),
+        ({"budgets": None}, "blocks.0.budgets: got None; it is empty: fill it in or leave it out"),
         ({"controls": ["orcle"]}, "blocks.0.controls.0: got 'orcle'; .*did you mean oracle?"),
         ({"protocols": ["cleen"]}, "blocks.0.protocols.0: got 'cleen'; .*did you mean clean?"),
         ({"protcols": ["clean"]}, "blocks.0.protcols: got .*did you mean protocols?"),
@@ -313,6 +332,8 @@ def test_a_slip_in_a_block_is_named(block, match):
         ({"study": "x" * 101}, "study: .*use at most 100 bytes"),
         ({"study": "a; rm -rf x"}, "study: got 'a; rm -rf x'; .*use letters"),
         ({"study": None}, "study: got None"),
+        ({"mirrors": None}, "mirrors: got None; it is empty: fill it in or leave it out"),
+        ({"latency": None}, "latency: got None; it is empty: fill it in or leave it out"),
     ],
 )
 def test_a_slip_beside_the_blocks_is_named(study, match):
@@ -348,8 +369,46 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
             "`epochs` in a recipe has no effect here",
         ),
         (
+            {"budget": {"recipe": {"device": "cpu"}}},
+            "`device` in a recipe has no effect here; it is a field of the budget",
+        ),
+        (
+            {"budget": {"recipe": {"seed": 3}}},
+            "`seed` in a recipe has no effect here; write `seeds` of the block",
+        ),
+        (
             {"budgets": {"yolov8n": {"epochs": 3}}},
             "blocks.0.budgets: got 'yolov8n'; the block does not make it",
+        ),
+        (
+            {
+                "methods": ["lidd_net", "yolov8n"],
+                "budget": {"epochs": 5, "batch": 8},
+                "budgets": {"lidd_net": {"epochs": 3}, "yolov8n": {"epochs": 4}},
+            },
+            "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
+        ),
+        (
+            {"budget": {"recipe": {"optimizer": {"name": "sgd", "lr": 0.1, "betas": [0.9, 0.99]}}}},
+            "recipe.optimizer.betas: got .*; it is of adamw and adam, and the optimizer is sgd",
+        ),
+        (
+            {
+                "methods": ["yolov8n"],
+                "budget": {"epochs": 4, "recipe": {"augmentation.close_epochs": 4}},
+            },
+            "recipe.augmentation.close_epochs: got 4; all of the 4 epochs are among the last 4 without mosaic",
+        ),
+        (
+            {
+                "methods": ["yolov8n"],
+                "budget": {"epochs": 9, "recipe": {"augmentation.mosaic": 0.5}},
+            },
+            "recipe.augmentation.mosaic: got 0.5; all of the 9 epochs are among the last 10",
+        ),
+        (
+            {"budget": {"recipe": {"sparsity": {"strength": 1.0}, "keep": "best"}}},
+            "recipe.keep: got 'best'; a training with sparsity keeps its last epoch",
         ),
         ({"methods": ["lid_net"]}, "blocks.0.methods: got 'lid_net'; .*did you mean lidd_net?"),
         ({"datasets": ["demo-stel"]}, "datasets: got 'demo-stel'; .*did you mean demo-steel?"),
@@ -406,6 +465,41 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
 )
 def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
     refused(match, block)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"methods": ["yolov8n"], "budget": {"epochs": 4}},  # its own last 10 epochs are without
+        {"budget": {"epochs": 5}, "budgets": {"lidd_net": {"batch": 8}}},
+        {
+            "methods": ["yolov8n"],
+            "budget": {"epochs": 9, "recipe": {"augmentation.close_epochs": 3}},
+        },
+        {"budget": {"recipe": {"optimizer": {"name": "adamw", "lr": 0.1, "betas": [0.9, 0.99]}}}},
+        {"budget": {"recipe": {"sparsity": {"strength": 1.0}, "keep": "last"}}},
+    ],
+)
+def test_a_field_that_matters_is_planned(block):
+    assert plan(block).cells
+
+
+def test_a_mirror_of_a_set_that_is_made_here_is_refused(tmp_path, capsys):
+    refused(
+        "mirrors.demo-steel: got '/x'; a synthetic set is made here",
+        {},
+        mirrors={"demo-steel": "/x"},
+    )
+    words = ["acquire", "--card", str(ROOT / "datasets" / "demo-steel.yaml")]
+    assert main([*words, "--out", str(tmp_path / "out"), "--mirror", "/x"]) == 2
+    assert "--mirror: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_latency_protocol_of_a_study_that_times_nothing_is_refused():
+    controls = {"methods": [], "controls": ["oracle"]}
+    refused("latency: got {'rounds': 3}; it has no effect", controls, latency={"rounds": 3})
+    assert plan(controls, {}, latency={"rounds": 3})
 
 
 def test_a_block_that_later_ones_make_anew_is_refused():

@@ -79,14 +79,25 @@ def test_a_mirror_with_brackets_and_an_apostrophe_is_taken_and_its_study_noted(c
     status, said = snakemake(checkout, SOURCE, "--configfile", "mine.yaml")
     assert status == 0, said
     assert (checkout / SOURCE).is_file()
-    assert json.loads((checkout / "results/mine/study.json").read_text()) == {"file": "mine.yaml"}
+    assert json.loads((checkout / "results/mine/study.json").read_text())["file"] == "mine.yaml"
     shutil.copy(checkout / "mine.yaml", checkout / "copy.yaml")
     status, said = snakemake(checkout, SOURCE, "--configfile", "copy.yaml", "-n")
     assert status == 0, said  # an equal copy is the same study
     write_study(checkout, split_seed=1)
-    status, said = snakemake(checkout, SOURCE, "--configfile", "copy.yaml", "-n")
+    (checkout / "mine.yaml").rename(checkout / "changed.yaml")
+    (checkout / "copy.yaml").rename(checkout / "mine.yaml")
+    status, said = snakemake(checkout, SOURCE, "--configfile", "changed.yaml", "-n")
     assert status != 0
     assert "results/mine holds the results of mine.yaml" in said
+
+
+def test_a_study_of_tabbed_json_is_planned_in_a_folder_of_blanks_and_letters_of_all_kinds(checkout):
+    write_study(checkout)
+    home = checkout.rename(checkout.with_name(f"{checkout.name} Prüf stand 划痕"))
+    content = yaml.safe_load((home / "mine.yaml").read_text())
+    (home / "my study.json").write_text(json.dumps(content, indent="\t"))
+    status, said = snakemake(home, "all", "--configfile", "my study.json", "-n")
+    assert status == 0, said
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_hidden_counters_are_none(monkeypatch, error):
     for name in ("cpu_freq", "cpu_times", "Process"):
         monkeypatch.setattr(psutil, name, hidden)
     monkeypatch.setattr(os, "getloadavg", hidden)
+    monkeypatch.delattr(os, "sched_getaffinity")
     seen = Watch().evidence()
     assert seen["clock_mhz"] == [None]
     names = ("foreign_cores_busy", "own_cores_busy", "load_average_before", "load_average_after")

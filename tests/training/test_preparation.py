@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from defectbench.base.errors import ConfigError
-from defectbench.base.methods import Augmentation
+from defectbench.base.methods import Augmentation, load_method
 from defectbench.base.records import read_record
 from defectbench.data.pack import load_pack
 from defectbench.nn.detector import Detector
@@ -17,7 +17,7 @@ from defectbench.training.objective import Objective
 from defectbench.training.randomness import derived_seed
 from tests.runs import prepare_run, run_training
 
-from .conftest import TinyDetector, tiny_method
+from .conftest import TinyDetector, tiny_method, write_tiny_pack
 
 
 class Fitted(TinyDetector):
@@ -128,3 +128,23 @@ def test_an_edit_of_what_the_network_is_made_of_starts_anew(
     monkeypatch.setattr("defectbench.training.preparation.code_sha256", lambda folder: "0" * 64)
     run_training(pack_path, method, tmp_path / "run", epochs=1)
     assert "checkpoint.replaced/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["picodet_s", "yolo_fastestv2"])
+def test_a_side_that_is_no_multiple_trains_where_the_network_takes_it(
+    name, tmp_path, monkeypatch, request
+):
+    monkeypatch.chdir(request.config.rootpath)
+    pack = write_tiny_pack(tmp_path / "p.safetensors", size=44)
+    run_training(pack, load_method(name), tmp_path / "out", epochs=1, batch=7)
+    figures = read_record(tmp_path / "out" / "train.json", "train")["figures"]
+    assert figures["steps"] == 2
+
+
+def test_a_side_that_the_network_cannot_take_is_named_before_the_first_step(
+    tmp_path, monkeypatch, request
+):
+    monkeypatch.chdir(request.config.rootpath)
+    pack = write_tiny_pack(tmp_path / "p.safetensors", size=44)
+    with pytest.raises(ConfigError, match="size in pixels: got 44; the network cannot take it"):
+        run_training(pack, load_method("sd_gasnet"), tmp_path / "out", epochs=1, batch=7)

@@ -79,6 +79,16 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     assert records[0]["final_loss"] == records[1]["final_loss"]
 
 
+def test_a_budget_that_is_extended_and_taken_back_ends_in_the_same_bits(pack_path, tmp_path):
+    hashes = []
+    for epochs in (2, 4, 2):
+        run_training(pack_path, tiny_method(epochs), tmp_path / "one", seed=5)
+        hashes.append(sha256_file(tmp_path / "one" / "weights.safetensors"))
+    run_training(pack_path, tiny_method(4), tmp_path / "afresh", seed=5)
+    assert hashes[0] == hashes[2]
+    assert hashes[1] == sha256_file(tmp_path / "afresh" / "weights.safetensors") != hashes[0]
+
+
 def train_lidd_net(pack, out, checkpoint_s):
     method = load_method("lidd_net", "models")
     method = replace(method, recipe=method.recipe.model_copy(update={"validate_every": 2}))

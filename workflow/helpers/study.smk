@@ -13,6 +13,7 @@ from defectbench.base.mirrors import mirror_files, mirror_state
 from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
+from defectbench.base.records import usable_cores
 from defectbench.base.studies import parse_study
 from defectbench.base.tasks import TASKS
 
@@ -54,7 +55,7 @@ wildcard_constraints:
 
 def claim(wanted):
     """Cores to claim so that real ones are never oversubscribed, even under `--cores 8` on two."""
-    real = len(os.sched_getaffinity(0))
+    real = usable_cores() or 1
     asked = workflow.cores or real
     return max(1, min(asked, math.ceil(wanted * max(1.0, asked / real))))
 

@@ -6,7 +6,6 @@ import argparse
 import csv
 import io
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from defectbench.base.files import (
     sha256_file,
 )
 from defectbench.base.methods import load_card, load_recipe, override_recipe
-from defectbench.base.records import read_record, write_record
+from defectbench.base.records import read_record, usable_cores, write_record
 from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import base_protocol
 from defectbench.data.pack import Pack, load_arrays
@@ -102,7 +101,7 @@ def take_settings(args: argparse.Namespace) -> None:
     args.seed, args.size = settings.seed, pack.size
     args.epochs = settings.epochs or args.recipe.epochs
     args.batch = settings.batch or args.recipe.batch
-    args.threads = settings.threads or len(os.sched_getaffinity(0))
+    args.threads = settings.threads or usable_cores() or 1
     args.device = resolve_device(settings.device)
     args.dataset, args.protocol = pack.metadata["dataset"], pack.metadata["protocol"]
     args.certificate = args.train.with_name("certificate.json")

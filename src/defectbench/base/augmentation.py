@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from .bounds import LARGEST_SIDE
 from .strict import Strict
 
 
@@ -65,5 +66,5 @@ class Augmentation(Strict):
     mosaic_form: Literal["whole", "windows"] = "whole"
     close_epochs: int = Field(default=0, ge=0, le=1_000_000)
     fill: Share = 0.0
-    min_side_px: float = Field(default=0.0, ge=0, le=8192)
+    min_side_px: float = Field(default=0.0, ge=0, le=LARGEST_SIDE)
     min_visible: Share = 0.0

@@ -6,21 +6,22 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
-from .strict import Strict, first_fault
+from .strict import Strict, did_you_mean, first_fault, name_one_of
 from .tasks import DETECTION, TASKS
 from .texts import same_text
 from .yaml_text import read_yaml
 
 TOP = "."  # the whole of the raw data, as a layout names it
+MADE_HERE = "a synthetic set is made here and has no mirror: leave it out"
 LABEL_SUFFIXES = {"voc": (".xml",), "lists": (".txt", ".csv")}
 
 
 def _is_a_task(name: str) -> str:
     if name not in TASKS:
-        raise ValueError(f"name one of {', '.join(TASKS)}")
+        raise ValueError(name_one_of(name, TASKS))
     return name
 
 
@@ -231,11 +232,28 @@ class DatasetCard(Strict):
     cite: list[str] = Field(default=[])
     folder: Path = Path("datasets")
 
+    @field_validator("classes", "drop")
+    @classmethod
+    def _names_can_be_told_apart(cls, names: list[str]) -> list[str]:
+        bare = [name for name in names if name != name.strip() or not name]
+        if bare:
+            raise ValueError(f"{bare[0]!r} is empty or has blanks around it: write the name alone")
+        twice = [name for n, name in enumerate(names) if name in names[:n]]
+        if twice:
+            raise ValueError(f"{twice[0]} stands twice: name it once")
+        return names
+
     @model_validator(mode="after")
     def _aliases_lead_to_classes(self) -> DatasetCard:
         lost = [alias for alias, name in self.aliases.items() if name not in self.classes]
-        if lost or len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"each class once and each alias to a class; wrong: {lost}")
+        if lost:
+            raise ValueError(f"each alias leads to a class; wrong: {lost}")
+        canonical = [alias for alias in self.aliases if alias in self.classes]
+        if canonical:
+            raise ValueError(f"{canonical[0]} is a class of its own, and no alias of another")
+        kept = [name for name in self.drop if name in (*self.classes, *self.aliases)]
+        if kept:
+            raise ValueError(f"{kept[0]} is dropped, and a class or an alias: say one of both")
         return self
 
     @model_validator(mode="after")
@@ -270,7 +288,8 @@ class DatasetCard(Strict):
             ConfigError: The card names no such list.
         """
         if name not in self.train_lists:
-            fix = f"name one of its train_lists: {', '.join(self.train_lists) or 'it has none'}"
+            lists = f"name one of its train_lists: {', '.join(self.train_lists) or 'it has none'}"
+            fix = "; ".join(filter(None, (lists, did_you_mean(name, self.train_lists))))
             raise ConfigError(self.folder / f"{self.name}.yaml", "train_list", name, fix)
         return self.folder / self.train_lists[name]
 

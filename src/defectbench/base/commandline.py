@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from .errors import ConfigError
 from .strict import first_fault
+from .texts import read_text
 from .yaml_text import parse_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -72,8 +72,8 @@ def _content(text: str | None) -> tuple[str, dict[str, Any]]:
     if not text.lstrip().startswith("{"):
         where = text
         try:
-            text = Path(text).read_text(encoding="utf-8-sig")
-        except (OSError, ValueError) as error:  # of its path, or of its encoding
+            text = read_text(text)
+        except (OSError, ValueError) as error:  # of its path
             fix = "give a JSON object, such as '{\"epochs\": 3}', or a file that holds one"
             raise ConfigError("--settings", "file", where, fix) from error
     content = _yaml(where, "content", text)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from .errors import ConfigError
 from .records import cpu_model
+from .strict import name_one_of
 
 if TYPE_CHECKING:
     from .methods import Recipe
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolve_device(wanted: str) -> str:
@@ -23,8 +26,8 @@ def resolve_device(wanted: str) -> str:
     """
     import torch
 
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise ConfigError("--device", "device", wanted, "choose one of auto, cpu, cuda")
+    if wanted not in DEVICES:
+        raise ConfigError("--device", "device", wanted, name_one_of(wanted, DEVICES))
     has_gpu = torch.cuda.is_available()
     if wanted == "cuda" and not has_gpu:
         fix = "no GPU is visible to torch: use cpu or auto"

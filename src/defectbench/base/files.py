@@ -40,14 +40,14 @@ _FIXES = {
     errno.EIO: "the disk cannot read or write it; check the disk",
 }
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
-_LONGEST_NAME = 255  # bytes
+LONGEST_NAME = 255  # bytes, of a file on the file systems of today
 
 
 def _sibling(path: Path) -> Path:
     """A hidden temporary name beside ``path`` that keeps its suffix, whatever the length of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = f".{uuid.uuid4().hex[:8]}.part{path.suffix}"
-    room = max(0, _LONGEST_NAME - 1 - len(os.fsencode(ending)))
+    room = max(0, LONGEST_NAME - 1 - len(os.fsencode(ending)))
     stem = os.fsencode(path.stem)[:room].decode(errors="ignore")
     return path.with_name(f".{stem}{ending}")
 

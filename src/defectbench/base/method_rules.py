@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import ConfigError
+from .texts import read_text
 
 RULE = re.compile(r"^(?:use\s+rule\s+\w+\s+as|rule)\s+(\w+)")
 CONSTRAINT = re.compile(r"""^\s*method\s*=\s*r?(["'])(.+)\1""")
@@ -39,7 +40,7 @@ def _check_constraints(name: str, path: Path) -> None:
             f'write a rule with wildcard_constraints: method="{name}"; copy that of a method alike'
         )
         raise ConfigError(path, "file", "nothing", fix)
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     for number, line in enumerate(text.splitlines(), 1):
         constraint = CONSTRAINT.match(line)
         if constraint and not re.fullmatch(constraint[2], name):
@@ -54,7 +55,7 @@ def _check_rule_names(paths: dict[str, Path]) -> None:
     """No two files have a rule of one name."""
     owners: dict[str, str] = {}
     for name, path in paths.items():
-        for line in path.read_text(encoding="utf-8-sig").splitlines():
+        for line in read_text(path).splitlines():
             rule = RULE.match(line)
             if rule is None:
                 continue

@@ -34,6 +34,7 @@ from .yaml_text import parse_yaml, read_yaml
 PACKAGE = "defectbench_models"  # under which the folders of methods are imported
 CONTROL = "control_"  # before the kind of a control, in the place of a method
 BUILD_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+MOSAIC = ("augmentation.mosaic", "augmentation.mosaic_form", "augmentation.close_epochs")
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -404,25 +405,28 @@ def recipe_fields(kind: type[BaseModel] | None = None, within: str = "") -> list
     return names
 
 
-def refuse_without_effect(recipe: Recipe, names: Iterable[str], source: str | Path) -> None:
+def refuse_without_effect(
+    recipe: Recipe, changes: Mapping[str, Any], source: str | Path, epochs: int | None = None
+) -> None:
     """Stop where a change of a recipe matters to nothing, since another field decides.
 
     Args:
         recipe: With the changes.
-        names: What was changed, by dotted name.
+        changes: What was changed, by dotted name; a whole may stand for its fields.
         source: Named in errors.
+        epochs: Passes over the training part; the recipe's by default.
 
     Raises:
         ConfigError: There is such a change.
 
     Example:
         >>> changed = override_recipe(Recipe(optimizer=Optimizer(lr=0.1)), {"optimizer.momentum": 0.8})
-        >>> refuse_without_effect(changed, ["optimizer.momentum"], "study")
+        >>> refuse_without_effect(changed, {"optimizer.momentum": 0.8}, "study")
         Traceback (most recent call last):
         defectbench.base.errors.ConfigError: study: recipe.optimizer.momentum: got 0.8; it is of sgd, and ...
     """
-    reasons = _without_effect(recipe)
-    for name in names:
+    reasons = _without_effect(recipe, epochs or recipe.epochs)
+    for name in _dotted(changes):
         if name in reasons:
             value: Any = recipe
             for part in name.split("."):
@@ -449,7 +453,16 @@ def refuse_no_training(recipe: Recipe, task: str, source: str | Path) -> None:
         raise ConfigError(source, "recipe.order", recipe.order, fix)
 
 
-def _without_effect(recipe: Recipe) -> dict[str, str]:
+def _dotted(changes: Mapping[str, Any]) -> list[str]:
+    """Dotted names of changes, and of the fields of those that are written whole."""
+    names: list[str] = []
+    for name, value in changes.items():
+        inner = value if isinstance(value, Mapping) else {}
+        names += [name, *_dotted({f"{name}.{field}": inner[field] for field in inner})]
+    return names
+
+
+def _without_effect(recipe: Recipe, epochs: int) -> dict[str, str]:
     """Fields of a recipe that matter to nothing as its other fields stand, and why."""
     reasons: dict[str, str] = {}
     optimizer, schedule, augmentation = recipe.optimizer, recipe.schedule, recipe.augmentation
@@ -466,6 +479,11 @@ def _without_effect(recipe: Recipe) -> dict[str, str]:
         reasons |= {"schedule.per": reason, "schedule.min_lr_ratio": reason}
     if not augmentation.mosaic:
         reasons["augmentation.mosaic_form"] = "augmentation.mosaic is 0"
+    elif augmentation.close_epochs >= epochs:
+        reason = f"all of the {epochs} epochs are among the last {augmentation.close_epochs} without mosaic"
+        reasons |= dict.fromkeys(MOSAIC, reason)
+    if recipe.sparsity is not None and recipe.keep == "best":
+        reasons["keep"] = "a training with sparsity keeps its last epoch"
     return reasons
 
 

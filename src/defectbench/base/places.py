@@ -8,7 +8,7 @@ from pathlib import Path
 RESULTS = "results"
 SHARED = ("data", "envs", "reference", "benchmarks")  # folders of ``results`` that no study owns
 FIRST_VERSION = ("runs", "report", "logs")  # folders in which all studies of version 0.1 lay
-LONGEST_NAME = 100  # of a study, bytes; file systems take 255
+LONGEST_STUDY_NAME = 100  # of a study, bytes; file systems take 255
 PLAIN_NAME = r"\w[\w.-]*"
 
 
@@ -48,8 +48,8 @@ def fault_of_study_name(name: str) -> str | None:
     """
     if not re.fullmatch(PLAIN_NAME, name):
         return "its results lie in a folder of that name: use letters, digits, '-', '_' and '.'"
-    if len(name.encode()) > LONGEST_NAME:
-        return f"its results lie in a folder of that name: use at most {LONGEST_NAME} bytes"
+    if len(name.encode()) > LONGEST_STUDY_NAME:
+        return f"its results lie in a folder of that name: use at most {LONGEST_STUDY_NAME} bytes"
     if name in (*SHARED, *FIRST_VERSION):
         return f"results/{name} is no folder of a study; choose another name"
     return None

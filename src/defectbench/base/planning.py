@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .cards import DatasetCard, load_dataset_card
+from .cards import MADE_HERE, DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
 from .compressions import Slimming, base_method
 from .errors import ConfigError
@@ -21,6 +21,7 @@ from .methods import (
     refuse_without_effect,
 )
 from .options import refuse_options
+from .stages import Stage
 from .steps import slimming_of
 from .strict import name_one_of
 from .studies import LISTED, Cell, Study, base_protocol, expand_cells
@@ -206,6 +207,8 @@ def plan_study(
             raise ConfigError(
                 source, f"mirrors.{name}", mirror, f"no block has that dataset; {fix}"
             )
+        if cards[name].source.kind == "synthetic":
+            raise ConfigError(source, f"mirrors.{name}", mirror, MADE_HERE)
     _check_lists(study, cards, source)
     tasks = {**catalogue.tasks, **{name: card.task for name, card in cards.items()}}
     cells = expand_cells(
@@ -221,6 +224,9 @@ def plan_study(
         study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir)
     )
     _check_recipes(plan, source)
+    if "latency" in study.model_fields_set and not plan.raced:
+        fix = "it has no effect: the study makes no model file that is timed; leave it out"
+        raise ConfigError(source, "latency", study.latency.model_dump(exclude_unset=True), fix)
     return plan
 
 
@@ -251,14 +257,19 @@ def _check_recipes(plan: StudyPlan, source: str | Path) -> None:
         where = f"{source}: {cell.folder}"
         changes = cell.budget.recipe or {}
         recipe = override_recipe(plan.recipe(cell), changes, where)
-        refuse_without_effect(recipe, changes, where)
+        epochs = cell.budget.epochs or recipe.epochs
+        refuse_without_effect(recipe, changes, where, epochs)
         _check_training(plan, cell, recipe, where)
         if cell.compression is not None:
             for stage in cell.compression.stages:
                 changes = cell.compression.recipe_of(stage)
                 of_stage = override_recipe(recipe, changes, f"{where}: {stage}")
-                written = getattr(cell.compression, stage).recipe
-                refuse_without_effect(of_stage, written, f"{where}: {stage}")
+                written: Stage = getattr(cell.compression, stage)
+                is_last = stage == cell.compression.stages[-1]
+                passes = cell.compression.last_epochs(epochs) if is_last else written.epochs
+                refuse_without_effect(
+                    of_stage, written.recipe, f"{where}: {stage}", passes or epochs
+                )
                 _check_training(plan, cell, of_stage, f"{where}: {stage}")
 
 

@@ -53,7 +53,7 @@ def _memory_gib() -> float | None:
     return round(bytes_there / 2**30, 1) if bytes_there > 0 else None
 
 
-def _cores() -> int | None:
+def usable_cores() -> int | None:
     """Cores that this process may use; None where the machine does not tell."""
     try:
         return len(os.sched_getaffinity(0))
@@ -74,7 +74,7 @@ def hardware_card() -> dict[str, Any]:
     board = _text("/proc/device-tree/model")
     return {
         "cpu": cpu_model(),
-        "cores": _cores(),
+        "cores": usable_cores(),
         "memory_gib": _memory_gib(),
         "architecture": platform.machine(),
         "board": board.strip("\0 \n") if board else None,

@@ -37,5 +37,7 @@ class TrainingSettings(Strict):
 
     @model_validator(mode="after")
     def _budget_stands_beside_the_recipe(self) -> TrainingSettings:
-        refuse_budget_in_recipe(self.recipe, "the settings; `size` is that of the pack")
+        fields = ("epochs", "batch", "threads", "device", "seed")
+        instead = dict.fromkeys(fields, "it is a field of the settings")
+        refuse_budget_in_recipe(self.recipe, {**instead, "size": "it is that of the pack"})
         return self

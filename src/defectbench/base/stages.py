@@ -18,16 +18,27 @@ SCORED = (
     "complexity.json",
 )  # the records of a network that is measured and not timed
 
+SEEDS = {"seed": "write `seeds` of the block"}
+BESIDE_STAGE = {
+    **dict.fromkeys(("epochs", "batch"), "it is a field of the stage"),
+    **dict.fromkeys(("size", "threads", "device"), "it is a field of the base's budget"),
+    **SEEDS,
+}
 
-def refuse_budget_in_recipe(recipe: Mapping[str, Any], where: str) -> None:
-    """Stop where a change of a recipe names what the budget decides.
+
+def refuse_budget_in_recipe(recipe: Mapping[str, Any], instead: Mapping[str, str]) -> None:
+    """Stop where a change of a recipe names what stands beside it.
+
+    Args:
+        recipe: Changes by dotted name.
+        instead: What to do, by the name that is none of a recipe or would have no effect in it.
 
     Raises:
-        ValueError: It does; it would have no effect.
+        ValueError: It does.
     """
-    for name in ("epochs", "batch", "size"):
-        if name in recipe:
-            raise ValueError(f"`{name}` in a recipe has no effect here; it is a field of {where}")
+    for name in recipe:
+        if name in instead:
+            raise ValueError(f"`{name}` in a recipe has no effect here; {instead[name]}")
 
 
 class Stage(Strict):
@@ -45,7 +56,7 @@ class Stage(Strict):
 
     @model_validator(mode="after")
     def _recipe_leaves_the_budget_alone(self) -> Stage:
-        refuse_budget_in_recipe(self.recipe, "the stage, and `size` of the base's budget")
+        refuse_budget_in_recipe(self.recipe, BESIDE_STAGE)
         return self
 
 

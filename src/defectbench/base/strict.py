@@ -10,16 +10,19 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from .bounds import LARGEST_SIDE, LAST_SEED
+
 _RAISED = "Value error, "  # stands before what a validator of ours says
 _TRUTH_VALUE = "truth_value"
-LAST_SEED = 2**32 - 1  # the largest that every library and program takes
+_EMPTY = ("dict_type", "list_type", "model_type", "model_attributes_type")  # faults of a null
+_OTHER_WORDS = {"gpu": "cuda"}  # what people say, and what fields and options call it
 
 # Bounds of figures that several models hold: generous for work, and small enough that a slip is told
 Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
-Side = Annotated[int, Field(ge=32, le=8192)]
+Side = Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
 
 
 class Strict(BaseModel):
@@ -86,6 +89,8 @@ def _plainest(faults: Sequence[Any]) -> Any:
 
 def _fix_of(kind: str, message: str, value: Any, context: Mapping[str, Any]) -> str:
     """What mends a value that does not fit, in words of ours where the library's say too little."""
+    if kind in _EMPTY and value is None:
+        return "it is empty: fill it in or leave it out"
     if kind == "list_type" and isinstance(value, str):
         return f"write a list: [{value}]"
     if kind == "literal_error" and isinstance(value, str):
@@ -104,10 +109,14 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     Example:
         >>> did_you_mean("yolov8", ["yolov8n", "vgg16"])
         'did you mean yolov8n?'
+        >>> did_you_mean("gpu", ["auto", "cpu", "cuda"])
+        'did you mean cuda?'
         >>> did_you_mean("x", ["yolov8n"])
         ''
     """
-    close = get_close_matches(name, list(names), n=1)
+    names = list(names)
+    meant = _OTHER_WORDS.get(name)
+    close = [meant] if meant in names else get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else ""
 
 

@@ -17,7 +17,7 @@ from .compressions import (
 from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written
-from .stages import refuse_budget_in_recipe
+from .stages import SEEDS, refuse_budget_in_recipe
 from .strict import (
     BatchSize,
     Epochs,
@@ -73,7 +73,9 @@ class Budget(Strict):
 
     @model_validator(mode="after")
     def _recipe_leaves_the_budget_alone(self) -> Budget:
-        refuse_budget_in_recipe(self.recipe or {}, "the budget")
+        fields = [name for name in Budget.model_fields if name != "recipe"]
+        instead = {**dict.fromkeys(fields, "it is a field of the budget"), **SEEDS}
+        refuse_budget_in_recipe(self.recipe or {}, instead)
         return self
 
 
@@ -293,6 +295,7 @@ def expand_cells(
             for cell in _block_cells(block, dataset, fitting, tasks or {}):
                 cells[cell.folder] = cell
                 makers[cell.folder] = number
+        _check_budget(block, made, f"{source}: blocks.{number}")
         for method in block.budgets:
             if method not in made:
                 fix = f"the block does not make it: its budget has no effect; it makes {', '.join(sorted(made))}"
@@ -300,6 +303,20 @@ def expand_cells(
     _check_blocks(study, makers, source)
     _check_bases(cells, source)
     return list(cells.values())
+
+
+def _check_budget(block: Block, methods: Collection[str], where: str) -> None:
+    """Every field of a block's budget is that of a method whose own budget does not win over it.
+
+    Where a block makes `all` methods, it is that of a method which is put in later.
+    """
+    if block.methods == "all":
+        return
+    own = [block.budgets.get(method, Budget()) for method in methods]
+    for field, value in block.budget:
+        if value is not None and all(getattr(budget, field) is not None for budget in own):
+            fix = "`budgets` say it for every method of the block and win: leave it out"
+            raise ConfigError(where, f"budget.{field}", value, fix)
 
 
 def _check_blocks(study: Study, makers: Mapping[str, int], source: str | Path) -> None:
@@ -372,7 +389,7 @@ def _fitting(
         raise ConfigError(where, "methods", odd[0] if odd else block.methods, fix)
     lost = sorted(set(block.controls) - set(task.controls))
     if lost:
-        fix = f"{dataset} is for {task.name}, which has {' and '.join(task.controls)}"
+        fix = f"{dataset} is for {task.name}; {name_one_of(lost[0], task.controls)}"
         raise ConfigError(where, "controls", lost[0], fix)
     budgets = [block.budget, *(block.budgets[n] for n in fitting if n in block.budgets)]
     sizes = [budget.size for budget in budgets if budget.size]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -13,10 +15,11 @@ from .errors import ConfigError
 from .texts import read_text
 
 MERGE = "tag:yaml.org,2002:merge"  # of `<<`, which takes in the names of another mapping
+OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+$|.*:)")  # figures that YAML 1.1 counts by 8, and by 60
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which by itself takes the last of two values of one name without a word."""
+    """The safe loader, which by itself takes the last of two values of one name, and 010 for 8, without a word."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -27,6 +30,47 @@ class _Loader(yaml.SafeLoader):
                 problem = f"{key.value} stands twice, and one of the two would have no effect"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         return node
+
+    def construct_yaml_int(self, node: Any) -> int:
+        return _decimal(node, super().construct_yaml_int(node))
+
+    def construct_yaml_float(self, node: Any) -> float:
+        return _decimal(node, super().construct_yaml_float(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+_Number = TypeVar("_Number", int, float)
+
+
+def _decimal(node: yaml.ScalarNode, value: _Number) -> _Number:
+    """A figure that is what it looks like; one that YAML reads by another base is told."""
+    if OTHER_BASE.match(node.value):
+        problem = (
+            f"{node.value} is {value} to YAML, which counts it by {60 if ':' in node.value else 8}: "
+            "write the figure without 0 in front and without colons, or a text in quotes"
+        )
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return value
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise yaml.YAMLError(f"{name} stands twice, and one of the two would have no effect")
+    return dict(pairs)
+
+
+def _no_figure(name: str) -> Any:
+    raise ValueError(f"{name} is no figure of JSON")
+
+
+def _parse(text: str) -> Any:
+    """What a text says: as JSON, which may hold tabs, where it is that; as YAML otherwise."""
+    if text.lstrip()[:1] in ("{", "["):
+        with suppress(ValueError):  # YAML writes some objects and lists without quotes
+            return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_figure)
+    return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
 
 
 def parse_yaml(
@@ -51,7 +95,7 @@ def parse_yaml(
         defectbench.base.errors.ConfigError: study: content: got 'epochs stands twice, ...
     """
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+        content = _parse(text)
         json.dumps(content, default=str, skipkeys=True)  # fails where a value holds itself
     except yaml.YAMLError as error:
         raise ConfigError(where, field, _words(error), fix) from error

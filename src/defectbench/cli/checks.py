@@ -58,13 +58,19 @@ def check_kinds(kinds: Iterable[str]) -> None:
             raise ConfigError("--kind", "name", kind, name_one_of(kind, rows))
 
 
-def load_changed(folder: Path, changes: Mapping[str, Any], written: Iterable[str] = ()) -> Method:
+def load_changed(
+    folder: Path,
+    changes: Mapping[str, Any],
+    written: Iterable[str] = (),
+    epochs: int | None = None,
+) -> Method:
     """A method that is to be trained, once all that was typed of its recipe holds; its recipe is as it stands.
 
     Args:
         folder: The method's, ``models/<method>``.
         changes: Fields of the recipe by dotted name.
         written: Those of them that stand on the command line one by one; each of them must matter.
+        epochs: Passes over the training part; the recipe's by default.
 
     Raises:
         ConfigError: There is no such method, it is a program of its own, or its recipe has no such field or value.
@@ -77,7 +83,8 @@ def load_changed(folder: Path, changes: Mapping[str, Any], written: Iterable[str
     recipe = override_recipe(method.recipe, dict(changes), "--set")
     refuse_options(recipe.options, folder, "--set")
     refuse_no_training(recipe, method.card.task, "--set")
-    refuse_without_effect(recipe, written, "--set")
+    typed = {name: changes[name] for name in written if name in changes}
+    refuse_without_effect(recipe, typed, "--set", epochs)
     return method
 
 

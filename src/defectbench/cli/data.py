@@ -8,7 +8,8 @@ from typing import Annotated
 
 from typer import Option
 
-from .options import LARGEST_SIDE, LAST_SEED, Card, Dataset, Folder, Protocol, SplitSeed
+from ..base.bounds import LARGEST_SIDE, LAST_SEED
+from .options import Card, Dataset, Folder, Protocol, SplitSeed
 
 
 class Part(StrEnum):
@@ -36,10 +37,14 @@ def acquire(
     ] = None,
 ) -> None:
     """Fetch, verify and unpack a dataset."""
-    from ..base.cards import load_dataset_card
+    from ..base.cards import MADE_HERE, load_dataset_card
+    from ..base.errors import ConfigError
     from ..data.acquire import acquire
 
-    acquire(load_dataset_card(card), out, mirror=mirror)
+    dataset = load_dataset_card(card)
+    if mirror is not None and dataset.source.kind == "synthetic":
+        raise ConfigError("--mirror", "mirror", mirror, MADE_HERE)
+    acquire(dataset, out, mirror=mirror)
 
 
 def convert(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from ..base.bounds import LAST_SEED
 from .options import (
-    LAST_SEED,
     Annotations,
     Change,
     Dataset,
@@ -127,12 +127,13 @@ def race(
     """Time the model files of all cells in one race."""
     from ..base.commandline import parse_settings
     from ..base.errors import ConfigError
+    from ..base.strict import name_one_of
     from ..base.studies import LatencySettings
     from ..deploy.runtime import ENGINES
     from ..measure.race import entries_of, race
 
     if engine not in ENGINES:
-        raise ConfigError("--engine", "name", engine, f"name one of {', '.join(ENGINES)}")
+        raise ConfigError("--engine", "name", engine, name_one_of(engine, ENGINES))
     protocol = parse_settings(LatencySettings, settings, change or [])
     race(entries_of(cells, engine), protocol, engine)
 

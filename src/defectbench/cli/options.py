@@ -7,8 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-LAST_SEED = 2**32 - 1  # as base.strict has it, which takes its time to load
-LARGEST_SIDE = 8192
+from ..base.bounds import LAST_SEED
 
 Dataset = Annotated[Path, Option(help="Folder of the dataset, results/data/<dataset>.")]
 Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml.")]
@@ -20,10 +19,11 @@ SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEE
 
 Method = Annotated[Path, Option(help="Folder of the method, models/<method>.")]
 Classes = Annotated[int, Option(help="Number of classes.", min=1, max=10_000)]
-Train = Annotated[Path, Option(help="Pack of the training part.")]
-Val = Annotated[Path, Option(help="Pack of the validation part.")]
+Train = Annotated[Path, Option(help="Pack of the training part.", dir_okay=False)]
+Val = Annotated[Path, Option(help="Pack of the validation part.", dir_okay=False)]
 Weights = Annotated[
-    Path, Option(help="weights.safetensors of a training, the record of it beside them.")
+    Path,
+    Option(help="weights.safetensors of a training, the record of it beside them.", dir_okay=False),
 ]
 Folder = Annotated[Path, Option("--out", help="Folder to write to.")]
 File = Annotated[Path, Option("--out", help="File to write.")]

@@ -19,14 +19,23 @@ def train(
     change: Change = None,
     teacher: Annotated[
         Path | None,
-        Option(help="weights.safetensors to learn from as well, its train.json beside it."),
+        Option(
+            help="weights.safetensors to learn from as well, its train.json beside it.",
+            dir_okay=False,
+        ),
     ] = None,
     start: Annotated[
         Path | None,
-        Option(help="weights.safetensors to start from, the record of what made it beside it."),
+        Option(
+            help="weights.safetensors to start from, the record of what made it beside it.",
+            dir_okay=False,
+        ),
     ] = None,
     plan: Annotated[
-        Path | None, Option(help="plan.json of a cut network, whose widths the network then has.")
+        Path | None,
+        Option(
+            help="plan.json of a cut network, whose widths the network then has.", dir_okay=False
+        ),
     ] = None,
 ) -> None:
     """Train a method of the engine and export it."""
@@ -39,7 +48,7 @@ def train(
     from .checks import fields_of_recipe, load_changed
 
     budget = parse_settings(TrainingSettings, settings, change or [])
-    loaded = load_changed(method, budget.recipe, fields_of_recipe(change or []))
+    loaded = load_changed(method, budget.recipe, fields_of_recipe(change or []), budget.epochs)
     validator = make_validator(val, task=loaded.card.task)
     train_network(loaded, budget, Sources(train, teacher, start, plan), out, validator)
     export_run(out, loaded)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from .options import LARGEST_SIDE, LAST_SEED, Method
+from ..base.bounds import LARGEST_SIDE, LAST_SEED
+from .options import Method
 
 
 def check_weights(

@@ -17,13 +17,13 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
+from ..base.bounds import LARGEST_SIDE
 from ..base.errors import ArtifactError
 from ..base.files import named_refusal
 from ..base.tasks import DETECTION
 from .names import OUTPUTS, task_of_outputs
 
 LEAST_OPSET = 17
-LARGEST_SIZE = 8192  # pixels
 STANDARD = ("", "ai.onnx")  # domains of operators
 PROVENANCE = ("method", "dataset", "protocol", "seed", "weights_sha256", "defectbench")
 _SHAPES = {"images": 4, "boxes": 3, "scores": 3, "probabilities": 2}
@@ -243,8 +243,8 @@ def _read_info(
     if not is_text or not classes or len(set(classes)) != len(classes):
         fix = "write a JSON list of class names, each once"
         raise ArtifactError(path, "metadata names", classes, fix)
-    if not 1 <= size <= LARGEST_SIZE:
-        raise ArtifactError(path, "metadata size", size, f"write pixels from 1 to {LARGEST_SIZE}")
+    if not 1 <= size <= LARGEST_SIDE:
+        raise ArtifactError(path, "metadata size", size, f"write pixels from 1 to {LARGEST_SIDE}")
     return ArtifactInfo(classes, size, metadata, points, task)
 
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from ..base.records import usable_cores
+
 Value = TypeVar("Value")
 HIDDEN = (
     OSError,
@@ -52,12 +54,6 @@ def machine_seconds() -> tuple[float, float]:
     guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
     times_of_process = psutil.Process().cpu_times()
     return sum(times) - guest - idle, times_of_process.user + times_of_process.system
-
-
-def usable_cores() -> int | None:
-    """Cores that this process may use."""
-    affinity = read_or_none(lambda: len(psutil.Process().cpu_affinity() or ()))
-    return affinity or os.cpu_count()
 
 
 def load_average() -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import WeightsError
+from ..base.texts import read_text
 
 MAGIC = 7767517
 WHOLE = "take the file anew from where it was published"
@@ -53,12 +54,12 @@ def read_graph(path: str | Path) -> list[Layer]:
         WeightsError: It is no such file, it is cut off, or a line cannot be read; the line stands in the error.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path, WeightsError).replace("\r\n", "\n").split("\n")
     except FileNotFoundError as error:
         raise WeightsError(path, "file", "nothing", "name a .param file") from error
-    except UnicodeDecodeError as error:
-        fix = "name the .param file that is text, not its binary form"
-        raise WeightsError(path, "content", f"byte {error.start} is no text", fix) from error
+    except WeightsError as error:
+        fix = "it is no text: name the .param file that is, not its binary form"
+        raise WeightsError(path, error.field, error.value, fix) from error
     if lines[0].strip() != str(MAGIC):
         fix = f"a graph of ncnn begins with {MAGIC} in a line of its own"
         raise WeightsError(path, "line 1", lines[0][:40], fix)
