@@ -810,10 +810,18 @@ def outcome(kind: Format, number: int | None) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Nothing is printed by what is tried."""
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def run_batch(name: str, first: int, count: int, until: float) -> dict[int, str]:

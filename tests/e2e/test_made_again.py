@@ -91,7 +91,7 @@ def test_a_label_that_is_corrected_in_the_mirror_is_seen(checkout, tmp_path):
         file.parent.mkdir(parents=True)
         file.touch()
         os.utime(file, (1e9, 1e9))
-    block = {**BLOCK, "datasets": ["neu-det"], "methods": [], "controls": ["oracle"]}
+    block = {"datasets": ["neu-det"], "methods": [], "controls": ["oracle"]}
     study = {"blocks": [block], "mirrors": {"neu-det": str(mirror)}}
     first = plan(checkout, study)
     now = pretend_it_was_made(checkout, first)
