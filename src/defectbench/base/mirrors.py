@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .cards import DatasetCard
 from .errors import ConfigError, DefectBenchError
-from .files import atomic_write_json, files_below, read_json, sha256_file
+from .files import atomic_write_json, files_below, is_system_folder, read_json, sha256_file
 
 MIRROR_HASHES = (
     ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
@@ -137,11 +138,20 @@ def folder_files(card: DatasetCard, folder: Path) -> list[Path]:
     """Images and labels in a folder, as the card's layout names them, sorted; links are followed.
 
     Raises:
-        ConfigError: A link leads nowhere, or a folder may not be read.
+        ConfigError: A link in them leads nowhere, or one of them may not be read.
     """
-    named = folder.resolve().name
-    return [
-        path
-        for path in (files_below(folder) if folder.is_dir() else [])
-        if card.layout.holds(Path(named) / path.relative_to(folder))
-    ]
+    if not folder.is_dir():
+        return []
+    holds = holder_of(card, folder)
+    return [path for path in files_below(folder, holds) if holds(path)]
+
+
+def holder_of(card: DatasetCard, folder: Path) -> Callable[[Path], bool]:
+    """Whether a path in a folder is one of the card's layout; the folder's own name counts."""
+    named = Path(visible_name(folder.resolve()))
+    return lambda path: card.layout.holds(named / path.relative_to(folder)) is not None
+
+
+def visible_name(folder: Path) -> str:
+    """Name of a mirror's folder in the raw data, where hidden folders are passed over."""
+    return f"mirror-{folder.name}" if is_system_folder(folder.name) else folder.name
