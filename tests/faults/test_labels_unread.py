@@ -1,5 +1,7 @@
 """What a label says: used, told on the screen and in the record, or refused; nothing is lost without a word."""
 
+import re
+
 import pytest
 from PIL import Image
 
@@ -145,6 +147,20 @@ def test_labels_that_name_another_image_are_told(plant, capsys):
     replace(plates, "plate_0.png", "plate_3.png", count=1)
     plant.convert("plates")
     assert "my-steel: 1 labels that name another image" in capsys.readouterr().out
+
+
+def test_corners_in_fractions_of_the_side_are_refused(plant):
+    """Each would be cut to a part of the first pixel."""
+    plates = plant.draw(count=3)
+    for path in (plates / "ANNOTATIONS").iterdir():
+        text = re.sub(
+            r"<(x|y)(min|max)>(\d+)<",
+            lambda m: f"<{m[1]}{m[2]}>{int(m[3]) / 48}<",
+            path.read_text("utf-8"),
+        )
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConversionError, match=r"plate_0\.xml: bndbox: .*fractions of the side"):
+        plant.convert("plates")
 
 
 # Labels made for another size of the pictures

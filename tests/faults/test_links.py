@@ -113,5 +113,5 @@ def test_what_lies_beside_a_set_does_not_stop_it(plant, said, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert images_of(plant, said) == 2
     (plates / "IMAGES" / "private").mkdir()
-    with pytest.raises(ConfigError, match="IMAGES/private: folder: .*no right to read"):
+    with pytest.raises(ConfigError, match=r"IMAGES/private: folder: .*no right to read"):
         plant.convert("plates")

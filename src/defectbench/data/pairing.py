@@ -157,6 +157,16 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return _by_key(files, {path: stem_of(path) for path in files})
 
 
+def images_by_key(raw: Path, card: DatasetCard, files: dict[str, list[Path]]) -> dict[str, Path]:
+    """Images by their stem, with their folders before it where several folders hold that stem.
+
+    Raises:
+        ConversionError: A folder holds a stem twice, or a name holds an unprintable character.
+    """
+    images = {"images": files["images"]}
+    return _by_key(files["images"], _keys(raw, card, images))
+
+
 def _by_key(paths: Iterable[Path], keys: Mapping[Path, str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in paths:
