@@ -7,8 +7,8 @@ import pytest
 from measure_cases import make_box, make_truth
 
 from defectbench.base.errors import ConfigError, DefectBenchError, MeasurementError
+from defectbench.data.truth import read_truth
 from defectbench.measure.results import check_results, read_results
-from defectbench.measure.truth import read_truth
 
 TRUTH = make_truth([[(0, [0, 0, 10, 10])], [(1, [5, 5, 20, 20])]])
 GOOD = make_box(1, 0, [1, 1, 9, 9], 0.9)
