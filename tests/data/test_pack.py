@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_sets import texture, write_dataset, write_overlaps
 
-from defectbench.base.errors import MeasurementError, LeakageError, PackError, SplitError
+from defectbench.base.errors import LeakageError, MeasurementError, PackError, SplitError
 from defectbench.base.files import sha256_file
 from defectbench.data.certificate import certify
 from defectbench.data.groups import group_images

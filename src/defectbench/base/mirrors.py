@@ -12,6 +12,7 @@ from .cards import DatasetCard
 from .errors import ConfigError, DefectBenchError
 from .files import atomic_write_json, files_below, is_system_folder, read_json, sha256_file
 
+_FOLDERS_TOLD = 6
 MIRROR_HASHES = (
     ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
 )
@@ -23,8 +24,16 @@ def is_address(mirror: str) -> bool:
 
 
 def local_mirror(mirror: str) -> Path:
-    """Path of a mirror of this machine; ``~`` is the user's home."""
-    return Path(mirror).expanduser()
+    """Path of a mirror of this machine; ``~`` is the user's home.
+
+    Raises:
+        ConfigError: It begins with the home of a user that there is not.
+    """
+    try:
+        return Path(mirror).expanduser()
+    except RuntimeError as error:
+        fix = "there is no such user; write the path in full"
+        raise ConfigError(mirror, "mirror", Path(mirror).parts[0], fix) from error
 
 
 def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
@@ -107,8 +116,7 @@ def mirror_state(
     digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
     if digest is None:
         if made and mirror and not is_address(mirror):
-            fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
-            raise ConfigError(mirror, "mirror", "nothing", fix)
+            raise _lost(card, mirror)
         return "", False
     source = Path(dataset_dir) / "source.json"
     if made is None and source.is_file():
@@ -116,6 +124,20 @@ def mirror_state(
         younger = any(path.stat().st_mtime > since for path in mirror_files(card, mirror))
         return digest if younger else "", False
     return digest, made == digest
+
+
+def _lost(card: DatasetCard, mirror: str) -> ConfigError:
+    """The error of a mirror that holds nothing of a dataset any more; it sees what lies there."""
+    folder = local_mirror(mirror)
+    if not folder.exists():
+        fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
+        return ConfigError(mirror, "mirror", "nothing", fix)
+    files = files_below(folder, lambda path: False)
+    folders = sorted({path.parent.relative_to(folder).as_posix() for path in files})
+    told = ", ".join(folders[:_FOLDERS_TOLD]) + (", ..." if len(folders) > _FOLDERS_TOLD else "")
+    wanted = ", ".join((*card.layout.images, *card.layout.labels))
+    fix = f"{card.name} needs {wanted}: name the folders that are there in the card's `layout`, or another mirror"
+    return ConfigError(mirror, "mirror", f"files in {told}" if files else "an empty folder", fix)
 
 
 def made_of(dataset_dir: str | Path) -> str | None:
