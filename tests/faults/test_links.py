@@ -99,7 +99,7 @@ def test_conversion_of_a_linked_folder(plant, said):
     assert said(plant.home / "out" / "conversion.json")["images"] == 3
 
 
-def test_what_lies_beside_a_set_does_not_stop_it(plant, said, monkeypatch):
+def test_what_lies_beside_a_set_does_not_stop_it(plant, said, monkeypatch, capsys):
     plates = plant.draw(count=2)
     (plates / "notes.pdf").symlink_to("/disk/that/is/gone")
     (plates / "private").mkdir()
@@ -112,6 +112,8 @@ def test_what_lies_beside_a_set_does_not_stop_it(plant, said, monkeypatch):
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert images_of(plant, said) == 2
+    told = capsys.readouterr().out
+    assert all(f"my-steel: {name} leads nowhere or" in told for name in ("notes.pdf", "private/*"))
     (plates / "IMAGES" / "private").mkdir()
     with pytest.raises(ConfigError, match=r"IMAGES/private: folder: .*no right to read"):
         plant.convert("plates")

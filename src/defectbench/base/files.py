@@ -283,8 +283,8 @@ def files_below(folder: str | Path, needed: Callable[[Path], bool] | None = None
 
     Args:
         folder: Where to look.
-        needed: Says of a path whether its folder matters: what may not be read elsewhere is passed over. Default: all
-            does. A link without suffix matters everywhere, since a folder may lie behind it.
+        needed: Asked of what may not be read, whether its folder matters; elsewhere it is passed over. Default: all
+            matters. A link without suffix matters everywhere, since a folder may lie behind it.
 
     Raises:
         ConfigError: A link that matters leads nowhere, or a folder that matters may not be read.
@@ -297,7 +297,7 @@ def _below(folder: Path, above: frozenset[str], needed: Callable[[Path], bool]) 
     try:
         paths = [(path, path.is_dir()) for path in folder.iterdir()]
     except PermissionError as error:
-        if above and not needed(folder / "file"):
+        if above and not needed(folder / "*"):
             return
         raise ConfigError(folder, "folder", "no right to read it", "give that right") from error
     for path, is_folder in paths:

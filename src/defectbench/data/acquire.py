@@ -20,7 +20,6 @@ from ..base.files import (
     sha256_file,
 )
 from ..base.mirrors import (
-    folder_files,
     holder_of,
     is_address,
     local_mirror,
@@ -183,7 +182,15 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
-    for path in folder_files(card, folder):
+    holds = holder_of(card, folder)
+
+    def needed(path: Path) -> bool:
+        if not holds(path):
+            unread = path.relative_to(folder)
+            _tell(card, f"{unread} leads nowhere or may not be read; it is passed over")
+        return holds(path)
+
+    for path in filter(holds, files_below(folder, needed)):
         target = part / visible_name(folder) / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
