@@ -170,7 +170,7 @@ def _entries(card: DatasetCard, path: Path) -> list[tuple[int, str, str]]:
             continue
         columns = _columns(card, path, number, line)
         if len(columns) < 2 or not all(columns[:2]):
-            fix = "write the file name, then its class, parted by a tab, a comma or a blank"
+            fix = "write the file name, then its class, parted by a tab, a comma or blanks"
             raise ConversionError(path, f"line {number}", line, fix)
         others = [column for column in columns[2:] if card.class_id(column) is not None]
         if any(card.class_id(other) != card.class_id(columns[1]) for other in others):

@@ -95,9 +95,12 @@ def _read_pairs(
 def _check_no_fractions(labels: list[tuple[Path, VocLabel]]) -> None:
     """Corners in fractions of the image's sides would put every defect into the first pixel."""
     boxes = [(path, box) for path, label in labels for box in label.boxes]
-    if boxes and all(max(box.corners) <= 1 for _, box in boxes):
-        path, box = boxes[0]
-        fix = "labels are fractions of the side, or of a single pixel in all labels; write pixels, counted from 1"
+    broken = [
+        (path, box) for path, box in boxes if not all(value.is_integer() for value in box.corners)
+    ]
+    if broken and all(max(box.corners) <= 1 for _, box in boxes):
+        path, box = broken[0]
+        fix = "labels are fractions of the side; write pixels, counted from 1"
         raise ConversionError(path, "bndbox", list(box.corners), fix)
 
 
