@@ -200,8 +200,68 @@ def test_a_list_that_does_not_fit_its_images_is_named(line, words, tmp_path):
 def test_a_stem_that_occurs_twice_is_named(form, tmp_path):
     raw = write_set(tmp_path / "raw", form, ("1", "crazing", 0))
     path = next((raw / "IMAGES").rglob("*.png"))
-    write_image(raw / "IMAGES" / "more" / f"{path.stem}.jpg", 1)
+    write_image(path.with_suffix(".jpg"), 1)
     assert_refused(raw, tmp_path, class_card(form), "stem", "keep one")
+
+
+def classes_of(out):
+    coco = read(out)
+    names = {image["id"]: image["file_name"] for image in coco["images"]}
+    return {names[a["image_id"]]: a["category_id"] for a in coco["annotations"]}
+
+
+def test_equal_names_in_two_folders_are_two_images_told_apart_by_their_paths(tmp_path):
+    for folder, seed in (("day1", 0), ("day2", 1)):
+        write_image(tmp_path / "raw" / "IMAGES" / folder / "crazing_1.png", seed)
+    convert(class_card("names"), tmp_path / "raw", tmp_path / "out")
+    assert set(classes_of(tmp_path / "out")) == {"day1-crazing_1.png", "day2-crazing_1.png"}
+    lists = tmp_path / "raw" / "LISTS"
+    lists.mkdir()
+    (lists / "all.txt").write_text("crazing_1.png crazing\n")
+    assert_refused(
+        tmp_path / "raw", tmp_path / "no", class_card("lists"), "write its path, such as"
+    )
+    (lists / "all.txt").write_text("day2/crazing_1.png crazing\n./DAY1/crazing_1.png inclusion\n")
+    convert(class_card("lists"), tmp_path / "raw", tmp_path / "out")
+    assert sorted(classes_of(tmp_path / "out").values()) == [CRAZING, INCLUSION]
+    (lists / "all.txt").unlink()
+    for folder, name in (("day1", "crazing"), ("day2", "inclusion")):
+        (lists / folder).mkdir()
+        (lists / folder / "all.txt").write_text(f"crazing_1.png {name}\n")
+    convert(class_card("lists"), tmp_path / "raw", tmp_path / "out")
+    assert classes_of(tmp_path / "out") == {
+        "crazing-crazing_1.png": 0,
+        "inclusion-crazing_1.png": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stem", "text"),
+    [
+        ("a0", "a0.png pit deep"),
+        ("a0", "a0.png  pit deep   mono"),
+        ("a0", "a0.png\tpit deep\tmono"),
+        ("a 0", "a 0.png\tpit deep"),
+        ("a0", "file_name,class\na0.png,pit deep"),
+        ("a, 0", '"a, 0.png", pit deep'),
+        ("a 0", '"a 0.png" pit deep'),
+        (" a0", " a0.png,pit deep"),
+        ("a0", " a0.png,pit deep,mono"),
+    ],
+)
+def test_lists_in_each_grammar(stem, text, tmp_path):
+    raw = write_set(tmp_path / "raw", "lists", (stem, "pit", 0))
+    (raw / "LISTS" / "all.txt").write_text(text)
+    the_card = class_card("lists", classes=["scale", "pit deep"], aliases={})
+    convert(the_card, raw, tmp_path / "out")
+    assert classes_of(tmp_path / "out") == {f"{stem}.png": 1}
+
+
+def test_a_further_column_that_names_another_class_is_refused(tmp_path):
+    raw = write_set(tmp_path / "raw", "lists", ("1", "crazing", 0))
+    for line in ("1.png,crazing,inclusion\n", "1.png crazing inclusion\n"):
+        (raw / "LISTS" / "all.txt").write_text(line)
+        assert_refused(raw, tmp_path, class_card("lists"), "line 1: got 'inclusion'", "one class")
 
 
 def test_a_stem_that_occurs_twice_in_a_class_folder_is_named(tmp_path):

@@ -37,7 +37,9 @@ def test_a_thinned_part_keeps_the_other_parts_and_has_a_certificate(home, tmp_pa
     whole = split(home, "clean")
     kept = sorted(whole["train"])[::3]
     table = tmp_path / "few.csv"
-    table.write_text("file_name,class\n" + "".join(f"{name},x\n" for name in kept))
+    table.write_text(
+        "file_name,class\n" + "".join(f"{name},{class_of(home, name)}\n" for name in kept)
+    )
     split(home, "clean-few", train_list=table)
     for part in ("val", "test"):
         assert read_part(home / "clean-few" / "split0", part) == read_part(
@@ -54,6 +56,35 @@ def test_a_thinned_part_keeps_the_other_parts_and_has_a_certificate(home, tmp_pa
     (home / "clean-few" / "split0" / "left_out.txt").unlink()
     with pytest.raises(SplitError, match="exactly one part"):
         certify(home, "clean-few")
+
+
+def class_of(home, name):
+    coco = read_coco(home / "annotations.json")
+    return coco.classes[coco.dominant_class(name)]
+
+
+def test_a_list_and_a_protocol_that_names_it_belong_together(home, tmp_path):
+    train = split(home, "random")["train"]
+    table = tmp_path / "few.csv"
+    table.write_text(f"file_name,class\n{train[0]},{class_of(home, train[0])}\n")
+    with pytest.raises(SplitError, match="belong together"):
+        split(home, "random", train_list=table)
+    with pytest.raises(SplitError, match="belong together"):
+        split(home, "random-thin")
+    assert read_part(home / "random" / "split0", "train") == sorted(train)
+    assert not (home / "random-thin").exists()
+
+
+def test_each_line_of_a_list_is_held_against_the_truth(home, tmp_path):
+    name = split(home, "random")["train"][0]
+    table = tmp_path / "few.csv"
+    line = f"{name},{class_of(home, name)}\n"
+    table.write_text(f"file_name,class\n{line}{line}")
+    with pytest.raises(SplitError, match=f"got '{name}'; list each image once"):
+        split(home, "random-few", train_list=table)
+    table.write_text(f"file_name,class\n{name},dent\n")
+    with pytest.raises(SplitError, match=f"class: got 'dent'; the class of {name} is"):
+        split(home, "random-few", train_list=table)
 
 
 def test_a_list_of_another_split_is_refused(home, tmp_path):

@@ -94,6 +94,12 @@ def test_a_label_that_is_corrected_in_the_mirror_is_seen(checkout, tmp_path):
     block = {"datasets": ["neu-det"], "methods": [], "controls": ["oracle"]}
     study = {"blocks": [block], "mirrors": {"neu-det": str(mirror)}}
     first = plan(checkout, study)
+    told = re.search(r"rule acquire_dataset:\n    input: (.*)", first)[1].split(", ")
+    assert told == [
+        "datasets/neu-det.yaml",
+        "datasets/manifests/neu-det.sha256.gz",
+        "results/data/neu-det/.mirror.json",
+    ]
     now = pretend_it_was_made(checkout, first)
     assert rules(plan(checkout, study)) == set()
     os.utime(label, (now + 10, now + 10))

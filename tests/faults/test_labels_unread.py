@@ -1,5 +1,7 @@
 """What a label says: used, told on the screen and in the record, or refused; nothing is lost without a word."""
 
+import re
+
 import pytest
 from PIL import Image
 
@@ -61,7 +63,7 @@ def test_a_box_outside_of_an_object_is_refused(plant, tag):
         (f"<object><name>pit</name><name>scratch</name>{BOX}</object>", "object.name: got 2"),
         (OBJECT.replace("<xmin>1</xmin>", "<xmin>1</xmin><xmin>3</xmin>"), "bndbox.xmin: got 2"),
         (f"<size><width>1</width></size><size/>{OBJECT}", "annotation.size: got 2"),
-        ("<object><name>pit</name><robndbox><cx>1</cx></robndbox></object>", "bndbox.xmin"),
+        ("<object><name>pit</name><robndbox><cx>1</cx></robndbox></object>", "object.robndbox"),
         ("<object><name>pit</name><xmin>1</xmin></object>", "bndbox.xmin"),
         ('<object name="pit"><bndbox/></object>', "object.name"),
     ],
@@ -69,6 +71,40 @@ def test_a_box_outside_of_an_object_is_refused(plant, tag):
 def test_what_says_two_things_or_none_is_refused(tmp_path, inside, field):
     with pytest.raises(ConversionError, match=rf"a\.xml: {field}"):
         read(tmp_path, inside)
+
+
+@pytest.mark.parametrize("tag", ["obj", "objet", "item"])
+def test_a_label_whose_objects_have_another_name_shows_a_defect(tmp_path, tag):
+    """Without a box nothing else would tell it from a good plate."""
+    inside = f"<source><owner><name>me</name></owner></source><{tag}><name>pit</name></{tag}>"
+    with pytest.raises(ConversionError, match=rf"a\.xml: {tag}: .*write <object>"):
+        read(tmp_path, inside)
+    assert read(tmp_path, "<source><owner><name>me</name></owner></source>").boxes == []
+
+
+@pytest.mark.parametrize("shape", ["robndbox", "polygon"])
+def test_the_shape_that_is_there_is_named(tmp_path, shape):
+    inside = f"<object><name>pit</name><{shape}><x1>1</x1></{shape}></object>"
+    with pytest.raises(ConversionError, match=rf"object\.{shape}: .*write <bndbox>"):
+        read(tmp_path, inside)
+
+
+def size(width):
+    return f"<size><width>{width}</width><height>96</height></size>{OBJECT}"
+
+
+def test_a_size_is_a_whole_number(tmp_path):
+    assert read(tmp_path, size("96.0")).size == (96, 96, None)
+    for width in ("96px", "96.5", "1" * 5000, "nan", "-96"):
+        with pytest.raises(ConversionError, match=r"a\.xml: size\.width: "):
+            read(tmp_path, size(width))
+
+
+def test_attributes_are_counted(tmp_path):
+    label = read(
+        tmp_path, f'<size width="96" height="96"/>{OBJECT}'.replace("<name", '<name id="3"')
+    )
+    assert label.unread == {"size@width": 1, "size@height": 1, "object.name@id": 1}
 
 
 def test_objects_in_a_list_of_objects_are_read(tmp_path):
@@ -111,6 +147,20 @@ def test_labels_that_name_another_image_are_told(plant, capsys):
     replace(plates, "plate_0.png", "plate_3.png", count=1)
     plant.convert("plates")
     assert "my-steel: 1 labels that name another image" in capsys.readouterr().out
+
+
+def test_corners_in_fractions_of_the_side_are_refused(plant):
+    """Each would be cut to a part of the first pixel."""
+    plates = plant.draw(count=3)
+    for path in (plates / "ANNOTATIONS").iterdir():
+        text = re.sub(
+            r"<(x|y)(min|max)>(\d+)<",
+            lambda m: f"<{m[1]}{m[2]}>{int(m[3]) / 48}<",
+            path.read_text("utf-8"),
+        )
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConversionError, match=r"plate_0\.xml: bndbox: .*fractions of the side"):
+        plant.convert("plates")
 
 
 # Labels made for another size of the pictures

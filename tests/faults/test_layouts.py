@@ -240,3 +240,48 @@ def test_acquisition_says_nothing_lies_where_nothing_lies(plant):
     (plant.home / "empty").mkdir()
     with pytest.raises(ArchiveError, match="got 'no file'"):
         acquire(load_dataset_card(plant.card()), plant.home / "out", plant.home / "empty")
+
+
+# What systems leave, and what only looks like it
+
+
+def test_names_that_begin_with_a_dot_are_read(plant, said):
+    plates = plant.draw(count=4, pattern=".plate_{i}.png")
+    for name in ("._.plate_0.png", ".DS_Store"):
+        (plates / "IMAGES" / name).write_bytes(b"x")
+    (plates / "ANNOTATIONS" / "._.plate_0.xml").write_bytes(b"x")
+    report = said(plant.convert("plates") / "conversion.json")
+    assert (report["images"], report["boxes"]) == (4, 4)
+
+
+@pytest.mark.parametrize("folder", [".ipynb_checkpoints", "@eaDir", "__MACOSX", ".old"])
+@pytest.mark.parametrize("mirror", ["plates", "set.zip"])
+def test_folders_of_systems_are_no_data(plant, said, folder, mirror):
+    plates = plant.draw(count=3)
+    plant.draw(f"plates/{folder}", count=2, pattern="copy_{i}.png")
+    plant.draw("plates", count=2, images=f"IMAGES/{folder}", labels=f"ANNOTATIONS/{folder}")
+    with zipfile.ZipFile(plant.home / "set.zip", "w") as archive:
+        for path in sorted(plates.rglob("*.*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(plant.home))
+    assert said(plant.convert(mirror) / "conversion.json")["images"] == 3
+
+
+def test_a_hidden_folder_may_be_the_mirror(plant, said):
+    plant.draw(".plates", count=3)
+    assert said(plant.convert(".plates") / "conversion.json")["images"] == 3
+    with pytest.raises(ConfigError, match=r"hidden are passed over; rename '\.IMAGES'"):
+        load_dataset_card(plant.card(layout=layout(".IMAGES", "ANNOTATIONS")))
+
+
+@pytest.mark.parametrize("mirror", ["plates", "set.zip"])
+@pytest.mark.parametrize("folder", ["old", "IMAGES"])
+def test_a_label_that_lies_elsewhere_is_no_missing_one(plant, mirror, folder):
+    plates = plant.draw(count=3)
+    (plates / "old").mkdir()
+    (plates / "ANNOTATIONS" / "plate_1.xml").rename(plates / folder / "Plate_1.xml")
+    with zipfile.ZipFile(plant.home / "set.zip", "w") as archive:
+        for path in sorted(plates.rglob("*.*")):
+            archive.write(path, path.relative_to(plant.home))
+    with pytest.raises(ConversionError, match=rf"Plate_1\.xml in folder: got 'plates/{folder}'"):
+        plant.convert(mirror, unlabelled_are_empty=True)

@@ -1,6 +1,7 @@
 """Links inside a user's folder: followed at any depth, or named."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,23 @@ def test_conversion_of_a_linked_folder(plant, said):
     (raw / "plates").symlink_to(disk)
     convert(load_dataset_card(plant.card()), raw, plant.home / "out")
     assert said(plant.home / "out" / "conversion.json")["images"] == 3
+
+
+def test_what_lies_beside_a_set_does_not_stop_it(plant, said, monkeypatch, capsys):
+    plates = plant.draw(count=2)
+    (plates / "notes.pdf").symlink_to("/disk/that/is/gone")
+    (plates / "private").mkdir()
+    listed = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "private":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert images_of(plant, said) == 2
+    told = capsys.readouterr().out
+    assert all(f"my-steel: {name} leads nowhere or" in told for name in ("notes.pdf", "private/*"))
+    (plates / "IMAGES" / "private").mkdir()
+    with pytest.raises(ConfigError, match=r"IMAGES/private: folder: .*no right to read"):
+        plant.convert("plates")

@@ -66,6 +66,7 @@ def test_natural_order_of_any_names():
         'say "{i}", then wait.png',
         "钢板_{i}.png",
         "-rf {i}.png",
+        ".plate {i}.png",
     ],
 )
 def test_a_name_passes_every_stage_unchanged(plant, tmp_path, monkeypatch, said, pattern, protocol):

@@ -105,3 +105,17 @@ def test_another_kind_of_image_under_a_suffix_that_is_read(tmp_path, form):
         ConversionError, match=rf"a\.png: kind of image: got '{form}'; save it as PNG"
     ):
         decode(tmp_path / "a.png")
+
+
+def test_a_tiff_that_is_not_opaque_is_refused(tmp_path):
+    """OpenCV multiplies its pixels by alpha: 200 would be packed as 31."""
+    for alpha in (40, 255):
+        pixels = np.full((8, 8, 4), 200, np.uint8)
+        pixels[..., 3] = alpha
+        Image.fromarray(pixels).save(tmp_path / f"{alpha}.tif")
+        Image.fromarray(pixels).save(tmp_path / f"{alpha}.png")
+    with pytest.raises(ConversionError, match=r"40\.tif: alpha: .*save it without alpha"):
+        decode(tmp_path / "40.tif")
+    for name in ("255.tif", "40.png"):
+        assert decode(tmp_path / name).channels == 4
+        assert (read_rgb(tmp_path / name) == 200).all()

@@ -257,7 +257,7 @@ SEEDS = {
 READERS = {
     "a.xml": read_voc,
     "a.csv": lambda path: read_columns(path, ("file_name", "part"), SplitError),
-    "a.txt": _entries,
+    "a.txt": lambda path: _entries(card("lists"), path),
     "set.yaml": load_dataset_card,
 }
 

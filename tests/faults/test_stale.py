@@ -128,6 +128,22 @@ def test_a_mirror_that_is_gone_is_named_before_its_data_are(made, plant):
     assert mirror_state(card, "/no/such/folder", plant.home / "new") == ("", False)
 
 
+def test_a_mirror_whose_folders_have_other_names_is_told(made, plant):
+    card, mirror, data = made
+    plates = plant.home / "plates"
+    (plates / "IMAGES").rename(plates / "PHOTOS")
+    (plates / "ANNOTATIONS").rename(plates / "XML")
+    with pytest.raises(
+        ConfigError, match=r"got 'files in PHOTOS, XML'; my-steel needs IMAGES, ANNOT"
+    ):
+        mirror_state(card, mirror, data)
+
+
+def test_a_home_that_there_is_not_is_named(made):
+    with pytest.raises(ConfigError, match="mirror: got '~nobodyx'; there is no such user"):
+        mirror_state(made[0], "~nobodyx/plates", made[2])
+
+
 def test_data_of_an_earlier_version_stand_until_a_file_is_younger(made, plant):
     data = made[2]
     record = (data / "source.json").read_text("utf-8")

@@ -7,8 +7,8 @@ import pytest
 from measure_cases import make_box, make_truth
 
 from defectbench.base.errors import ConfigError, DefectBenchError, MeasurementError
+from defectbench.data.truth import read_truth
 from defectbench.measure.results import check_results, read_results
-from defectbench.measure.truth import read_truth
 
 TRUTH = make_truth([[(0, [0, 0, 10, 10])], [(1, [5, 5, 20, 20])]])
 GOOD = make_box(1, 0, [1, 1, 9, 9], 0.9)
@@ -53,6 +53,9 @@ def test_each_value_of_a_wrong_kind_is_named_with_its_field(field, value):
         ({"image_id": "1"}, "image_id: got '1'; write the image's id"),
         ({"category_id": 9}, r"category_id: got 9; classes are \[0, 1\]"),
         ({"bbox": [9, 9, -5, -5]}, "not corners"),
+        ({"bbox": [999, 9, 5, 5]}, "it lies beside its image of"),
+        ({"bbox": [-9, 9, 5, 5]}, "it lies beside its image of"),
+        ({"bbox": [0.2, 0.3, 0.1, 0.1]}, "fractions of the image's sides; write pixels"),
         ({"score": 97.0}, "from 0 to 1"),
         ({"score": -0.1}, "from 0 to 1"),
     ],

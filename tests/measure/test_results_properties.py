@@ -10,9 +10,9 @@ from measure_cases import make_box, make_truth, random_case
 
 from defectbench.base.errors import DefectBenchError
 from defectbench.base.record_fields import Fields, check_fields
+from defectbench.data.truth import read_truth
 from defectbench.measure.evaluator import score
 from defectbench.measure.results import check_results, read_results
-from defectbench.measure.truth import read_truth
 
 TRUTH = make_truth([[(0, [0, 0, 10, 10])], [(1, [5, 5, 20, 20])]])
 GOOD = make_box(1, 0, [1, 1, 9, 9], 0.9)

@@ -5,15 +5,17 @@ NOTHING_TO_KEEP = object()
 
 @cache
 def look_at_mirror(dataset):
-    """State and files of a dataset's local mirror, looked at once; with times that count, or not where it is unchanged.
+    """State of a dataset's local mirror, looked at once, and the file of what was seen of it.
 
-    A path with braces would be read as a pattern and is left to the state.
+    That file stands for the mirror's own, which may be many; its time counts only where data were made of something else.
     """
     card, mirror = PLAN.datasets[dataset], STUDY.mirrors.get(dataset)
     folder = DATA.format(dataset=dataset)
     state, unchanged = mirror_state(card, mirror, folder)
-    paths = [path for path in map(str, mirror_files(card, mirror)) if "{" not in path]
-    return state, [ancient(path) for path in paths] if unchanged else paths
+    seen = f"{folder}/{MIRROR_HASHES}"
+    if not state or not os.path.exists(seen):
+        return state, []
+    return state, ancient(seen) if unchanged else seen
 
 
 # Here and not in an input function, whose error Snakemake passes over where the outputs are there.
@@ -31,9 +33,15 @@ def state_of_mirror(wildcards):
     return state or NOTHING_TO_KEEP
 
 
-def files_of_mirror(wildcards):
-    """Files of a local mirror, which are an input."""
+def seen_of_mirror(wildcards):
+    """What was seen of the files of a local mirror, which are an input."""
     return look_at_mirror(wildcards.dataset)[1]
+
+
+def manifest_of(wildcards):
+    """The list of hashes that a dataset's files are held against, where its card names one."""
+    card = PLAN.datasets[wildcards.dataset]
+    return str(card.folder / card.source.manifest) if card.source.manifest else []
 
 
 def mirror_option(wildcards):

@@ -4,7 +4,8 @@
 rule acquire_dataset:
     input:
         card="datasets/{dataset}.yaml",
-        mirror=files_of_mirror,
+        manifest=manifest_of,
+        mirror=seen_of_mirror,
     output:
         raw=directory(f"{DATA}/raw"),
         source=f"{DATA}/source.json",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
+from .files import is_system_folder
 from .strict import Strict, did_you_mean, first_fault, name_one_of
 from .tasks import DETECTION, TASKS
 from .texts import same_text
@@ -107,6 +108,11 @@ class Layout(Strict):
             raise ValueError(
                 f"name a folder alone, wherever it lies, not the path to it: {paths[0]!r}"
             )
+        hidden = [
+            name for name in (*self.images, *self.labels) if name != TOP and is_system_folder(name)
+        ]
+        if hidden:
+            raise ValueError(f"folders that are hidden are passed over; rename {hidden[0]!r}")
         return self
 
     def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
@@ -119,7 +125,7 @@ class Layout(Strict):
         """
         folders = _folders(path)
         place = self._place(folders)
-        if place is None:
+        if place is None or any(map(is_system_folder, folders[1:])):
             return None
         of_images, of_labels = self._named(folders[place])
         is_label = of_labels and path.suffix.lower() in LABEL_SUFFIXES[self.format]

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ _FIXES = {
 }
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 LONGEST_NAME = 255  # bytes, of a file on the file systems of today
+_SYSTEM_FOLDERS = {
+    "__macosx",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
+_SYSTEM_FILES = {".ds_store", ".directory", ".localized", "thumbs.db", "desktop.ini"}
+_SYSTEM_FILES |= {".gitkeep", ".gitignore", ".gitattributes"}
+_SYSTEM_STARTS = ("._", ".#", ".~", ".nfs", ".fuse_hidden")  # of macOS, editors, network disks
 
 
 def _sibling(path: Path) -> Path:
@@ -245,30 +256,60 @@ def read_json(path: str | Path) -> Any:
         raise ConfigError(path, "content", str(error), "it is no JSON; make it again") from error
 
 
-def files_below(folder: str | Path) -> list[Path]:
+def is_system_folder(name: str) -> bool:
+    """Whether a folder is hidden or made by a system: copies for its own use, which are no data.
+
+    Example:
+        >>> is_system_folder(".ipynb_checkpoints"), is_system_folder("@eaDir"), is_system_folder("line 2")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a system or an editor put a file there; other names that begin with a dot are a user's.
+
+    Example:
+        >>> is_system_file("._plate.png"), is_system_file("Thumbs.db"), is_system_file(".plate.png")
+        (True, True, False)
+    """
+    return name.startswith(_SYSTEM_STARTS) or name.lower() in _SYSTEM_FILES
+
+
+def files_below(folder: str | Path, needed: Callable[[Path], bool] | None = None) -> list[Path]:
     """Files in a folder at any depth, sorted; links are followed, unless they lead back to a folder above them.
 
+    Folders that are hidden or of a system are passed over.
+
+    Args:
+        folder: Where to look.
+        needed: Asked of what may not be read, whether its folder matters; elsewhere it is passed over. Default: all
+            matters. A link without suffix matters everywhere, since a folder may lie behind it.
+
     Raises:
-        ConfigError: A link leads nowhere, or a folder may not be read.
+        ConfigError: A link that matters leads nowhere, or a folder that matters may not be read.
     """
-    return sorted(_below(Path(folder), frozenset()))
+    return sorted(_below(Path(folder), frozenset(), needed or (lambda path: True)))
 
 
-def _below(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+def _below(folder: Path, above: frozenset[str], needed: Callable[[Path], bool]) -> Iterator[Path]:
     chain = above | {os.path.realpath(folder)}
     try:
-        paths = list(folder.iterdir())
+        paths = [(path, path.is_dir()) for path in folder.iterdir()]
     except PermissionError as error:
+        if above and not needed(folder / "*"):
+            return
         raise ConfigError(folder, "folder", "no right to read it", "give that right") from error
-    for path in paths:
-        if path.is_dir():
-            if not (path.is_symlink() and os.path.realpath(path) in chain):
-                yield from _below(path, chain)
+    for path, is_folder in paths:
+        if is_folder:
+            leads_back = path.is_symlink() and os.path.realpath(path) in chain
+            if not leads_back and not is_system_folder(path.name):
+                yield from _below(path, chain, needed)
         elif path.is_file():
             yield path
-        elif path.is_symlink() and not path.name.startswith(
-            "."
-        ):  # hidden ones are locks of editors
+        elif path.is_symlink() and not is_system_file(path.name):
+            if path.suffix and not needed(path):
+                continue
             fix = "the link leads nowhere: mount or mend what it leads to, or remove it"
             raise ConfigError(path, "link", os.fspath(path.readlink()), fix)
 

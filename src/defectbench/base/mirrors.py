@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .cards import DatasetCard
 from .errors import ConfigError, DefectBenchError
-from .files import atomic_write_json, files_below, read_json, sha256_file
+from .files import atomic_write_json, files_below, is_system_folder, read_json, sha256_file
 
+_FOLDERS_TOLD = 6
 MIRROR_HASHES = (
     ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
 )
@@ -22,8 +24,16 @@ def is_address(mirror: str) -> bool:
 
 
 def local_mirror(mirror: str) -> Path:
-    """Path of a mirror of this machine; ``~`` is the user's home."""
-    return Path(mirror).expanduser()
+    """Path of a mirror of this machine; ``~`` is the user's home.
+
+    Raises:
+        ConfigError: It begins with the home of a user that there is not.
+    """
+    try:
+        return Path(mirror).expanduser()
+    except RuntimeError as error:
+        fix = "there is no such user; write the path in full"
+        raise ConfigError(mirror, "mirror", Path(mirror).parts[0], fix) from error
 
 
 def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
@@ -106,8 +116,7 @@ def mirror_state(
     digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
     if digest is None:
         if made and mirror and not is_address(mirror):
-            fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
-            raise ConfigError(mirror, "mirror", "nothing", fix)
+            raise _lost(card, mirror)
         return "", False
     source = Path(dataset_dir) / "source.json"
     if made is None and source.is_file():
@@ -115,6 +124,20 @@ def mirror_state(
         younger = any(path.stat().st_mtime > since for path in mirror_files(card, mirror))
         return digest if younger else "", False
     return digest, made == digest
+
+
+def _lost(card: DatasetCard, mirror: str) -> ConfigError:
+    """The error of a mirror that holds nothing of a dataset any more; it sees what lies there."""
+    folder = local_mirror(mirror)
+    if not folder.exists():
+        fix = f"the data of {card.name} were made of it: mount it again, or name where it lies now"
+        return ConfigError(mirror, "mirror", "nothing", fix)
+    files = files_below(folder, lambda path: False)
+    folders = sorted({path.parent.relative_to(folder).as_posix() for path in files})
+    told = ", ".join(folders[:_FOLDERS_TOLD]) + (", ..." if len(folders) > _FOLDERS_TOLD else "")
+    wanted = ", ".join((*card.layout.images, *card.layout.labels))
+    fix = f"{card.name} needs {wanted}: name the folders that are there in the card's `layout`, or another mirror"
+    return ConfigError(mirror, "mirror", f"files in {told}" if files else "an empty folder", fix)
 
 
 def made_of(dataset_dir: str | Path) -> str | None:
@@ -137,11 +160,20 @@ def folder_files(card: DatasetCard, folder: Path) -> list[Path]:
     """Images and labels in a folder, as the card's layout names them, sorted; links are followed.
 
     Raises:
-        ConfigError: A link leads nowhere, or a folder may not be read.
+        ConfigError: A link in them leads nowhere, or one of them may not be read.
     """
-    named = folder.resolve().name
-    return [
-        path
-        for path in (files_below(folder) if folder.is_dir() else [])
-        if card.layout.holds(Path(named) / path.relative_to(folder))
-    ]
+    if not folder.is_dir():
+        return []
+    holds = holder_of(card, folder)
+    return [path for path in files_below(folder, holds) if holds(path)]
+
+
+def holder_of(card: DatasetCard, folder: Path) -> Callable[[Path], bool]:
+    """Whether a path in a folder is one of the card's layout; the folder's own name counts."""
+    named = Path(visible_name(folder.resolve()))
+    return lambda path: card.layout.holds(named / path.relative_to(folder)) is not None
+
+
+def visible_name(folder: Path) -> str:
+    """Name of a mirror's folder in the raw data, where hidden folders are passed over."""
+    return f"mirror-{folder.name}" if is_system_folder(folder.name) else folder.name

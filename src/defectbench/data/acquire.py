@@ -13,14 +13,25 @@ from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
-from ..base.files import atomic_directory, exclusive_lock, files_below, sha256_file
-from ..base.mirrors import folder_files, is_address, local_mirror, mirror_digest
+from ..base.files import (
+    atomic_directory,
+    exclusive_lock,
+    files_below,
+    sha256_file,
+)
+from ..base.mirrors import (
+    holder_of,
+    is_address,
+    local_mirror,
+    mirror_digest,
+    visible_name,
+)
 from ..base.records import read_record, write_record
 from ..base.tasks import task_named
 from .archives import extract_into, names_encoding
 from .download import download
 from .manifest import verify
-from .pairing import told_kinds
+from .pairing import check_no_label_elsewhere, told_kinds
 from .synthetic import synthesize, synthesize_classes
 
 _FOLDERS_TOLD = 6
@@ -129,7 +140,7 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
             _copy_folder(card, local, part)
             return {
                 "origin": f"local folder {local.name}",
-                **_verified(card, local, part, lambda: _relative_files(local)),
+                **_verified(card, local, part, lambda: _relative_files(card, local)),
             }
     if local.is_file():
         return {"origin": f"local archive {local.name}", **_from_archive(card, local, raw)}
@@ -171,8 +182,16 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
-    for path in folder_files(card, folder):
-        target = part / folder.name / path.relative_to(folder)
+    holds = holder_of(card, folder)
+
+    def needed(path: Path) -> bool:
+        if not holds(path):
+            unread = path.relative_to(folder)
+            _tell(card, f"{unread} leads nowhere or may not be read; it is passed over")
+        return holds(path)
+
+    for path in filter(holds, files_below(folder, needed)):
+        target = part / visible_name(folder) / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
@@ -186,13 +205,16 @@ def _verified(
             field = f"{kind} in a folder {' or '.join(names)}"
             fix = "name the archive or folder that holds the set, or its folders in the card's `layout` (`.` is all)"
             raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
+    if card.unlabelled_are_empty:
+        check_no_label_elsewhere(card, source, there())
     if card.source.manifest is None:
         return {}
     return verify(card.folder / card.source.manifest, part, _registered(card))
 
 
-def _relative_files(folder: Path) -> list[PurePath]:
-    return [path.relative_to(folder.parent) for path in files_below(folder)]
+def _relative_files(card: DatasetCard, folder: Path) -> list[PurePath]:
+    paths = files_below(folder, holder_of(card, folder))
+    return [PurePath(visible_name(folder)) / path.relative_to(folder) for path in paths]
 
 
 def _told_folders(files: Sequence[PurePath]) -> str:

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base.errors import ConfigError, ConversionError, SplitError
-from ..base.files import read_json
+from ..base.errors import ConfigError, ConversionError, DefectBenchError, SplitError
 from ..base.places import truth_folder
 from ..base.tasks import DETECTION, task_named
+from ..base.texts import read_text
 from .damage import damage_named
+from .truth import check_dataset, read_truth, task_of
 
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
@@ -51,8 +52,14 @@ class Coco:
 
 
 def read_coco(path: str | Path) -> Coco:
-    """Read an ``annotations.json``."""
-    content = read_json(path)
+    """Read an ``annotations.json``.
+
+    Raises:
+        ConfigError: It is missing or is not JSON.
+        MeasurementError: It holds something else than a dataset; names the entry, the field and the value.
+    """
+    content = read_truth(path)
+    check_dataset(content, path)
     boxes: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         boxes[annotation["image_id"]].append(annotation)
@@ -61,18 +68,14 @@ def read_coco(path: str | Path) -> Coco:
     return Coco(images, boxes, classes, task_of(content))
 
 
-def task_of(content: dict[str, Any]) -> str:
-    """Task of the content of an ``annotations.json``: detection unless it names another."""
-    return str(content.get("info", {}).get("task", DETECTION.name))
-
-
 def read_detection(path: str | Path) -> dict[str, Any]:
     """Content of an ``annotations.json`` whose boxes are to be found.
 
     Raises:
         ConfigError: It is a dataset of another task; its boxes are whole images.
+        MeasurementError: It holds something else than a dataset.
     """
-    content = read_json(path)
+    content = read_truth(path)
     if not task_named(task_of(content)).finds_boxes:
         raise ConfigError(path, "task", task_of(content), "this step needs a detection dataset")
     return content
@@ -161,12 +164,29 @@ def read_part(parts: str | Path, part: str) -> list[str]:
     path = Path(parts) / f"{part}.txt"
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench split` first")
-    names = path.read_text(encoding="utf-8").split("\n")[:-1]
+    names = read_list(path, SplitError)
     if not names or len(set(names)) != len(names):
         raise SplitError(
             path, "file names", len(names), "each image once, at least one; split again"
         )
     return names
+
+
+def read_list(path: str | Path, kind: type[DefectBenchError]) -> list[str]:
+    """File names of a list, one a line; the end of the last line may lack, and a byte order mark does no harm.
+
+    Args:
+        path: The list.
+        kind: What is raised where it is none.
+
+    Raises:
+        DefectBenchError: Of that kind: it is missing, or a line is not UTF-8.
+    """
+    try:
+        lines = read_text(path, kind).split("\n")
+    except FileNotFoundError as error:
+        raise kind(path, "file", "nothing", "split the dataset first") from error
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def source_name(image: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
-from ..base.files import sha256_file
+from ..base.files import is_system_file, sha256_file
 from ..base.tasks import CLASSIFICATION
 from ..base.texts import same_text
 from .pairing import Decoded, told_kinds
@@ -26,7 +26,7 @@ def identical_files(files: Mapping[str, Path]) -> list[list[str]]:
 
 
 def told_of_files(ignored: Sequence[str], identical: Sequence[Sequence[str]]) -> list[str]:
-    """What a user should hear of files: those that are not read, hidden ones aside, and equal ones."""
+    """What a user should hear of files: those that are not read, those of systems aside, and equal ones."""
     unread = [name for name in ignored if _is_content(Path(name))]
     lines = []
     if unread:
@@ -39,7 +39,7 @@ def told_of_files(ignored: Sequence[str], identical: Sequence[Sequence[str]]) ->
 
 def _is_content(path: Path) -> bool:
     """Whether a person put a file there; the others are of systems."""
-    return not path.name.startswith(".") and path.name.lower() not in ("thumbs.db", "desktop.ini")
+    return not is_system_file(path.name)
 
 
 def _names_another(entry: Mapping[str, str]) -> bool:

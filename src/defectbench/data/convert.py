@@ -74,6 +74,7 @@ def _read_pairs(
     card: DatasetCard, pairs: list[LabelledImage], report: ConversionReport
 ) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
+    labels: list[tuple[Path, VocLabel]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, pair in enumerate(pairs, 1):
         decoded = decode(pair.image)
@@ -83,10 +84,24 @@ def _read_pairs(
             report.unlabelled.append(pair.name)
             continue
         label = read_voc(pair.label)
+        labels.append((pair.label, label))
         report.compare(pair.image, pair.label, label, decoded)
         for class_id, corners in _clean(card, pair.label, label, decoded, report):
             annotations.append(annotation(len(annotations) + 1, image_id, class_id, corners))
+    _check_no_fractions(labels)
     return coco_content(images, annotations, card.classes)
+
+
+def _check_no_fractions(labels: list[tuple[Path, VocLabel]]) -> None:
+    """Corners in fractions of the image's sides would put every defect into the first pixel."""
+    boxes = [(path, box) for path, label in labels for box in label.boxes]
+    broken = [
+        (path, box) for path, box in boxes if not all(value.is_integer() for value in box.corners)
+    ]
+    if broken and all(max(box.corners) <= 1 for _, box in boxes):
+        path, box = broken[0]
+        fix = "labels are fractions of the side; write pixels, counted from 1"
+        raise ConversionError(path, "bndbox", list(box.corners), fix)
 
 
 def _clean(

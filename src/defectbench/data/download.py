@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ PAUSE_S = 2.0
 TIMEOUT_S = 60
 MAX_BYTES = 16 * 2**30
 _CHUNK = 2**20
+_COUNT = re.compile(r"[0-9]{1,18}")
 _WORTH_ANOTHER_TRY = {408, 416, 425, 429}
 
 
@@ -95,7 +97,7 @@ def _fetch(url: str, part: Path, max_bytes: int) -> None:
 def _declared(url: str, response: Any, start: int, max_bytes: int) -> int | None:
     """Bytes of the whole file, as far as the server tells."""
     length = response.headers.get("Content-Length")
-    size = start + int(length) if length and length.isdigit() else None
+    size = start + int(length) if length and _COUNT.fullmatch(length) else None
     if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
         raise ConnectionError("the server resumed at another place")
     _check_size(url, size or 0, max_bytes)

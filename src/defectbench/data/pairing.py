@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
 
 from ..base.cards import LABEL_SUFFIXES, DatasetCard
 from ..base.errors import ConversionError
-from ..base.files import files_below, sha256_file
+from ..base.files import files_below, is_system_file, is_system_folder, sha256_file
 from ..base.texts import same_text
 from .damage import damage_named
 
@@ -24,6 +24,7 @@ _ORIENTATION = 0x0112  # EXIF tag
 _BITS_PER_SAMPLE = 258  # TIFF tag
 _EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # modes of Pillow
 _FORMATS = {"BMP", "DIB", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}  # that Pillow and OpenCV read alike
+_DARKENED = {"TIFF"}  # OpenCV multiplies its pixels by alpha, and Pillow does not
 _ONE_PICTURE = {"MPO"}  # a JPEG of a phone, with a preview behind the picture
 
 
@@ -61,6 +62,9 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], lis
         ConversionError: One side lacks the other, a stem occurs twice or there is no file.
     """
     files, ignored = raw_files(raw, card)
+    if card.unlabelled_are_empty:
+        there = files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None)
+        check_no_label_elsewhere(card, raw, [path.relative_to(raw) for path in there])
     keys = _keys(raw, card, files)
     images, labels = _by_key(files["images"], keys), _by_key(files["labels"], keys)
     _check_all_paired(raw, card, images, labels, ignored)
@@ -81,12 +85,12 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
     labels = LABEL_SUFFIXES.get(card.layout.format, ())
     suffixes = {"images": IMAGE_SUFFIXES, "labels": labels}
     ignored: list[str] = []
-    for path in files_below(raw):
+    for path in files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None):
         inside = path.relative_to(raw)
         kind = card.layout.holds(inside)
         if kind is None:
             continue
-        if path.suffix.lower() not in suffixes[kind] or path.name.startswith("."):
+        if path.suffix.lower() not in suffixes[kind] or is_system_file(path.name):
             ignored.append(inside.as_posix())
         else:
             files[kind].append(path)
@@ -96,6 +100,35 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
             fix += ", ".join(sorted(suffixes[kind]))
             raise ConversionError(raw, kind, told_kinds(ignored) or "no file", fix)
     return files, ignored
+
+
+def check_no_label_elsewhere(card: DatasetCard, source: Path, there: Iterable[PurePath]) -> None:
+    """Check that no image without a label has one in a folder that the card does not name: it shows a defect.
+
+    Args:
+        card: A card of which images without a label are free of defects.
+        source: Archive or folder.
+        there: All files in it.
+
+    Raises:
+        ConversionError: Such a label lies there.
+    """
+    paths = list(there)
+    read = LABEL_SUFFIXES.get(card.layout.format, ())
+    kinds = {path: card.layout.holds(path) for path in paths}
+    labels = [path for path in paths if path.suffix.lower() in read and not of_system(path)]
+    labelled = {stem_of(path) for path in labels if kinds[path] == "labels"}
+    images = {stem_of(path) for path in paths if kinds[path] == "images" and path not in labels}
+    for path in labels:
+        if kinds[path] != "labels" and stem_of(path) in images - labelled:
+            fix = "its image would count as free of defects: name that folder under `labels` in the card, "
+            fix += "or move the label into one of them"
+            raise ConversionError(source, f"label {path.name} in folder", str(path.parent), fix)
+
+
+def of_system(path: PurePath) -> bool:
+    """Whether a file, or a folder that it lies in, is hidden or of a system, and no data."""
+    return is_system_file(path.name) or any(map(is_system_folder, path.parts[:-1]))
 
 
 def told_kinds(paths: Iterable[str | Path]) -> str:
@@ -109,7 +142,7 @@ def told_kinds(paths: Iterable[str | Path]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: PurePath) -> str:
     """Stem of a file as it is compared: lower-cased and composed."""
     return same_text(path.stem).lower()
 
@@ -122,6 +155,16 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     """
     files = list(paths)
     return _by_key(files, {path: stem_of(path) for path in files})
+
+
+def images_by_key(raw: Path, card: DatasetCard, files: dict[str, list[Path]]) -> dict[str, Path]:
+    """Images by their stem, with their folders before it where several folders hold that stem.
+
+    Raises:
+        ConversionError: A folder holds a stem twice, or a name holds an unprintable character.
+    """
+    images = {"images": files["images"]}
+    return _by_key(files["images"], _keys(raw, card, images))
 
 
 def _by_key(paths: Iterable[Path], keys: Mapping[Path, str]) -> dict[str, Path]:
@@ -217,7 +260,7 @@ def _check_all_paired(
 ) -> None:
     without_image = sorted(labels.keys() - images.keys(), key=natural)
     without_label = sorted(images.keys() - labels.keys(), key=natural)
-    unread = {stem_of(Path(name)): name for name in ignored if not Path(name).name.startswith(".")}
+    unread = {stem_of(Path(name)): name for name in ignored if not is_system_file(Path(name).name)}
     for kind, keys, side in (("image", without_image, labels), ("label", without_label, images)):
         for key in keys:
             path, stem = side[key], stem_of(side[key])
@@ -252,7 +295,7 @@ def decode(path: Path) -> Decoded:
 
     Raises:
         ConversionError: It cannot be decoded, is of a kind that is not read, has more than 8 bits a channel or
-            several pages, or carries a rotation that decoders may or may not apply.
+            several pages, is a TIFF that is not opaque, or carries a rotation that decoders may or may not apply.
     """
     whole = damage_named(path, ConversionError, "image", "get a whole copy")
     with whole, Image.open(path) as image:
@@ -260,6 +303,7 @@ def decode(path: Path) -> Decoded:
         pages = 1 if image.format in _ONE_PICTURE else getattr(image, "n_frames", 1)
         depth = _depth(path, image)
         image.load()
+        clear = form in _DARKENED and _is_transparent(image)
         turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
         decoded = Decoded(image.width, image.height, len(image.getbands()))
     if form not in _FORMATS:
@@ -270,10 +314,19 @@ def decode(path: Path) -> Decoded:
         raise ConversionError(path, "depth of pixels", depth, fix)
     if pages > 1:
         raise ConversionError(path, "pages", pages, "one picture a file; save each page by itself")
+    if clear:
+        fix = "save it without alpha, or as PNG: decoders darken the pixels of such a TIFF"
+        raise ConversionError(path, "alpha", "not opaque everywhere", fix)
     if turned:
         fix = "turn the pixels and remove the tag, so that boxes and pixels agree"
         raise ConversionError(path, "EXIF orientation", "a rotation", fix)
     return decoded
+
+
+def _is_transparent(image: Any) -> bool:
+    """Whether alpha is below its full value anywhere."""
+    bands = image.getbands()
+    return "A" in bands and image.getchannel("A").getextrema()[0] < 255
 
 
 def _depth(path: Path, image: Any) -> str | None:

@@ -54,6 +54,9 @@ def split(
     """
     if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
+    if (train_list is not None) != (protocol != base_protocol(protocol)):
+        fix = "a train list and a protocol that names it belong together: --protocol random-few --train-list few.csv"
+        raise SplitError(dataset_dir, "protocol", protocol, fix)
     coco, _ = protocol_coco(dataset_dir, protocol, seed)
     folder = parts_folder(dataset_dir, protocol, seed)
     protocol = base_protocol(protocol)
@@ -71,18 +74,19 @@ def split(
     for part in PARTS:
         if not parts[part]:
             raise SplitError(dataset_dir, f"{protocol}/{part}", 0, _enough(protocol, ratios))
-    lists = parts if train_list is None else thinned(parts, train_list)
+    lists = parts if train_list is None else thinned(parts, train_list, coco)
     for part, names in lists.items():
         text = "".join(f"{file}\n" for file in sorted(names))
         atomic_write_text(folder / f"{part}.txt", text)
     return lists
 
 
-def thinned(parts: Split, train_list: str | Path) -> Split:
+def thinned(parts: Split, train_list: str | Path, coco: Coco) -> Split:
     """Parts whose training part holds the listed images only; the others are ``left_out``.
 
     Raises:
-        SplitError: The list is missing, empty, or names an image that is not in the training part.
+        SplitError: The list is missing, empty, names an image twice, by a class that it does not show, or one that is
+            not in the training part.
     """
     if not Path(train_list).is_file():
         raise SplitError(train_list, "file", "nothing", "the card's `train_lists` name a file")
@@ -92,8 +96,22 @@ def thinned(parts: Split, train_list: str | Path) -> Split:
     if strange or not wanted:
         fix = "list images of this protocol's training part; the list was drawn from another split"
         raise SplitError(train_list, "file_name", strange[:1] or 0, fix)
+    for name, class_name in rows:
+        shown = _classes_of(coco, same_text(name))
+        if class_name.strip() and same_text(class_name).strip() not in shown:
+            fix = f"the class of {name} is {' or '.join(shown) or 'none'}; mend that line"
+            raise SplitError(train_list, "class", class_name, fix)
+    twice = [name for name, times in Counter(wanted).items() if times > 1]
+    if twice:
+        raise SplitError(train_list, "file_name", twice[0], "list each image once")
     left_out = sorted(set(parts["train"]) - set(wanted))
     return {**parts, "train": wanted, "left_out": left_out}
+
+
+def _classes_of(coco: Coco, name: str) -> list[str]:
+    """Names of the classes that an image shows."""
+    boxes = coco.boxes[coco.images[name]["id"]]
+    return [coco.classes[number] for number in sorted({box["category_id"] for box in boxes})]
 
 
 def read_published(path: str | Path, coco: Coco) -> Split:

@@ -21,6 +21,7 @@ from ..base.errors import ConversionError
 from ..base.texts import decode_text, not_utf8, same_text
 
 _SIZE = ("width", "height", "depth")
+_LARGEST = 2**31  # pixels
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([^\"'>]*)[\"'][^>]*\?>")
 # Supersets under which Windows writes what it declares by the narrower name; the same bytes mean the same letters.
@@ -44,7 +45,7 @@ class VocLabel:
 
     Attributes:
         file_name: Its ``filename``.
-        size: Its width, height and depth, as far as they are whole numbers.
+        size: Its width, height and depth, as far as they are told.
         boxes: Its objects.
         unread: How often each tag stands in it that is not used, such as ``object.polygon``; ``difficult``,
             ``truncated`` and ``occluded`` where they are set.
@@ -61,7 +62,7 @@ def read_voc(path: Path) -> VocLabel:
 
     Raises:
         ConversionError: It is no VOC label, its encoding is not known, it is a bomb, an object lacks a name or a
-            corner or has two, or a box stands elsewhere than in an object.
+            corner or has two, a box stands elsewhere than in an object, or its size is no number.
     """
     text = _text(path)
     try:
@@ -78,6 +79,8 @@ def read_voc(path: Path) -> VocLabel:
         raise ConversionError(path, "root", root.tag, "a VOC label begins with <annotation>")
     objects = list(root.iter("object"))
     _check_boxes_are_of_objects(path, root, objects)
+    if not objects:
+        _check_no_object_by_another_name(path, root)
     size = _single(path, root, "size")
     width, height, depth = (_whole(path, size, key) for key in _SIZE)
     boxes = [_read_object(path, node) for node in objects]
@@ -115,6 +118,15 @@ def _check_boxes_are_of_objects(path: Path, root: Element, objects: list[Element
             raise ConversionError(path, node.tag, "outside of <object>", fix)
 
 
+def _check_no_object_by_another_name(path: Path, root: Element) -> None:
+    """A label without any object is of an image free of defects, unless something else in it has a name."""
+    aside = {id(node) for item in root if item.tag in _ASIDE for node in item.iter()}
+    for node in root.iter():
+        if id(node) not in aside and node is not root and node.find("name") is not None:
+            fix = "something with a name is no object, and the image would be free of defects; write <object>"
+            raise ConversionError(path, node.tag, "a name outside of <object>", fix)
+
+
 def _single(path: Path, node: Element, key: str) -> Element | None:
     """The one child of that tag; None where there is none."""
     children = node.findall(key)
@@ -125,9 +137,19 @@ def _single(path: Path, node: Element, key: str) -> Element | None:
 
 
 def _whole(path: Path, size: Element | None, key: str) -> int | None:
+    """One number of a size, written 96 or 96.0; None where nothing is written."""
     node = None if size is None else _single(path, size, key)
-    digits = ("" if node is None else node.text or "").strip()
-    return int(digits) if digits.isdecimal() else None
+    text = ("" if node is None else node.text or "").strip()
+    if not text:
+        return None
+    fix = "write the pixels of the image as a whole number, or leave the size out"
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ConversionError(path, f"size.{key}", text[:80], fix) from error
+    if not value.is_integer() or not 0 <= value <= _LARGEST:
+        raise ConversionError(path, f"size.{key}", text[:80], fix)
+    return int(value)
 
 
 def _read_object(path: Path, node: Element) -> LabelledBox:
@@ -136,6 +158,10 @@ def _read_object(path: Path, node: Element) -> LabelledBox:
     if not name:
         raise ConversionError(path, "object.name", name, "each object needs a class name")
     box = _single(path, node, "bndbox")
+    others = [child.tag for child in node if child.tag not in _ASIDE_OF_OBJECT and len(child)]
+    if box is None and others:
+        fix = "a shape of that kind is not read; write <bndbox> with xmin, ymin, xmax and ymax"
+        raise ConversionError(path, f"object.{others[0]}", f"no bndbox for {name}", fix)
     x0, y0, x1, y1 = (_corner(path, box, key) for key in _CORNERS)
     return LabelledBox(name, (x0 - 1, y0 - 1, x1, y1))
 
@@ -154,7 +180,7 @@ def _corner(path: Path, box: Element | None, key: str) -> float:
 
 
 def _unread(root: Element, objects: list[Element]) -> dict[str, int]:
-    """Tags that say something which is not used, and how often."""
+    """Tags and attributes that say something which is not used, and how often."""
     read = {*_ASIDE, "object"}
     tags = Counter(
         child.tag for child in root if child.tag not in read and child.find(".//object") is None
@@ -166,4 +192,10 @@ def _unread(root: Element, objects: list[Element]) -> dict[str, int]:
             for key in ("difficult", "truncated", "occluded")
             if (node.findtext(key) or "").strip() not in ("", "0", "false", "False", "Unspecified")
         )
+    inside = {id(node) for item in objects for node in item.iter()}
+    tags.update(
+        f"{'object.' if id(node) in inside and node.tag != 'object' else ''}{node.tag}@{name}"
+        for node in root.iter()
+        for name in node.attrib
+    )
     return dict(tags)

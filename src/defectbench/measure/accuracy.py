@@ -14,13 +14,13 @@ from ..base.files import sha256_file
 from ..base.records import read_record, record_beside, write_record
 from ..base.tasks import DETECTION
 from ..base.texts import read_columns
-from ..data.coco import source_name
+from ..data.coco import read_list, source_name
+from ..data.truth import read_truth
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
 from .results import read_results
 from .statistics import CONFIDENCE, INTERVAL, RESAMPLES, Interval, bootstrap_precision
-from .truth import read_truth
 
 SETTINGS = {
     "definition": "COCO average precision, 101 recall points, mean over classes with true boxes",
@@ -106,13 +106,7 @@ def listed_images(path: str | Path) -> list[str]:
     Raises:
         MeasurementError: It is missing or is not UTF-8.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError as error:
-        raise MeasurementError(path, "file", "nothing", "split the dataset first") from error
-    except UnicodeDecodeError as error:
-        raise MeasurementError(path, "encoding", str(error), "save it as UTF-8") from error
-    return [line.removesuffix("\r") for line in lines if line.strip()]
+    return read_list(path, MeasurementError)
 
 
 def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:

@@ -10,7 +10,8 @@ from ..base.files import atomic_write_json
 from ..base.places import parts_folder, truth_folder
 from ..base.records import ABSENT, write_record
 from ..base.tasks import task_named
-from ..data.coco import protocol_coco, task_of
+from ..data.coco import protocol_coco
+from ..data.truth import read_truth, task_of
 from ..deploy.predict import predict
 from .accuracy import evaluate
 from .class_controls import control_classes
@@ -19,7 +20,6 @@ from .complexity import count
 from .controls import control
 from .label_jitter import NoAgreementError
 from .operating_point import choose_operating_point
-from .truth import read_truth
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..base.errors import MeasurementError
 from ..base.records import write_record
 from ..base.tasks import CLASSIFICATION
+from ..data.truth import read_truth
 from .accuracy import groups_of, listed_images, model_behind
 from .evaluator import restrict
 from .results import read_results
@@ -29,7 +30,6 @@ from .statistics import (
     resample_weights,
     resampled,
 )
-from .truth import read_truth
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 SETTINGS = {

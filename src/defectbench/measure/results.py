@@ -12,6 +12,7 @@ from ..base.errors import MeasurementError
 from ..base.files import read_json
 from ..base.tasks import DETECTION, task_named
 
+EDGE = 1.0  # pixels by which rounding may put a box beside its image
 ROUNDING = 1e-6  # by which a probability in 32 bits may exceed 1
 
 Row = dict[str, Any]
@@ -49,7 +50,7 @@ def check_results(
         kind = "COCO result list" if finds_boxes else "list of image_id and probabilities"
         fix = f"write a {kind}: [{{{', '.join(fields)}}}, ...]"
         raise MeasurementError(source, "content", type(content).__name__, fix)
-    images = {image["id"] for image in truth["images"]}
+    images = {image["id"]: _sides(image) for image in truth["images"]}
     classes = {category["id"] for category in truth["categories"]}
     rows: list[Row] = []
     for number, row in enumerate(content):
@@ -60,12 +61,14 @@ def check_results(
         checked: Row = {"image_id": checks.image_id(images)}
         if finds_boxes:
             checked["category_id"] = checks.category_id(classes)
-            checked |= {"bbox": checks.bbox(), "score": checks.score()}
+            checked["bbox"] = checks.bbox(images[checked["image_id"]])
+            checked["score"] = checks.score()
         else:
             checked["probabilities"] = checks.probabilities(len(classes))
         rows.append(checked)
     if finds_boxes:
         _check_none_twice(rows, source)
+        _check_no_fractions(rows, source)
     else:
         _check_each_once(rows, images, source)
     return rows
@@ -98,7 +101,7 @@ class _Row:
             raise self.refuse("category_id", f"classes are {sorted(classes)}")
         return key
 
-    def bbox(self) -> list[float]:
+    def bbox(self, of_image: tuple[float, float]) -> list[float]:
         sides = self.numbers("bbox", "write x, y, width and height, four finite numbers of pixels")
         if len(sides) != 4:
             raise self.refuse("bbox", "write x, y, width and height")
@@ -108,6 +111,11 @@ class _Row:
             raise self.refuse("bbox", fix)
         if not all(map(math.isfinite, (x + width, y + height, width * height))):
             raise self.refuse("bbox", "write pixels; its area is no finite number")
+        across, down = of_image
+        beside = x > across + EDGE or y > down + EDGE or x + width < -EDGE or y + height < -EDGE
+        if beside:
+            fix = f"it lies beside its image of {across:g} x {down:g} pixels: write pixels of the original image"
+            raise self.refuse("bbox", fix)
         return sides
 
     def score(self) -> float:
@@ -130,6 +138,12 @@ class _Row:
         if len(numbers) != len(finite):
             raise self.refuse(field, fix)
         return numbers
+
+
+def _sides(image: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height of an image; infinite where the truth of another program does not tell them."""
+    across, down = (_finite(image.get(side)) for side in ("width", "height"))
+    return across or math.inf, down or math.inf
 
 
 def _finite(value: object) -> float | None:
@@ -158,6 +172,17 @@ def _check_none_twice(rows: list[Row], source: str | Path) -> None:
         if first != number:
             fix = f"it is result {first} once more; write each result once"
             raise MeasurementError(source, f"result {number}", row, fix)
+
+
+def _check_no_fractions(rows: list[Row], source: str | Path) -> None:
+    """Boxes in fractions of the image's sides would all lie in its first pixel."""
+    boxes = [row["bbox"] for row in rows]
+    has_area = any(width > 0 and height > 0 for _, _, width, height in boxes)
+    if has_area and all(max(box) <= 1 for box in boxes):
+        fix = (
+            "all boxes lie within one pixel: they are fractions of the image's sides; write pixels"
+        )
+        raise MeasurementError(source, "result 0 bbox", boxes[0], fix)
 
 
 def _check_each_once(rows: list[Row], images: Collection[int], source: str | Path) -> None:

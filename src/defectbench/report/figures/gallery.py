@@ -24,9 +24,10 @@ from matplotlib.patheffects import AbstractPathEffect
 from numpy.typing import NDArray
 
 from ...base.errors import ReportError
-from ...base.files import read_json, sha256_file
+from ...base.files import sha256_file
 from ...base.records import read_record
-from ...data.coco import read_pixels
+from ...data.coco import read_list, read_pixels
+from ...data.truth import read_truth as read_annotations
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
 from ...measure.results import read_results
@@ -77,8 +78,8 @@ def read_truth(cell: CellRecords) -> PartTruth:
     """
     inputs = cell.accuracy["inputs"]
     annotations, listed = (_unchanged(inputs[name], cell) for name in ("annotations", "images"))
-    content = read_json(annotations)
-    names = set(listed.read_text(encoding="utf-8").split("\n"))
+    content = read_annotations(annotations)
+    names = set(read_list(listed, ReportError))
     images = [image for image in content["images"] if image["file_name"] in names]
     boxes: dict[int, list[Record]] = {image["id"]: [] for image in images}
     for box in content["annotations"]:

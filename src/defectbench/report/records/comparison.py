@@ -16,6 +16,7 @@ from typing import Any
 
 from scipy import stats
 
+from ...data.truth import read_truth
 from ...measure.accuracy import groups_of, listed_images
 from ...measure.bootstrap import match
 from ...measure.classification import FIGURES as ALL_CLASS_FIGURES
@@ -32,7 +33,6 @@ from ...measure.seeds import (
     score_over_records,
 )
 from ...measure.statistics import CONFIDENCE, Interval, Resampled, resampled_precision
-from ...measure.truth import read_truth
 from .cells import CellRecords, Entry
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked

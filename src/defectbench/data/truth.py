@@ -1,16 +1,16 @@
-"""The truth that results are held against: COCO annotations of any program, checked field by field."""
+"""The truth of a dataset: COCO annotations of any program, checked field by field for all that read them."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import ConfigError, MeasurementError
 from ..base.files import read_json
-from ..base.tasks import task_named
-from ..data.coco import task_of
+from ..base.tasks import DETECTION, task_named
 
 FIX = "convert the dataset again, or write COCO annotations"
 
@@ -41,8 +41,41 @@ def read_truth(path: str | Path, task: str | None = None) -> dict[str, Any]:
     return _checked(content, path)
 
 
+def task_of(content: Mapping[str, Any]) -> str:
+    """Task of the content of an ``annotations.json``: detection unless it names another."""
+    return str(content.get("info", {}).get("task", DETECTION.name))
+
+
+def check_dataset(content: Mapping[str, Any], path: str | Path) -> None:
+    """Check what a dataset of the suite holds beyond the truth of any program.
+
+    Args:
+        content: What ``read_truth`` read.
+        path: Where it stands.
+
+    Raises:
+        MeasurementError: It has no image, an image has no size, two have one name, or ids of classes do not count on
+            from 0.
+    """
+    images = content["images"]
+    if not images:
+        raise MeasurementError(path, "images", len(images), FIX)
+    for number, image in enumerate(images):
+        for side in ("width", "height"):
+            if image.get(side) is None:
+                raise MeasurementError(path, f"images {number} {side}", "nothing", FIX)
+    names = Counter(image["file_name"] for image in images)
+    for name, times in names.items():
+        if times > 1:
+            raise MeasurementError(path, "images file_name", f"{name} twice", FIX)
+    ids = sorted(entry["id"] for entry in content["categories"])
+    if ids != list(range(len(ids))):
+        raise MeasurementError(path, "categories id", ids, f"ids count on from 0; {FIX}")
+
+
 def _checked(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    images = _entries(content, path, "images", {"id": _is_whole, "file_name": _is_text})
+    of_image = {"id": _is_whole, "file_name": _is_text, "width": _is_side, "height": _is_side}
+    images = _entries(content, path, "images", of_image)
     classes = _entries(content, path, "categories", {"id": _is_whole, "name": _is_text})
     fields = {"image_id": _is_whole, "category_id": _is_whole, "bbox": _is_box}
     fields |= {"area": _is_area, "iscrowd": _is_flag}
@@ -93,6 +126,10 @@ def _entries(
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_side(value: Any) -> bool:
+    return value is None or (_is_number(value) and float(value) > 0)
 
 
 def _is_area(value: Any) -> bool:
