@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import SplitError
-from ..base.files import atomic_directory, atomic_write_text
+from ..base.files import LONGEST_NAME, atomic_directory, atomic_write_text
 from ..base.places import truth_folder
 from .coco import SOURCE, coco_content, read_coco
 from .pack import read_rgb
-from .pairing import LONGEST_NAME
 
 COPIES = 5
 MAX_DEGREES, BRIGHTNESS = 15.0, 0.3

@@ -14,12 +14,17 @@ from PIL import Image
 
 from ..base.cards import LABEL_SUFFIXES, DatasetCard
 from ..base.errors import ConversionError
-from ..base.files import files_below, is_system_file, is_system_folder, sha256_file
+from ..base.files import (
+    LONGEST_NAME,
+    files_below,
+    is_system_file,
+    is_system_folder,
+    sha256_file,
+)
 from ..base.texts import same_text
 from .damage import damage_named
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-LONGEST_NAME = 255  # bytes, on the file systems of today
 _ORIENTATION = 0x0112  # EXIF tag
 _BITS_PER_SAMPLE = 258  # TIFF tag
 _EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # modes of Pillow

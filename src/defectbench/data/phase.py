@@ -10,7 +10,6 @@ and at most 400 in the proof.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -21,6 +20,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..base.records import usable_cores
 from .coco import Grey
 
 Floats = NDArray[np.float32]
@@ -70,7 +70,7 @@ def shifted_pairs(
         return []
     side = max(max(image.shape) for image in images)
     view_scale, proof_scale = VIEW / side, min(1.0, PROOF / side)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         views = list(pool.map(lambda image: flatten(_resized(image, view_scale)), images))
         residuals = list(pool.map(lambda image: residual(_resized(image, proof_scale)), images))
         spectra = np.stack(list(pool.map(_whitened, views)))

@@ -275,7 +275,7 @@ def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
         base = first.setdefault(method, of_seeds)
         pairs = [(of_seeds[seed], base[seed]) for seed in of_seeds if seed in base]
         if base is not of_seeds and len(pairs) > 1:
-            test = stats.ttest_rel(*zip(*pairs, strict=True))
+            test = stats.ttest_rel([score for score, _ in pairs], [score for _, score in pairs])
             low, high = (float(end) for end in test.confidence_interval(0.95))
             values |= {"difference": (low + high) / 2, "difference_low": low}
             values |= {"difference_high": high, "p": float(test.pvalue)}
