@@ -17,6 +17,7 @@ def test_an_archive_that_is_not_read_is_named_in_one_line(plant, name, suffix):
         plant.convert(f"{name}{suffix}")
     assert f"{name}{suffix}" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert f"kind: got '{'RAR' if 'rar' in name else '7z'}'; unpack it" in str(caught.value)
 
 
 def test_images_whose_names_are_bytes_of_gbk_are_named(plant):

@@ -33,6 +33,9 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
 Wanted = Callable[[PurePosixPath], bool]
 
 
+_OTHER_KINDS = {b"Rar!\x1a\x07": "RAR", b"7z\xbc\xaf\x27\x1c": "7z"}
+
+
 def extract_into(
     archive: str | Path, folder: Path, max_bytes: int = MAX_BYTES, wanted: Wanted | None = None
 ) -> int:
@@ -53,10 +56,21 @@ def extract_into(
         DiskFullError: The disk has no room.
     """
     path = Path(archive)
+    _refuse_other_kinds(path)
     with damage_named(path, ArchiveError, "content", _WHOLE):
         if zipfile.is_zipfile(path):
             return _unzip(path, folder, max_bytes, wanted or _all)
         return _untar(path, folder, max_bytes, wanted or _all)
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Stop at an archive of a kind that is known and not read, whatever its name."""
+    with path.open("rb") as handle:
+        start = handle.read(max(map(len, _OTHER_KINDS)))
+    for signature, kind in _OTHER_KINDS.items():
+        if start.startswith(signature):
+            fix = "unpack it by a program of its own and name the folder, or pack it as ZIP or tar"
+            raise ArchiveError(path, "kind", kind, fix)
 
 
 def _all(_: PurePosixPath) -> bool:
