@@ -12,20 +12,25 @@ batch norm that training uses and once with the one of torch. One row a run.
 from __future__ import annotations
 
 import argparse
-import csv
+import itertools
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 from defectbench.training import preparation
-from seed_spread import FIELDS, cells_of, run
+from seed_spread import cells_of, make_lacking, run
 
 WAYS: dict[str, object] = {
     "exact": preparation.make_batch_norms_exact,
     "torch": lambda network: None,
 }
-
-
 KEYS = ("batch_norm", "method", "seed", "recipe_sha256", "processor")
+
+
+def measure_with(prepare, measure):
+    """A measured run whose batch norms are prepared in a way."""
+    with mock.patch.object(preparation, "make_batch_norms_exact", prepare):
+        return measure()
 
 
 def main():
@@ -39,26 +44,13 @@ def main():
     folder = "results/data/{dataset}/clean/split0/"
     parts = {part: folder + part + "@{size}.safetensors" for part in ("train", "val")}
     cells = cells_of(args.study)
-    done = set()
-    if args.out.is_file():
-        with args.out.open(newline="") as handle:
-            done = {tuple(row[key] for key in KEYS) for row in csv.DictReader(handle)}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    for seed in args.seeds:
-        for name in args.methods:
-            for way, prepare in WAYS.items():
-                row, measure = run(*cells[name], seed, parts)
-                if tuple(str(({"batch_norm": way} | row)[key]) for key in KEYS) in done:
-                    continue
-                with mock.patch.object(preparation, "make_batch_norms_exact", prepare):
-                    row = {"batch_norm": way} | measure()
-                new = not args.out.is_file()
-                with args.out.open("a", newline="") as handle:
-                    writer = csv.DictWriter(handle, ("batch_norm", *FIELDS), lineterminator="\n")
-                    if new:
-                        writer.writeheader()
-                    writer.writerow(row)
-                print(*row.values(), flush=True)
+
+    def runs():
+        for seed, name, way in itertools.product(args.seeds, args.methods, WAYS):
+            row, measure = run(*cells[name], seed, parts)
+            yield {"batch_norm": way} | row, partial(measure_with, WAYS[way], measure)
+
+    make_lacking(args.out, KEYS, runs())
 
 
 if __name__ == "__main__":

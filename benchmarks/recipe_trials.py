@@ -12,33 +12,14 @@ left out. Nothing here reads a test part. docs/recipes.md says what follows from
 from __future__ import annotations
 
 import argparse
-import csv
+import itertools
 from pathlib import Path
 
 import yaml
 
-from seed_spread import FIELDS, cells_of, run
+from seed_spread import cells_of, make_lacking, run
 
-COLUMNS: tuple[str, ...] = ("way", *FIELDS)
-
-
-def rows_of(path):
-    """Rows of a table that may not be there yet."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def append(path, row):
-    """Add one row to the table."""
-    new = not path.is_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+KEYS = ("method", "seed", "way", "recipe_sha256", "processor")
 
 
 def cell_of(cell, length, changes):
@@ -73,19 +54,16 @@ def main():
     cells = cells_of(args.study)
     folder = args.data + "/{dataset}/clean/split0/"
     parts = {part: folder + part + "@{size}.safetensors" for part in ("train", "val")}
-    keys = ("method", "seed", "way", "recipe_sha256", "processor")
-    done = {tuple(row[key] for key in keys) for row in rows_of(args.out)}
-    for seed in args.seeds:
-        for name in args.methods or sorted(cells):
+    length = content.get("length", {})
+
+    def trials():
+        grid = itertools.product(args.seeds, args.methods or sorted(cells), content["ways"].items())
+        for seed, name, (way, changes) in grid:
             cell, task = cells[name]
-            for way, changes in content["ways"].items():
-                shortened = cell_of(cell, content.get("length", {}), changes)
-                row, measure = run(shortened, task, seed, parts)
-                if tuple(str(({"way": way} | row)[key]) for key in keys) in done:
-                    continue
-                row = {"way": way} | measure()
-                append(args.out, row)
-                print(*row.values(), flush=True)
+            row, measure = run(cell_of(cell, length, changes), task, seed, parts)
+            yield {"way": way} | row, measure
+
+    make_lacking(args.out, KEYS, trials())
 
 
 if __name__ == "__main__":

@@ -153,6 +153,33 @@ def run(cell, task, seed, parts, moved=0):
     return row, measure
 
 
+def make_lacking(path, keys, runs):
+    """Make the runs that a table lacks, and append each as a row of it.
+
+    Args:
+        path: The table, which may not be there yet.
+        keys: Headings by which a run is known.
+        runs: Of each run its row, without what is to be measured, and a call that measures it.
+    """
+    held = []
+    if path.is_file():
+        with path.open(newline="") as handle:
+            held = list(csv.DictReader(handle))
+    done = {tuple(row[key] for key in keys) for row in held}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for row, measure in runs:
+        if tuple(str(row[key]) for key in keys) in done:
+            continue
+        made = row | measure()
+        new = not path.is_file()
+        with path.open("a", newline="") as handle:
+            writer = csv.DictWriter(handle, list(made), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(made)
+        print(*made.values(), flush=True)
+
+
 def main():
     """Train what the table lacks, row by row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -168,28 +195,10 @@ def main():
         parser.add_argument(f"--{part}", default=default, help=text)
     args = parser.parse_args()
     cells = cells_of(args.study)
-    held = []
-    if args.out.is_file():
-        with args.out.open(newline="") as handle:
-            held = list(csv.DictReader(handle))
-    keys = ("method", "seed", "moved", "recipe_sha256", "processor")
-    done = {tuple(str(row[key]) for key in keys) for row in held}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     parts = {"train": args.train, "val": args.val}
-    for seed, moved, name in itertools.product(
-        args.seeds, args.moved, args.methods or sorted(cells)
-    ):
-        row, measure = run(*cells[name], seed, parts, moved)
-        if tuple(str(row[key]) for key in keys) in done:
-            continue
-        row = measure()
-        new = not args.out.is_file()
-        with args.out.open("a", newline="") as handle:
-            writer = csv.DictWriter(handle, FIELDS, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        print(*row.values(), flush=True)
+    grid = itertools.product(args.seeds, args.moved, args.methods or sorted(cells))
+    runs = (run(*cells[name], seed, parts, moved) for seed, moved, name in grid)
+    make_lacking(args.out, ("method", "seed", "moved", "recipe_sha256", "processor"), runs)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def _is_narrowed(x: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-class PredictionConv2d(nn.Conv2d):
-    """Convolution whose outputs are predictions: in float32 under autocast too, so that losses are."""
+class _Predicting(nn.Module):
+    """Before a layer whose outputs are predictions: in float32 under autocast too, so that losses are."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
         if not _is_narrowed(input):
@@ -55,14 +55,12 @@ class PredictionConv2d(nn.Conv2d):
             return super().forward(input.float())
 
 
-class PredictionLinear(nn.Linear):
+class PredictionConv2d(_Predicting, nn.Conv2d):
+    """Convolution that predicts, in float32 under autocast too."""
+
+
+class PredictionLinear(_Predicting, nn.Linear):
     """The same of a linear layer, as classifiers end in."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
-        if not _is_narrowed(input):
-            return super().forward(input)
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.float())
 
 
 class StridedPointwiseConv2d(nn.Conv2d):
