@@ -79,3 +79,8 @@ def published_option(wildcards, input):
 def train_list_option(wildcards, input):
     """A list that thins the training part as an option of `split`."""
     return option("train-list", input.train_list)
+
+
+def tiling_of(wildcards):
+    """How images are cut into the tiles of a pack, as one line of JSON."""
+    return steps.as_json(PLAN.tiling(wildcards.tiles))

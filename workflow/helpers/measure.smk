@@ -17,7 +17,6 @@ def raced_packs():
     """The images that models are timed on."""
     packs = {}
     for cell in PLAN.raced:
-        size = steps.size_px(cell, PLAN.recipe(cell))
         parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
-        packs[f"{parts}/test@{size}.safetensors"] = None
+        packs[f"{parts}/{steps.pack_file(cell, PLAN.recipe(cell), 'test')}"] = None
     return list(packs)

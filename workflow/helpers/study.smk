@@ -47,6 +47,7 @@ wildcard_constraints:
     dataset=r"[a-z0-9-]+",
     protocol="(clean|random|sequential|paper)(-[a-z0-9]+)?",
     size=r"\d+",
+    tiles=r"s\d+-o\d+-v[0-9.e-]+-f[0-9.e-]+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",
     seed=r"\d+",
     stage=r"(sparse-[0-9a-f]{8}|pruned|pruned/channels|teacher_c)",
@@ -88,13 +89,12 @@ def training_cores(wildcards):
 
 
 def pack_of(part):
-    """Input function: a cell's pack of one part, at the cell's size."""
+    """Input function: a cell's pack of one part, at the cell's size, of tiles where its images are cut."""
 
     def path(wildcards):
         cell = cell_of(wildcards)
-        size = steps.size_px(cell, PLAN.recipe(cell))
         parts = PARTS.format(dataset=cell.dataset, protocol=cell.protocol)
-        return f"{parts}/{part}@{size}.safetensors"
+        return f"{parts}/{steps.pack_file(cell, PLAN.recipe(cell), part)}"
 
     return path
 

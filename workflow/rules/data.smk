@@ -129,3 +129,27 @@ rule pack_parts:
     shell:
         "defectbench pack --dataset {params.folder} --protocol {wildcards.protocol} --split-seed {params.seed} "
         "--part train --part val --part test --size {wildcards.size} 2>&1 | tee {log}"
+
+
+# Images cut into tiles, after the split: the lists are of whole images.
+rule pack_tiles:
+    input:
+        images=images_of,
+        annotations=annotations_of,
+        parts=collect(
+            f"{PARTS}/{{part}}.txt", part=["train", "val", "test"], allow_missing=True
+        ),
+        certificate=f"{PARTS}/certificate.json",
+    output:
+        f"{PARTS}/train@{{size}}.{{tiles}}.safetensors",
+        f"{PARTS}/val@{{size}}.{{tiles}}.safetensors",
+        f"{PARTS}/test@{{size}}.{{tiles}}.safetensors",
+    log:
+        f"{LOGS}/{{dataset}}/{{protocol}}/pack-{{size}}.{{tiles}}.log",
+    params:
+        folder=subpath(output[0], ancestor=3),
+        seed=STUDY.split_seed,
+        tiles=tiling_of,
+    shell:
+        "defectbench pack --dataset {params.folder} --protocol {wildcards.protocol} --split-seed {params.seed} "
+        "--part train --part val --part test --size {wildcards.size} --tiles {params.tiles:q} 2>&1 | tee {log}"

@@ -26,6 +26,7 @@ from .steps import slimming_of
 from .strict import name_one_of
 from .studies import LISTED, Cell, Study, base_protocol, expand_cells
 from .tasks import TASKS
+from .tiling import Tiling
 
 NOBODY = "no_method_of_its_own"  # matches no folder
 
@@ -89,6 +90,18 @@ class StudyPlan:
     def raced(self) -> list[Cell]:
         """Cells with a model file, which is timed."""
         return [cell for cell in self.trained if cell.method not in self.catalogue.predicting]
+
+    def tiling(self, key: str) -> Tiling:
+        """How images are cut into tiles whose packs bear a key.
+
+        Raises:
+            ConfigError: No cell of the study cuts them so.
+        """
+        tilings = {t.key: t for cell in self.trained if (t := cell.budget.tiles) is not None}
+        if key not in tilings:
+            fix = name_one_of(key, tilings, "it cuts no images into tiles")
+            raise ConfigError(f"study {self.study.study}", "tiles", key, fix)
+        return tilings[key]
 
     def compressed(self, how: str) -> list[Cell]:
         """Cells that are compressed in one way."""
@@ -277,6 +290,9 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
     """A recipe is one that the method of a cell can follow."""
     name = base_method(cell.method)
     card = plan.catalogue.cards[name]
+    if cell.budget.tiles is not None and cell.method in plan.catalogue.predicting:
+        fix = f"{name} predicts by itself, on whole images: give it a budget without tiles"
+        raise ConfigError(where, "budget.tiles", cell.budget.tiles.key, fix)
     if card.takes is not None:
         for change in cell.budget.recipe or {}:
             if not any(f"{change}.".startswith(f"{field}.") for field in card.takes):

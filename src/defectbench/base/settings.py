@@ -39,5 +39,6 @@ class TrainingSettings(Strict):
     def _budget_stands_beside_the_recipe(self) -> TrainingSettings:
         fields = ("epochs", "batch", "threads", "device", "seed")
         instead = dict.fromkeys(fields, "it is a field of the settings")
-        refuse_budget_in_recipe(self.recipe, {**instead, "size": "it is that of the pack"})
+        of_pack = dict.fromkeys(("size", "tiles"), "it is that of the pack")
+        refuse_budget_in_recipe(self.recipe, {**instead, **of_pack})
         return self

@@ -21,7 +21,7 @@ SCORED = (
 SEEDS = {"seed": "write `seeds` of the block"}
 BESIDE_STAGE = {
     **dict.fromkeys(("epochs", "batch"), "it is a field of the stage"),
-    **dict.fromkeys(("size", "threads", "device"), "it is a field of the base's budget"),
+    **dict.fromkeys(("size", "tiles", "threads", "device"), "it is a field of the base's budget"),
     **SEEDS,
 }
 

@@ -16,6 +16,7 @@ from .methods import Recipe
 from .settings import Role, TrainingSettings
 from .strict import BatchSize, Seed, Strict, Threads
 from .studies import Cell
+from .tiling import pack_name
 
 THREADS = 2  # of a training, unless the study says otherwise
 Device = Literal["auto", "cpu", "cuda"]
@@ -117,8 +118,14 @@ def as_json(settings: Strict) -> str:
 
 
 def size_px(cell: Cell, recipe: Recipe) -> int:
-    """Side of a cell's input, pixels: the study's, else the recipe's."""
-    return cell.budget.size or recipe.size
+    """Side of a cell's input, pixels: the study's, else that of a tile, else the recipe's."""
+    tiles = cell.budget.tiles
+    return cell.budget.size or (tiles.side if tiles is not None else recipe.size)
+
+
+def pack_file(cell: Cell, recipe: Recipe, part: str) -> str:
+    """File name of a cell's pack of one part: at the cell's size, of tiles where its images are cut."""
+    return pack_name(part, size_px(cell, recipe), cell.budget.tiles)
 
 
 def thread_count(cell: Cell) -> int:

@@ -28,7 +28,8 @@ from .strict import (
     first_fault,
     name_one_of,
 )
-from .tasks import DETECTION, TASKS, task_named
+from .tasks import DETECTION, TASKS, Task, task_named
+from .tiling import Tiling
 from .yaml_text import read_yaml
 
 Protocol = Literal["clean", "random", "sequential", "paper"]
@@ -56,7 +57,9 @@ class Budget(Strict):
     """How long and at which size one method trains. What is left out comes from its recipe.
 
     Attributes:
-        size: Side of the square network input, pixels; a multiple of 32 for detection, of 8 for classification.
+        size: Side of the square network input, pixels; a multiple of 32 for detection, of 8 for classification. Where
+            images are cut into tiles, that of a tile by default.
+        tiles: How images are cut into tiles, for detection in large images; whole images where it is not given.
         epochs: Passes over the training part.
         batch: Images a step.
         threads: Processor threads of the training job.
@@ -65,6 +68,7 @@ class Budget(Strict):
     """
 
     size: Side | None = Field(default=None, multiple_of=8)
+    tiles: Tiling | None = None
     epochs: Epochs | None = None
     batch: BatchSize | None = None
     threads: Threads | None = None
@@ -333,7 +337,7 @@ def _check_bases(cells: Mapping[str, Cell], source: str | Path) -> None:
         if cell.compression is None:
             continue
         base = cells[cell.model_copy(update={"method": cell.compression.method}).folder]
-        for field in ("size", "epochs", "batch", "recipe"):
+        for field in ("size", "tiles", "epochs", "batch", "recipe"):
             value, base_value = getattr(cell.budget, field), getattr(base.budget, field)
             if value != base_value:
                 fix = f"{base.folder} has {base_value}; give both one {field}"
@@ -397,7 +401,19 @@ def _fitting(
     if odd_sizes:
         fix = f"the side of an input for {task.name} is a multiple of {task.side_multiple}"
         raise ConfigError(where, "budget.size", odd_sizes[0], fix)
+    _check_tiles([budget.tiles for budget in budgets if budget.tiles], dataset, task, where)
     return fitting
+
+
+def _check_tiles(tilings: list[Tiling], dataset: str, task: Task, where: str) -> None:
+    """Tiles are for tasks whose boxes can be moved back to the whole image, and have sides that its networks take."""
+    if tilings and not task.finds_boxes:
+        fix = f"{dataset} is for {task.name}, whose images are scored whole: leave it out"
+        raise ConfigError(where, "budget.tiles", tilings[0].model_dump(exclude_unset=True), fix)
+    odd_sides = [tiling.side for tiling in tilings if tiling.side % task.side_multiple]
+    if odd_sides:
+        fix = f"the side of a tile for {task.name} is a multiple of {task.side_multiple}"
+        raise ConfigError(where, "budget.tiles.side", odd_sides[0], fix)
 
 
 def _block_cells(

@@ -164,11 +164,21 @@ def pack(
             help="File to write, of a single part; <part>@<size>.safetensors beside its list by default."
         ),
     ] = None,
+    tiles: Annotated[
+        str | None,
+        Option(
+            metavar="JSON|FILE",
+            help='Cut images into tiles: a JSON object such as \'{"side": 640, "overlap": 128}\', or a file of it.',
+        ),
+    ] = None,
 ) -> None:
     """Decode parts of a split, each into one file."""
+    from ..base.commandline import parse_settings
     from ..base.errors import ConfigError
     from ..base.places import parts_folder
+    from ..base.tiling import Tiling, pack_name
     from ..data.pack import pack
+    from ..data.tile_pack import pack_tiles
     from .checks import check_protocol
 
     check_protocol(protocol)
@@ -177,10 +187,14 @@ def pack(
         raise ConfigError(
             "--out", "parts", [*map(str, parts)], "give one --part, or leave --out away"
         )
+    tiling = None if tiles is None else parse_settings(Tiling, tiles)
     folder = parts_folder(dataset, protocol, split_seed)
     for name in parts:
-        file = out or folder / f"{name}@{size}.safetensors"
-        pack(dataset, protocol, name, size, file, split_seed)
+        file = out or folder / pack_name(name, size, tiling)
+        if tiling is None:
+            pack(dataset, protocol, name, size, file, split_seed)
+        else:
+            pack_tiles(dataset, protocol, name, size, file, tiling, split_seed)
 
 
 VERBS = {

@@ -23,19 +23,49 @@ from ..base.tasks import DETECTION
 from .coco import Coco, protocol_coco, read_part, read_pixels
 from .damage import damage_named
 from .letterbox import letterbox
+from .mapped import file_checksum, map_tensor
 
 if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack needs it
     from torch import Tensor
 
 SLACK = 1e-6  # rounding of x + w, pixels
 METADATA = ("classes", "sha256")
+IMAGES, TILES = (
+    "images",
+    "tiles",
+)  # names of the tensor of pixels, and of the way of cutting in the metadata
 TENSORS = ("boxes", "image_ids", "images", "labels", "original_size", "pad", "scale")
+WHOLE = ("whole_boxes", "whole_ids", "whole_labels", "whole_size", "windows")  # of a pack of tiles
 Values = TypeVar("Values", "Tensor", NDArray[Any])
+
+
+@dataclass(frozen=True)
+class WholeImages:
+    """The images that the tiles of a pack were cut from, as arrays of numpy.
+
+    Attributes:
+        windows: int64 [N, 4], x0, y0, x1, y1 of each tile in its image; all tiles of an image follow one another.
+        ids: int64 [I], COCO ids of the images, in the order of their tiles.
+        size: int64 [I, 2], width and height.
+        boxes: float64 [I, K, 4], x0, y0, x1, y1 in pixels of the image; zeros pad.
+        labels: int64 [I, K]; -1 pads.
+        tiling: How they were cut, as ``Tiling`` says it.
+    """
+
+    windows: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    size: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    tiling: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Pack(Generic[Values]):
     """A part in memory, as tensors of torch (``load_pack``) or arrays of numpy (``load_arrays``).
+
+    A pack of tiles has one row a tile, whose image is the tile; its ``images`` are mapped from the file and read as
+    they are asked for.
 
     Attributes:
         images: uint8 [N, 3, S, S], RGB.
@@ -48,6 +78,7 @@ class Pack(Generic[Values]):
         classes: Class names by label.
         metadata: Strings: dataset, protocol, part, size, task, sha256, certificate_sha256, shared_pixels.
         path: The file.
+        whole: Of a pack of tiles: the images that they were cut from.
     """
 
     images: Values
@@ -60,6 +91,7 @@ class Pack(Generic[Values]):
     classes: list[str]
     metadata: dict[str, str]
     path: Path
+    whole: WholeImages | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,6 +100,11 @@ class Pack(Generic[Values]):
     def size(self) -> int:
         """Side of the images, pixels."""
         return int(self.images.shape[-1])
+
+    @property
+    def n_images(self) -> int:
+        """Number of images: of whole ones, where they are cut into tiles."""
+        return len(self) if self.whole is None else len(self.whole.ids)
 
 
 def pack(
@@ -100,16 +137,13 @@ def pack(
     coco, image_dir = protocol_coco(folder, protocol, split_seed)
     parts = parts_folder(folder, protocol, split_seed)
     names, certificate = read_part(parts, part), parts / "certificate.json"
-    shared = _certified(certificate, parts / f"{part}.txt")
-    tensors = _labels(coco, names, folder / "annotations.json")
+    shared = certified_pixels(certificate, parts / f"{part}.txt")
+    tensors = read_labels(coco, names, folder / "annotations.json")
     images = np.empty((len(names), 3, size, size), np.uint8)
     fit = np.empty((len(names), 3), np.float32)
     for row, name in enumerate(names):
-        pixels = read_rgb(image_dir / name)
-        seen, annotated = pixels.shape[1::-1], tuple(tensors["original_size"][row].tolist())
-        if seen != annotated:
-            fix = f"annotations say {annotated}; convert the dataset again"
-            raise PackError(image_dir / name, "width, height", seen, fix)
+        annotated = tuple(tensors["original_size"][row].tolist())
+        pixels = read_annotated(image_dir / name, annotated)
         view, scale, pad = letterbox(pixels, size)
         images[row] = view.transpose(2, 0, 1)
         fit[row] = (scale, *pad)
@@ -130,8 +164,16 @@ def pack(
     write_pack(out, tensors, metadata)
 
 
-def _certified(certificate: Path, part: Path) -> int:
-    """What the certificate says is shared, if it speaks of this very list."""
+def certified_pixels(certificate: Path, part: Path) -> int:
+    """What the certificate says is shared, if it speaks of this very list.
+
+    Args:
+        certificate: Of the split.
+        part: The list.
+
+    Raises:
+        LeakageError: It is not the list that was certified.
+    """
     record = read_record(certificate, "certificate")
     certified = record["inputs"].get(part.name, {}).get("sha256")
     if sha256_file(part) != certified:
@@ -140,8 +182,17 @@ def _certified(certificate: Path, part: Path) -> int:
     return int(record["figures"]["shared_pixels"])
 
 
-def _labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any]]:
-    """Boxes in original pixels and labels, padded, with ids and sizes of the images."""
+def read_labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any]]:
+    """Boxes in original pixels and labels, padded, with ids and sizes of the images.
+
+    Args:
+        coco: The annotations.
+        names: File names of the images.
+        source: Where the annotations stand, named in errors.
+
+    Raises:
+        PackError: A box has no area, lies outside its image or names no class.
+    """
     entries = [coco.images[name] for name in names]
     truth = [coco.boxes[entry["id"]] for entry in entries]
     most = max(1, *(len(boxes) for boxes in truth))
@@ -166,6 +217,19 @@ def _labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any
         "image_ids": np.array([entry["id"] for entry in entries], np.int64),
         "original_size": np.array([(e["width"], e["height"]) for e in entries], np.int64),
     }
+
+
+def read_annotated(path: Path, annotated: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Decode an image of a known width and height as RGB, uint8 [H, W, 3].
+
+    Raises:
+        PackError: It cannot be decoded, or has another size.
+    """
+    pixels = read_rgb(path)
+    if pixels.shape[1::-1] != annotated:
+        fix = f"annotations say {annotated}; convert the dataset again"
+        raise PackError(path, "width, height", pixels.shape[1::-1], fix)
+    return pixels
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -238,7 +302,12 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     try:
         with safe_open(file, framework) as handle:
             metadata = handle.metadata() or {}
-            tensors = {name: handle.get_tensor(name) for name in TENSORS}
+            is_tiled = TILES in metadata
+            held = [name for name in TENSORS if not (is_tiled and name == IMAGES)]
+            tensors = {name: handle.get_tensor(name) for name in held}
+            wholes = {n: np.asarray(handle.get_tensor(n)) for n in WHOLE} if is_tiled else {}
+        if is_tiled:
+            tensors[IMAGES] = _mapped(file, framework)
     except (SafetensorError, OSError) as error:
         raise PackError(file, "content", str(error), "run `defectbench pack` again") from error
     missing = [key for key in METADATA if key not in metadata]
@@ -249,6 +318,23 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
         raise PackError(
             file, "task", packed_task, f"this step is for {task}; give a dataset of that task"
         )
-    if verify and checksum(tensors) != metadata["sha256"]:
+    if verify and (file_checksum(file) if is_tiled else checksum(tensors)) != metadata["sha256"]:
         raise PackError(file, "sha256", metadata["sha256"], "it was changed; pack the part again")
-    return Pack(**tensors, classes=json.loads(metadata["classes"]), metadata=metadata, path=file)
+    whole = _whole_images(wholes, json.loads(metadata[TILES])) if is_tiled else None
+    classes = json.loads(metadata["classes"])
+    return Pack(**tensors, classes=classes, metadata=metadata, path=file, whole=whole)
+
+
+def _mapped(file: Path, framework: str) -> Any:
+    """The tiles of a pack as they lie in the file, nothing read yet."""
+    images = map_tensor(file, IMAGES)
+    if framework == "np":
+        return images
+    import torch
+
+    return torch.from_numpy(images)
+
+
+def _whole_images(tensors: dict[str, NDArray[Any]], tiling: dict[str, Any]) -> WholeImages:
+    fields = {name.removeprefix("whole_"): values for name, values in tensors.items()}
+    return WholeImages(**fields, tiling=tiling)

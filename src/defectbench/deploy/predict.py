@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..base.files import atomic_write_json, unchanged
 from ..base.records import record_beside, write_record
 from ..data.pack import Pack, load_arrays
 from .checked import open_checked
+from .merge import Detections, merge_tiles
 from .nms import SCORING_THRESHOLD, nms
 from .runtime import Engine, Images, OnnxClassifier
 
@@ -54,7 +56,7 @@ def predict(
         engine = open_checked(model_path, threads)
         pack = load_arrays(pack_path, task=engine.task)
         check_pack_fits(engine, pack, pack_path)
-        figures = {"n_images": len(pack)}
+        figures = {"n_images": pack.n_images}
         if isinstance(engine, OnnxClassifier):
             results = list(classify_pack(engine, pack, model_path))
         else:
@@ -63,7 +65,11 @@ def predict(
     atomic_write_json(out_json, results)
     inputs = {"model": model_path, "pack": pack_path, "predictions": out_json}
     seconds = time.perf_counter() - start
-    write_record(record_beside(out_json), "predictions", figures, inputs, seconds)
+    extra = {}
+    if pack.whole is not None:
+        figures["n_tiles"] = len(pack)
+        extra["tiles"] = pack.whole.tiling
+    write_record(record_beside(out_json), "predictions", figures, inputs, seconds, extra)
     return results
 
 
@@ -86,11 +92,31 @@ def check_pack_fits(
 def predict_pack(
     engine: Engine, pack: Pack[Any], source: str | Path, score_threshold: float = SCORING_THRESHOLD
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the COCO results of one image after the other.
+    """Yield the COCO results of one image after the other; of an image in tiles, those of its tiles merged.
 
     Raises:
         ArtifactError: The model gives figures that are not finite; names the image.
     """
+    detections = _detect(engine, pack, source, score_threshold)
+    if pack.whole is None:
+        for image_id, (boxes, scores, labels) in zip(
+            pack.image_ids.tolist(), detections, strict=True
+        ):
+            yield coco_results(image_id, boxes, scores, labels)
+        return
+    whole, first = pack.whole, 0
+    rows_of = [int((np.asarray(pack.image_ids) == key).sum()) for key in whole.ids.tolist()]
+    for image_id, size, rows in zip(whole.ids.tolist(), whole.size, rows_of, strict=True):
+        tiles = list(islice(detections, rows))
+        windows = whole.windows[first : first + rows]
+        first += rows
+        yield coco_results(image_id, *merge_tiles(windows, size, tiles, score_threshold))
+
+
+def _detect(
+    engine: Engine, pack: Pack[Any], source: str | Path, score_threshold: float
+) -> Iterator[Detections]:
+    """Yield the boxes of one row of a pack after the other, in original pixels of the row."""
     images, ids = np.asarray(pack.images), np.asarray(pack.image_ids)
     fit = (pack.scale, pack.pad, pack.original_size)
     scales, pads, originals = (np.asarray(values) for values in fit)
@@ -101,8 +127,7 @@ def predict_pack(
             n = start + row
             check_output(source, int(ids[n]), scores[row], boxes[row])
             kept, kept_scores, labels = nms(boxes[row], scores[row], score_threshold)
-            kept = to_original(kept, float(scales[n]), pads[n], originals[n])
-            yield coco_results(int(ids[n]), kept, kept_scores, labels)
+            yield to_original(kept, float(scales[n]), pads[n], originals[n]), kept_scores, labels
 
 
 def classify_pack(

@@ -80,7 +80,11 @@ def evaluate(
         "groups": groups,
     }
     seconds = time.perf_counter() - start
-    extra = {"settings": SETTINGS, "model_sha256": model_behind(predictions)}
+    extra = {
+        "settings": SETTINGS,
+        "model_sha256": model_behind(predictions),
+        **tiles_behind(predictions),
+    }
     return write_record(out, "accuracy", figures, inputs, seconds, extra)
 
 
@@ -98,6 +102,13 @@ def model_behind(predictions: str | Path) -> str | None:
     if inputs["predictions"]["sha256"] != digest:
         raise MeasurementError(path, "inputs.predictions.sha256", digest, "predict again")
     return inputs["model"]["sha256"]
+
+
+def tiles_behind(predictions: str | Path) -> dict[str, Any]:
+    """How images were cut into tiles for predictions, as ``tiles``; nothing where they were not, or no record says so."""
+    path = record_beside(predictions)
+    record = read_record(path, "predictions") if path.is_file() else {}
+    return {"tiles": record["tiles"]} if "tiles" in record else {}
 
 
 def listed_images(path: str | Path) -> list[str]:

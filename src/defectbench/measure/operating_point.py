@@ -10,7 +10,7 @@ part is rejected all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -145,28 +145,41 @@ def best_f1_threshold(matches: Matches) -> tuple[float, float]:
 
 
 def pack_truth(pack: Pack[Any]) -> dict[str, Any]:
-    """COCO annotations of a pack's images, in original pixels."""
+    """COCO annotations of a pack's images, in original pixels; of the whole images, where they are cut into tiles."""
     images, annotations = [], []
-    fit = (pack.labels, pack.boxes, pack.pad, pack.original_size)
-    all_labels, all_boxes, pads, sizes = (np.asarray(values) for values in fit)
-    for n, image_id in enumerate(pack.image_ids.tolist()):
-        labels = all_labels[n]
-        width, height = sizes[n].tolist()
+    for image_id, (width, height), boxes, labels in _true_boxes(pack):
         images.append(
             {"id": image_id, "file_name": str(image_id), "width": width, "height": height}
         )
-        boxes = to_original(
-            all_boxes[n][labels >= 0],
-            float(pack.scale[n]),
-            pads[n],
-            sizes[n],
-        )
-        rows = coco_results(image_id, boxes, np.ones(len(boxes)), labels[labels >= 0])
+        rows = coco_results(image_id, boxes, np.ones(len(boxes)), labels)
         for row in rows:
             area = row["bbox"][2] * row["bbox"][3]
             annotations.append({**row, "id": len(annotations) + 1, "area": area, "iscrowd": 0})
     categories = [{"id": n, "name": name} for n, name in enumerate(pack.classes)]
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _true_boxes(
+    pack: Pack[Any],
+) -> Iterator[tuple[int, list[int], NDArray[Any], NDArray[np.int64]]]:
+    """Id, width and height, true boxes and labels of each image, in original pixels."""
+    if pack.whole is not None:
+        whole = pack.whole
+        for row, image_id in enumerate(whole.ids.tolist()):
+            real = whole.labels[row] >= 0
+            yield (
+                image_id,
+                whole.size[row].tolist(),
+                whole.boxes[row][real],
+                whole.labels[row][real],
+            )
+        return
+    fit = (pack.labels, pack.boxes, pack.pad, pack.original_size)
+    all_labels, all_boxes, pads, sizes = (np.asarray(values) for values in fit)
+    for n, image_id in enumerate(pack.image_ids.tolist()):
+        real = all_labels[n] >= 0
+        boxes = to_original(all_boxes[n][real], float(pack.scale[n]), pads[n], sizes[n])
+        yield image_id, sizes[n].tolist(), boxes, all_labels[n][real]
 
 
 def choose_operating_point(
@@ -201,7 +214,9 @@ def choose_operating_point(
             figures = _class_figures(engine, pack, model_path)
         else:
             figures = _box_figures(engine, pack, model_path)
-    return write_record(out, "operating_point", figures, {"model": model_path, "val": val_pack})
+    extra = {"tiles": pack.whole.tiling} if pack.whole is not None else None
+    inputs = {"model": model_path, "val": val_pack}
+    return write_record(out, "operating_point", figures, inputs, extra=extra)
 
 
 def _box_figures(engine: OnnxDetector, pack: Pack[Any], source: str | Path) -> dict[str, Any]:

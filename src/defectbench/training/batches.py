@@ -1,4 +1,4 @@
-"""Batches of a pack that sits whole in memory: indices only, no loader processes."""
+"""Batches of a pack that sits whole in memory, or of tiles that are mapped from disk: indices only, no loaders."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Batch:
 class PackBatches:
     """The training part on its device, served in a new order each epoch.
 
+    Images of a pack of tiles stay in their file; those of a batch are gathered from it.
+
     Args:
         pack: The training part.
         batch: Most images a step; an epoch shows every image once, in as few batches of as equal size as can be.
@@ -52,7 +54,9 @@ class PackBatches:
         if len(pack) < batch:
             raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")
         self.batch, self.seed, self.count, self.balanced = batch, seed, len(pack), balanced
-        self.images, self.boxes = pack.images.to(device), pack.boxes.to(device)
+        self.device = torch.device(device)
+        self.images = pack.images if pack.whole is not None else pack.images.to(device)
+        self.boxes = pack.boxes.to(device)
         self.labels, self.image_ids = pack.labels.to(device), pack.image_ids.to(device)
         self.scale = pack.scale.to(device)
 
@@ -76,12 +80,12 @@ class PackBatches:
         """Batch number ``position`` of an epoch."""
         steps = self.steps_per_epoch
         first, end = (self.count * number // steps for number in (position, position + 1))
-        return self.rows(order[first:end].to(self.images.device))
+        return self.rows(order[first:end].to(self.device))
 
     def rows(self, rows: Tensor) -> Batch:
         """Any rows of the part as a batch."""
         return Batch(
-            self.images[rows],
+            self.images[rows.to(self.images.device)].to(self.device),
             self.boxes[rows],
             self.labels[rows],
             self.image_ids[rows],

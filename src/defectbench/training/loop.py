@@ -264,7 +264,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
     extra = {
         "method": method.card.name,
         "seed": run.seed,
-        "device": device_name(run.batches.images.device.type),
+        "device": device_name(run.batches.device.type),
         "recipe": run.recipe.model_dump(mode="json"),
         # what a short run made of the recipe
         "effective": {
@@ -278,6 +278,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "weights_sha256": sha256_file(weights),
         **({"lineage": run.start.lineage} if run.start else {}),
         **({"objective": dict(run.objective.words)} if run.objective else {}),
+        **({"tiles": run.tiles} if run.tiles is not None else {}),
     }
     write_record(
         run.folder / "train.json",

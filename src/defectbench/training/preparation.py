@@ -57,6 +57,7 @@ class Run:
     start: StartedFrom | None = None
     objective: Objective | None = None
     lone_norms: int = 0
+    tiles: dict[str, Any] | None = None
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -205,6 +206,7 @@ def prepare(
     run = Run(*parts, folder, seed, identity, score, readings)
     run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
     run.lone_norms = lone_norms
+    run.tiles = pack.whole.tiling if pack.whole is not None else None
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run
