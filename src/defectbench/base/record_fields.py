@@ -15,7 +15,7 @@ AGAIN = "delete it and make it again"
 # Figures by the beginning of their names: numbers, or null where one does not exist.
 _NUMBERS = re.compile(
     r"(map|recall|accuracy|balanced_accuracy|macro_|ratio_to|latency_ms|base_latency|reference_ms|burst_|pre_ms"
-    r"|forward_ms|post_ms|fps|params|macs|gflops|size_|peak_|stored_|n_|epochs|steps|batch|train_|images_per_s"
+    r"|forward_ms|post_ms|image_latency_ms|merge_ms|image_fps|tiles_per_image|fps|params|macs|gflops|size_|peak_|stored_|n_|epochs|steps|batch|train_|images_per_s"
     r"|final_loss|best_epoch|threads|val_|threshold|f1|waiting_share|teacher_|start_|leak_share|visible_share)"
 )
 # Those that are never null.
@@ -137,6 +137,7 @@ _TOP: dict[str, Callable[[Any], bool]] = {
     "weights_sha256": _is(str),
     "model_sha256": _is(str, type(None)),
     "lineage": _is(list, type(None)),
+    "tiles": _is(dict),
 }
 _FIGURES: dict[str, Callable[[Any], bool]] = {
     "valid": _is(bool),

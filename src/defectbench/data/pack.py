@@ -325,6 +325,20 @@ def _load(file: Path, framework: str, verify: bool, task: str) -> Pack[Any]:
     return Pack(**tensors, classes=classes, metadata=metadata, path=file, whole=whole)
 
 
+def tiling_of_pack(path: str | Path) -> dict[str, Any] | None:
+    """How the images of a pack were cut into tiles; None where they are whole. The pack is not read.
+
+    Raises:
+        PackError: It is missing or no pack.
+    """
+    try:
+        with safe_open(path, "np") as handle:
+            metadata = handle.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise PackError(path, "content", str(error), "run `defectbench pack` again") from error
+    return json.loads(metadata[TILES]) if TILES in metadata else None
+
+
 def _mapped(file: Path, framework: str) -> Any:
     """The tiles of a pack as they lie in the file, nothing read yet."""
     images = map_tensor(file, IMAGES)

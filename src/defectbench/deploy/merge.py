@@ -3,11 +3,11 @@
 Neighbouring tiles overlap, and what both see of an object agrees. That tells which boxes belong together:
 
 - A box that ends at an inner border of its tile is a *piece*: it may go on in the tiles beyond.
-- Two boxes of one class from two tiles are *linked* where one of them is such a piece and the two, cut to what both tiles
-  see, overlap at IoU 0.5 or more; and where neither is, but they overlap as much as suppression allows no two boxes to.
-- By falling score, a box takes from each other tile the linked box with the highest product of score and overlap. Where
-  it is a piece that goes on there, it grows to hold both, and grows on from the new one; else the other is a second
-  sight of it and goes. The joined box has the score of its best member.
+- Two boxes of one class from two tiles are *linked* where one of them is such a piece and the two, cut to what both
+  tiles see, overlap at IoU 0.5 or more; and where neither is, but they overlap more than suppression allows.
+- By falling score, a box takes from each other tile one linked box, that with the highest product of score and overlap.
+  Where it is a piece that goes on there, it grows to hold both, and grows on from the new one; else the other is a
+  second sight of it and goes. The joined box has the score of its best member.
 - A box that still ends at an inner border, and lies for the most part in a better box of its class, is a piece of that
   one which its tile misjudged, and goes.
 
@@ -197,15 +197,16 @@ def _members(
 ) -> list[int]:
     """The boxes that make up the object of a box; all that are seen to belong to it are no longer free."""
     free[seed] = False
-    members, waiting = [seed], [seed]
+    members, waiting, asked = [seed], [seed], {int(pieces.tile[seed])}
     while waiting:
         best: dict[int, _Link] = {}
         for link in links[waiting.pop(0)]:
             tile = int(pieces.tile[link.other])
-            if free[link.other] and (
-                tile not in best or _worth(link, pieces) > _worth(best[tile], pieces)
-            ):
+            if not free[link.other] or tile in asked:
+                continue
+            if tile not in best or _worth(link, pieces) > _worth(best[tile], pieces):
                 best[tile] = link
+        asked |= set(best)
         for link in best.values():
             free[link.other] = False
             if link.grows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -105,11 +106,11 @@ def predict_pack(
             yield coco_results(image_id, boxes, scores, labels)
         return
     whole, first = pack.whole, 0
-    rows_of = [int((np.asarray(pack.image_ids) == key).sum()) for key in whole.ids.tolist()]
-    for image_id, size, rows in zip(whole.ids.tolist(), whole.size, rows_of, strict=True):
-        tiles = list(islice(detections, rows))
-        windows = whole.windows[first : first + rows]
-        first += rows
+    tiles_of = Counter(pack.image_ids.tolist())
+    for image_id, size in zip(whole.ids.tolist(), whole.size, strict=True):
+        end = first + tiles_of[image_id]
+        windows, tiles = whole.windows[first:end], list(islice(detections, end - first))
+        first = end
         yield coco_results(image_id, *merge_tiles(windows, size, tiles, score_threshold))
 
 

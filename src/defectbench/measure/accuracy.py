@@ -105,7 +105,7 @@ def model_behind(predictions: str | Path) -> str | None:
 
 
 def tiles_behind(predictions: str | Path) -> dict[str, Any]:
-    """How images were cut into tiles for predictions, as ``tiles``; nothing where they were not, or no record says so."""
+    """How images were cut into tiles for predictions, as ``tiles``; nothing where no record says that they were."""
     path = record_beside(predictions)
     record = read_record(path, "predictions") if path.is_file() else {}
     return {"tiles": record["tiles"]} if "tiles" in record else {}

@@ -24,6 +24,7 @@ from ..base.errors import ArtifactError, ConfigError, ProgramError
 from ..base.files import sha256_file, unchanged
 from ..base.records import read_record, record_beside, write_record
 from ..base.studies import LatencySettings
+from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from .race_figures import invalid_because, summarise
@@ -108,7 +109,9 @@ def race(
     The figures of a record: ``latency_ms_p50``, ``_p90``, ``_p99`` (end to end), each with ``_low`` and ``_high``, the
     percentiles by phase, those of calls after a pause as ``burst_latency_ms_..``, ``fps`` = 1000 / p50,
     ``ratio_to_reference`` with its interval; of a compressed file also ``ratio_to_base`` with its interval and
-    ``base_latency_ms_p50``; ``valid``.
+    ``base_latency_ms_p50``; ``valid``. Where images are cut into tiles a call is of one tile, and
+    ``image_latency_ms_p50`` is of a whole image: ``tiles_per_image`` calls and the merging of their boxes,
+    ``merge_ms_p50``.
 
     Args:
         entries: The files. Many of them are split into heats by their size; each heat meets the same reference model.
@@ -286,9 +289,11 @@ def write_entry(
     figures["threads"] = asked["threads"]
     reasons = invalid_because(figures, answers)
     figures |= {"valid": not reasons, "invalid_because": reasons}
+    tiles = tiling_of_pack(entry.pack)
     extra = {
         "settings": {**asked, "threshold": entry.threshold},
         "evidence": [answer["evidence"] for answer in answers],
         "regime": REGIME,
+        **({"tiles": tiles} if tiles is not None else {}),
     }
     return write_record(entry.out, "latency", figures, entry.inputs, seconds, extra)

@@ -60,7 +60,30 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
         "waiting_share": waiting_share(calls),
         "clock_evidence": clock_evidence(answers),
     }
-    return figures | counts | {"n_images": answers[0]["images"][model]} | evidence
+    figures |= counts | {"n_images": answers[0]["images"][model]} | evidence
+    return figures | _of_whole_images(answers, model, figures)
+
+
+def _of_whole_images(
+    answers: Answers, model: int, figures: dict[str, Any]
+) -> dict[str, float | int]:
+    """What an image in tiles costs: a call a tile, and the merging; nothing where images are not in tiles."""
+    tiles = answers[0].get("tiles_per_image", {model: None})[model]
+    if tiles is None:
+        return {}
+    merges = [ns for answer in answers for ns in answer["runners"][model]["merges"]]
+    merge_ms = float(np.median(merges)) / 1e6
+    latency = {
+        f"image_latency_ms_p50{end}": tiles * figures[f"latency_ms_p50{end}"] + merge_ms
+        for end in ("", "_low", "_high")
+    }
+    return {
+        "tiles_per_image": tiles,
+        "merge_ms_p50": merge_ms,
+        "n_merges": len(merges),
+        **latency,
+        "image_fps": 1000 / latency["image_latency_ms_p50"],
+    }
 
 
 def _aside(answers: Answers, model: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
+from ..deploy.merge import merge_tiles
 from ..deploy.nms import SCORING_THRESHOLD, nms
 from ..deploy.runtime import (
     OnnxClassifier,
@@ -36,6 +37,7 @@ from .machine_watch import Watch, processor_ns
 REFERENCE_CALLS = 5  # of each block of the reference model
 SETTLING_CALLS = 1  # before each block, not counted: another file has just had the caches
 GAP_SECONDS = 0.2
+MERGED_IMAGES = 3  # of a process, whose tiles' boxes are merged on the clock
 
 Image = NDArray[np.uint8]
 
@@ -57,15 +59,68 @@ def read_images(pack: str | Path, limit: int) -> list[Image]:
         original = tensors.get_tensor("original_size")
         chosen = np.unique(np.linspace(0, total - 1, min(limit, total)).astype(int)).tolist()
         rows = {n: np.asarray(stored[n : n + 1])[0] for n in chosen}
-    images = []
-    for n in chosen:
-        width, height = (int(v) for v in original[n])
-        left, top = (round(float(v)) for v in pad[n])
-        inner_w, inner_h = (max(1, round(side * float(scale[n]))) for side in (width, height))
-        inner = rows[n].transpose(1, 2, 0)[top : top + inner_h, left : left + inner_w]
-        restored = cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR)
-        images.append(np.ascontiguousarray(restored, dtype=np.uint8))
-    return images
+    return [restore(rows[n], scale[n], pad[n], original[n]) for n in chosen]
+
+
+def restore(
+    row: NDArray[np.uint8], scale: np.floating, pad: NDArray[Any], original: NDArray[Any]
+) -> Image:
+    """An image [H, W, 3] at its original size, from its square [3, S, S] in a pack."""
+    width, height = (int(v) for v in original)
+    left, top = (round(float(v)) for v in pad)
+    inner_w, inner_h = (max(1, round(side * float(scale))) for side in (width, height))
+    inner = row.transpose(1, 2, 0)[top : top + inner_h, left : left + inner_w]
+    restored = cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(restored, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class TiledImage:
+    """A whole image as its tiles.
+
+    Attributes:
+        tiles: [side, side, 3] RGB each.
+        windows: int64 [T, 4], where they lie in the image.
+        size: Width and height of the image, pixels.
+    """
+
+    tiles: list[Image]
+    windows: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TiledPart:
+    """What a race asks of a pack of tiles beside single ones.
+
+    Attributes:
+        tiles_per_image: Mean over the part.
+        images: Some of its images.
+    """
+
+    tiles_per_image: float
+    images: list[TiledImage]
+
+
+def read_tiled(pack: str | Path, process: int) -> TiledPart | None:
+    """Whole images of a pack of tiles, others in each process; None where its images are not in tiles."""
+    with safe_open(str(pack), framework="numpy") as tensors:
+        if "windows" not in tensors.keys():  # noqa: SIM118
+            return None
+        stored, ids = tensors.get_slice("images"), tensors.get_tensor("image_ids")
+        names = ("scale", "pad", "original_size", "windows", "whole_ids", "whole_size")
+        scale, pad, original, windows, wholes, sizes = map(tensors.get_tensor, names)
+        images = []
+        for turn in range(min(MERGED_IMAGES, len(wholes))):
+            n = (process * MERGED_IMAGES + turn) % len(wholes)
+            rows = np.flatnonzero(ids == wholes[n])
+            pixels = [np.asarray(stored[row : row + 1])[0] for row in rows.tolist()]
+            tiles = [
+                restore(p, scale[row], pad[row], original[row])
+                for p, row in zip(pixels, rows, strict=True)
+            ]
+            images.append(TiledImage(tiles, windows[rows], sizes[n]))
+    return TiledPart(len(ids) / len(wholes), images)
 
 
 @dataclass
@@ -93,22 +148,30 @@ class Runner:
         engine: What runs it.
         threads: Threads of the engine.
         images: Images of its pack.
+        tiled: What a pack of tiles has beside them.
 
     Attributes:
         calls: Nanoseconds by round and call: pre, forward, post, time on the processor.
         burst: Nanoseconds of the calls after a pause: pre, forward, post.
         scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
+        merges: Nanoseconds of merging the boxes of all tiles of an image.
     """
 
     def __init__(
-        self, request: dict[str, Any], engine: str, threads: int, images: list[Image]
+        self,
+        request: dict[str, Any],
+        engine: str,
+        threads: int,
+        images: list[Image],
+        tiled: TiledPart | None = None,
     ) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
         self.engine: OnnxDetector | OnnxClassifier = load_engine(engine, self.model, threads)
-        self.images, self.turn = images, 0
+        self.images, self.tiled, self.turn = images, tiled, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
         self.scoring_post: list[int] = []
+        self.merges: list[int] = []
 
     def call(self) -> Call:
         """Run the next image, phase by phase, on one clock."""
@@ -152,6 +215,19 @@ class Runner:
         time.sleep(GAP_SECONDS)
         call = self.call()
         self.burst.append((call.pre, call.forward, call.post))
+
+    def run_merges(self) -> None:
+        """Merge the boxes of whole images, each twice, the second time on the clock."""
+        for image in self.tiled.images if self.tiled else []:
+            found = []
+            for tile in image.tiles:
+                boxes, scores = self.engine(prepare(tile, self.engine.size))
+                kept, ranked, labels = nms(boxes[0], scores[0], self.threshold)
+                found.append((kept * (tile.shape[0] / self.engine.size), ranked, labels))
+            merge_tiles(image.windows, image.size.tolist(), found, self.threshold)
+            start = time.perf_counter_ns()
+            merge_tiles(image.windows, image.size.tolist(), found, self.threshold)
+            self.merges.append(time.perf_counter_ns() - start)
 
 
 @dataclass
@@ -207,6 +283,7 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
         The runners, and what went wrong by model file.
     """
     images: dict[str, list[Image]] = {}
+    tiled: dict[str, TiledPart | None] = {}
     runners, failed = [], {}
     for entry in request["entries"]:
         # the last line names a model that kills its process
@@ -215,9 +292,11 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
         pack = entry["pack"]
         if pack not in images:
             images[pack] = read_images(pack, request["images"])
+            tiled[pack] = read_tiled(pack, request["process"])
         try:
             with failure_named(entry["model"]):
-                runner = Runner(entry, request["engine"], request["threads"], images[pack])
+                parts = images[pack], tiled[pack]
+                runner = Runner(entry, request["engine"], request["threads"], *parts)
                 for _ in range(request["warmup"]):
                     runner.call()
         except DefectBenchError as error:
@@ -255,12 +334,16 @@ def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> di
         for runner in runners:
             with failure_named(runner.model):
                 runner.run_burst()
-    kept = ("calls", "burst", "scoring_post")
+    for runner in runners:
+        with failure_named(runner.model):
+            runner.run_merges()
+    kept = ("calls", "burst", "scoring_post", "merges")
     return {
         "orders": orders,
         "reference": reference.blocks,
         "runners": [{name: getattr(r, name) for name in kept} for r in runners],
         "images": [len(r.images) for r in runners],
+        "tiles_per_image": [r.tiled.tiles_per_image if r.tiled else None for r in runners],
         "evidence": evidence,
     }
 

@@ -29,7 +29,7 @@ from .records.cells import (
     record_links,
 )
 from .records.comparison import Pair
-from .records.costs import Costs
+from .records.costs import IMAGE_LATENCY, TILED, Costs
 from .table import (
     HEADLINE,
     NAME,
@@ -49,9 +49,18 @@ NAMED = word_column("title", "method", NAME)
 RECORDS = {
     **dict.fromkeys(("params_m", "macs_g", "gflops", "size_mib", "size_px"), "complexity.json"),
     **dict.fromkeys(("epochs", "train_s", "precision"), "train.json"),
+    "tile_px": "accuracy.json",
 }
 RATIO = Column("ratio_to_reference", "time", "of reference", number, priority=3)
-TIMED = ("ratio_to_reference", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "fps")
+TIMED = (
+    "ratio_to_reference",
+    "latency_ms_p50",
+    "latency_ms_p90",
+    "latency_ms_p99",
+    "fps",
+    "tiles_per_image",
+    IMAGE_LATENCY,
+)
 
 
 def score_column(key: str, heading: str, priority: int) -> Column:
@@ -85,6 +94,11 @@ PAIRS_NOTE = (
     "Intervals are uncorrected. Verdicts against the method that leads in a figure are corrected by Holm's procedure "
     "over all pairs of that method (p, by Student's distribution); other pairs are not."
 )
+TILE_COLUMNS = [
+    whole_column("tile_px", "tile", "px", 12),
+    measured_column("tiles_per_image", "tiles", "an image", 13),
+    measured_column(IMAGE_LATENCY, "p50 an image", "ms", 5),
+]
 PRECISION = Column("precision", "precision", write=str, priority=20)
 FULL = "float32"
 
@@ -93,7 +107,18 @@ def shown_columns(columns: Sequence[Column], rows: Sequence[Costs]) -> list[Colu
     """The columns of a comparison without those that say nothing: ratios of earlier timings, float32 throughout."""
     empty = [] if any(row.ratio_to_reference is not None for row in rows) else [RATIO]
     empty += [] if any(row.precision not in (None, FULL) for row in rows) else [PRECISION]
+    empty += [] if is_tiled(rows) else TILE_COLUMNS
     return [column for column in columns if column not in empty]
+
+
+def is_tiled(rows: Sequence[Costs]) -> bool:
+    """Whether any row has images that were cut into tiles."""
+    return any(row.tile_px is not None for row in rows)
+
+
+def shown_fields(keys: Sequence[str], rows: Sequence[Costs]) -> list[str]:
+    """Keys of a CSV without those of tiles, where there are none."""
+    return [key for key in keys if key not in TILED or is_tiled(rows)]
 
 
 COUNTED = Column("n_seeds", "n", f"seeds {TIMES} images", priority=4)
@@ -355,6 +380,17 @@ def _trained_on(record: dict) -> str:
     device = record.get("device", record["hardware"]["cpu"])
     machine = _machine(record)
     return machine if device == record["hardware"]["cpu"] else f"{device} and {machine}"
+
+
+def tile_notes(rows: Sequence[Costs]) -> list[str]:
+    """What figures of tiles and of images are, where images are cut into tiles."""
+    if not is_tiled(rows):
+        return []
+    return [
+        "Tiles: images are cut into tiles of that side; scores are of whole images, whose boxes are merged from those "
+        "of their tiles. Latency and FPS are of a tile; p50 an image is the number of tiles times that of a tile, and "
+        "the merging."
+    ]
 
 
 def precision_notes(rows: Sequence[Costs]) -> list[str]:

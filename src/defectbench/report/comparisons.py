@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from .columns import method_rows, shown_columns, sources
+from .columns import method_rows, shown_columns, shown_fields, sources
 from .records.cells import Entry, control_rank, key_of
 from .records.comparison import ByFigure, score_interval
 from .records.costs import Costs
@@ -85,7 +85,7 @@ def comparison_table(
         columns=shown,
         rows=method_rows(rows, shown, entries, scored),
         notes=notes,
-        fields=keys_of(type(rows[0])),
+        fields=shown_fields(keys_of(type(rows[0])), rows),
         caption=caption,
         formats=("csv", "md", "tex", "page", "terminal"),
         below=below,

@@ -11,6 +11,13 @@ from ...measure.statistics import aggregate_seeds
 from .cells import CellRecords, epochs_of
 
 COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
+IMAGE_LATENCY = "image_latency_ms_p50"
+TILED = (  # fields that only rows have whose images are cut into tiles
+    "tile_px",
+    "tile_overlap_px",
+    "tiles_per_image",
+    *(f"{IMAGE_LATENCY}{end}" for end in ("", "_low", "_high")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +26,9 @@ class Costs:
 
     ``ratio_to_reference`` is latency over that of the reference model of one race; earlier timings have none.
     ``precision`` is that of the numbers in training, and of parts of the network that differ; all is measured in
-    float32. ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which the row
-    is distinguishably the best of its block.
+    float32. Where images are cut into tiles, ``latency_ms_..`` and ``fps`` are of a tile, ``image_latency_ms_p50`` is
+    of a whole image. ``flags`` says where a score leaves the range of the controls; ``best`` names the figures in which
+    the row is distinguishably the best of its block.
     """
 
     method: str
@@ -46,6 +54,12 @@ class Costs:
     images_per_s: float | None = None
     size_px: int | None = None
     epochs: int | None = None
+    tile_px: int | None = None
+    tile_overlap_px: int | None = None
+    tiles_per_image: float | None = None
+    image_latency_ms_p50: float | None = None
+    image_latency_ms_p50_low: float | None = None
+    image_latency_ms_p50_high: float | None = None
     flags: str = ""
     best: str = ""
     record: str = ""
@@ -117,7 +131,22 @@ def costs_of(cells: Sequence[CellRecords]) -> dict[str, Any]:
         fields["precision"] = " or ".join(dict.fromkeys(filter(None, precisions))) or None
         fields["epochs"] = next(epochs_of(cell.train) for cell in cells if cell.train)
     sizes = counted or trained
+    fields |= _tiles(cells, timed)
     return {**fields, "size_px": sizes[0].get("size_px") if sizes else None}
+
+
+def _tiles(cells: Sequence[CellRecords], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How images were cut into tiles, and what a whole one costs; nothing where they were not."""
+    tiling = cells[0].accuracy.get("tiles")
+    if tiling is None:
+        return {}
+    fields = {"tile_px": tiling["side"], "tile_overlap_px": tiling["overlap"]}
+    if timed and all(IMAGE_LATENCY in figures for figures in timed):
+        fields["tiles_per_image"] = mean(timed, "tiles_per_image")
+        fields[IMAGE_LATENCY] = mean(timed, IMAGE_LATENCY)
+        fields[f"{IMAGE_LATENCY}_low"] = min(f[f"{IMAGE_LATENCY}_low"] for f in timed)
+        fields[f"{IMAGE_LATENCY}_high"] = max(f[f"{IMAGE_LATENCY}_high"] for f in timed)
+    return fields
 
 
 def _timings(cells: Sequence[CellRecords], timed: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ...columns import (
     NAMED,
     PRECISION,
     RATIO,
+    TILE_COLUMNS,
     hardware_notes,
     interval_notes,
     mark_notes,
@@ -19,6 +20,7 @@ from ...columns import (
     precision_notes,
     runs_table,
     score_column,
+    tile_notes,
     verdict_notes,
     whole_column,
 )
@@ -52,6 +54,7 @@ COLUMNS = (
     measured_column("size_mib", "file", "MiB", 9),
     RATIO,
     measured_column("latency_ms_p50", "p50", "ms", 4),
+    *TILE_COLUMNS,
     measured_column("latency_ms_p90", "p90", "ms", 14),
     measured_column("latency_ms_p99", "p99", "ms", 15),
     measured_column("fps", "FPS", "1/s", 6),
@@ -137,7 +140,7 @@ def comparison_notes(
     lines = [*interval_notes(rows), *verdict_notes(pairs)]
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")
-    lines += precision_notes(rows)
+    lines += tile_notes(rows) + precision_notes(rows)
     lines += mark_notes(rows) + _uncounted(rows) + _flags(rows)
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing and mark floor and ceiling.")
