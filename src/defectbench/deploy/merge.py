@@ -113,10 +113,12 @@ def _links(pieces: _Pieces, windows: Integers) -> list[list[_Link]]:
     """Which boxes of other tiles each may be joined with."""
     links: list[list[_Link]] = [[] for _ in pieces.tile]
     of_tile = [np.flatnonzero(pieces.tile == number) for number in range(len(windows))]
-    for a in range(len(windows)):
-        for b in range(a + 1, len(windows)):
-            if len(of_tile[a]) and len(of_tile[b]):
-                _link_tiles(pieces, windows[a], windows[b], of_tile[a], of_tile[b], links)
+    low = np.maximum(windows[:, None, :2], windows[None, :, :2])
+    high = np.minimum(windows[:, None, 2:], windows[None, :, 2:])
+    filled = np.array([len(some) > 0 for some in of_tile], bool)
+    overlapping = np.triu((low < high).all(axis=2) & filled[:, None] & filled[None], 1)
+    for a, b in np.argwhere(overlapping).tolist():
+        _link_tiles(pieces, windows[a], windows[b], of_tile[a], of_tile[b], links)
     return links
 
 
@@ -128,12 +130,12 @@ def _link_tiles(
     of_b: Integers,
     links: list[list[_Link]],
 ) -> None:
-    """Link the boxes of two tiles, if these overlap."""
+    """Link the boxes of two tiles that overlap."""
     low = np.maximum(window_a[:2], window_b[:2])
     high = np.minimum(window_a[2:], window_b[2:])
-    if (low >= high).any():
-        return
     of_a, of_b = (_within(pieces, some, low, high) for some in (of_a, of_b))
+    if not (len(of_a) and len(of_b)):
+        return
     a_grows = (pieces.ends[of_a] & _beyond(window_b, window_a)).any(axis=1)
     b_grows = (pieces.ends[of_b] & _beyond(window_a, window_b)).any(axis=1)
     boxes_a, boxes_b = pieces.boxes[of_a], pieces.boxes[of_b]
