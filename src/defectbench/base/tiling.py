@@ -8,7 +8,8 @@ from .bounds import LARGEST_SIDE
 from .strict import Side, Strict
 
 LEAST_OVERLAP = 8  # pixels: what two tiles both see tells which of their boxes belong together
-MOST_TILES = 10_000  # of one image
+MOST_OVERLAP = 0.75  # of the side: more shows each pixel dozens of times
+MOST_TILES = 1000  # of one image
 
 
 class Tiling(Strict):
@@ -16,8 +17,8 @@ class Tiling(Strict):
 
     Attributes:
         side: Side of a tile, pixels of the original image; a multiple of 32. The network sees it at ``size``.
-        overlap: Least overlap of neighbouring tiles, pixels; below the side. As large as most defects, so that each is
-            whole in one tile.
+        overlap: Least overlap of neighbouring tiles, pixels; at most three quarters of the side. As large as most
+            defects, so that each is whole in one tile.
         least_visible: Share of the most that a tile can show of a box, from which on the tile's truth has the box, cut
             at the tile. Where no tile shows so much, the one that shows most of the box has it.
         free_share: Share of the training tiles without any defect that is kept, drawn by the seed of the split.
@@ -30,8 +31,10 @@ class Tiling(Strict):
 
     @model_validator(mode="after")
     def _tiles_go_on(self) -> Tiling:
-        if self.overlap >= self.side:
-            raise ValueError(f"the overlap is {self.overlap}: give less than the side, {self.side}")
+        most = int(MOST_OVERLAP * self.side)
+        if self.overlap > most:
+            fix = f"the overlap is {self.overlap}: give at most {most}, three quarters of the side"
+            raise ValueError(fix)
         return self
 
     @property
