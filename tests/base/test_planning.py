@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from defectbench.base import steps
+from defectbench.base import planning, steps
 from defectbench.base.errors import ConfigError
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.studies import load_study, parse_study
@@ -121,6 +121,30 @@ def test_a_wrong_change_of_a_stage_is_named():
 def test_a_mirror_of_no_dataset_of_the_study_is_named():
     with pytest.raises(ConfigError, match=r"mirrors.neu-det: got '/x'; no block has that dataset"):
         plan({"methods": ["lidd_net"]}, mirrors={"neu-det": "/x"})
+
+
+def test_a_pack_of_tiles_has_a_name_of_its_own_and_the_side_of_a_tile():
+    cut = {"side": 128, "overlap": 32}
+    made = plan({"methods": ["lidd_net"], "budget": {"tiles": cut}})
+    (cell,) = made.trained
+    recipe, key = made.recipe(cell), "s128-o32-v0.5-f1.0"
+    assert steps.pack_file(cell, recipe, "val") == f"val@128.{key}.safetensors"
+    assert made.tiling(key).model_dump(exclude_defaults=True) == cut
+    with pytest.raises(ConfigError, match=f"tiles: got 's1'; name one of {key}"):
+        made.tiling("s1")
+    smaller = cell.model_copy(update={"budget": cell.budget.model_copy(update={"size": 64})})
+    assert steps.pack_file(smaller, recipe, "val") == f"val@64.{key}.safetensors"
+    whole = cell.model_copy(update={"budget": cell.budget.model_copy(update={"tiles": None})})
+    assert steps.pack_file(whole, recipe, "val") == f"val@{recipe.size}.safetensors"
+
+
+def test_a_method_that_predicts_by_itself_takes_no_tiles(monkeypatch):
+    catalogue = planning.load_catalogue(FOLDERS[0])
+    own = catalogue.cards["lidd_net"].model_copy(update={"artifact": "predictions"})
+    monkeypatch.setitem(catalogue.cards, "lidd_net", own)
+    monkeypatch.setattr(planning, "load_catalogue", lambda _: catalogue)
+    with pytest.raises(ConfigError, match=r"budget.tiles: got .*; lidd_net predicts by itself"):
+        plan({"methods": ["lidd_net"], "budget": {"tiles": {"side": 128, "overlap": 32}}})
 
 
 def test_a_plan_holds_what_its_rules_ask(demo):

@@ -1,5 +1,6 @@
 """Studies: strict fields, blocks that unfold into cells, budgets that inherit."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from defectbench.base.errors import ConfigError
 from defectbench.base.methods import load_card
 from defectbench.base.studies import expand_cells, load_study, parse_study
+from defectbench.base.tiling import Tiling
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["alpha", "beta"]
+CUT = {"side": 640, "overlap": 128}
 
 
 def study(**block):
@@ -138,6 +141,19 @@ def test_unknown_method_is_named(block, message):
         ({"protocols": ["honest"]}, "blocks.0.protocols.0"),
         ({"budget": {"size": 100}}, "blocks.0.budget.size"),
         ({"epoch": 3}, "blocks.0.epoch"),
+        ({"budget": {"tiles": {"side": 640}}}, "blocks.0.budget.tiles.overlap"),
+        ({"budget": {"tiles": {"side": 100, "overlap": 16}}}, "blocks.0.budget.tiles.side"),
+        ({"budget": {"tiles": {"side": 16, "overlap": 8}}}, "blocks.0.budget.tiles.side"),
+        ({"budget": {"tiles": {"side": 9000, "overlap": 8}}}, "blocks.0.budget.tiles.side"),
+        ({"budget": {"tiles": {"side": 64, "overlap": 7}}}, "blocks.0.budget.tiles.overlap"),
+        ({"budget": {"tiles": {"side": 64, "overlap": 49}}}, "blocks.0.budget.tiles"),
+        ({"budget": {"tiles": {**CUT, "least_visible": 0}}}, "blocks.0.budget.tiles.least_visible"),
+        (
+            {"budget": {"tiles": {**CUT, "least_visible": 1.1}}},
+            "blocks.0.budget.tiles.least_visible",
+        ),
+        ({"budget": {"tiles": {**CUT, "free_share": -0.1}}}, "blocks.0.budget.tiles.free_share"),
+        ({"budget": {"tiles": {**CUT, "free_share": True}}}, "blocks.0.budget.tiles.free_share"),
         ({"seeds": []}, "blocks.0.seeds"),
     ],
 )
@@ -316,6 +332,40 @@ def test_sides_are_multiples_of_what_the_task_needs():
     assert expand_cells(study(**small), METHODS, tasks=TASKS)
     with pytest.raises(ConfigError, match="detection is a multiple of 32"):
         expand_cells(study(budget={"size": 48}, methods=["alpha"]), METHODS, tasks=TASKS)
+
+
+def test_tiles_are_a_part_of_the_budget_of_each_method():
+    finer = {"side": 320, "overlap": 64, "least_visible": 0.25}
+    made = study(budget={"tiles": CUT}, budgets={"beta": {"tiles": finer}})
+    tilings = {cell.method: cell.budget.tiles for cell in expand_cells(made, METHODS)}
+    assert tilings == {"alpha": Tiling(**CUT), "beta": Tiling(**finer)}
+    assert len({tiling.key for tiling in tilings.values()}) == 2
+
+
+def test_every_field_of_a_tiling_is_in_the_name_of_its_packs():
+    changes = ({}, {"side": 320}, {"overlap": 64}, {"least_visible": 0.3}, {"free_share": 0.0})
+    keys = [Tiling(**{**CUT, **change}).key for change in changes]
+    assert len(set(keys)) == len(changes)
+    for key in [*keys, Tiling(**CUT, least_visible=1e-5).key]:
+        assert re.fullmatch(r"s\d+-o\d+-v[0-9.e-]+-f[0-9.e-]+", key)  # the rules' pattern
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (
+            {"datasets": ["cls"], "methods": ["beta"], "budget": {"tiles": CUT}},
+            "budget.tiles: got .*; cls is for classification, whose images are scored whole",
+        ),
+        (
+            {"methods": ["alpha"], "budgets": {"alpha": {"tiles": {"side": 72, "overlap": 8}}}},
+            "budget.tiles.side: got 72; the side of a tile for detection is a multiple of 32",
+        ),
+    ],
+)
+def test_tiles_that_do_not_fit_the_task_are_named(block, message):
+    with pytest.raises(ConfigError, match=message):
+        expand_cells(study(**block), METHODS, tasks=TASKS)
 
 
 @pytest.mark.parametrize(

@@ -290,4 +290,3 @@ def test_memory_stays_flat_over_2000_images(tmp_path):
     on_disk, grown = map(int, run.stdout.split())
     assert on_disk > 40_000  # KiB: 2,000 images, three tiles of each
     assert grown < 0.15 * on_disk, (on_disk, grown)
-    print(on_disk, grown)

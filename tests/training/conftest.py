@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from defectbench.base.methods import Augmentation, Method, Optimizer, Recipe, load_card
-from defectbench.data.pack import write_pack
+from defectbench.base.tiling import Tiling
+from defectbench.data.mapped import write_streamed
+from defectbench.data.pack import load_arrays, write_pack
 from defectbench.nn.detector import Detector
 
 SIZE = 32
@@ -87,4 +90,29 @@ def write_tiny_pack(path, protocol="clean", shared="0", count=14, size=SIZE):
     if shared is not None:
         metadata["shared_pixels"] = shared
     write_pack(path, tensors, metadata)
+    return path
+
+
+TILING = Tiling(side=SIZE, overlap=8)
+
+
+def write_tiled_pack(path, **settings):
+    """The same part as seven images of two tiles each, to be mapped from disk."""
+    whole = load_arrays(write_tiny_pack(path.with_suffix(".whole"), **settings), verify=False)
+    tensors = {
+        "boxes": whole.boxes,
+        "labels": whole.labels,
+        "image_ids": np.repeat(np.arange(1, 8), 2),
+        "scale": whole.scale,
+        "pad": whole.pad,
+        "original_size": whole.original_size,
+        "windows": np.array([[0, 0, 32, 32], [24, 0, 56, 32]] * 7),
+        "whole_ids": np.arange(1, 8),
+        "whole_size": np.array([[56, 32]] * 7),
+        "whole_boxes": np.tile([8.0, 8.0, 40.0, 24.0], (7, 1, 1)),
+        "whole_labels": np.zeros((7, 1), np.int64),
+    }
+    metadata = {key: value for key, value in whole.metadata.items() if key != "sha256"}
+    metadata["tiles"] = TILING.model_dump_json()
+    write_streamed(path, tensors, "images", whole.images.shape, whole.images, metadata)
     return path

@@ -23,7 +23,7 @@ from defectbench.training import loop
 from tests.forks import Fork
 from tests.runs import run_training
 
-from .conftest import tiny_method, write_tiny_pack
+from .conftest import TILING, tiny_method, write_tiled_pack, write_tiny_pack
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 20
@@ -77,6 +77,21 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(pack_path, tmp_path):
     records = [read_record(f / "train.json", "train")["figures"] for f in (whole, broken)]
     assert records[0]["steps"] == records[1]["steps"] == EPOCHS * 4
     assert records[0]["final_loss"] == records[1]["final_loss"]
+
+
+def test_a_run_on_tiles_is_that_on_a_pack_in_memory_and_resumes_to_the_same_bits(tmp_path):
+    tiled = write_tiled_pack(tmp_path / "tiles@32.safetensors")
+    held, whole, broken = (tmp_path / name for name in ("held", "whole", "broken"))
+    run_to_end(partial(train_tiny, tiled, whole))
+    assert kill_after(partial(train_tiny, tiled, broken), 7) == 7
+    run_to_end(partial(train_tiny, tiled, broken))
+    run_to_end(partial(train_tiny, tmp_path / "tiles@32.whole", held))
+    hashes = {sha256_file(folder / "weights.safetensors") for folder in (held, whole, broken)}
+    assert len(hashes) == 1
+    record = read_record(whole / "train.json", "train")
+    assert record["tiles"] == TILING.model_dump()
+    assert record["figures"]["train_images"] == 14
+    assert "tiles" not in read_record(held / "train.json", "train")
 
 
 def test_a_budget_that_is_extended_and_taken_back_ends_in_the_same_bits(pack_path, tmp_path):
