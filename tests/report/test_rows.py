@@ -7,8 +7,12 @@ import pytest
 from report_parts import make_tables
 from scipy import stats
 
+from defectbench.report.columns import shown_columns, shown_fields, tile_notes
 from defectbench.report.records.cells import find_entries
-from defectbench.report.topics.detection.rows import build_rows
+from defectbench.report.records.costs import TILED
+from defectbench.report.table import keys_of
+from defectbench.report.topics.detection import COLUMNS
+from defectbench.report.topics.detection.rows import DetectionRow, build_rows
 
 
 def rows_of(shelf, **wanted):
@@ -246,3 +250,30 @@ def test_without_a_race_no_column_is_empty(shelf):
     shelf.method("alpha")
     table = make_tables([shelf.runs]).tables["comparison"]
     assert "ratio_to_reference" not in [column.key for column in table.columns]
+
+
+def test_a_method_in_tiles_states_tiles_and_images_apart(shelf):
+    cut = {"side": 128, "overlap": 32, "least_visible": 0.5, "free_share": 1.0}
+    for seed, latency in enumerate((40.0, 44.0)):
+        folder = shelf.method("alpha", seed=seed, p50=4.0)
+        of_image = {
+            f"image_latency_ms_p50{end}": latency + n for n, end in enumerate(("", "_high"))
+        }
+        of_image |= {"image_latency_ms_p50_low": latency - 1, "tiles_per_image": 9.5}
+        shelf.change(folder / "latency" / "onnxruntime.json", **of_image)
+        accuracy = json.loads((folder / "accuracy.json").read_text())
+        (folder / "accuracy.json").write_text(json.dumps(accuracy | {"tiles": cut}))
+    shelf.method("whole")
+    rows = rows_of(shelf)[0]
+    tiled = rows["alpha"]
+    assert (tiled.tile_px, tiled.tile_overlap_px, tiled.tiles_per_image) == (128, 32, 9.5)
+    assert (tiled.latency_ms_p50, tiled.fps, tiled.image_latency_ms_p50) == (4.0, 250.0, 42.0)
+    assert (tiled.image_latency_ms_p50_low, tiled.image_latency_ms_p50_high) == (39.0, 45.0)
+    assert [getattr(rows["whole"], name) for name in TILED] == [None] * len(TILED)
+    assert "tile_px" in shown_fields(keys_of(DetectionRow), list(rows.values()))
+    keys = [column.key for column in shown_columns(COLUMNS, list(rows.values()))]
+    assert {"tile_px", "tiles_per_image", "image_latency_ms_p50"} <= set(keys)
+    assert not {"tile_px"} & {column.key for column in shown_columns(COLUMNS, [rows["whole"]])}
+    (note,) = tile_notes(list(rows.values()))
+    assert "Latency and FPS are of a tile" in note
+    assert tile_notes([rows["whole"]]) == []

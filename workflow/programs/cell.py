@@ -28,7 +28,7 @@ from defectbench.base.methods import load_card, load_recipe, override_recipe
 from defectbench.base.records import read_record, usable_cores, write_record
 from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import base_protocol
-from defectbench.data.pack import Pack, load_arrays
+from defectbench.data.pack import TILES, Pack, load_arrays
 
 STRIDE = 32
 CONTINUED = ("network", "seed", "size", "epochs", "batch")
@@ -103,6 +103,7 @@ def take_settings(args: argparse.Namespace) -> None:
     args.batch = settings.batch or args.recipe.batch
     args.threads = settings.threads or usable_cores() or 1
     args.device = resolve_device(settings.device)
+    args.tiles = pack.whole.tiling if pack.whole is not None else None
     args.dataset, args.protocol = pack.metadata["dataset"], pack.metadata["protocol"]
     args.certificate = args.train.with_name("certificate.json")
 
@@ -172,6 +173,7 @@ def provenance(args: argparse.Namespace, weights_sha256: str) -> dict[str, str |
         "seed": args.seed,
         "licence": args.card.licence.split()[0],
         "weights_sha256": weights_sha256,
+        **({TILES: json.dumps(args.tiles)} if args.tiles is not None else {}),
     }
 
 
@@ -223,6 +225,7 @@ def record_training(
         "device": device_name(args.device),
         "recipe": json.loads(json.dumps(settings, default=str)),
         "licence": f"{args.card.licence.split()[0]}; run as a program of its own",
+        **({TILES: args.tiles} if args.tiles is not None else {}),
     }
     inputs = {"certificate": args.certificate, "pack": args.train}
     write_record(args.out / "train.json", "train", figures, inputs, seconds, extra)

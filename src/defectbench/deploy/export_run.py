@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -10,7 +11,7 @@ from ..base.errors import ArtifactError
 from ..base.files import sha256_file
 from ..base.methods import Method, build_network
 from ..base.records import read_record
-from ..data.pack import load_pack
+from ..data.pack import TILES, load_pack
 from .artifact import ArtifactInfo
 from .counts import torch_counts
 from .export import export_onnx
@@ -56,6 +57,7 @@ def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> Arti
         "seed": record["seed"],
         "weights_sha256": digest,
         **torch_counts(deployed, size),
+        **({TILES: json.dumps(pack.whole.tiling)} if pack.whole is not None else {}),
     }
     return export_onnx(
         deployed, size, folder / "model.onnx", pack.classes, provenance, method.card.task
