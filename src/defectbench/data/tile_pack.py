@@ -129,7 +129,7 @@ def _plans(truth: dict[str, NDArray[Any]], tiling: Tiling) -> list[_Plan]:
         windows, real = tile_windows(width, height, tiling), boxes[labels >= 0]
         low = np.maximum(real[:, None, :2], windows[None, :, :2])
         high = np.minimum(real[:, None, 2:], windows[None, :, 2:])
-        touched = (high > low).all(axis=2).any(axis=0)
+        touched = np.asarray((high > low).all(axis=2).any(axis=0), np.bool_)
         plans.append(_Plan(windows, assign_boxes(real, windows, tiling), ~touched))
     return plans
 

@@ -50,12 +50,13 @@ def merge_tiles(
         Boxes [N, 4] in pixels of the image, scores [N] and labels [N], best first.
     """
     pieces = _pieces(windows, size, tiles)
-    joined = _joined(pieces, _links(pieces, windows))
-    kept = _without_pieces(*joined)
-    boxes, scores, labels = (values[kept] for values in joined[:3])
+    boxes, scores, labels, is_open = _joined(pieces, _links(pieces, windows))
+    kept = _without_pieces(boxes, labels, is_open)
+    boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
     table = np.zeros((len(boxes), int(labels.max(initial=0)) + 1))
     table[np.arange(len(boxes)), labels] = scores
-    return nms(boxes, table, score_threshold)
+    best, ranked, names = nms(boxes, table, score_threshold)
+    return np.asarray(best, np.float64), np.asarray(ranked, np.float64), names
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ def _link_tiles(
     of_a, of_b = (_within(pieces, some, low, high) for some in (of_a, of_b))
     if not (len(of_a) and len(of_b)):
         return
-    a_grows = (pieces.ends[of_a] & _beyond(window_b, window_a)).any(axis=1)
-    b_grows = (pieces.ends[of_b] & _beyond(window_a, window_b)).any(axis=1)
+    a_grows = _any_side(pieces.ends[of_a] & _beyond(window_b, window_a))
+    b_grows = _any_side(pieces.ends[of_b] & _beyond(window_a, window_b))
     boxes_a, boxes_b = pieces.boxes[of_a], pieces.boxes[of_b]
     both = np.concatenate([low, low]), np.concatenate([high, high])
     shared = _iou(np.clip(boxes_a, *both), np.clip(boxes_b, *both))
@@ -149,6 +150,10 @@ def _link_tiles(
         first, second, value = int(of_a[row]), int(of_b[column]), float(overlap[row, column])
         links[first].append(_Link(second, value, bool(a_grows[row])))
         links[second].append(_Link(first, value, bool(b_grows[column])))
+
+
+def _any_side(sides: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(sides.any(axis=1), np.bool_)
 
 
 def _within(pieces: _Pieces, some: Integers, low: Integers, high: Integers) -> Integers:
@@ -222,7 +227,7 @@ def _worth(link: _Link, pieces: _Pieces) -> float:
 
 
 def _without_pieces(
-    boxes: Floats, scores: Floats, labels: Integers, is_open: NDArray[np.bool_]
+    boxes: Floats, labels: Integers, is_open: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which boxes stay: not those that end at an inner border and lie in a better one of their class."""
     kept = np.ones(len(boxes), bool)
