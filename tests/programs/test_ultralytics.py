@@ -135,6 +135,7 @@ def test_record_is_of_the_epoch_whose_weights_are_kept(tmp_path, programs, keep,
     (tmp_path / "given").write_text("")
     args = argparse.Namespace(
         out=tmp_path,
+        tiles=None,
         recipe=Recipe(keep=keep),
         card=load_card(ROOT / "models" / "yolov8n_ultralytics"),
         **dict.fromkeys(("certificate", "train"), tmp_path / "given"),
