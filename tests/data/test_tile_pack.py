@@ -217,9 +217,9 @@ def test_rows_that_were_not_announced_are_named(tmp_path, rows):
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
-import numpy as np
+import torch
 from defectbench.base.tiling import Tiling
 from defectbench.data.pack import load_pack
 from defectbench.data.tile_pack import pack_tiles
@@ -232,7 +232,7 @@ def held():
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 tiling = Tiling(side=48, overlap=16)
 pack_tiles(folder, "random", "val", 48, out, tiling)  # a first call loads what all need
-PackBatches(load_pack(out), 1, 0).rows(__import__("torch").tensor([0]))
+PackBatches(load_pack(out), 1, 0).rows(torch.tensor([0]))
 before = held()
 pack_tiles(folder, "random", "train", 48, out, tiling)
 batches = PackBatches(load_pack(out), 16, 0)

@@ -23,6 +23,8 @@ WARPS = [
 class Part(SimpleNamespace):
     """As much of a pack as batches need."""
 
+    whole = None
+
     def __len__(self):
         return len(self.images)
 
