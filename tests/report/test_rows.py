@@ -9,7 +9,7 @@ from scipy import stats
 
 from defectbench.report.columns import shown_columns, shown_fields, tile_notes
 from defectbench.report.records.cells import find_entries
-from defectbench.report.records.costs import TILED
+from defectbench.report.records.costs import TILED, of_whole_images
 from defectbench.report.table import keys_of
 from defectbench.report.topics.detection import COLUMNS
 from defectbench.report.topics.detection.rows import DetectionRow, build_rows
@@ -274,6 +274,12 @@ def test_a_method_in_tiles_states_tiles_and_images_apart(shelf):
     keys = [column.key for column in shown_columns(COLUMNS, list(rows.values()))]
     assert {"tile_px", "tiles_per_image", "image_latency_ms_p50"} <= set(keys)
     assert not {"tile_px"} & {column.key for column in shown_columns(COLUMNS, [rows["whole"]])}
+    assert (of_whole_images(tiled).latency_ms_p50, of_whole_images(rows["whole"])) == (
+        42.0,
+        rows["whole"],
+    )
+    timed = {"latency_ms_p50", "fps"}
+    assert not timed & {name for row in rows.values() for name in row.best.split()}
     (note,) = tile_notes(list(rows.values()))
     assert "Latency and FPS are of a tile" in note
     assert tile_notes([rows["whole"]]) == []

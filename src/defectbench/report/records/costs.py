@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from ...base.records import read_record
 from ...measure.statistics import aggregate_seeds
@@ -68,6 +68,20 @@ class Costs:
     def is_control(self) -> bool:
         """Whether the row is a program that learns nothing."""
         return self.method.startswith("control_")
+
+
+Row = TypeVar("Row", bound=Costs)
+
+
+def of_whole_images(row: Row) -> Row:
+    """A row whose latency is that of a whole image, beside which rows without tiles can stand."""
+    if row.image_latency_ms_p50 is None:
+        return row
+    ends = {
+        f"latency_ms_p50{end}": getattr(row, f"{IMAGE_LATENCY}{end}")
+        for end in ("", "_low", "_high")
+    }
+    return replace(row, **ends)
 
 
 def mean(figures: Sequence[dict[str, Any]], name: str) -> float:

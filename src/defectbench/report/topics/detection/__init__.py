@@ -35,6 +35,7 @@ from ...records.cells import (
     key_of,
 )
 from ...records.comparison import Pair
+from ...records.costs import of_whole_images
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
 from .rows import DetectionRow, build_rows
@@ -108,7 +109,7 @@ def _pictures(rows: Sequence[DetectionRow], entries: Sequence[Entry]) -> Iterato
         name = "_".join(place)
         yield Picture(
             f"pareto_{name}",
-            partial(pareto_figure, list(block), style),
+            partial(pareto_figure, list(map(of_whole_images, block)), style),
             "mAP50 against latency, parameters and MACs",
             "Accuracy against cost. Up and to the left is better; the dashed line joins the methods that no "
             "other beats.",

@@ -142,8 +142,9 @@ def _leads(leader: DetectionRow, figure: str, pairs: Sequence[Pair]) -> bool:
 
 
 def _fastest(methods: Sequence[DetectionRow]) -> DetectionRow | None:
-    if not all(row.latency_valid for row in methods):
-        return None
+    cuts = {(row.tile_px, row.tile_overlap_px) for row in methods}
+    if len(cuts) > 1 or not all(row.latency_valid for row in methods):
+        return None  # a call of one is a tile, of another an image
     raced = all(row.ratio_to_reference is not None for row in methods)
     figure = "ratio_to_reference" if raced else "latency_ms_p50"
     first, *others = sorted(methods, key=lambda row: getattr(row, figure) or 0.0)
