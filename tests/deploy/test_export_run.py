@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,7 +11,9 @@ from tiny_module import TinyDeployed
 from defectbench.base.errors import ArtifactError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import write_record
-from defectbench.data.pack import write_pack
+from defectbench.base.tiling import Tiling
+from defectbench.data.mapped import write_streamed
+from defectbench.data.pack import load_arrays, write_pack
 from defectbench.deploy.artifact import validate_artifact
 from defectbench.deploy.counts import torch_counts
 from defectbench.deploy.export_run import export_run
@@ -65,6 +68,23 @@ def test_provenance_and_counts_stand_in_the_file(cell):
         "macs_fvcore": 16 * 16 * 4 * 27 + 8 * 8 * 6 * 36,
         "params_torch": 4 * 28 + 6 * 37,
     }
+
+
+def test_a_file_says_how_the_images_that_it_learnt_from_were_cut(cell):
+    export_run(cell, METHOD)
+    assert "tiles" not in validate_artifact(cell / "model.onnx").metadata
+    pack, tiling = cell / "train@32.safetensors", Tiling(side=64, overlap=16)
+    whole = load_arrays(pack)
+    names = ("boxes", "labels", "image_ids", "scale", "pad", "original_size")
+    tensors = {name: getattr(whole, name) for name in names}
+    tensors |= {"windows": np.array([[0, 0, 64, 64]]), "whole_ids": np.array([1])}
+    tensors |= {"whole_size": np.array([[64, 64]]), "whole_boxes": np.zeros((1, 1, 4))}
+    tensors |= {"whole_labels": np.full((1, 1), -1)}
+    metadata = whole.metadata | {"tiles": tiling.model_dump_json()}
+    write_streamed(pack, tensors, "images", whole.images.shape, whole.images, metadata)
+    export_run(cell, METHOD)
+    told = validate_artifact(cell / "model.onnx").metadata["tiles"]
+    assert Tiling.model_validate_json(told) == tiling
 
 
 def test_fused_attention_counts_as_its_two_products():
