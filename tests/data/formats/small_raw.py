@@ -63,7 +63,9 @@ class Raw:
             x, y, width, height = box["bbox"]
             corners = (x, y, x + width, y + height)
             mark = ("ignored",) if box["iscrowd"] else ()
-            found[names[box["image_id"]]].append((card.classes[box["category_id"]], *corners, *mark))
+            found[names[box["image_id"]]].append(
+                (card.classes[box["category_id"]], *corners, *mark)
+            )
         return found, json.loads((self.out / "conversion.json").read_text())
 
     def refused(self, *words, **fields):
