@@ -194,7 +194,9 @@ def read_labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray
         PackError: A box has no area, lies outside its image or names no class.
     """
     entries = [coco.images[name] for name in names]
-    truth = [coco.boxes[entry["id"]] for entry in entries]
+    truth = [
+        [box for box in coco.boxes[entry["id"]] if not box["iscrowd"]] for entry in entries
+    ]  # what scores ignore is not learned
     most = max(1, *(len(boxes) for boxes in truth))
     boxes = np.zeros((len(names), most, 4), np.float64)
     labels = np.full((len(names), most), -1, np.int64)
