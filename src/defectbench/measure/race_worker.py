@@ -23,14 +23,8 @@ from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
 from ..deploy.nms import SCORING_THRESHOLD, nms
-from ..deploy.runtime import (
-    OnnxClassifier,
-    OnnxDetector,
-    engine_refusal,
-    load_engine,
-    make_session,
-    prepare,
-)
+from ..deploy.engines import load_engine
+from ..deploy.runtime import Classifier, Detector, engine_refusal, make_session, prepare
 from .machine_watch import Watch, processor_ns
 
 REFERENCE_CALLS = 5  # of each block of the reference model
@@ -89,8 +83,7 @@ class Runner:
     """A model file in the race: its engine and its images.
 
     Args:
-        request: Model, pack and threshold of the file.
-        engine: What runs it.
+        request: Model, engine, pack and threshold of the file.
         threads: Threads of the engine.
         images: Images of its pack.
 
@@ -101,10 +94,10 @@ class Runner:
     """
 
     def __init__(
-        self, request: dict[str, Any], engine: str, threads: int, images: list[Image]
+        self, request: dict[str, Any], threads: int, images: list[Image]
     ) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
-        self.engine: OnnxDetector | OnnxClassifier = load_engine(engine, self.model, threads)
+        self.engine: Detector | Classifier = load_engine(request["engine"], self.model, threads)
         self.images, self.turn = images, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
@@ -124,7 +117,7 @@ class Runner:
 
     def suppress(self, outputs: Any, threshold: float) -> None:
         """What makes an answer of the engine's outputs for one image."""
-        if isinstance(self.engine, OnnxClassifier):
+        if isinstance(self.engine, Classifier):
             outputs[0].argmax()
         else:
             boxes, scores = outputs
@@ -142,7 +135,7 @@ class Runner:
             block.append((call.pre, call.forward, call.post, busy))
             outputs = call.outputs
         self.calls.append(block)
-        if isinstance(self.engine, OnnxDetector):
+        if isinstance(self.engine, Detector):
             start = time.perf_counter_ns()
             self.suppress(outputs, SCORING_THRESHOLD)
             self.scoring_post.append(time.perf_counter_ns() - start)
@@ -217,7 +210,7 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
             images[pack] = read_images(pack, request["images"])
         try:
             with failure_named(entry["model"]):
-                runner = Runner(entry, request["engine"], request["threads"], images[pack])
+                runner = Runner(entry, request["threads"], images[pack])
                 for _ in range(request["warmup"]):
                     runner.call()
         except DefectBenchError as error:
