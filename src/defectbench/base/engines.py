@@ -1,4 +1,4 @@
-"""Forms of a model: which engine runs it, and with which arithmetic. Names alone; what they do is in ``deploy/engines``."""
+"""Forms of a model: which engine runs it, and with which arithmetic. What they do is in ``deploy/engines``."""
 
 from __future__ import annotations
 
@@ -49,14 +49,32 @@ class Form:
         """What the engine runs, relative to the cell: a file, or a folder of files."""
         if self.engine in CONVERTED:
             return f"engines/{self.name}/model"
-        return "model.onnx" if self.precision == PRECISIONS[0] else f"engines/{self.precision}/model.onnx"
+        return (
+            "model.onnx"
+            if self.precision == PRECISIONS[0]
+            else f"engines/{self.precision}/model.onnx"
+        )
 
     @property
     def conversion(self) -> str | None:
         """Record of how the model was made of the artifact, relative to the cell; None of the artifact itself."""
         if self.engine in CONVERTED:
             return f"engines/{self.name}/conversion.json"
-        return None if self.precision == PRECISIONS[0] else f"engines/{self.precision}/conversion.json"
+        return (
+            None if self.precision == PRECISIONS[0] else f"engines/{self.precision}/conversion.json"
+        )
+
+    @property
+    def folder(self) -> str:
+        """Folder of its records, relative to the cell."""
+        return f"engines/{self.name}"
+
+    @property
+    def records(self) -> list[str]:
+        """What a report reads of it, relative to the cell."""
+        measured = [f"{self.folder}/{name}.json" for name in ("accuracy", "agreement")]
+        made = [self.conversion] if self.conversion else []
+        return [*made, *measured, f"latency/{self.name}.json"]
 
 
 def form_named(name: str) -> Form | None:

@@ -13,6 +13,7 @@ from .options import (
     Change,
     Dataset,
     File,
+    Forms,
     Groups,
     Images,
     Model,
@@ -127,7 +128,7 @@ def race(
     """Time the models of all cells in one race, by one engine or several."""
     from ..base.commandline import parse_settings
     from ..base.studies import LatencySettings
-    from ..measure.race import note_absences, entries_of, race
+    from ..measure.race import entries_of, note_absences, race
     from .checks import check_forms
 
     protocol = parse_settings(LatencySettings, settings, change or [])

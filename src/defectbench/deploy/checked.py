@@ -10,14 +10,14 @@ from ..base.engines import CONVERTED, REFERENCE
 from ..base.errors import ArtifactError
 from .artifact import ArtifactInfo, validate_artifact
 from .engines import load_engine
-from .runtime import Classifier, Detector
+from .runtime import ClassifierModel, DetectorModel
 
 BATCHES = (2, 1)
 
 
 def open_checked(
     path: str | Path, threads: int = 1, engine: str = REFERENCE
-) -> Detector | Classifier:
+) -> DetectorModel | ClassifierModel:
     """Open a model by the artifact signature.
 
     Args:
@@ -41,7 +41,7 @@ def open_checked(
     return model
 
 
-def check_run(engine: Detector | Classifier, info: ArtifactInfo, batch: int) -> None:
+def check_run(engine: DetectorModel | ClassifierModel, info: ArtifactInfo, batch: int) -> None:
     """Run a batch of grey images and check the shapes that come out.
 
     Raises:

@@ -18,7 +18,7 @@ from ..data.pack import Pack, load_arrays
 from .checked import open_checked
 from .engines.files import files_of, inputs_of
 from .nms import SCORING_THRESHOLD, nms
-from .runtime import Classifier, Detector, Images
+from .runtime import BoxFinder, ClassifierModel, DetectorModel, Images
 
 BATCH = 16
 ROUNDING = 1e-4  # by which a probability in 32 bits may leave 0..1
@@ -62,7 +62,7 @@ def predict(
         pack = load_arrays(pack_path, task=engine.task)
         check_pack_fits(engine, pack, pack_path)
         figures = {"n_images": len(pack)}
-        if isinstance(engine, Classifier):
+        if isinstance(engine, ClassifierModel):
             results = list(classify_pack(engine, pack, model_path))
         else:
             results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
@@ -75,7 +75,7 @@ def predict(
 
 
 def check_pack_fits(
-    engine: Detector | Classifier, pack: Pack[Any], pack_path: str | Path
+    engine: DetectorModel | ClassifierModel, pack: Pack[Any], pack_path: str | Path
 ) -> None:
     """Check that a pack has the model's size and classes.
 
@@ -91,7 +91,10 @@ def check_pack_fits(
 
 
 def predict_pack(
-    engine: Detector, pack: Pack[Any], source: str | Path, score_threshold: float = SCORING_THRESHOLD
+    engine: BoxFinder,
+    pack: Pack[Any],
+    source: str | Path,
+    score_threshold: float = SCORING_THRESHOLD,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the COCO results of one image after the other.
 

@@ -35,7 +35,6 @@ from ..data.pack import load_arrays
 from .artifact import load_model, read_metadata, set_metadata, strip_origin, validate_artifact
 from .checked import open_checked
 from .predict import check_pack_fits
-from .runtime import Images
 
 IMAGES = 128
 _QUANTISED = ("Conv", "Gemm", "MatMul")
@@ -47,13 +46,15 @@ class _Images(CalibrationDataReader):
     def __init__(self, images: Any) -> None:
         self.images = iter(images)
 
-    def get_next(self) -> dict[str, Images] | None:
+    def get_next(self) -> Any:
         """The next image as the network's input; None behind the last one."""
         image = next(self.images, None)
         return None if image is None else {"images": image[None].astype(np.float32) / 255}
 
 
-def quantise(model_path: str | Path, train_pack: str | Path, out: str | Path, images: int = IMAGES) -> None:
+def quantise(
+    model_path: str | Path, train_pack: str | Path, out: str | Path, images: int = IMAGES
+) -> None:
     """Write an artifact in eight bits, and ``conversion.json`` beside it.
 
     Args:
@@ -79,7 +80,9 @@ def quantise(model_path: str | Path, train_pack: str | Path, out: str | Path, im
     model = load_model(model_path)
     quantised, left = _layers(model)
     if not quantised:
-        raise ArtifactError(model_path, "layers with weights", len(left), "all are the first or predict")
+        raise ArtifactError(
+            model_path, "layers with weights", len(left), "all are the first or predict"
+        )
     metadata = read_metadata(model) | {"precision": "int8"}
     with tempfile.TemporaryDirectory() as folder, atomic_path(out) as part:
         source, made = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
@@ -113,7 +116,9 @@ def quantise(model_path: str | Path, train_pack: str | Path, out: str | Path, im
     inputs = {"source": model_path, "pack": train_pack, "model": out}
     extra = {"layers_float32": left}
     seconds = time.perf_counter() - start
-    write_record(Path(out).with_name("conversion.json"), "conversion", figures, inputs, seconds, extra)
+    write_record(
+        Path(out).with_name("conversion.json"), "conversion", figures, inputs, seconds, extra
+    )
 
 
 def _named(model: onnx.ModelProto) -> onnx.ModelProto:

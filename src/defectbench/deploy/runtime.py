@@ -22,6 +22,22 @@ from .names import OUTPUTS, task_of_outputs
 Images = NDArray[np.float32]
 
 
+class BoxFinder(Protocol):
+    """What finds boxes: a deployed detector, or a network while it is trained.
+
+    Attributes:
+        classes: Class names in the order of the score columns.
+        size: Side of the square input, pixels.
+    """
+
+    classes: list[str]
+    size: int
+
+    def __call__(self, images: Images) -> tuple[Images, Images]:
+        """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
+        ...
+
+
 class Session(Protocol):
     """A model that an engine holds open.
 
@@ -81,7 +97,7 @@ class Artifact:
         return [np.asarray(out) for out in outputs]
 
 
-class Detector(Artifact):
+class DetectorModel(Artifact):
     """A detector."""
 
     task = DETECTION.name
@@ -92,7 +108,7 @@ class Detector(Artifact):
         return boxes, scores
 
 
-class Classifier(Artifact):
+class ClassifierModel(Artifact):
     """A classifier."""
 
     task = CLASSIFICATION.name
@@ -102,13 +118,17 @@ class Classifier(Artifact):
         return self.run(images)[0]
 
 
-def artifact_of(path: str | Path, session: Session) -> Detector | Classifier:
+def artifact_of(path: str | Path, session: Session) -> DetectorModel | ClassifierModel:
     """A model that an engine holds open, as what its outputs say that it is.
 
     Raises:
         ArtifactError: It lacks the artifact's outputs or metadata.
     """
-    kind = Classifier if task_of_outputs(session.outputs) == Classifier.task else Detector
+    kind = (
+        ClassifierModel
+        if task_of_outputs(session.outputs) == ClassifierModel.task
+        else DetectorModel
+    )
     return kind(path, session)
 
 
@@ -130,10 +150,10 @@ class OnnxSession:
 
     def run(self, images: Images) -> Sequence[Images]:
         """Run images [N,3,S,S] in 0..1; return the outputs in their order."""
-        return self.session.run(self.outputs, {"images": images})
+        return [np.asarray(out) for out in self.session.run(self.outputs, {"images": images})]
 
 
-class OnnxDetector(Detector):
+class OnnxDetector(DetectorModel):
     """A detector's file in onnxruntime.
 
     Args:
@@ -149,7 +169,7 @@ class OnnxDetector(Detector):
         super().__init__(path, OnnxSession(path, threads))
 
 
-def open_artifact(path: str | Path, threads: int = 1) -> Detector | Classifier:
+def open_artifact(path: str | Path, threads: int = 1) -> DetectorModel | ClassifierModel:
     """A model file in onnxruntime, as what its outputs say that it is.
 
     Raises:

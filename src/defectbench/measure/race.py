@@ -84,7 +84,9 @@ class RaceEntry:
         return {**inputs_of(self.model), "pack": self.pack, **given}
 
 
-def entries_of(cells: Iterable[str | Path], forms: Sequence[Form] = (Form(REFERENCE),)) -> list[RaceEntry]:
+def entries_of(
+    cells: Iterable[str | Path], forms: Sequence[Form] = (Form(REFERENCE),)
+) -> list[RaceEntry]:
     """The entries of cells, from what lies in their folders.
 
     Args:
@@ -123,6 +125,17 @@ def _entry(cell: Path, form: Form) -> RaceEntry:
         base=base,
         engine=form.engine,
     )
+
+
+def note_absences(cells: Iterable[str | Path], forms: Sequence[Form]) -> None:
+    """Write the latency record of every form that an engine cannot run: it says why, and has no figure."""
+    for cell in map(Path, cells):
+        for form in forms:
+            reason = absence_of(cell, form)
+            if reason is not None and form.conversion is not None:
+                out = cell / "latency" / f"{form.name}.json"
+                inputs = {"conversion": cell / form.conversion}
+                write_record(out, "latency", {ABSENT: reason}, inputs)
 
 
 def absence_of(cell: Path, form: Form) -> str | None:

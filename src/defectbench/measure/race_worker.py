@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
-from ..deploy.nms import SCORING_THRESHOLD, nms
 from ..deploy.engines import load_engine
-from ..deploy.runtime import Classifier, Detector, engine_refusal, make_session, prepare
+from ..deploy.nms import SCORING_THRESHOLD, nms
+from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
 from .machine_watch import Watch, processor_ns
 
 REFERENCE_CALLS = 5  # of each block of the reference model
@@ -93,11 +93,11 @@ class Runner:
         scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
     """
 
-    def __init__(
-        self, request: dict[str, Any], threads: int, images: list[Image]
-    ) -> None:
+    def __init__(self, request: dict[str, Any], threads: int, images: list[Image]) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
-        self.engine: Detector | Classifier = load_engine(request["engine"], self.model, threads)
+        self.engine: DetectorModel | ClassifierModel = load_engine(
+            request["engine"], self.model, threads
+        )
         self.images, self.turn = images, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
@@ -117,7 +117,7 @@ class Runner:
 
     def suppress(self, outputs: Any, threshold: float) -> None:
         """What makes an answer of the engine's outputs for one image."""
-        if isinstance(self.engine, Classifier):
+        if isinstance(self.engine, ClassifierModel):
             outputs[0].argmax()
         else:
             boxes, scores = outputs
@@ -135,7 +135,7 @@ class Runner:
             block.append((call.pre, call.forward, call.post, busy))
             outputs = call.outputs
         self.calls.append(block)
-        if isinstance(self.engine, Detector):
+        if isinstance(self.engine, DetectorModel):
             start = time.perf_counter_ns()
             self.suppress(outputs, SCORING_THRESHOLD)
             self.scoring_post.append(time.perf_counter_ns() - start)

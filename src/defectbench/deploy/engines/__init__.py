@@ -14,7 +14,7 @@ from pathlib import Path
 from ...base.engines import ENGINES, REFERENCE
 from ...base.errors import ConfigError
 from ...base.strict import name_one_of
-from ..runtime import Classifier, Detector, artifact_of, open_artifact
+from ..runtime import ClassifierModel, DetectorModel, artifact_of, open_artifact
 
 PACKAGES = {REFERENCE: (REFERENCE,), "openvino": ("openvino",), "ncnn": ("ncnn", "pnnx")}
 
@@ -56,7 +56,7 @@ def engine_state(name: str) -> EngineState:
         ConfigError: There is no such engine.
     """
     if name not in ENGINES:
-        raise ConfigError("engine", "name", name, name_one_of(name, ENGINES))
+        raise ConfigError("engines", "engine", name, name_one_of(name, ENGINES))
     versions = {package: _version(package) for package in PACKAGES[name]}
     return EngineState(name, versions, ENGINES[name])
 
@@ -80,7 +80,7 @@ def require_engine(name: str) -> EngineState:
     return state
 
 
-def load_engine(name: str, path: str | Path, threads: int) -> Detector | Classifier:
+def load_engine(name: str, path: str | Path, threads: int) -> DetectorModel | ClassifierModel:
     """Open a model in the engine of that name.
 
     Args:

@@ -14,7 +14,11 @@ def files_of(model: str | Path) -> list[Path]:
 def inputs_of(model: str | Path) -> dict[str, Path]:
     """The files by what a record calls them: ``model``, or ``model/<file>`` of several."""
     path = Path(model)
-    return {f"model/{file.name}": file for file in files_of(path)} if path.is_dir() else {"model": path}
+    return (
+        {f"model/{file.name}": file for file in files_of(path)}
+        if path.is_dir()
+        else {"model": path}
+    )
 
 
 def mib_of(model: str | Path) -> float:

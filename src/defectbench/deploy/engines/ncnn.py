@@ -5,6 +5,7 @@ A folder holds the model: ``model.param``, ``model.bin`` and ``signature.json``,
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import tempfile
@@ -13,22 +14,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import ncnn
 import numpy as np
 import onnx
 
-from ...base.errors import ArtifactError, ProgramError
+from ...base.errors import ArtifactError, ProgramError, UnsupportedError
 from ...base.files import atomic_directory, atomic_write_json
 from ..artifact import load_model, read_metadata, validate_artifact
 from ..runtime import Images, engine_refusal
 from .ncnn_graph import fit_for_ncnn
 
+ncnn: Any = importlib.import_module("ncnn")  # a compiled module that tells no types
+
 PARAM, BIN, SIGNATURE = "model.param", "model.bin", "signature.json"
 _OPTIONS = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
-
-
-class UnsupportedError(ArtifactError):
-    """An engine has no such operator: a fact about method and engine, and no fault of the file."""
 
 
 def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
