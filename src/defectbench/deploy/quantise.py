@@ -4,7 +4,7 @@ The rounding stands in the file (QuantizeLinear, DequantizeLinear), so that prec
 every engine that reads it rounds alike. The rule:
 
 - convolutions and matrix products with stored weights are quantised, their weights channel by channel, symmetric;
-- what they read is quantised symmetric as well, as TensorRT asks, by the least and largest value that calibration saw;
+- the maps that they read and give are quantised symmetric as well, as TensorRT asks, by the extremes that calibration saw;
 - weights use 7 of the 8 bits: without instructions for it, a processor adds two products in 16 bits, which 8 overflow;
 - the first convolution and the prediction layers, behind which no other layer with weights comes, stay in float32.
 """

@@ -51,16 +51,18 @@ def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
         "points": info.points,
     }
     with tempfile.TemporaryDirectory() as name:
-        made = _run_pnnx(Path(model_path), model, Path(name), info.size, precision)
-        _check_operators(Path(model_path), made.with_suffix(".param"))
+        param, weights = _run_pnnx(Path(model_path), model, Path(name), info.size, precision)
+        _check_operators(Path(model_path), param)
         with atomic_directory(Path(folder)) as part:
-            (part / PARAM).write_bytes(made.with_suffix(".param").read_bytes())
-            (part / BIN).write_bytes(made.with_suffix(".bin").read_bytes())
+            (part / PARAM).write_bytes(param.read_bytes())
+            (part / BIN).write_bytes(weights.read_bytes())
             atomic_write_json(part / SIGNATURE, signature)
 
 
-def _run_pnnx(path: Path, model: onnx.ModelProto, folder: Path, size: int, precision: str) -> Path:
-    """What pnnx makes of a graph: a file without its suffix."""
+def _run_pnnx(
+    path: Path, model: onnx.ModelProto, folder: Path, size: int, precision: str
+) -> tuple[Path, Path]:
+    """What pnnx makes of a graph: its layers and their weights."""
     onnx.save_model(fit_for_ncnn(model), str(folder / "model.onnx"))
     package = find_spec("pnnx")
     assert package is not None
@@ -75,12 +77,12 @@ def _run_pnnx(path: Path, model: onnx.ModelProto, folder: Path, size: int, preci
         errors="replace",
         check=False,
     )
-    made = folder / "model.ncnn.param"
-    if run.returncode or not made.is_file():
+    made = folder / "model.ncnn.param", folder / "model.ncnn.bin"
+    if run.returncode or not all(file.is_file() for file in made):
         last = (run.stderr.strip() or run.stdout.strip() or "no word").splitlines()[-1]
         fix = "run pnnx on the file by itself to see all that it says"
         raise ProgramError(path, "pnnx", f"exit {run.returncode}: {last}", fix)
-    return made.with_suffix("")
+    return made
 
 
 def _check_operators(path: Path, param: Path) -> None:

@@ -172,7 +172,9 @@ def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {}
     names = ("latency_ms_p50", "ratio_to_reference")
     valid = all(figures["valid"] for figures in timed)
-    return {name: mean(timed, name) for name in names} | {"latency_valid": valid}
+    # artifacts that were timed before races have no ratio
+    known = [name for name in names if all(name in figures for figures in timed)]
+    return {name: mean(timed, name) for name in known} | {"latency_valid": valid}
 
 
 def _gain(
