@@ -13,7 +13,7 @@ import torch
 
 from defectbench.base.compressions import base_method
 from defectbench.base.methods import load_method
-from defectbench.deploy.runtime import OnnxDetector, load_engine
+from defectbench.deploy.runtime import DetectorModel, open_artifact
 from defectbench.training.start import read_start, trained_network
 
 IMAGES = 2
@@ -35,7 +35,7 @@ def check_outputs(folder: Path, method: str, models: Path = Path("models")) -> N
     Raises:
         AssertionError: They differ.
     """
-    engine = load_engine("onnxruntime", folder / "model.onnx", 1)
+    engine = open_artifact(folder / "model.onnx")
     trained = load_method(base_method(method), models)
     network = trained_network(
         read_start(folder / "weights.safetensors"), trained, len(engine.classes)
@@ -45,7 +45,7 @@ def check_outputs(folder: Path, method: str, models: Path = Path("models")) -> N
         expected = network.deploy()(torch.from_numpy(images))
     seen = engine(images)
     bounds = {"boxes": PIXELS, "scores": PROBABILITIES}
-    if not isinstance(engine, OnnxDetector):
+    if not isinstance(engine, DetectorModel):
         expected, seen, bounds = (expected,), (seen,), {"probabilities": PROBABILITIES}
     for (name, bound), wanted, got in zip(bounds.items(), expected, seen, strict=True):
         values = wanted.float().numpy()

@@ -154,3 +154,38 @@ def test_a_plan_holds_what_its_rules_ask(demo):
     assert demo.changed_recipe(cell).options == {"width": 0.125}
     assert demo.places() == [("demo-steel", "clean"), ("demo-steel-cls", "clean")]
     assert "vgg16" in demo.base_methods()
+
+
+FORMS = {"engines": ["onnxruntime", "openvino", "ncnn"], "precisions": ["fp32", "fp16", "int8"]}
+
+
+def test_forms_of_a_study_are_scored_and_timed_beside_the_artifact():
+    made = plan({"methods": ["lidd_net"]}, **FORMS)
+    names = ["onnxruntime-int8", "openvino", "openvino-int8", "ncnn", "ncnn-fp16"]
+    assert [form.name for form in made.forms] == names
+    cell = "demo-steel/clean/lidd_net/seed0"
+    for name in names:
+        assert f"{cell}/engines/{name}/accuracy.json" in made.records()
+        assert f"{cell}/latency/{name}.json" in made.records()
+    assert f"{cell}/engines/int8/conversion.json" in made.records()
+    assert f"{cell}/engines/ncnn-fp16/conversion.json" in made.records()
+    assert plan({"methods": ["lidd_net"]}).forms == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"engines": ["openvino"]}, "onnxruntime in fp32 is what the others are held against"),
+        ({"precisions": ["int8"]}, "onnxruntime in fp32 is what the others are held against"),
+        (
+            {"engines": ["onnxruntime", "openvino"], "precisions": ["fp32", "fp16"]},
+            "fp16 has no effect",
+        ),
+        ({"engines": ["onnxruntime", "onnxruntime"]}, "onnxruntime stands twice"),
+        ({"engines": ["onnxruntime", "opnvino"]}, "openvino"),
+        ({"engines": []}, "engines"),
+    ],
+)
+def test_engines_and_precisions_without_effect_are_named(change, message):
+    with pytest.raises(ConfigError, match=message):
+        plan({"methods": ["lidd_net"]}, **change)

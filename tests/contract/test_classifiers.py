@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from tests.class_packs import write_class_pack
+from tests.engine_forms import OTHER_ENGINES, open_form
 from tests.runs import run_training
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,6 +24,7 @@ from defectbench.compression.cfp.selection import widths_of
 from defectbench.compression.cfp.widths import widths_at
 from defectbench.data.pack import load_pack
 from defectbench.deploy.export import export_onnx
+from defectbench.measure.forms import BOUND
 from defectbench.measure.validation import make_validator
 from defectbench.nn.trainable import Targets
 from defectbench.training import loop
@@ -203,6 +205,9 @@ def test_onnx_equals_torch_at_batch_1_and_3(classifier, tmp_path):
             expected = deployed(images)
         (found,) = session.run(["probabilities"], {"images": images.numpy()})
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+        for form in OTHER_ENGINES:
+            model = open_form(path, form, tmp_path / form.name)
+            np.testing.assert_allclose(model.run(images.numpy())[0], found, atol=BOUND)
 
 
 @pytest.fixture(scope="module")

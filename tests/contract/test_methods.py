@@ -8,12 +8,16 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tests.engine_forms import OTHER_ENGINES, open_form
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from defectbench.base.errors import UnsupportedError
 from defectbench.base.methods import build_network, load_card, load_method, method_names
 from defectbench.deploy.export import export_onnx
+from defectbench.deploy.runtime import open_artifact
+from defectbench.measure.forms import BOUND
 from defectbench.nn.blocks import StridedPointwiseConv2d
 from defectbench.nn.detector import Targets
 from defectbench.nn.fold import fold_all
@@ -23,6 +27,7 @@ SHELVES = {
     name: shelf for shelf in (ROOT / "models", ROOT / "examples") for name in method_names(shelf)
 }
 MATH = SDPBackend.MATH
+CANNOT_RUN = {("sd_gasnet", "ncnn")}  # its Haar wavelet and window attention
 COUNTED = {getattr(torch.ops.aten, name) for name in ("convolution", "mm", "addmm", "bmm")}
 
 
@@ -169,8 +174,10 @@ def test_deploying_leaves_the_model_as_it_was(trained):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_onnx_equals_torch_at_batch_1_and_3(method, trained, tmp_path):
-    deployed = trained.deploy()
+@pytest.fixture(scope="module")
+def artifact(method, trained, tmp_path_factory):
+    """The model file of the trained network."""
+    path = tmp_path_factory.mktemp("artifact") / "model.onnx"
     classes = [f"class {n}" for n in range(6)]
     provenance = {
         "method": method.card.name,
@@ -179,8 +186,13 @@ def test_onnx_equals_torch_at_batch_1_and_3(method, trained, tmp_path):
         "seed": 0,
         "weights_sha256": hashlib.sha256(b"").hexdigest(),
     }
-    export_onnx(deployed, 128, tmp_path / "model.onnx", classes, provenance)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    export_onnx(trained.deploy(), 128, path, classes, provenance)
+    return path
+
+
+def test_onnx_equals_torch_at_batch_1_and_3(trained, artifact):
+    deployed = trained.deploy()
+    session = onnxruntime.InferenceSession(artifact)
     for batch in (1, 3):
         images = torch.rand(batch, 3, 128, 128)
         with torch.no_grad():
@@ -188,6 +200,20 @@ def test_onnx_equals_torch_at_batch_1_and_3(method, trained, tmp_path):
         found = session.run(["boxes", "scores"], {"images": images.numpy()})
         np.testing.assert_allclose(found[0], expected[0].numpy(), atol=1e-4 * 128)
         np.testing.assert_allclose(found[1], expected[1].numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("form", OTHER_ENGINES, ids=lambda form: form.name)
+def test_other_engines_answer_as_onnxruntime(method, artifact, tmp_path, form):
+    if (method.card.name, form.engine) in CANNOT_RUN:
+        with pytest.raises(UnsupportedError, match=r"ncnn operator: got '.*Tensor\.reshape"):
+            open_form(artifact, form, tmp_path)
+        return
+    images = np.random.default_rng(0).random((2, 3, 128, 128), dtype=np.float32)
+    expected = open_artifact(artifact).run(images)
+    for want, got, unit in zip(
+        expected, open_form(artifact, form, tmp_path).run(images), (128, 1), strict=True
+    ):
+        np.testing.assert_allclose(got, want, atol=BOUND * unit)
 
 
 def test_loss_in_bfloat16_is_that_in_float32_nearly(network):

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 
 from defectbench.base.errors import ArtifactError, ConfigError
 from defectbench.deploy.artifact import set_metadata, validate_artifact
-from defectbench.deploy.runtime import OnnxDetector, load_engine
+from defectbench.deploy.engines import load_engine
+from defectbench.deploy.runtime import OnnxDetector
 
 
 def build(

@@ -138,7 +138,7 @@ def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_
 
 
 def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path):
-    request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, "onnxruntime", 0, tmp_path)
+    request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, 0, tmp_path)
     write_reference(tmp_path / "reference.onnx")
 
     def fails(runner, calls):

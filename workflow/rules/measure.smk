@@ -110,13 +110,19 @@ if PLAN.raced:
             packs=raced_packs(),
             points=raced("operating_point.json"),
             predictions=raced("predictions.record.json"),
+            forms=raced_forms(),
         output:
-            raced("latency/onnxruntime.json"),
+            [
+                path
+                for form in STUDY.forms
+                for path in raced(f"latency/{form.name}.json")
+            ],
         log:
             f"{LOGS}/race.log",
         threads: all_cores
         params:
             settings=steps.as_json(STUDY.latency),
             cells=[f"{RUNS}/{cell.folder}" for cell in PLAN.raced],
+            forms=" ".join(f"--form {form.name}" for form in STUDY.forms),
         shell:
-            "defectbench race --settings {params.settings:q} {params.cells:q} 2>&1 | tee {log}"
+            "defectbench race --settings {params.settings:q} {params.forms} {params.cells:q} 2>&1 | tee {log}"

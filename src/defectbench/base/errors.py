@@ -73,6 +73,10 @@ class ArtifactError(DefectBenchError):
     """A model file does not keep the artifact signature."""
 
 
+class UnsupportedError(ArtifactError):
+    """An engine lacks an operator of a model: a fact about both, and no fault of the file."""
+
+
 class WeightsError(DefectBenchError):
     """Published weights are damaged, hostile, or do not fit the network."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from .cards import MADE_HERE, DatasetCard, load_dataset_card
 from .catalogue import Catalogue, load_catalogue
 from .compressions import Slimming, base_method
+from .engines import Form
 from .errors import ConfigError
 from .methods import (
     CONTROL,
@@ -103,6 +104,11 @@ class StudyPlan:
             raise ConfigError(f"study {self.study.study}", "tiles", key, fix)
         return tilings[key]
 
+    @cached_property
+    def forms(self) -> list[Form]:
+        """Forms of the raced files beyond the artifact itself."""
+        return [form for form in self.study.forms if not form.is_artifact]
+
     def compressed(self, how: str) -> list[Cell]:
         """Cells that are compressed in one way."""
         return [
@@ -188,6 +194,7 @@ class StudyPlan:
         if cell.method in self.catalogue.predicting:
             return ["latency/own.json", "train.json"]
         measured = ["complexity.json", "latency/onnxruntime.json", "train.json"]
+        measured += [path for form in self.forms for path in form.records]
         return measured + (cell.compression.cut_records if cell.compression else [])
 
     def _shared_records(self) -> list[str]:

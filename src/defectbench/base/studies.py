@@ -14,6 +14,7 @@ from .compressions import (
     base_method,
     compressed_name,
 )
+from .engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
 from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written
@@ -36,9 +37,11 @@ Protocol = Literal["clean", "random", "sequential", "paper"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
 if TYPE_CHECKING:
-    Control = str
+    Control = EngineName = Precision = str
 else:
     Control = Literal[CONTROLS]
+    EngineName = Literal[tuple(ENGINES)]
+    Precision = Literal[PRECISIONS]
 FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
@@ -173,6 +176,10 @@ class Study(Strict):
         mirrors: Local archive or folder, or another address, by dataset name; tried first.
         split_seed: Seed of all splits; parts lie in a folder of it, ``split<seed>``.
         latency: The latency protocol.
+        engines: What runs the model files. The first is the one whose figures stand in the main tables; each further
+            one is scored on the test part and timed in the same race.
+        precisions: Arithmetic of the model files. ``int8`` is quantised after training, calibrated on the training
+            part; an engine that lacks a precision leaves it out.
     """
 
     study: str
@@ -180,6 +187,31 @@ class Study(Strict):
     mirrors: dict[str, str] = Field(default={})
     split_seed: Seed = 0
     latency: LatencySettings = LatencySettings()
+    engines: list[EngineName] = Field(default=[REFERENCE], min_length=1)
+    precisions: list[Precision] = Field(default=[PRECISIONS[0]], min_length=1)
+
+    @property
+    def forms(self) -> list[Form]:
+        """All forms of a model file, the artifact first."""
+        return forms_of(self.engines, self.precisions)
+
+    @model_validator(mode="after")
+    def _forms_begin_with_the_artifact(self) -> Study:
+        for field, names in (("engines", self.engines), ("precisions", self.precisions)):
+            twice = [name for n, name in enumerate(names) if name in names[:n]]
+            if twice:
+                raise ValueError(f"{field}: {twice[0]} stands twice, and the second has no effect")
+        if self.engines[0] != REFERENCE or self.precisions[0] != PRECISIONS[0]:
+            raise ValueError(
+                f"{REFERENCE} in {PRECISIONS[0]} is what the others are held against: name both first"
+            )
+        for name in (*self.engines, *self.precisions):
+            if not any(name in (form.engine, form.precision) for form in self.forms):
+                had = " and ".join(
+                    f"{engine} has {', '.join(ENGINES[engine])}" for engine in self.engines
+                )
+                raise ValueError(f"{name} has no effect: {had}")
+        return self
 
     @field_validator("study")
     @classmethod

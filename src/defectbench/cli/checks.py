@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..base.engines import ENGINES, PRECISIONS, REFERENCE, Form, form_named, forms_of
 from ..base.errors import ConfigError
 from ..base.methods import (
     Method,
@@ -42,6 +43,28 @@ def check_protocol(name: str) -> None:
     if LISTED in name and (not re.fullmatch("[a-z0-9]+", list_name) or base == "paper"):
         fix = "behind the '-' stands a list of the dataset's card, of small letters and digits; `paper` has none"
         raise ConfigError("--protocol", "name", name, fix)
+
+
+def check_form(name: str) -> Form:
+    """The form of a name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    form = form_named(name)
+    if form is None:
+        names = [each.name for each in forms_of(ENGINES, PRECISIONS)]
+        raise ConfigError("--form", "name", name, name_one_of(name, names))
+    return form
+
+
+def check_forms(names: Iterable[str] | None) -> list[Form]:
+    """The forms of some names; the artifact itself without any.
+
+    Raises:
+        ConfigError: There is none of a name.
+    """
+    return [check_form(name) for name in dict.fromkeys(names or [REFERENCE])]
 
 
 def check_kinds(kinds: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from typer import Exit, Typer, TyperException
 
 from ..base.errors import DefectBenchError
 from ..base.files import error_number, named_refusal
-from . import cfp, data, document, measure, report, slimming, training, weights
+from . import cfp, data, document, engines, measure, report, slimming, training, weights
 
 TOPICS = {
     "Data": data.VERBS,
@@ -19,6 +19,7 @@ TOPICS = {
     "Network slimming": slimming.VERBS,
     "Collaborative filter pruning": cfp.VERBS,
     "Measures": measure.VERBS,
+    "Engines": engines.VERBS,
     "Published weights": weights.VERBS,
     "Report": report.VERBS,
     "Documentation": document.VERBS,

@@ -13,6 +13,7 @@ from .options import (
     Change,
     Dataset,
     File,
+    Forms,
     Groups,
     Images,
     Model,
@@ -122,20 +123,18 @@ def race(
     cells: Annotated[list[Path], Argument(help="Folders of cells, each with its model.onnx.")],
     settings: Settings = None,
     change: Change = None,
-    engine: Annotated[str, Option(help="What runs the files.")] = "onnxruntime",
+    form: Forms = None,
 ) -> None:
-    """Time the model files of all cells in one race."""
+    """Time the models of all cells in one race, by one engine or several."""
     from ..base.commandline import parse_settings
-    from ..base.errors import ConfigError
-    from ..base.strict import name_one_of
     from ..base.studies import LatencySettings
-    from ..deploy.runtime import ENGINES
-    from ..measure.race import entries_of, race
+    from ..measure.race import entries_of, note_absences, race
+    from .checks import check_forms
 
-    if engine not in ENGINES:
-        raise ConfigError("--engine", "name", engine, name_one_of(engine, ENGINES))
     protocol = parse_settings(LatencySettings, settings, change or [])
-    race(entries_of(cells, engine), protocol, engine)
+    forms = check_forms(form)
+    note_absences(cells, forms)
+    race(entries_of(cells, forms), protocol)
 
 
 VERBS = {

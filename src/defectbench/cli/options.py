@@ -35,6 +35,13 @@ Annotations = Annotated[
 Images = Annotated[Path, Option(help="List of the part that is scored, one file name a line.")]
 Groups = Annotated[Path, Option(help="groups.csv of the dataset.")]
 
+Forms = Annotated[
+    list[str] | None,
+    Option(
+        "--form",
+        help="Engine and precision, such as openvino-int8; repeat it for more. onnxruntime by default.",
+    ),
+]
 Settings = Annotated[
     str | None,
     Option(

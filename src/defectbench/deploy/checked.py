@@ -6,32 +6,42 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.engines import CONVERTED, REFERENCE
 from ..base.errors import ArtifactError
 from .artifact import ArtifactInfo, validate_artifact
-from .runtime import OnnxClassifier, OnnxDetector, open_artifact
+from .engines import load_engine
+from .runtime import ClassifierModel, DetectorModel
 
 BATCHES = (2, 1)
 
 
-def open_checked(path: str | Path, threads: int = 1) -> OnnxDetector | OnnxClassifier:
-    """Open a model file by the artifact signature.
+def open_checked(
+    path: str | Path, threads: int = 1, engine: str = REFERENCE
+) -> DetectorModel | ClassifierModel:
+    """Open a model by the artifact signature.
 
     Args:
-        path: The file.
+        path: The model file, or the folder of an engine's own files.
         threads: Threads of the engine.
+        engine: What runs it.
 
     Raises:
         ArtifactError: It breaks the signature as it is written or as it runs: names, types, axes, operators of one
             engine alone, weights outside the file, a batch that is not dynamic.
+        ConfigError: There is no such engine, or it is not installed.
     """
-    info = validate_artifact(path)
-    engine = open_artifact(path, threads)
+    if engine in CONVERTED:
+        model = load_engine(engine, path, threads)
+        info = ArtifactInfo(model.classes, model.size, model.metadata, task=model.task)
+    else:
+        info = validate_artifact(path)
+        model = load_engine(engine, path, threads)
     for batch in BATCHES:
-        check_run(engine, info, batch)
-    return engine
+        check_run(model, info, batch)
+    return model
 
 
-def check_run(engine: OnnxDetector | OnnxClassifier, info: ArtifactInfo, batch: int) -> None:
+def check_run(engine: DetectorModel | ClassifierModel, info: ArtifactInfo, batch: int) -> None:
     """Run a batch of grey images and check the shapes that come out.
 
     Raises:

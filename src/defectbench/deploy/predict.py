@@ -12,21 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.engines import REFERENCE
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json, unchanged
 from ..base.records import record_beside, write_record
 from ..data.pack import Pack, load_arrays
 from .checked import open_checked
+from .engines.files import files_of, inputs_of
 from .merge import Detections, merge_tiles
 from .nms import SCORING_THRESHOLD, nms
-from .runtime import Engine, Images, OnnxClassifier
+from .runtime import BoxFinder, ClassifierModel, DetectorModel, Images
 
 BATCH = 16
 ROUNDING = 1e-4  # by which a probability in 32 bits may leave 0..1
 
 
 def predict(
-    model_path: str | Path, pack_path: str | Path, out_json: str | Path, threads: int = 1
+    model_path: str | Path,
+    pack_path: str | Path,
+    out_json: str | Path,
+    threads: int = 1,
+    engine_name: str = REFERENCE,
 ) -> list[dict[str, Any]]:
     """Run a model on every image of a pack and write the results.
 
@@ -37,11 +43,12 @@ def predict(
     Beside them the record ``<name>.record.json`` says by hash which model and pack they were made from.
 
     Args:
-        model_path: An artifact.
+        model_path: An artifact, or the folder of an engine's own files.
         pack_path: The pack of one part, at the model's size.
         out_json: The file to make: a COCO result list, boxes x y w h in original pixels; or a list of
             ``image_id`` and ``probabilities`` in the order of the classes.
         threads: Threads of the engine.
+        engine_name: What runs it.
 
     Returns:
         The results as written.
@@ -53,18 +60,18 @@ def predict(
         MeasurementError: The model file was changed while it was used.
     """
     start = time.perf_counter()
-    with unchanged(model_path):
-        engine = open_checked(model_path, threads)
+    with unchanged(*files_of(model_path)):
+        engine = open_checked(model_path, threads, engine_name)
         pack = load_arrays(pack_path, task=engine.task)
         check_pack_fits(engine, pack, pack_path)
         figures = {"n_images": pack.n_images}
-        if isinstance(engine, OnnxClassifier):
+        if isinstance(engine, ClassifierModel):
             results = list(classify_pack(engine, pack, model_path))
         else:
             results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
             figures["n_detections"] = len(results)
     atomic_write_json(out_json, results)
-    inputs = {"model": model_path, "pack": pack_path, "predictions": out_json}
+    inputs = {**inputs_of(model_path), "pack": pack_path, "predictions": out_json}
     seconds = time.perf_counter() - start
     extra = {}
     if pack.whole is not None:
@@ -75,7 +82,7 @@ def predict(
 
 
 def check_pack_fits(
-    engine: Engine | OnnxClassifier, pack: Pack[Any], pack_path: str | Path
+    engine: DetectorModel | ClassifierModel, pack: Pack[Any], pack_path: str | Path
 ) -> None:
     """Check that a pack has the model's size and classes.
 
@@ -91,7 +98,10 @@ def check_pack_fits(
 
 
 def predict_pack(
-    engine: Engine, pack: Pack[Any], source: str | Path, score_threshold: float = SCORING_THRESHOLD
+    engine: BoxFinder,
+    pack: Pack[Any],
+    source: str | Path,
+    score_threshold: float = SCORING_THRESHOLD,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the COCO results of one image after the other; of an image in tiles, those of its tiles merged.
 
@@ -115,7 +125,7 @@ def predict_pack(
 
 
 def _detect(
-    engine: Engine, pack: Pack[Any], source: str | Path, score_threshold: float
+    engine: BoxFinder, pack: Pack[Any], source: str | Path, score_threshold: float
 ) -> Iterator[Detections]:
     """Yield the boxes of one row of a pack after the other, in original pixels of the row."""
     images, ids = np.asarray(pack.images), np.asarray(pack.image_ids)

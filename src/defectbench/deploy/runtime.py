@@ -1,8 +1,12 @@
-"""Engines: what runs an artifact. Kept free of torch, so that its memory is the engine's own."""
+"""An artifact as an engine runs it, and onnxruntime, the reference among engines.
+
+Kept free of torch, so that its memory is the engine's own; the other engines are in ``engines/``.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -10,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..base.errors import ArtifactError, ConfigError
+from ..base.errors import ArtifactError
 from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
@@ -18,55 +22,65 @@ from .names import OUTPUTS, task_of_outputs
 Images = NDArray[np.float32]
 
 
-class Engine(Protocol):
-    """What every engine offers to prediction and timing.
+class BoxFinder(Protocol):
+    """What finds boxes: a deployed detector, or a network while it is trained.
 
     Attributes:
-        name: The engine's name, also the file name of its latency record.
         classes: Class names in the order of the score columns.
         size: Side of the square input, pixels.
-        metadata: The artifact's metadata, as text.
     """
 
-    name: str
     classes: list[str]
     size: int
-    metadata: dict[str, str]
 
     def __call__(self, images: Images) -> tuple[Images, Images]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
         ...
 
 
-class OnnxArtifact:
-    """An artifact run by onnxruntime on the processor.
-
-    Args:
-        path: The model file.
-        threads: Threads within one operator.
-        session: The file's session, where it is open already.
+class Session(Protocol):
+    """A model that an engine holds open.
 
     Attributes:
-        task: What the file solves.
-        outputs: Names of its outputs.
-
-    Raises:
-        ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's outputs or metadata.
+        outputs: Names of its outputs, in their order.
+        metadata: The artifact's metadata, as text.
     """
 
-    name = "onnxruntime"
+    outputs: list[str]
+    metadata: dict[str, str]
+
+    def run(self, images: Images) -> Sequence[Images]:
+        """Run images [N,3,S,S] in 0..1; return the outputs in their order."""
+        ...
+
+
+class Artifact:
+    """A model as an engine runs it.
+
+    Args:
+        path: The model file, or the folder of its files.
+        session: What the engine holds open.
+
+    Attributes:
+        task: What the model solves.
+        outputs: Names of its outputs.
+        metadata: The artifact's metadata, as text.
+        classes: Class names in the order of the score columns.
+        size: Side of the square input, pixels.
+
+    Raises:
+        ArtifactError: The model lacks the artifact's outputs or metadata.
+    """
+
     task: ClassVar[str]
 
-    def __init__(
-        self, path: str | Path, threads: int = 1, session: ort.InferenceSession | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, session: Session) -> None:
         self.path, self.outputs = Path(path), OUTPUTS[self.task]
-        self.session = session or make_session(self.path, threads)
-        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-        names = [out.name for out in self.session.get_outputs()]
-        if names != list(self.outputs) or not {"names", "size"} <= set(self.metadata):
+        self.session, self.metadata = session, session.metadata
+        if session.outputs != list(self.outputs) or not {"names", "size"} <= set(self.metadata):
             fix = "export it with deploy.export, or adapt it to the artifact signature"
-            raise ArtifactError(path, "outputs and metadata", [names, list(self.metadata)], fix)
+            seen = [session.outputs, list(self.metadata)]
+            raise ArtifactError(path, "outputs and metadata", seen, fix)
         self.classes: list[str] = json.loads(self.metadata["names"])
         self.size = int(self.metadata["size"])
 
@@ -74,22 +88,17 @@ class OnnxArtifact:
         """Run images [N,3,S,S] in 0..1; return the outputs in their order.
 
         Raises:
-            ArtifactError: The engine cannot run the file.
+            ArtifactError: The engine cannot run the model.
         """
         try:
-            outputs = self.session.run(self.outputs, {"images": images})
-        except Exception as error:  # onnxruntime's errors share no public root
+            outputs = self.session.run(images)
+        except Exception as error:  # engines' errors share no public root
             raise engine_refusal(self.path, "run", error) from error
         return [np.asarray(out) for out in outputs]
 
 
-class OnnxDetector(OnnxArtifact):
-    """A detector's file.
-
-    Example:
-        >>> detector = OnnxDetector("model.onnx")  # doctest: +SKIP
-        >>> boxes, scores = detector(np.zeros((1, 3, 192, 192), np.float32))  # doctest: +SKIP
-    """
+class DetectorModel(Artifact):
+    """A detector."""
 
     task = DETECTION.name
 
@@ -99,13 +108,8 @@ class OnnxDetector(OnnxArtifact):
         return boxes, scores
 
 
-class OnnxClassifier(OnnxArtifact):
-    """A classifier's file.
-
-    Example:
-        >>> classifier = OnnxClassifier("model.onnx")  # doctest: +SKIP
-        >>> probabilities = classifier(np.zeros((1, 3, 128, 128), np.float32))  # doctest: +SKIP
-    """
+class ClassifierModel(Artifact):
+    """A classifier."""
 
     task = CLASSIFICATION.name
 
@@ -114,31 +118,64 @@ class OnnxClassifier(OnnxArtifact):
         return self.run(images)[0]
 
 
-def open_artifact(path: str | Path, threads: int = 1) -> OnnxDetector | OnnxClassifier:
-    """An artifact as what its outputs say that it is.
+def artifact_of(path: str | Path, session: Session) -> DetectorModel | ClassifierModel:
+    """A model that an engine holds open, as what its outputs say that it is.
+
+    Raises:
+        ArtifactError: It lacks the artifact's outputs or metadata.
+    """
+    kind = (
+        ClassifierModel
+        if task_of_outputs(session.outputs) == ClassifierModel.task
+        else DetectorModel
+    )
+    return kind(path, session)
+
+
+class OnnxSession:
+    """A model file in onnxruntime, on the processor.
+
+    Args:
+        path: The file.
+        threads: Threads within one operator.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load the file.
+    """
+
+    def __init__(self, path: str | Path, threads: int) -> None:
+        self.session = make_session(Path(path), threads)
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.outputs: list[str] = [out.name for out in self.session.get_outputs()]
+
+    def run(self, images: Images) -> Sequence[Images]:
+        """Run images [N,3,S,S] in 0..1; return the outputs in their order."""
+        return [np.asarray(out) for out in self.session.run(self.outputs, {"images": images})]
+
+
+class OnnxDetector(DetectorModel):
+    """A detector's file in onnxruntime.
+
+    Args:
+        path: The file.
+        threads: Threads within one operator.
+
+    Example:
+        >>> detector = OnnxDetector("model.onnx")  # doctest: +SKIP
+        >>> boxes, scores = detector(np.zeros((1, 3, 192, 192), np.float32))  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        super().__init__(path, OnnxSession(path, threads))
+
+
+def open_artifact(path: str | Path, threads: int = 1) -> DetectorModel | ClassifierModel:
+    """A model file in onnxruntime, as what its outputs say that it is.
 
     Raises:
         ArtifactError: onnxruntime cannot load the file, or it lacks the artifact's outputs or metadata.
     """
-    session = make_session(Path(path), threads)
-    task = task_of_outputs([out.name for out in session.get_outputs()])
-    kind = OnnxClassifier if task == OnnxClassifier.task else OnnxDetector
-    return kind(path, threads, session)
-
-
-ENGINES = {OnnxArtifact.name: open_artifact}
-
-
-def load_engine(name: str, path: str | Path, threads: int) -> OnnxDetector | OnnxClassifier:
-    """Load an artifact into the engine of that name.
-
-    Raises:
-        ConfigError: There is no such engine.
-        ArtifactError: The engine cannot load the file.
-    """
-    if name not in ENGINES:
-        raise ConfigError(path, "engine", name, f"name one of {', '.join(ENGINES)}")
-    return ENGINES[name](path, threads)
+    return artifact_of(path, OnnxSession(path, threads))
 
 
 def make_session(path: Path, threads: int) -> ort.InferenceSession:

@@ -30,7 +30,7 @@ from ..deploy.predict import (
     predict_pack,
     to_original,
 )
-from ..deploy.runtime import OnnxClassifier, OnnxDetector
+from ..deploy.runtime import ClassifierModel, DetectorModel
 from .bootstrap import Matches, match, pairwise_iou
 from .evaluator import score
 
@@ -210,7 +210,7 @@ def choose_operating_point(
         engine = open_checked(model_path, threads)
         pack = load_arrays(val_pack, task=engine.task)
         check_pack_fits(engine, pack, val_pack)
-        if isinstance(engine, OnnxClassifier):
+        if isinstance(engine, ClassifierModel):
             figures = _class_figures(engine, pack, model_path)
         else:
             figures = _box_figures(engine, pack, model_path)
@@ -219,7 +219,7 @@ def choose_operating_point(
     return write_record(out, "operating_point", figures, inputs, extra=extra)
 
 
-def _box_figures(engine: OnnxDetector, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
+def _box_figures(engine: DetectorModel, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
     results = [row for rows in predict_pack(engine, pack, source) for row in rows]
     truth = pack_truth(pack)
     threshold, f1 = best_f1_threshold(match(truth, results))
@@ -234,7 +234,7 @@ def _box_figures(engine: OnnxDetector, pack: Pack[Any], source: str | Path) -> d
     }
 
 
-def _class_figures(engine: OnnxClassifier, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
+def _class_figures(engine: ClassifierModel, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
     rows = classify_pack(engine, pack, source)
     predicted = np.array([np.argmax(row["probabilities"]) for row in rows])
     hits = predicted == np.asarray(pack.labels)[:, 0]

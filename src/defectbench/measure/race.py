@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from ..base.compressions import base_method
+from ..base.engines import REFERENCE, Form
 from ..base.errors import ArtifactError, ConfigError, ProgramError
 from ..base.files import sha256_file, unchanged
-from ..base.records import read_record, record_beside, write_record
+from ..base.records import ABSENT, read_record, record_beside, write_record
 from ..base.studies import LatencySettings
 from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
+from ..deploy.engines.files import files_of, inputs_of, mib_of
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
 from .race_figures import invalid_because, summarise
 from .reference import write_reference
@@ -42,11 +44,13 @@ class RaceEntry:
     """A model file in the race.
 
     Attributes:
-        model: An artifact: the file that accuracy was scored on.
+        model: An artifact, or the folder of an engine's own files: what accuracy was scored on.
         pack: The pack of the test part, for its images.
         out: The record to make.
         operating_point: Record with the threshold chosen on validation; 0.25 without it.
-        base: The model file that it was made of, if it was compressed; it is in the race as well.
+        base: The model file that it was made of, if it was compressed or is run by another engine or with other
+            arithmetic; it is in the race as well, in the reference engine.
+        engine: What runs it.
     """
 
     model: Path
@@ -54,6 +58,17 @@ class RaceEntry:
     out: Path
     operating_point: Path | None = None
     base: Path | None = None
+    engine: str = REFERENCE
+
+    @property
+    def key(self) -> tuple[Path, str]:
+        """What tells it from the others of a race."""
+        return self.model.absolute(), self.engine
+
+    @property
+    def base_key(self) -> tuple[Path, str] | None:
+        """The key of its base."""
+        return None if self.base is None else (self.base.absolute(), REFERENCE)
 
     @property
     def threshold(self) -> float | None:
@@ -67,43 +82,72 @@ class RaceEntry:
         """Files that the figures depend on, by name."""
         optional = {"operating_point": self.operating_point, "base": self.base}
         given = {name: path for name, path in optional.items() if path is not None}
-        return {"model": self.model, "pack": self.pack, **given}
+        return {**inputs_of(self.model), "pack": self.pack, **given}
 
 
-def entries_of(cells: Iterable[str | Path], engine: str = "onnxruntime") -> list[RaceEntry]:
+def entries_of(
+    cells: Iterable[str | Path], forms: Sequence[Form] = (Form(REFERENCE),)
+) -> list[RaceEntry]:
     """The entries of cells, from what lies in their folders.
 
     Args:
         cells: Folders of cells, ``.../<method>/seed<k>``, each with ``model.onnx`` and ``predictions.record.json``. The
-            base of ``<method>+<name>`` is the cell of ``<method>`` beside it.
-        engine: What runs the files; the record is ``latency/<engine>.json``.
+            base of ``<method>+<name>`` is the cell of ``<method>`` beside it; the base of another form of a cell is its
+            artifact.
+        forms: Engines and precisions; the record is ``latency/<form>.json``. A form that an engine cannot run has no
+            entry.
 
     Raises:
         ConfigError: A cell has no model file or no record of its predictions.
     """
-    entries = []
+    return [
+        _entry(cell, form)
+        for cell in map(Path, cells)
+        for form in forms
+        if absence_of(cell, form) is None
+    ]
+
+
+def _entry(cell: Path, form: Form) -> RaceEntry:
+    """The entry of one form of a cell."""
+    model, point = cell / form.model, cell / "operating_point.json"
+    if not model.exists():
+        raise ConfigError(model, "file", "nothing", "run the method's rule first")
+    record = read_record(record_beside(cell / "predictions.json"), "predictions")
+    base = None if form.is_artifact else cell / Form(REFERENCE).model
+    method = cell.absolute().parent.name
+    if form.is_artifact and base_method(method) != method:
+        base = cell.parent.with_name(base_method(method)) / cell.name / form.model
+    return RaceEntry(
+        model=model,
+        pack=Path(record["inputs"]["pack"]["path"]),
+        out=cell / "latency" / f"{form.name}.json",
+        operating_point=point if point.is_file() else None,
+        base=base,
+        engine=form.engine,
+    )
+
+
+def note_absences(cells: Iterable[str | Path], forms: Sequence[Form]) -> None:
+    """Write the latency record of every form that an engine cannot run: it says why, and has no figure."""
     for cell in map(Path, cells):
-        model, point = cell / "model.onnx", cell / "operating_point.json"
-        if not model.is_file():
-            raise ConfigError(model, "file", "nothing", "run the method's rule first")
-        record = read_record(record_beside(cell / "predictions.json"), "predictions")
-        method = cell.absolute().parent.name
-        base = cell.parent.with_name(base_method(method)) / cell.name / "model.onnx"
-        entries.append(
-            RaceEntry(
-                model=model,
-                pack=Path(record["inputs"]["pack"]["path"]),
-                out=cell / "latency" / f"{engine}.json",
-                operating_point=point if point.is_file() else None,
-                base=base if base_method(method) != method else None,
-            )
-        )
-    return entries
+        for form in forms:
+            reason = absence_of(cell, form)
+            if reason is not None and form.conversion is not None:
+                out = cell / "latency" / f"{form.name}.json"
+                inputs = {"conversion": cell / form.conversion}
+                write_record(out, "latency", {ABSENT: reason}, inputs)
 
 
-def race(
-    entries: Sequence[RaceEntry], settings: LatencySettings, engine: str = "onnxruntime"
-) -> None:
+def absence_of(cell: Path, form: Form) -> str | None:
+    """Why a form of a cell cannot be run, by the record of its conversion; None where it can."""
+    record = cell / form.conversion if form.conversion else None
+    if record is None or not record.is_file():
+        return None
+    return read_record(record, "conversion")["figures"].get(ABSENT)
+
+
+def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
     """Time model files in turn and write the latency record of each.
 
     The figures of a record: ``latency_ms_p50``, ``_p90``, ``_p99`` (end to end), each with ``_low`` and ``_high``, the
@@ -116,7 +160,6 @@ def race(
     Args:
         entries: The files. Many of them are split into heats by their size; each heat meets the same reference model.
         settings: Processes, rounds, calls a block, warm-up, calls after a pause and threads.
-        engine: What runs the files.
 
     Raises:
         ConfigError: There is no entry, two write one record, a base is not in the race, or a file or folder cannot
@@ -132,15 +175,14 @@ def race(
         write_reference(folder / "reference.onnx")
         for number, heat in enumerate(heats):
             start = time.perf_counter()
-            with unchanged(*(entry.model for entry in heat)):
+            with unchanged(*(file for entry in heat for file in files_of(entry.model))):
                 answers = [
-                    run_worker(make_request(heat, settings, engine, process, folder), folder)
+                    run_worker(make_request(heat, settings, process, folder), folder)
                     for process in range(settings.processes)
                 ]
             share = (time.perf_counter() - start) / len(heat)
             asked = {
                 **settings.model_dump(),
-                "engine": engine,
                 "images": IMAGES,
                 "reference_sha256": sha256_file(folder / "reference.onnx"),
                 "heat": {"number": number + 1, "of": len(heats), "models": len(heat)},
@@ -158,13 +200,13 @@ def check_entries(entries: Sequence[RaceEntry]) -> None:
     """
     if not entries:
         raise ConfigError("race", "cells", [], "name at least one cell")
-    models = {entry.model.absolute() for entry in entries}
+    keys = {entry.key for entry in entries}
     outs: set[Path] = set()
     for entry in entries:
         for file in entry.inputs.values():
             if not file.is_file():
                 raise ConfigError(file, "file", "nothing", "run the rule that makes it first")
-        if entry.base is not None and entry.base.absolute() not in models:
+        if entry.base is not None and entry.base_key not in keys:
             fix = f"name {entry.base.parent} in the same race"
             raise ConfigError(entry.model, "base", "not in the race", fix)
         if entry.out.absolute() in outs:
@@ -182,9 +224,9 @@ def check_models(entries: Sequence[RaceEntry], threads: int) -> None:
         ProgramError: Files break the artifact signature or cannot be run; names each.
     """
     failed = {}
-    for model in dict.fromkeys(entry.model for entry in entries):
+    for model, engine in dict.fromkeys((entry.model, entry.engine) for entry in entries):
         try:
-            open_checked(model, threads)
+            open_checked(model, threads, engine)
         except ArtifactError as error:
             failed[str(model)] = f"{type(error).__name__}: {error}"
     if failed:
@@ -207,13 +249,17 @@ def split_heats(entries: Sequence[RaceEntry], most_mib: float = MOST_MIB) -> lis
         entries: The files.
         most_mib: Bound of the sum of a heat's files, MiB; a family that exceeds it alone is a heat of its own.
     """
-    families: dict[Path, list[RaceEntry]] = {}
+    bases = {entry.key: entry.base_key for entry in entries}
+    families: dict[tuple[Path, str], list[RaceEntry]] = {}
     for entry in entries:
-        families.setdefault((entry.base or entry.model).absolute(), []).append(entry)
+        root = entry.key
+        while (base := bases.get(root)) is not None:
+            root = base
+        families.setdefault(root, []).append(entry)
     heats: list[list[RaceEntry]] = []
     sizes: list[float] = []
     for family in families.values():
-        size = sum(entry.model.stat().st_size for entry in family) / 2**20
+        size = sum(mib_of(entry.model) for entry in family)
         fitting = [n for n, taken in enumerate(sizes) if taken + size <= most_mib]
         if fitting:
             heats[fitting[0]] += family
@@ -225,16 +271,18 @@ def split_heats(entries: Sequence[RaceEntry], most_mib: float = MOST_MIB) -> lis
 
 
 def make_request(
-    heat: Sequence[RaceEntry], settings: LatencySettings, engine: str, process: int, folder: Path
+    heat: Sequence[RaceEntry], settings: LatencySettings, process: int, folder: Path
 ) -> dict[str, Any]:
     """What one process is asked to do."""
     burst = settings.burst_calls
     share = burst // settings.processes + (process < burst % settings.processes)
-    entries = [{"model": str(e.model), "pack": str(e.pack), "threshold": e.threshold} for e in heat]
+    entries = [
+        {"model": str(e.model), "engine": e.engine, "pack": str(e.pack), "threshold": e.threshold}
+        for e in heat
+    ]
     return {
         **settings.model_dump(),
         "burst_calls": share,
-        "engine": engine,
         "images": IMAGES,
         "process": process,
         "reference": str(folder / "reference.onnx"),
@@ -282,16 +330,15 @@ def write_entry(
     """Write the record of one entry of a heat."""
     entry = heat[position]
     base = None
-    if entry.base is not None:
-        models = [other.model.absolute() for other in heat]
-        base = models.index(entry.base.absolute())
+    if entry.base_key is not None:
+        base = [other.key for other in heat].index(entry.base_key)
     figures = summarise(answers, position, base, asked["threads"])
     figures["threads"] = asked["threads"]
     reasons = invalid_because(figures, answers)
     figures |= {"valid": not reasons, "invalid_because": reasons}
     tiles = tiling_of_pack(entry.pack)
     extra = {
-        "settings": {**asked, "threshold": entry.threshold},
+        "settings": {**asked, "engine": entry.engine, "threshold": entry.threshold},
         "evidence": [answer["evidence"] for answer in answers],
         "regime": REGIME,
         **({"tiles": tiles} if tiles is not None else {}),

@@ -22,16 +22,10 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from ..base.errors import ArtifactError, DefectBenchError
+from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
 from ..deploy.nms import SCORING_THRESHOLD, nms
-from ..deploy.runtime import (
-    OnnxClassifier,
-    OnnxDetector,
-    engine_refusal,
-    load_engine,
-    make_session,
-    prepare,
-)
+from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
 from .machine_watch import Watch, processor_ns
 
 REFERENCE_CALLS = 5  # of each block of the reference model
@@ -144,8 +138,7 @@ class Runner:
     """A model file in the race: its engine and its images.
 
     Args:
-        request: Model, pack and threshold of the file.
-        engine: What runs it.
+        request: Model, engine, pack and threshold of the file.
         threads: Threads of the engine.
         images: Images of its pack.
         tiled: What a pack of tiles has beside them.
@@ -160,13 +153,14 @@ class Runner:
     def __init__(
         self,
         request: dict[str, Any],
-        engine: str,
         threads: int,
         images: list[Image],
         tiled: TiledPart | None = None,
     ) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
-        self.engine: OnnxDetector | OnnxClassifier = load_engine(engine, self.model, threads)
+        self.engine: DetectorModel | ClassifierModel = load_engine(
+            request["engine"], self.model, threads
+        )
         self.images, self.tiled, self.turn = images, tiled, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
@@ -187,7 +181,7 @@ class Runner:
 
     def suppress(self, outputs: Any, threshold: float) -> None:
         """What makes an answer of the engine's outputs for one image."""
-        if isinstance(self.engine, OnnxClassifier):
+        if isinstance(self.engine, ClassifierModel):
             outputs[0].argmax()
         else:
             boxes, scores = outputs
@@ -205,7 +199,7 @@ class Runner:
             block.append((call.pre, call.forward, call.post, busy))
             outputs = call.outputs
         self.calls.append(block)
-        if isinstance(self.engine, OnnxDetector):
+        if isinstance(self.engine, DetectorModel):
             start = time.perf_counter_ns()
             self.suppress(outputs, SCORING_THRESHOLD)
             self.scoring_post.append(time.perf_counter_ns() - start)
@@ -296,7 +290,7 @@ def load_runners(request: dict[str, Any]) -> tuple[list[Runner], dict[str, str]]
         try:
             with failure_named(entry["model"]):
                 parts = images[pack], tiled[pack]
-                runner = Runner(entry, request["engine"], request["threads"], *parts)
+                runner = Runner(entry, request["threads"], *parts)
                 for _ in range(request["warmup"]):
                     runner.call()
         except DefectBenchError as error:

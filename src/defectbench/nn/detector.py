@@ -88,9 +88,10 @@ def grid_priors(height: int, width: int, strides: Sequence[int], offset: float =
 
 
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes [..., 4] moved into the image."""
-    x, y = boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)
-    return torch.stack((x, y), -1).flatten(-2)
+    """Boxes [..., 4] moved into the image; without strided slices, which not every engine has."""
+    if height == width:
+        return boxes.clamp(0, width)
+    return boxes.clamp(min=0).minimum(boxes.new_tensor((width, height, width, height)))
 
 
 def total_of(parts: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,233 @@
+"""Engines: each model file by every engine and precision of the study, scored and timed in one race."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...base.engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
+from ...base.records import ABSENT
+from ...base.tasks import TASKS
+from ...measure.seeds import difference_of
+from ..numbers import NOTHING, percent, points
+from ..numbers import number as digits
+from ..records.cells import CellRecords, Entry, read_figures
+from ..records.comparison import classifier_runs, precision_runs
+from ..records.costs import mean, ratio_of
+from ..records.study import StudyRecords
+from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
+
+ORDER = 35
+MOST_LOST = 0.02  # of the headline figure, before a row is marked
+LOSES = "§"
+FIGURE_TITLES = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy"}
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """A method by one engine and precision.
+
+    Attributes:
+        dataset: Name of the dataset.
+        protocol: How its parts were made.
+        method: Name of the method.
+        title: Its name in tables.
+        engine: What runs the model.
+        precision: Its arithmetic.
+        score: The headline figure of its task on the test part.
+        gain: Its score minus that of the artifact in the reference engine, on the same images.
+        gain_low: Lower end of its 95 % interval.
+        gain_high: Upper end.
+        ratio_to_artifact: Latency over that of the artifact in the reference engine, in the same race.
+        ratio_to_artifact_low: Lower end of its 95 % interval.
+        ratio_to_artifact_high: Upper end.
+        latency_ms_p50: Median latency, ms.
+        ratio_to_reference: Latency over that of the reference model.
+        model_mib: Size of the model's files, MiB.
+        largest_difference: Of its outputs from the artifact's: scores, or boxes as a share of the input's side.
+        absent_because: What stopped the engine; empty where it ran.
+        latency_valid: Whether the ratios can be trusted.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    title: str
+    engine: str
+    precision: str
+    score: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    ratio_to_artifact: float | None = None
+    ratio_to_artifact_low: float | None = None
+    ratio_to_artifact_high: float | None = None
+    latency_ms_p50: float | None = None
+    ratio_to_reference: float | None = None
+    model_mib: float | None = None
+    largest_difference: float | None = None
+    absent_because: str = ""
+    latency_valid: bool | None = None
+
+
+COLUMNS = (
+    word_column("title", "method", NAME),
+    word_column("engine", "engine", NAME),
+    word_column("precision", "precision", NAME),
+    Column("score", "score", "%", percent, priority=3),
+    Column("gain", "minus onnxruntime fp32", "points", points, priority=HEADLINE),
+    Column("ratio_to_artifact", "latency over onnxruntime fp32", write=digits, priority=HEADLINE),
+    Column("latency_ms_p50", "p50", "ms", digits, priority=6),
+    Column("ratio_to_reference", "ratio to the reference model", write=digits, priority=7),
+    Column("model_mib", "files", "MiB", digits, priority=8),
+    Column(
+        "largest_difference", "largest difference of outputs", write="{:.1e}".format, priority=9
+    ),
+)
+
+
+def parts(study: StudyRecords) -> Iterator[Table]:
+    """The table of engines; nothing where one engine ran all files in one precision."""
+    rows = rows_of(study.entries)
+    if rows:
+        yield engine_table(rows)
+
+
+def rows_of(entries: Sequence[Entry]) -> list[EngineRow]:
+    """Rows of all methods that were run in more than one form, the artifact first.
+
+    Raises:
+        ReportError: A form lacks a record, or its records speak of different files.
+    """
+    rows = []
+    for entry in entries:
+        forms = [form for form in forms_of(ENGINES, PRECISIONS) if _was_asked_for(entry, form)]
+        if forms:
+            rows += [_row(entry, form) for form in (Form(REFERENCE), *forms)]
+    return rows
+
+
+def _was_asked_for(entry: Entry, form: Form) -> bool:
+    folder = entry.first.folder / form.folder
+    return not form.is_artifact and (folder / "accuracy.json").is_file()
+
+
+def _row(entry: Entry, form: Form) -> EngineRow:
+    names = (entry.first.dataset, entry.first.protocol, entry.first.method, entry.title)
+    row = EngineRow(*names, form.engine, form.precision)
+    figure = TASKS[entry.task].headline_figure
+    if form.is_artifact:
+        timed = [cell.latency["figures"] for cell in entry.cells if cell.latency]
+        size = mean([c.complexity["figures"] for c in entry.cells if c.complexity], "size_mib")
+        scores = [cell.accuracy["figures"] for cell in entry.cells]
+        return replace(row, score=mean(scores, figure), model_mib=size, **_times(timed))
+    cells = [_cell_of(cell, form) for cell in entry.cells]
+    reasons = [cell.accuracy["figures"][ABSENT] for cell in cells if cell.is_absent]
+    if reasons:
+        return replace(row, absent_because=reasons[0])
+    timed = [cell.latency["figures"] for cell in cells if cell.latency]
+    agreed = [_agreement(cell.folder / "agreement.json") for cell in cells]
+    return replace(
+        row,
+        score=mean([cell.accuracy["figures"] for cell in cells], figure),
+        model_mib=mean([_size(cell, form) for cell in entry.cells], "mib"),
+        largest_difference=max(agreed),
+        **_gain(entry.cells, cells, figure),
+        **_times(timed),
+        **{
+            name.replace("base", "artifact"): value
+            for name, value in ratio_of(timed, "ratio_to_base").items()
+        },
+    )
+
+
+def _cell_of(cell: CellRecords, form: Form) -> CellRecords:
+    """The form of a cell as a cell of its own: scored and timed files must be the same."""
+    folder = cell.folder / form.folder
+    command = f"snakemake --cores 8 {folder}/accuracy.json"
+    accuracy = read_figures(folder / "accuracy.json", "accuracy", command)
+    timed = cell.folder / "latency" / f"{form.name}.json"
+    latency = read_figures(timed, "latency", f"defectbench race --form {form.name} {cell.folder}")
+    return replace(cell, folder=folder, accuracy=accuracy, latency=latency, engine=form.name)
+
+
+def _size(cell: CellRecords, form: Form) -> dict[str, float]:
+    """Size of the files that a form runs, MiB."""
+    if form.conversion is None:
+        return {"mib": cell.complexity["figures"]["size_mib"]} if cell.complexity else {"mib": 0.0}
+    path = cell.folder / form.conversion
+    made = read_figures(path, "conversion", f"snakemake --cores 8 {path}")
+    return {"mib": made["figures"]["model_mib"]}
+
+
+def _agreement(path: Path) -> float:
+    figures = read_figures(path, "agreement", f"snakemake --cores 8 {path}")["figures"]
+    return max(value for name, value in figures.items() if name.startswith("largest_difference"))
+
+
+def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if not timed:
+        return {}
+    names = ("latency_ms_p50", "ratio_to_reference")
+    valid = all(figures["valid"] for figures in timed)
+    # artifacts that were timed before races have no ratio
+    known = [name for name in names if all(name in figures for figures in timed)]
+    return {name: mean(timed, name) for name in known} | {"latency_valid": valid}
+
+
+def _gain(
+    artifacts: Sequence[CellRecords], cells: Sequence[CellRecords], figure: str
+) -> dict[str, float]:
+    """Score of a form minus that of the artifact on the same images, with interval where predictions are at hand."""
+    runs_of = precision_runs if figure == "map50" else classifier_runs
+    ours, theirs = runs_of(cells), runs_of(artifacts)
+    if ours is None or theirs is None:
+        scores = [
+            mean([c.accuracy["figures"] for c in some], figure) for some in (cells, artifacts)
+        ]
+        return {"gain": scores[0] - scores[1]}
+    interval = difference_of(ours[figure], theirs[figure]).interval
+    return {"gain": interval.estimate, "gain_low": interval.low, "gain_high": interval.high}
+
+
+def engine_table(rows: Sequence[EngineRow]) -> Table:
+    """The rows as a table; a form that an engine cannot run is a row that says what stopped it."""
+    blocks = {
+        place: RowBlock(f"{place[0]}, {place[1]}")
+        for place in dict.fromkeys((row.dataset, row.protocol) for row in rows)
+    }
+    shown = [_shown(row, blocks[row.dataset, row.protocol]) for row in rows]
+    notes = [
+        "The score is mAP50 of a detector and balanced accuracy of a classifier, of the files that were timed; "
+        "differences are on the same test images, with 95 % interval over groups of images."
+    ]
+    lossy = [row for row in rows if row.gain is not None and row.gain < -MOST_LOST]
+    if lossy:
+        notes.append(f"{LOSES} loses more than {100 * MOST_LOST:.0f} points.")
+    for row in rows:
+        if row.absent_because:
+            notes.append(f"{row.engine} does not run {row.title}: {row.absent_because}.")
+    return Table(
+        name="engines",
+        title="Engines and precisions",
+        columns=COLUMNS,
+        rows=shown,
+        notes=list(dict.fromkeys(notes)),
+        fields=keys_of(EngineRow),
+        lead="Each model file by every engine and precision of the study, scored on the test part and timed in one "
+        "race.",
+    )
+
+
+def _shown(row: EngineRow, block: RowBlock) -> Row:
+    values = {name: getattr(row, name) for name in keys_of(EngineRow)}
+    shown: dict[str, Shown] = {}
+    if row.absent_because:
+        shown["gain"] = Shown("cannot run")
+        shown["ratio_to_artifact"] = Shown(NOTHING)
+    elif row.gain is not None and row.gain < -MOST_LOST:
+        (column,) = (column for column in COLUMNS if column.key == "gain")
+        shown["gain"] = replace(column.show(Row(values)), mark=LOSES)
+    return Row(values, shown, block)

@@ -1,0 +1,109 @@
+"""The table of engines: differences on the same images, what cannot be run, marks."""
+
+import json
+
+import pytest
+
+from defectbench.base.errors import ReportError
+from defectbench.base.records import ABSENT, write_record
+from defectbench.report.records.study import read_study
+from defectbench.report.topics import engines
+
+TIMED = {
+    "latency_ms_p50": 2.0,
+    "ratio_to_reference": 1.5,
+    "ratio_to_base": 0.5,
+    "ratio_to_base_low": 0.45,
+    "ratio_to_base_high": 0.55,
+    "threads": 1,
+    "valid": True,
+    "invalid_because": [],
+}
+
+
+def add_form(shelf, folder, name, results, **figures):
+    """A form of a cell: predictions scored for real, its agreement and its latency."""
+    form = folder / "engines" / name
+    form.mkdir(parents=True)
+    (form / "predictions.json").write_text(json.dumps(results))
+    from defectbench.measure.accuracy import evaluate
+
+    lists = shelf.data / "clean" / "test.txt"
+    truth = shelf.data / "annotations.json"
+    evaluate(
+        truth, form / "predictions.json", lists, shelf.data / "groups.csv", form / "accuracy.json"
+    )
+    write_record(
+        form / "agreement.json", "agreement", {"largest_difference_boxes": 1e-5, "n_images": 8}, {}
+    )
+    model = {"model": folder / "model.onnx"}
+    write_record(folder / "latency" / f"{name}.json", "latency", TIMED | figures, model)
+
+
+@pytest.fixture
+def cell(shelf):
+    folder = shelf.method("alpha")
+    shelf.rescore(folder, shelf.oracle())
+    return folder
+
+
+def rows_of(shelf):
+    return engines.rows_of(read_study([shelf.root / "results"], shelf.root / "models").entries)
+
+
+def test_a_study_of_one_form_has_no_such_table(shelf, cell):
+    study = read_study([shelf.root / "results"], shelf.root / "models")
+    assert list(engines.parts(study)) == []
+
+
+def test_a_form_is_compared_with_the_artifact_on_the_same_images(shelf, cell):
+    add_form(shelf, cell, "openvino", shelf.oracle())
+    half = [row for row in shelf.oracle() if row["category_id"] == 0]
+    write_record(
+        cell / "engines" / "int8" / "conversion.json", "conversion", {"model_mib": 0.5}, {}
+    )
+    add_form(shelf, cell, "onnxruntime-int8", half)
+    artifact, rounded, other = rows_of(shelf)
+    assert [(row.engine, row.precision) for row in (artifact, rounded, other)] == [
+        ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+        ("openvino", "fp32"),
+    ]
+    assert (artifact.score, artifact.gain, artifact.ratio_to_artifact) == (1.0, None, None)
+    assert (other.score, other.gain, other.model_mib) == (1.0, 0.0, 2.0)
+    assert (other.ratio_to_artifact, other.ratio_to_artifact_low) == (0.5, 0.45)
+    assert rounded.score == pytest.approx(0.5)
+    assert rounded.gain == pytest.approx(-0.5, abs=1e-9)
+    assert rounded.model_mib == 0.5
+    table = engines.engine_table([artifact, rounded, other])
+    (gain,) = (column for column in table.columns if column.key == "gain")
+    assert [gain.show(row).mark for row in table.rows] == ["", engines.LOSES, ""]
+    assert any("loses more than 2 points" in note for note in table.notes)
+
+
+def test_what_an_engine_cannot_run_is_a_row_that_names_the_operator(shelf, cell):
+    form = cell / "engines" / "ncnn"
+    form.mkdir(parents=True)
+    (form / "predictions.json").write_text("[]")
+    reason = {ABSENT: "ncnn operator: Tensor.slice"}
+    inputs = {"predictions": form / "predictions.json"}
+    for path, kind in (
+        (form / "accuracy.json", "accuracy"),
+        (cell / "latency" / "ncnn.json", "latency"),
+    ):
+        write_record(path, kind, reason, inputs)
+    artifact, absent = rows_of(shelf)
+    assert absent.absent_because == "ncnn operator: Tensor.slice"
+    table = engines.engine_table([artifact, absent])
+    (gain,) = (column for column in table.columns if column.key == "gain")
+    assert gain.show(table.rows[1]).text == "cannot run"
+    assert any(
+        "ncnn does not run alpha: ncnn operator: Tensor.slice." in note for note in table.notes
+    )
+
+
+def test_a_form_without_its_latency_is_named_with_the_command_that_makes_it(shelf, cell):
+    add_form(shelf, cell, "openvino", shelf.oracle())
+    (cell / "latency" / "openvino.json").unlink()
+    with pytest.raises(ReportError, match="defectbench race --form openvino"):
+        rows_of(shelf)
