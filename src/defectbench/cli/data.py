@@ -11,6 +11,11 @@ from typer import Option
 from ..base.bounds import LARGEST_SIDE, LAST_SEED
 from .options import Card, Dataset, Folder, Protocol, SplitSeed
 
+GroupingCard = Annotated[
+    Path | None,
+    Option("--card", help="Card of the dataset, whose `grouping` joins images by name."),
+]
+
 
 class Part(StrEnum):
     """Parts of a split."""
@@ -62,21 +67,28 @@ def convert(
 def find_overlaps(
     dataset: Dataset,
     group: Annotated[bool, Option("--group", help="Join them into groups as well.")] = False,
+    card: GroupingCard = None,
 ) -> None:
     """Find images that show the same surface."""
+    from ..base.cards import load_dataset_card
+    from ..base.errors import ConfigError
     from ..data.groups import group_images
     from ..data.overlap import find_overlaps
 
+    if card is not None and not group:
+        raise ConfigError("--card", "card", card, "only groups are made by its rule; add --group")
+    loaded = None if card is None else load_dataset_card(card)
     find_overlaps(dataset)
     if group:
-        group_images(dataset)
+        group_images(dataset, loaded)
 
 
-def group(dataset: Dataset) -> None:
-    """Join overlapping images into groups."""
+def group(dataset: Dataset, card: GroupingCard = None) -> None:
+    """Join overlapping images, and those that a card groups by name."""
+    from ..base.cards import load_dataset_card
     from ..data.groups import group_images
 
-    group_images(dataset)
+    group_images(dataset, None if card is None else load_dataset_card(card))
 
 
 def draw_lists(
@@ -126,17 +138,23 @@ def split(
         Path | None,
         Option(help="CSV of file_name,class: training images that stay, for <protocol>-<list>."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        Option(help="Card of the dataset, whose `official` lists the protocol of that name takes."),
+    ] = None,
     certify: Annotated[
         bool, Option("--certify", help="Prove what the parts share as well.")
     ] = False,
 ) -> None:
     """Divide a dataset into train, val and test."""
+    from ..base.cards import load_dataset_card
     from ..data.certificate import certify as prove
     from ..data.split import split
     from .checks import check_protocol
 
     check_protocol(protocol)
-    split(dataset, protocol, seed, published=published, train_list=train_list)
+    loaded = None if card is None else load_dataset_card(card)
+    split(dataset, protocol, seed, published=published, train_list=train_list, card=loaded)
     if certify:
         prove(dataset, protocol, seed)
 

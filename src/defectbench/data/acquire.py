@@ -7,6 +7,7 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -31,7 +32,8 @@ from ..base.tasks import task_named
 from .archives import extract_into, names_encoding
 from .download import download
 from .manifest import verify
-from .pairing import check_no_label_elsewhere, told_kinds
+from .official import listed_stems, stem_key
+from .pairing import check_no_label_elsewhere, of_system, told_kinds
 from .synthetic import synthesize, synthesize_classes
 
 _FOLDERS_TOLD = 6
@@ -116,7 +118,7 @@ def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> di
     if len(faults) == 1:
         raise faults[0]
     tried = "; ".join(str(fault) for fault in faults) or "no address"
-    raise DownloadError(card.name, "sources", tried, card.source.place_here or "give a mirror")
+    raise DownloadError(card.name, "sources", tried, card.source.how_to_get() or "give a mirror")
 
 
 def _from_address(card: DatasetCard, out: Path, address: str) -> dict[str, Any]:
@@ -166,7 +168,7 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
 
         def wanted(path: PurePath) -> bool:
             there.append(path)
-            return card.layout.holds(path) is not None
+            return card.holds(path) is not None
 
         encoding = names_encoding(archive, wanted)
         there.clear()
@@ -207,12 +209,45 @@ def _verified(
             raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
     if card.unlabelled_are_empty:
         check_no_label_elsewhere(card, source, there())
+    told = _dropped(card, there()) | _passed_over(card, part)
     if card.source.manifest is None:
+        return told
+    manifest = card.folder / card.source.manifest
+    return {**verify(manifest, part, _registered(card), card.source.listed_only), **told}
+
+
+def _dropped(card: DatasetCard, there: Sequence[PurePath]) -> dict[str, Any]:
+    """What the card says is not to be taken up, with its reasons."""
+    held = [path for path in there if card.layout.holds(path) and not of_system(path)]
+    reasons = {path.as_posix(): card.why_dropped(path) for path in held} if card.drop_files else {}
+    dropped = {name: why for name, why in sorted(reasons.items()) if why is not None}
+    if not dropped:
         return {}
-    return verify(card.folder / card.source.manifest, part, _registered(card))
+    told = ", ".join(f"{n} ({why})" for why, n in Counter(dropped.values()).most_common())
+    _tell(card, f"{len(dropped)} files are not taken up, as the card says: {told}")
+    return {"files_dropped": dropped}
+
+
+def _passed_over(card: DatasetCard, part: Path) -> dict[str, Any]:
+    """Take out images and labels that are on no list of the publisher, where these alone are the set."""
+    if card.official is None or not card.official.only:
+        return {}
+    listed = {stem for names in listed_stems(card.official, part).values() for stem in names}
+    others = [
+        path
+        for path in files_below(part)
+        if card.holds(path.relative_to(part)) in ("images", "labels")
+        and stem_key(path.stem) not in listed
+    ]
+    for path in others:
+        path.unlink()
+    if others:
+        _tell(card, f"{len(others)} files on no list of the publisher are not taken up")
+    return {"files_on_no_list": len(others)}
 
 
 def _relative_files(card: DatasetCard, folder: Path) -> list[PurePath]:
+    """All files in a folder, of the set or not, by their paths in the raw data."""
     paths = files_below(folder, holder_of(card, folder))
     return [PurePath(visible_name(folder)) / path.relative_to(folder) for path in paths]
 
@@ -232,4 +267,4 @@ def _told_folders(files: Sequence[PurePath]) -> str:
 
 def _registered(card: DatasetCard) -> Callable[[PurePath], bool]:
     """Whether a card asks for a file of its list; sets of two tasks share one list."""
-    return lambda path: card.layout.holds(path) is not None
+    return lambda path: card.holds(path) is not None
