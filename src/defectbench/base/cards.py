@@ -84,6 +84,7 @@ class Source(Strict):
         pages: Where a person gets it, in the order in which to try; the archive is then named as a mirror.
         download_mib: Size of the archive, MiB, as far as it is known.
         sha256: Hash of the archive, where one byte-identical archive circulates.
+        md5: The same by MD5, where its publisher prints no other.
         package: Name under which Python imports the package that carries the set.
         manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip. Only the files
             that the layout holds are asked for.
@@ -99,7 +100,8 @@ class Source(Strict):
     urls: list[str] = Field(default=[])
     pages: list[Page] = Field(default=[])
     download_mib: int | None = Field(default=None, gt=0)
-    sha256: str | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     package: str | None = None
     manifest: str | None = None
     listed_only: bool = False
@@ -277,6 +279,8 @@ class Grouping(Strict):
         modulus: Of a rule by numbers, ``(number - offset) mod modulus``, with the last number of the name.
         offset: The same rule's offset.
         block: How many numbers in a row, of what that rule gives, are one group.
+        apart: Whether images of two groups are known to show different pieces: only within a group are surfaces
+            compared, since plain images would agree by chance.
 
     Example:
         >>> Grouping(of="board", pattern=r"^(\d+)_").group_of("04_short_12")
@@ -290,6 +294,7 @@ class Grouping(Strict):
     modulus: int | None = Field(default=None, gt=0)
     offset: int = 0
     block: int = Field(default=1, gt=0)
+    apart: bool = False
 
     @model_validator(mode="after")
     def _one_rule(self) -> Grouping:
@@ -504,7 +509,7 @@ class DatasetCard(Strict):
         reasons = (why for mask, why in self.drop_files.items() if fnmatchcase(name, mask.lower()))
         return next(reasons, None)
 
-    def holds(self, path: PurePath) -> Literal["images", "labels", "lists"] | None:
+    def holds(self, path: PurePath) -> Literal["images", "labels", "names", "lists"] | None:
         """What a file of the raw data is: as its layout says, or a list of its official parts; None: not of the set.
 
         Args:

@@ -71,14 +71,11 @@ def find_overlaps(
 ) -> None:
     """Find images that show the same surface."""
     from ..base.cards import load_dataset_card
-    from ..base.errors import ConfigError
     from ..data.groups import group_images
     from ..data.overlap import find_overlaps
 
-    if card is not None and not group:
-        raise ConfigError("--card", "card", card, "only groups are made by its rule; add --group")
     loaded = None if card is None else load_dataset_card(card)
-    find_overlaps(dataset)
+    find_overlaps(dataset, card=loaded)
     if group:
         group_images(dataset, loaded)
 

@@ -18,6 +18,7 @@ from ..base.files import (
     atomic_directory,
     exclusive_lock,
     files_below,
+    md5_file,
     sha256_file,
 )
 from ..base.mirrors import (
@@ -125,10 +126,14 @@ def _from_address(card: DatasetCard, out: Path, address: str) -> dict[str, Any]:
     """A fetched archive stays until it is unpacked or found to be bad: no byte comes twice."""
     tag = hashlib.sha256(address.encode()).hexdigest()[:8]
     archive = out / f".{card.name}-{tag}.archive"
+    digest = None
     if not archive.is_file():
-        download(address, archive, max_bytes=card.source.unpacked_mib * 2**20)
+        limit = card.source.unpacked_mib * 2**20
+        digest = download(
+            address, archive, max_bytes=limit, tell=lambda line: _tell(card, f"  {line}")
+        )
     try:
-        figures = _from_archive(card, archive, out / "raw")
+        figures = _from_archive(card, archive, out / "raw", digest)
     except (ArchiveError, HashMismatchError):
         archive.unlink()
         raise
@@ -157,11 +162,14 @@ def _package_folder(card: DatasetCard, package: str) -> Path:
     return Path(package_spec.submodule_search_locations[0])
 
 
-def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
-    digest = sha256_file(archive)
-    if card.source.sha256 and digest != card.source.sha256:
-        fix = f"{card.source.sha256} is registered; get that archive"
-        raise HashMismatchError(archive, "sha256", digest, fix)
+def _from_archive(
+    card: DatasetCard, archive: Path, raw: Path, digest: str | None = None
+) -> dict[str, Any]:
+    """Unpack and verify an archive; its digest is given where it was taken while the archive arrived."""
+    digest = digest or sha256_file(archive)
+    _check_archive(archive, "sha256", digest, card.source.sha256)
+    if card.source.md5:
+        _check_archive(archive, "md5", md5_file(archive), card.source.md5)
     with atomic_directory(raw) as part:
         limit = card.source.unpacked_mib * 2**20
         there: list[PurePath] = []
@@ -170,7 +178,7 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
             there.append(path)
             return card.holds(path) is not None
 
-        encoding = names_encoding(archive, wanted)
+        encoding = names_encoding(archive, wanted, limit)
         there.clear()
         extract_into(archive, part, limit, wanted)
         told = {"archive_sha256": digest, **_verified(card, archive, part, lambda: there)}
@@ -181,6 +189,12 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
             )
             told["names_read_as"] = encoding
         return told
+
+
+def _check_archive(archive: Path, kind: str, digest: str, registered: str | None) -> None:
+    if registered and digest != registered:
+        fix = f"{registered} is registered; get that archive"
+        raise HashMismatchError(archive, kind, digest, fix)
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:

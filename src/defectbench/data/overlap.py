@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..base.cards import DatasetCard
 from ..base.errors import SplitError
 from ..base.files import atomic_path, sha256_file
 from .coco import Coco, read_coco, read_grey
@@ -55,12 +56,16 @@ class FileOverlap:
         return self.image_a, self.image_b
 
 
-def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileOverlap]:
+def find_overlaps(
+    dataset_dir: str | Path, accept: float = ACCEPT, card: DatasetCard | None = None
+) -> list[FileOverlap]:
     """Find all pairs of images that share surface and write ``overlaps.csv``.
 
     Args:
         dataset_dir: ``results/data/<dataset>`` with ``images/`` and ``annotations.json``.
         accept: Least correlation of the fine residuals of a shifted pair.
+        card: The dataset's card; where its groups are known to show different pieces, surfaces are compared within a
+            group alone.
 
     Returns:
         The pairs, sorted by names.
@@ -72,12 +77,15 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileO
     coco = read_coco(folder / "annotations.json")
     names = sorted(coco.images)
     images = [read_grey(folder / "images" / name) for name in names]
+    related = comparable(coco, names) & may_share(card, names)
     overlaps: dict[tuple[int, int], tuple[Any, ...]] = {
-        (i, j): (0, 0, value, 1.0, "symmetry") for i, j, value in symmetric_pairs(images)
+        (i, j): (0, 0, value, 1.0, "symmetry")
+        for i, j, value in symmetric_pairs(images)
+        if related[i, j]
     }
     for i, j in _equal_files([folder / "images" / name for name in names]):
         overlaps[i, j] = (0, 0, 1.0, 1.0, "shift")
-    for i, j, *figures in shifted_pairs(images, comparable(coco, names), accept):
+    for i, j, *figures in shifted_pairs(images, related, accept):
         overlaps[i, j] = (*figures, "shift")
     pairs = [FileOverlap(names[i], names[j], *overlaps[i, j]) for i, j in sorted(overlaps)]
     _write_overlaps(folder / "overlaps.csv", pairs)
@@ -145,6 +153,15 @@ def comparable(coco: Coco, names: list[str]) -> NDArray[np.bool_]:
     related[free, :] = True
     related[:, free] = True
     return related
+
+
+def may_share(card: DatasetCard | None, names: list[str]) -> NDArray[np.bool_]:
+    """Which pairs [N, N] may show one surface, as far as the card's groups are known to show different pieces."""
+    rule = None if card is None else card.grouping
+    if rule is None or not rule.apart:
+        return np.ones((len(names), len(names)), bool)
+    groups = np.array([rule.group_of(Path(name).stem) or name for name in names])
+    return groups[:, None] == groups[None, :]
 
 
 def series(file_name: str) -> tuple[str, int]:
