@@ -52,6 +52,34 @@ def acquire(
     acquire(dataset, out, mirror=mirror)
 
 
+def datasets(
+    study: Annotated[
+        Path | None, Option(help="Study whose `mirrors` may hold some.", dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="All that the cards say, as JSON.")] = False,
+    cards: Annotated[Path, Option(help="Folder of the cards.")] = Path("datasets"),
+    results: Annotated[Path, Option(help="Folder of the results.")] = Path("results"),
+) -> None:
+    """List the datasets: what they are, how they are got, and whether they are here."""
+    import json
+
+    from ..base.cards import load_shelf
+    from ..base.errors import ConfigError
+    from ..base.studies import load_study
+    from ..data.shelf import shelf_entries, shelf_lines
+
+    shelf = load_shelf(cards)
+    if not shelf:
+        raise ConfigError(
+            cards, "cards", "none", "run it in the repository's root, or name --cards"
+        )
+    mirrors = load_study(study).mirrors if study else {}
+    entries = shelf_entries(shelf, mirrors, results)
+    lines = [json.dumps(entries, indent=1)] if as_json else shelf_lines(entries)
+    for line in lines:
+        print(line)  # noqa: T201
+
+
 def convert(
     card: Card,
     raw: Annotated[Path, Option(help="Folder of the raw data.")],
@@ -199,6 +227,7 @@ def pack(
 
 
 VERBS = {
+    "datasets": datasets,
     "synthesize": synthesize,
     "acquire": acquire,
     "convert": convert,
