@@ -194,8 +194,8 @@ class Grouping(Strict):
         modulus: Of a rule by numbers, ``(number - offset) mod modulus``, with the last number of the name.
         offset: The same rule's offset.
         block: How many numbers in a row, of what that rule gives, are one group.
-        apart: Whether images of two groups are known to show different pieces: only within a group are surfaces
-            compared, since plain images would agree by chance.
+        apart: Whether surfaces are compared within a group alone, since two groups are known to show different pieces,
+            or what they share is none (a lamp, plain ground that agrees by chance).
 
     Example:
         >>> Grouping(of="board", pattern=r"^(\d+)_").group_of("04_short_12")

@@ -34,7 +34,9 @@ def d4_signature(image: Grey) -> Floats:
     return np.stack([view.ravel() for view in symmetries(thumbnail(image))]).astype(np.float32)
 
 
-def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
+def symmetric_pairs(
+    images: Sequence[Grey], related: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[int, int, float]]:
     """Find pictures that are one up to a flip or a quarter turn.
 
     Thumbnails alike to 0.9 under one of the symmetries are candidates; the fine residual at full
@@ -42,6 +44,7 @@ def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
 
     Args:
         images: uint8 [H, W] each.
+        related: Which pairs [N, N] are looked at. Default: all.
 
     Yields:
         Numbers of both images (i < j) and the correlation of their fine residuals.
@@ -54,7 +57,10 @@ def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
         turned = signatures[start : start + BLOCK]
         agreement = np.stack([turned[:, k] @ plain.T for k in range(8)]).max(axis=0)
         blank = np.outer(~turned[:, 0].any(1), ~plain.any(1))
-        for row, j in zip(*np.nonzero((agreement > ALIKE) | blank), strict=True):
+        alike = (agreement > ALIKE) | blank
+        if related is not None:
+            alike &= related[start : start + BLOCK]
+        for row, j in zip(*np.nonzero(alike), strict=True):
             i = start + int(row)
             value = best_agreement(images[i], images[int(j)]) if i < j else 0.0
             if value >= SAME:

@@ -77,15 +77,13 @@ def find_overlaps(
     coco = read_coco(folder / "annotations.json")
     names = sorted(coco.images)
     images = [read_grey(folder / "images" / name) for name in names]
-    related = comparable(coco, names) & may_share(card, names)
+    may = may_share(card, names)
     overlaps: dict[tuple[int, int], tuple[Any, ...]] = {
-        (i, j): (0, 0, value, 1.0, "symmetry")
-        for i, j, value in symmetric_pairs(images)
-        if related[i, j]
+        (i, j): (0, 0, value, 1.0, "symmetry") for i, j, value in symmetric_pairs(images, may)
     }
     for i, j in _equal_files([folder / "images" / name for name in names]):
         overlaps[i, j] = (0, 0, 1.0, 1.0, "shift")
-    for i, j, *figures in shifted_pairs(images, related, accept):
+    for i, j, *figures in shifted_pairs(images, comparable(coco, names) & may, accept):
         overlaps[i, j] = (*figures, "shift")
     pairs = [FileOverlap(names[i], names[j], *overlaps[i, j]) for i, j in sorted(overlaps)]
     _write_overlaps(folder / "overlaps.csv", pairs)
