@@ -134,10 +134,10 @@ class Layout(Strict):
 
     @model_validator(mode="after")
     def _fields_fit_the_format(self) -> Layout:
-        anywhere = {"images", "labels", "format"}
         form = self.label_format
-        for name in sorted(self.model_fields_set - anywhere):
-            if name not in form.takes:
+        for name, field in type(self).model_fields.items():
+            is_free = name in ("images", "labels", "format", *form.takes)
+            if not is_free and getattr(self, name) != field.default:
                 of = [other.name for other in LABEL_FORMATS.values() if name in other.takes]
                 raise ValueError(
                     f"{name} is for {', '.join(of)}; {self.format} does not ask for it"

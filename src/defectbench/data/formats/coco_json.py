@@ -21,7 +21,7 @@ _WHOLE = "get a whole copy, or export it again"
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """What a file says of one image.
 
     Attributes:
@@ -46,7 +46,7 @@ def open_coco(card: DatasetCard, raw: Path) -> LabelledSet:
     listed = {
         images.take(path, f"images {number} file_name", entry.name): entry
         for path in files["labels"]
-        for number, entry in enumerate(_listed_in(path))
+        for number, entry in enumerate(listed_in(path))
     }
     by_key = dict(images.by_key)
     labels = {key: listed[image].path for key, image in by_key.items() if image in listed}
@@ -59,10 +59,10 @@ def open_coco(card: DatasetCard, raw: Path) -> LabelledSet:
             images.unlisted[0], "label", "nothing", fix + ways_without_label(card)
         )
     paired = Paired(named_pairs(raw, card, by_key, labels), ignored, dropped)
-    return LabelledSet(paired, lambda pair, size: _label(listed[pair.image]))
+    return LabelledSet(paired, lambda pair, size: label_of(listed[pair.image]))
 
 
-def _listed_in(path: Path) -> list[_Listed]:
+def listed_in(path: Path) -> list[Listed]:
     """What a file says, by image, in its order.
 
     Raises:
@@ -78,14 +78,14 @@ def _listed_in(path: Path) -> list[_Listed]:
             entry,
             text_of(path, f"categories {number} name", entry.get("name")),
         )
-    images: dict[int, _Listed] = {}
+    images: dict[int, Listed] = {}
     for number, entry in enumerate(entries(path, content, "images")):
         place = f"images {number}"
         name = text_of(path, f"{place} file_name", entry.get("file_name")).replace("\\", "/")
         width, height = (
             side_of(path, f"{place} {key}", entry.get(key)) for key in ("width", "height")
         )
-        _add(path, place, images, entry, _Listed(path, name, (width, height), classes))
+        _add(path, place, images, entry, Listed(path, name, (width, height), classes))
     for number, entry in enumerate(entries(path, content, "annotations")):
         for key, known in (("image_id", images), ("category_id", classes)):
             if _number(path, f"annotations {number} {key}", entry.get(key)) not in known:
@@ -108,7 +108,12 @@ def _number(path: Path, place: str, value: Any) -> int:
     return value
 
 
-def _label(listed: _Listed) -> Label:
+def label_of(listed: Listed) -> Label:
+    """The boxes of one image.
+
+    Raises:
+        ConversionError: An object has neither a box nor an outline, or one that is none.
+    """
     boxes, boxed, unread = [], Counter[str](), Counter[str]()
     for number, entry in listed.objects:
         place = f"annotations {number}"
@@ -133,7 +138,7 @@ def _is_crowd(path: Path, place: str, entry: dict[str, Any]) -> bool:
     return bool(value)
 
 
-def _corners(listed: _Listed, place: str, entry: dict[str, Any]) -> tuple[Corners, str]:
+def _corners(listed: Listed, place: str, entry: dict[str, Any]) -> tuple[Corners, str]:
     """Corners of an object, and the field that they are from."""
     path, outline = listed.path, entry.get("segmentation")
     if entry.get("bbox") not in (None, []):
