@@ -1,9 +1,11 @@
 """What a layout says: where files lie, and what labels cannot say; what does not fit its format is named."""
 
 import ast
+import re
 from pathlib import Path, PurePath
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 import defectbench
@@ -114,7 +116,7 @@ def test_a_list_of_names_begins_with_number_0():
         ({"format": "deeppcb", "names": {1: "pit"}}, "deeppcb needs `first_pixel`"),
         ({"first_pixel": 2}, "Input should be 0 or 1"),
         ({"difficult": "hide"}, "'keep', 'drop' or 'ignore'"),
-        ({"drop_images": ["all"]}, "'unlabelled' or 'repeated'"),
+        ({"drop_images": ["all"]}, "'unlabelled', 'empty' or 'repeated'"),
         ({"format": "folders", "labels": [], "image_ending": "_test"}, "image_ending is for voc"),
         ({"format": "folders"}, "`labels` are named for"),
         ({"format": "masks", "mask": {"values": {}}}, "at least 1 item"),
@@ -177,3 +179,14 @@ def test_a_card_that_contradicts_its_layout_is_named(fields, words):
     with pytest.raises(ValidationError) as caught:
         card(**fields)
     assert words in str(caught.value)
+
+
+def test_the_layouts_of_the_guide_are_valid():
+    guide = (SOURCES.parents[1] / "docs" / "add-a-dataset.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    (examples,) = [block for block in blocks if "format: deeppcb" in block]
+    formats = [
+        Layout.model_validate(yaml.safe_load(part)["layout"]).format
+        for part in examples.split("\n\n")
+    ]
+    assert formats == ["yolo", "deeppcb", "masks", "masks"]

@@ -84,8 +84,11 @@ def test_black_and_white_of_one_bit(raw):
     assert raw.convert()[0] == {"a.jpg": [("pit", 4, 3, 6, 5)]}
 
 
-def test_indices_in_three_equal_channels(raw):
-    write(raw, np.stack([indices((5, np.s_[3:5, 4:6]))] * 3, axis=2))
+@pytest.mark.parametrize("mode", ["RGB", "LA", "RGBA"])
+def test_indices_in_equal_channels_or_with_alpha(raw, mode):
+    (raw.home / "labels").mkdir()
+    image = Image.fromarray(indices((5, np.s_[3:5, 4:6]))).convert(mode)
+    image.save(raw.home / "labels" / "a.png")
     assert raw.convert()[0] == {"a.jpg": [("scratch", 4, 3, 6, 5)]}
 
 

@@ -95,6 +95,24 @@ def test_images_without_label_are_dropped_where_the_card_says_so(torn, capsys):
     assert "3 images or labels left out by the card" in capsys.readouterr().out
 
 
+def test_images_whose_label_holds_no_object_are_dropped_where_the_card_says_so(torn):
+    torn.layout["drop_images"] = ["unlabelled", "empty"]
+    torn.label("a.xml", label())
+    found, report = torn.convert()
+    assert list(found) == ["b.png"]
+    assert {"file": "set/images/1/a.png", "why": "a label without object"} in report[
+        "images_dropped"
+    ]
+    assert sorted(path.name for path in (torn.out / "images").iterdir()) == ["b.png"]
+
+
+def test_a_card_that_leaves_out_all_images_is_named(torn):
+    torn.layout["drop_images"] = ["unlabelled", "empty"]
+    for stem in "ab":
+        torn.label(f"{stem}.xml", label())
+    torn.refused("images: got 0", "take a rule out of `drop_images`")
+
+
 @pytest.mark.parametrize("folders", [["images"], ["1", "2"]])
 def test_a_label_of_a_name_in_two_folders(torn, folders):
     torn.layout["images"] = folders

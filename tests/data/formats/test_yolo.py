@@ -158,11 +158,13 @@ def test_a_file_without_names_says_nothing(unnamed):
         ("names: {x: pit}\n", ("names", "got 'x'")),
         ("names: [pit, scratch]\nkpt_shape: [17, 3]\n", ("kpt_shape", "export boxes")),
         ("names: [pit\n", ("data.yaml",)),
+        ("- pit\n- scratch\n", ("content: got 'list'", "a mapping that holds `names`")),
+        ("", ("class names", "write `names`")),
     ],
 )
 def test_a_file_that_says_no_classes_is_named(unnamed, content, words):
     (unnamed.home / "data.yaml").write_text(content)
-    unnamed.refused("data.yaml", *words)
+    unnamed.refused(*words)
 
 
 def test_a_class_of_the_file_that_the_card_does_not_know(unnamed):
