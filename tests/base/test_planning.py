@@ -147,7 +147,7 @@ def test_a_dataset_that_no_program_can_get_is_left_out_with_what_to_do(tmp_path)
     assert {cell.dataset for cell in made.cells.values()} == {"demo-steel"}
     assert list(made.left_out) == ["hripcb", "tire"]
     assert made.left_out["hripcb"].startswith(
-        "hripcb is left out: no program can get it. get it at"
+        "hripcb is left out: no program can get it, and `mirrors` name no copy; get it at"
     )
     assert "https://www.kaggle.com/datasets/akhatova/pcb-defects" in made.left_out["hripcb"]
     assert made.study == study  # what the study says is noted unchanged

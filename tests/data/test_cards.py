@@ -184,7 +184,7 @@ def test_what_a_person_does_stands_in_one_line():
     source = Source.model_validate({"kind": "archive", "pages": pages, "place_here": "unpack it"})
     assert source.needs_a_person
     assert source.how_to_get() == (
-        "get it at https://doi.org/10.1/2 (labels, too), or https://www.kaggle.com/datasets/a/b; unpack it"
+        "get it at https://doi.org/10.1/2 (labels, too), or at https://www.kaggle.com/datasets/a/b; unpack it"
     )
     assert not Source(kind="archive", urls=["https://example.org/a.zip"]).needs_a_person
     assert not Source(kind="synthetic").needs_a_person

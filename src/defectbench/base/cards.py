@@ -70,6 +70,11 @@ class Page(Strict):
         """The page's address."""
         return _ADDRESSES[self.at].format(self.id)
 
+    @property
+    def told_note(self) -> str:
+        """Its note in brackets, after a blank; nothing where it has none."""
+        return f" ({self.note})" if self.note else ""
+
 
 class Source(Strict):
     """Where a dataset comes from.
@@ -124,8 +129,9 @@ class Source(Strict):
 
     def how_to_get(self) -> str:
         """What a person does to get it, in one line."""
-        told = [f"{page.address}{f' ({page.note})' if page.note else ''}" for page in self.pages]
-        return "; ".join([*([f"get it at {', or '.join(told)}"] if told else []), self.place_here])
+        first = [f"get it at {page.address}{page.told_note}" for page in self.pages[:1]]
+        others = [f"or at {page.address}{page.told_note}" for page in self.pages[1:]]
+        return "; ".join(filter(None, (", ".join([*first, *others]), self.place_here)))
 
 
 class Expected(Strict):

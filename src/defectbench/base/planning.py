@@ -266,7 +266,7 @@ def _card(name: str, folder: Path, source: str | Path) -> DatasetCard:
 def _out_of_reach(study: Study, cards: dict[str, DatasetCard], results: Path) -> dict[str, str]:
     """Datasets that a person has to get, of which the study names no mirror and no data are there; with what to do."""
     return {
-        name: f"{name} is left out: no program can get it. {card.source.how_to_get()}"
+        name: f"{name} is left out: no program can get it, and `mirrors` name no copy; {card.source.how_to_get()}"
         for name, card in cards.items()
         if card.source.needs_a_person
         and name not in study.mirrors
