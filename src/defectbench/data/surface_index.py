@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
@@ -26,8 +27,8 @@ Ints = NDArray[np.int64]
 ALIKE = 0.88  # least cosine of two descriptors
 PROBES = 4  # cells that a feature is compared with
 LIKEST = 48  # of a feature; more say that it is common
-MEMBERS, MOST_CELLS, SAMPLES, ROUNDS = 350, 8192, 32, 6  # features of a cell; of its mean's search
-BLOCK, CHUNK = 128, 4096  # pictures asked at once; descriptors at once
+MEMBERS, MOST_CELLS, SAMPLES, ROUNDS = 350, 4096, 32, 6  # features of a cell; of its mean's search
+BLOCK, CHUNK, PROBED = 128, 4096, 512  # at once: pictures asked, descriptors, those laid beside all cells
 SHIFTS, STRONG_SHIFT = 64, 1.5  # candidates of a picture: so many, and every stronger one
 TURNED, LEAST_AGREEING = 16, 5  # candidates of a picture under another scale or turn; features that agree
 SHIFT_TURN, SHIFT_ZOOM = 20.0, 0.5  # what a shift's features may differ by: degrees, powers of 2
@@ -81,7 +82,7 @@ def find_candidates(pictures: Sequence[Grey], side: int) -> Candidates:
         pictures: uint8 [H, W] each, all at one scale; sizes may differ.
         side: Longest side of the set, pixels.
     """
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with _one_thread_each(), ThreadPoolExecutor(usable_cores()) as pool:
         seen = list(pool.map(lambda row: features(pictures[row], VIEW / side), range(len(pictures))))
         if not any(len(each.points) for each in seen):
             return Candidates([], [])
@@ -97,6 +98,17 @@ def find_candidates(pictures: Sequence[Grey], side: int) -> Candidates:
                 if best is None or view.votes > best.votes:
                     views[view.i, view.j] = view
     return Candidates(sorted(shifts), [views[pair] for pair in sorted(views)])
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """OpenCV's own threads rest while pictures are shared out among ours."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class _Index:
@@ -116,6 +128,8 @@ class _Index:
         self.sizes = np.concatenate([each.sizes for each in seen])
         self.angles = np.concatenate([each.angles for each in seen])
         self.descriptors = np.concatenate([each.descriptors for each in seen])
+        lengths = np.concatenate([np.linalg.norm(each.descriptors.astype(np.float32), axis=1) for each in seen])
+        self.inverse_lengths = (1 / np.maximum(lengths, 1)).astype(np.float32)
         self.centres = np.asarray(sizes, np.float32) / 2
         self.per_view = side / VIEW
         self.pool = pool
@@ -150,43 +164,48 @@ class _Index:
         low, high = self.first[start], self.first[min(stop, len(self.first) - 1)]
         if low == high:
             return set(), []
-        plain = self.descriptors[low:high]
-        both = [self._alike(plain, int(low)), self._alike(mirrored_descriptors(plain), int(low))]
-        mirrored = np.repeat([False, True], [len(each[0]) for each in both])
-        asking, answering, weight = (np.concatenate(part) for part in zip(*both, strict=True))
-        votes = _Votes(asking, answering, mirrored, weight)
+        votes = self._alike(int(low), int(high))
         return self._shifts(votes), list(self._views(votes))
 
-    def _alike(self, asking: NDArray[np.generic], low: int) -> tuple[Ints, Ints, Floats]:
-        """Numbers of the asking and of the answering features, and the weight of each likeness."""
-        wanted = unit_descriptors(np.asarray(asking, np.uint8))
-        probes = min(PROBES, len(self.means))
-        closeness = wanted @ self.means.T
-        cells = np.argpartition(-closeness, probes - 1, axis=1)[:, :probes].ravel()
-        rows = np.repeat(np.arange(len(wanted)), probes)
-        order = np.argsort(cells, kind="stable")
-        rows, bounds = rows[order], np.searchsorted(cells[order], np.arange(len(self.means) + 1))
+    def _alike(self, low: int, high: int) -> _Votes:
+        """What is like the features from low to high, and like their mirror images."""
+        plain = self.descriptors[low:high]
+        wanted = unit_descriptors(np.concatenate([plain, mirrored_descriptors(plain)]))
+        rows, bounds = self._probed(wanted)
         parts = []
         for cell in np.flatnonzero(np.diff(bounds)):
             members = self.members[self.bounds[cell] : self.bounds[cell + 1]]
             asked = rows[bounds[cell] : bounds[cell + 1]]
             for at in range(0, len(members), CHUNK):
                 some = members[at : at + CHUNK]
-                likeness = (wanted[asked] @ unit_descriptors(self.descriptors[some]).T).ravel()
+                there = self.descriptors[some].astype(np.float32) * self.inverse_lengths[some, None]
+                likeness = (wanted[asked] @ there.T).ravel()
                 alike = np.flatnonzero(likeness > ALIKE)
                 row, member = asked[alike // len(some)], some[alike % len(some)]
-                others = self.picture[low + row] != self.picture[member]
+                others = self.picture[low + row % len(plain)] != self.picture[member]
                 parts.append((row[others], member[others], likeness[alike][others]))
-        if not parts:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
         row, member, likeness = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.lexsort((member, -likeness, row))
+        order = np.argsort(row - 0.5 * likeness, kind="stable")  # by feature, the likest first
         row, member, likeness = row[order], member[order], likeness[order]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)
-        count = np.bincount(row, minlength=len(wanted))[row]
-        weight = ((likeness - ALIKE + 0.01) / (1 - ALIKE) / np.sqrt(count)).astype(np.float32)
-        kept = rank < LIKEST
-        return low + row[kept], member[kept], weight[kept]
+        counts = np.bincount(row, minlength=len(wanted))
+        rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+        weight = (likeness - ALIKE + 0.01) / (1 - ALIKE) / np.sqrt(counts[row])
+        row, member, weight = (part[rank < LIKEST] for part in (row, member, weight))
+        return _Votes(low + row % len(plain), member, row >= len(plain), weight.astype(np.float32))
+
+    def _probed(self, wanted: Floats) -> tuple[Ints, Ints]:
+        """Rows of the descriptors to compare with each cell, cell by cell, and where each cell starts."""
+        probes = min(PROBES, len(self.means))
+        parts = []
+        for start in range(0, len(wanted), PROBED):
+            closeness = wanted[start : start + PROBED] @ self.means.T
+            for _ in range(probes):
+                cell = closeness.argmax(1)
+                parts.append((cell, np.arange(start, start + len(cell))))
+                closeness[np.arange(len(cell)), cell] = -2
+        cells, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.argsort(cells, kind="stable")
+        return rows[order], np.searchsorted(cells[order], np.arange(len(self.means) + 1))
 
     def _turn_and_zoom(self, votes: _Votes) -> tuple[Floats, Floats]:
         """Turn of the second in the first, degrees in -180..180, and zoom, powers of 2."""
