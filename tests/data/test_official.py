@@ -1,7 +1,7 @@
 """The publisher's parts: read from lists of the set, and what is told where they do not fit."""
 
 import pytest
-from small_sets import blank_images, write_dataset, write_overlaps
+from small_sets import blank_images, texture, write_dataset, write_overlaps
 from steel_like import card
 
 from defectbench.base.errors import SplitError
@@ -9,6 +9,7 @@ from defectbench.data.certificate import certify
 from defectbench.data.coco import PARTS, read_part
 from defectbench.data.groups import group_images
 from defectbench.data.official import listed_stems, read_official
+from defectbench.data.overlap import find_overlaps
 from defectbench.data.split import split
 
 BOTH = {"trainval": ["sets/train.txt"], "test": ["sets/test.txt"]}
@@ -118,3 +119,17 @@ def test_groups_by_name_join_those_by_pixels(folder):
 def test_a_name_that_the_rule_does_not_fit_is_told(folder):
     with pytest.raises(SplitError, match=r"grouping: got 'pit_0\.png'"):
         group_images(folder, card(grouping={"of": "coil", "pattern": r"img_(\d+)_"}))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_groups_that_are_known_to_show_different_pieces_are_not_compared(tmp_path, apart):
+    surface = texture(0, 128, 300)
+    crops = {
+        f"{name}.png": surface[:, x : x + 128] for name, x in (("1_a", 0), ("1_b", 30), ("2_a", 60))
+    }
+    folder = write_dataset(tmp_path / "set", crops)
+    rule = {"of": "board", "pattern": r"^(\d+)_", "apart": apart}
+    pairs = {pair.names for pair in find_overlaps(folder, card=card(grouping=rule))}
+    within, across = ("1_a.png", "1_b.png"), ("1_b.png", "2_a.png")
+    assert within in pairs
+    assert (across in pairs) != apart
