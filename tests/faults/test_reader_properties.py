@@ -282,6 +282,23 @@ def test_boxes_come_back_from_every_format(tmp_path, form, truth, names):
 
 
 @few
+@given(
+    points=st.lists(st.tuples(st.floats(0, SIDE), st.floats(0, SIDE)), min_size=2, max_size=5),
+    least=st.floats(0.5, 9),
+)
+def test_a_line_is_widened_about_its_middle_and_listed(tmp_path, points, least):
+    shape = {"label": "pit", "shape_type": "linestrip", "points": points}
+    (tmp_path / "line.json").write_text(json.dumps({"shapes": [shape]}))
+    label = read_labelme(tmp_path / "line.json", least)
+    corners = np.array(label.boxes[0].corners).reshape(2, 2)
+    drawn = np.array([np.min(points, axis=0), np.max(points, axis=0)])
+    sides = np.diff(drawn, axis=0)
+    assert np.allclose(corners.mean(axis=0), drawn.mean(axis=0))
+    assert np.allclose(np.diff(corners, axis=0), np.maximum(sides, least))
+    assert len(label.repairs["lines_widened"]) == int((sides < least).any())
+
+
+@few
 @given(truth=sets)
 def test_boxes_apart_come_back_from_masks(tmp_path, truth):
     """Boxes are drawn in turn, where they touch none of their class and cover none of another."""

@@ -57,16 +57,16 @@ class Raw:
         acquire(card, self.out, self.home)
         convert(card, self.out / "raw", self.out)
         coco = json.loads((self.out / "annotations.json").read_text())
-        found = {image["file_name"]: [] for image in coco["images"]}
+        boxes_of = {image["file_name"]: [] for image in coco["images"]}
         names = {image["id"]: image["file_name"] for image in coco["images"]}
         for box in coco["annotations"]:
             x, y, width, height = box["bbox"]
             corners = (x, y, x + width, y + height)
             mark = ("ignored",) if box["iscrowd"] else ()
-            found[names[box["image_id"]]].append(
+            boxes_of[names[box["image_id"]]].append(
                 (card.classes[box["category_id"]], *corners, *mark)
             )
-        return found, json.loads((self.out / "conversion.json").read_text())
+        return boxes_of, json.loads((self.out / "conversion.json").read_text())
 
     def refused(self, *words, **fields):
         """Check that the conversion ends in one named error that says these words."""

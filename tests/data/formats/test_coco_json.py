@@ -36,8 +36,8 @@ def raw(tmp_path):
 
 def test_a_box_is_corner_and_sides(raw):
     raw.label("all.json", file(box(3, 4.5, 10, 6), box(0, 0, 40, 30, category=2)))
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 3, 4.5, 13, 10.5), ("scratch", 0, 0, 40, 30)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 3, 4.5, 13, 10.5), ("scratch", 0, 0, 40, 30)]}
     assert "shapes_boxed" not in report
     assert report["tags_ignored"] == {}
 
@@ -45,8 +45,8 @@ def test_a_box_is_corner_and_sides(raw):
 def test_a_polygon_stands_in_where_there_is_no_box(raw):
     outline = [[5, 4, 20, 6, 9, 11], [30, 2, 31, 2, 31, 3]]
     raw.label("all.json", file(entry(segmentation=outline), box(1, 1, 2, 2, segmentation=outline)))
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 5, 2, 31, 11), ("pit", 1, 1, 3, 3)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 5, 2, 31, 11), ("pit", 1, 1, 3, 3)]}
     assert report["shapes_boxed"] == {"segmentation": 1}
 
 
@@ -85,8 +85,8 @@ def test_names_with_folders_and_in_several_files(raw):
         "two.json",
         file(box(1, 1, 3, 3), box(1, 1, 4, 4, image=2), images=["x\\b.png", "set/images/y/b.png"]),
     )
-    found, report = raw.convert()
-    assert found == {
+    boxes, report = raw.convert()
+    assert boxes == {
         "a.png": [("pit", 1, 1, 3, 3)],
         "x-b.png": [("pit", 1, 1, 4, 4)],
         "y-b.png": [("pit", 1, 1, 5, 5)],
@@ -100,8 +100,8 @@ def test_categories_are_mapped_by_the_card(raw):
         "all.json",
         file(box(1, 1, 2, 2, category=1), box(1, 1, 3, 3, category=2), categories=categories),
     )
-    found, report = raw.convert(drop=["dust"])
-    assert found == {"a.png": [("pit", 1, 1, 3, 3)]}
+    boxes, report = raw.convert(drop=["dust"])
+    assert boxes == {"a.png": [("pit", 1, 1, 3, 3)]}
     assert report["names_mapped"] == {"Pit": 1}
     assert report["labels_dropped"] == [{"label": "all.json: a.png", "name": "dust"}]
     raw.refused("annotations 1 category_id: got 'dust'", "add an alias")
@@ -114,12 +114,12 @@ def test_what_becomes_of_crowds_stands_on_the_card(raw, capsys):
     raw.layout["difficult"] = "keep"
     assert raw.convert()[0] == {"a.png": [small, crowd]}
     raw.layout["difficult"] = "ignore"
-    found, report = raw.convert()
-    assert found == {"a.png": [small, (*crowd, "ignored")]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [small, (*crowd, "ignored")]}
     assert report["apart_ignored"] == [{"label": "all.json: a.png", "name": "pit"}]
     raw.layout["difficult"] = "drop"
-    found, report = raw.convert()
-    assert found == {"a.png": [small]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [small]}
     assert report["apart_dropped"] == [{"label": "all.json: a.png", "name": "pit"}]
     assert "1 objects set apart by their labels and dropped" in capsys.readouterr().out
 
@@ -132,8 +132,8 @@ def test_an_image_without_entry_and_an_entry_without_image(raw):
     raw.refused("c.png", "label", "no file lists it (1 images are in none)")
     assert raw.convert(allow_empty=True, unlabelled_are_empty=True)[0]["c.png"] == []
     raw.layout["drop_images"] = ["unlabelled"]
-    found, report = raw.convert()
-    assert list(found) == ["a.png"]
+    boxes, report = raw.convert()
+    assert list(boxes) == ["a.png"]
     assert report["images_dropped"] == [{"file": "set/images/c.png", "why": "no label"}]
 
 

@@ -17,16 +17,16 @@ def raw(tmp_path):
 @pytest.mark.parametrize("line", ["3 4 20 9 3", "3,4,20,9,3", " 3, 4, 20, 9, 3 ", "3\t4 20  9 3.0"])
 def test_corners_are_edges_parted_by_blanks_or_commas(raw, line):
     raw.label("9.txt", f"{line}\n0 0 40 30 1")
-    found, report = raw.convert()
-    assert found == {"9_test.jpg": [("scratch", 3, 4, 20, 9), ("pit", 0, 0, 40, 30)]}
+    boxes, report = raw.convert()
+    assert boxes == {"9_test.jpg": [("scratch", 3, 4, 20, 9), ("pit", 0, 0, 40, 30)]}
     assert report["coordinates"] == "corners are edges of pixels that count from 0"
 
 
 def test_pixels_that_count_from_1(raw):
     raw.layout["first_pixel"] = 1
     raw.label("9.txt", "1 1 40 30 1\n")
-    found, report = raw.convert()
-    assert found == {"9_test.jpg": [("pit", 0, 0, 40, 30)]}
+    boxes, report = raw.convert()
+    assert boxes == {"9_test.jpg": [("pit", 0, 0, 40, 30)]}
     assert report["coordinates"].startswith("1-based inclusive")
 
 
@@ -34,8 +34,8 @@ def test_templates_are_no_images_of_the_set(raw):
     raw.label("9.txt", "3 4 20 9 3\n")
     raw.image("9_temp.jpg")
     raw.image("8_temp.jpg")
-    found, report = raw.convert()
-    assert list(found) == ["9_test.jpg"]
+    boxes, report = raw.convert()
+    assert list(boxes) == ["9_test.jpg"]
     assert report["files_ignored"] == []
 
 
@@ -47,8 +47,8 @@ def test_the_folders_of_the_official_set(tmp_path):
         raw.label(f"../PCBData/group{group}/{group}_not/{group}001.txt", "1 1 9 9 3\n")
     for name in ("trainval.txt", "test.txt"):  # official lists, which are no labels
         raw.label(f"../PCBData/{name}", "group00041/00041/00041001.jpg group00041/x.txt")
-    found, _ = raw.convert()
-    assert found == {f"{g}001_test.jpg": [("scratch", 1, 1, 9, 9)] for g in ("00041", "12000")}
+    boxes, _ = raw.convert()
+    assert boxes == {f"{g}001_test.jpg": [("scratch", 1, 1, 9, 9)] for g in ("00041", "12000")}
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ SHAPES = {
 def test_a_shape_becomes_the_box_around_it(raw, name):
     drawn, corners = SHAPES[name]
     raw.label("a.json", file(drawn))
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", *corners)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", *corners)]}
     kind = drawn["shape_type"] or "polygon"
     assert report.get("shapes_boxed", {}) == ({kind: 1} if kind != "rectangle" else {})
 
@@ -50,8 +50,8 @@ def test_a_shape_becomes_the_box_around_it(raw, name):
 def test_widened_boxes_are_listed_and_counted(raw, capsys):
     raw.layout["least_thickness"] = 6
     raw.label("a.json", file(shape("line", (5, 10), (20, 10)), shape("line", (5, 4), (20, 11))))
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 5, 7, 20, 13), ("pit", 5, 4, 20, 11)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 5, 7, 20, 13), ("pit", 5, 4, 20, 11)]}
     assert report["lines_widened"] == [
         {"label": "a.json", "name": "pit", "from": [5, 10, 20, 10], "to": [5, 7, 20, 13]}
     ]
@@ -61,8 +61,8 @@ def test_widened_boxes_are_listed_and_counted(raw, capsys):
 
 def test_a_widened_box_is_cut_at_the_edge(raw):
     raw.label("a.json", file(shape("line", (0, 5), (0, 20))))
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 0, 5, 2, 20)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 0, 5, 2, 20)]}
     assert report["boxes_clipped"][0]["from"] == [-2, 5, 2, 20]
 
 
@@ -90,8 +90,8 @@ def test_labels_made_for_another_size(raw):
     for name in "ab":
         raw.label(f"{name}.json", file(SHAPES["polygon"][0], imageHeight=60, imageWidth=80))
     raw.refused("a.json: size: got '80 x 60'", "its image has 40 x 30 pixels")
-    found, report = raw.convert(ignore_label_sizes=True)
-    assert found["a.png"] == [("pit", 5, 4, 20.5, 11.25)]
+    boxes, report = raw.convert(ignore_label_sizes=True)
+    assert boxes["a.png"] == [("pit", 5, 4, 20.5, 11.25)]
     assert len(report["size_fields_ignored"]) == 2
 
 

@@ -13,15 +13,15 @@ COLOURS = {"values": {"pit": [255, 0, 0], "scratch": [255, 0, 255]}}
 def indices(*parts):
     """Index by pixel; a part is a value and its rows and columns."""
     pixels = np.zeros(SIZE[::-1], np.uint8)
-    for value, place in parts:
-        pixels[place] = value
+    for value, area in parts:
+        pixels[area] = value
     return pixels
 
 
 def colours(*parts):
     pixels = np.zeros((*SIZE[::-1], 3), np.uint8)
-    for value, place in parts:
-        pixels[place] = value
+    for value, area in parts:
+        pixels[area] = value
     return pixels
 
 
@@ -46,8 +46,8 @@ def test_components_become_boxes(raw, suffix):
         indices((1, np.s_[3:5, 4:9]), (1, np.s_[20:, 30:]), (5, np.s_[3:5, 9:12])),
         f"a.{suffix}",
     )
-    found, report = raw.convert()
-    assert found == {
+    boxes, report = raw.convert()
+    assert boxes == {
         "a.jpg": [("pit", 4, 3, 9, 5), ("pit", 30, 20, 40, 30), ("scratch", 9, 3, 12, 5)]
     }
     assert report["coordinates"].startswith("a box is the columns and rows")
@@ -62,8 +62,8 @@ def test_pixels_that_touch_at_a_corner_are_one(raw):
 def test_small_components_are_left_out_and_listed(raw, capsys):
     raw.layout["mask"] = INDICES | {"least_area": 4}
     write(raw, indices((1, np.s_[3:5, 4:6]), (1, np.s_[10, 10:13])))
-    found, report = raw.convert()
-    assert found == {"a.jpg": [("pit", 4, 3, 6, 5)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.jpg": [("pit", 4, 3, 6, 5)]}
     assert report["components_left_out"] == [
         {"label": "a.png", "name": "pit", "box": [10, 10, 13, 11], "area": 3}
     ]
@@ -111,8 +111,8 @@ def test_a_mask_saved_with_loss(raw, capsys):
     raw.layout["mask"] = COLOURS | {"tolerance": 120, "least_area": 12}
     pixels = colours(([255, 0, 0], np.s_[8:16, 8:24]), ([255, 0, 255], np.s_[16:, 32:]))
     write(raw, pixels, "a.jpg", quality=90, subsampling=0)
-    found, report = raw.convert()
-    assert found == {"a.jpg": [("pit", 8, 8, 24, 16), ("scratch", 32, 16, 40, 30)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.jpg": [("pit", 8, 8, 24, 16), ("scratch", 32, 16, 40, 30)]}
     (entry,) = report["colours_read_as_nearest"]
     assert entry["label"] == "a.jpg"
     assert entry["pixels"] > 0
@@ -149,8 +149,8 @@ def test_masks_beside_their_images_have_an_ending_of_their_own(tmp_path):
     for name in ("kos01/Part0", "kos02/Part0"):
         raw.image(f"../{name}.png")
         write(raw, indices((1, np.s_[3:5, 4:6])), f"../{name}_label.bmp")
-    found, _ = raw.convert()
-    assert found == {f"{k}-Part0.png": [("pit", 4, 3, 6, 5)] for k in ("kos01", "kos02")}
+    boxes, _ = raw.convert()
+    assert boxes == {f"{k}-Part0.png": [("pit", 4, 3, 6, 5)] for k in ("kos01", "kos02")}
 
 
 def test_jpeg_is_the_image_where_a_folder_holds_both(tmp_path):

@@ -32,12 +32,12 @@ def raw(tmp_path):
 
 
 def test_pixels_count_from_1_unless_the_card_says_otherwise(raw):
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 0, 1, 10, 12), ("scratch", 2, 3, 20, 9)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 0, 1, 10, 12), ("scratch", 2, 3, 20, 9)]}
     assert report["coordinates"].startswith("1-based inclusive")
     raw.layout["first_pixel"] = 0
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 1, 2, 10, 12), ("scratch", 3, 4, 20, 9)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 1, 2, 10, 12), ("scratch", 3, 4, 20, 9)]}
     assert report["coordinates"] == "corners are edges of pixels that count from 0"
 
 
@@ -49,18 +49,18 @@ def test_fractions_are_told_with_the_pixel_that_is_first(raw):
 
 def test_difficult_objects_are_kept_dropped_or_ignored(raw):
     kept, hard = ("pit", 0, 1, 10, 12), ("scratch", 2, 3, 20, 9)
-    found, report = raw.convert()
-    assert found == {"a.png": [kept, hard]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [kept, hard]}
     assert report["tags_ignored"] == {"object.difficult": 1}
     raw.layout["difficult"] = "drop"
-    found, report = raw.convert()
-    assert found == {"a.png": [kept]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [kept]}
     assert (report["boxes_labelled"], report["boxes"]) == (2, 1)
     assert report["apart_dropped"] == [{"label": "a.xml", "name": "scratch"}]
     assert report["tags_ignored"] == {}
     raw.layout["difficult"] = "ignore"
-    found, report = raw.convert()
-    assert found == {"a.png": [kept, (*hard, "ignored")]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [kept, (*hard, "ignored")]}
     assert report["apart_ignored"] == [{"label": "a.xml", "name": "scratch"}]
 
 
@@ -87,8 +87,8 @@ def torn(tmp_path):
 def test_images_without_label_are_dropped_where_the_card_says_so(torn, capsys):
     torn.refused("label", "each image needs a label")
     torn.layout["drop_images"] = ["unlabelled"]
-    found, report = torn.convert()
-    assert sorted(found) == ["a.png", "b.png"]
+    boxes, report = torn.convert()
+    assert sorted(boxes) == ["a.png", "b.png"]
     assert report["images_dropped"] == [
         {"file": f"set/images/{name}", "why": "no label"} for name in ("1/c.png", "2/c.png", "1/d.png")
     ]  # fmt: skip
@@ -98,8 +98,8 @@ def test_images_without_label_are_dropped_where_the_card_says_so(torn, capsys):
 def test_images_whose_label_holds_no_object_are_dropped_where_the_card_says_so(torn):
     torn.layout["drop_images"] = ["unlabelled", "empty"]
     torn.label("a.xml", label())
-    found, report = torn.convert()
-    assert list(found) == ["b.png"]
+    boxes, report = torn.convert()
+    assert list(boxes) == ["b.png"]
     assert {"file": "set/images/1/a.png", "why": "a label without object"} in report[
         "images_dropped"
     ]
@@ -120,8 +120,8 @@ def test_a_label_of_a_name_in_two_folders(torn, folders):
     torn.label("c.xml", label(PLAIN))
     torn.refused("c." if folders == ["images"] else "stem")
     torn.layout["drop_images"] = ["unlabelled", "repeated"]
-    found, report = torn.convert()
-    assert sorted(found) == ["a.png", "b.png"]
+    boxes, report = torn.convert()
+    assert sorted(boxes) == ["a.png", "b.png"]
     why = "2 images of this stem and one label"
     dropped = [entry["file"] for entry in report["images_dropped"] if entry["why"] == why]
     assert dropped == ["set/images/1/c.png", "set/images/2/c.png", "set/labels/c.xml"]
@@ -137,5 +137,5 @@ def test_names_in_two_folders_with_a_label_each_are_two_images(torn):
     torn.layout["drop_images"] = ["unlabelled", "repeated"]
     for folder in "12":
         torn.label(f"{folder}/c.xml", label(PLAIN))
-    found, _ = torn.convert()
-    assert sorted(found) == ["1-c.png", "2-c.png", "a.png", "b.png"]
+    boxes, _ = torn.convert()
+    assert sorted(boxes) == ["1-c.png", "2-c.png", "a.png", "b.png"]

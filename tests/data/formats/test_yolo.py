@@ -14,8 +14,8 @@ def raw(tmp_path):
 
 def test_fractions_of_the_sides_become_edges(raw):
     raw.label("a.txt", "1 0.5 0.5 0.25 0.2\n\n0 0.05 0.1 0.1 0.2\n")
-    found, report = raw.convert()
-    assert found == {"a.png": [("scratch", 15, 12, 25, 18), ("pit", 0, 0, 4, 6)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("scratch", 15, 12, 25, 18), ("pit", 0, 0, 4, 6)]}
     assert report["coordinates"].startswith("fractions of the sides")
     assert "shapes_boxed" not in report
 
@@ -24,23 +24,23 @@ def test_six_decimals_give_whole_pixels_back(tmp_path):
     raw = Raw(tmp_path, "yolo", names=["pit", "scratch"])
     raw.image("a.png", (333, 777))
     raw.label("a.txt", "0 0.021021 0.001287 0.036036 0.002574\n")
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 1, 0, 13, 2)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 1, 0, 13, 2)]}
     assert report["boxes_clipped"] == []
 
 
 def test_an_outline_becomes_the_box_around_it_and_is_told(raw, capsys):
     raw.label("a.txt", "0 0.1 0.1 0.5 0.2 0.3 0.9\n0 .1 .1 .2 .1 .2 .2 .1 .2\n")
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 4, 3, 20, 27), ("pit", 4, 3, 8, 6)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 4, 3, 20, 27), ("pit", 4, 3, 8, 6)]}
     assert report["shapes_boxed"] == {"outline": 2}
     assert "shapes taken as the boxes around them: outline (2)" in capsys.readouterr().out
 
 
 def test_a_box_past_the_edge_is_cut_and_listed(raw):
     raw.label("a.txt", "0 0.95 0.5 0.2 0.2\n")
-    found, report = raw.convert()
-    assert found == {"a.png": [("pit", 34, 12, 40, 18)]}
+    boxes, report = raw.convert()
+    assert boxes == {"a.png": [("pit", 34, 12, 40, 18)]}
     assert report["boxes_clipped"] == [
         {"label": "a.txt", "from": [34, 12, 42, 18], "to": [34, 12, 40, 18]}
     ]
@@ -175,6 +175,6 @@ def test_a_class_of_the_file_that_the_card_does_not_know(unnamed):
 def test_a_dropped_class(unnamed):
     (unnamed.home / "classes.txt").write_text("pit\ndent\n")
     unnamed.label("a.txt", "0 0.5 0.5 0.25 0.2\n1 0.5 0.5 0.25 0.2\n")
-    found, report = unnamed.convert(drop=["dent"])
-    assert found == {"a.png": [("pit", 15, 12, 25, 18)]}
+    boxes, report = unnamed.convert(drop=["dent"])
+    assert boxes == {"a.png": [("pit", 15, 12, 25, 18)]}
     assert report["labels_dropped"] == [{"label": "a.txt", "name": "dent"}]

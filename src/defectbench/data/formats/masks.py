@@ -75,7 +75,7 @@ def _kinds(path: Path, mask: Mask) -> tuple[NDArray[np.uint8], dict[str, list[di
         pixels, 2, 0
     ):  # as one number, which is sorted far sooner than a row
         codes = codes << 8 | channel
-    _, first, places, counts = np.unique(
+    _, first, inverse, counts = np.unique(
         codes, return_index=True, return_inverse=True, return_counts=True
     )
     values = pixels.reshape(-1, pixels.shape[2])[first]
@@ -91,7 +91,7 @@ def _kinds(path: Path, mask: Mask) -> tuple[NDArray[np.uint8], dict[str, list[di
         raise ConversionError(path, "pixels", told, fix)
     changed = int(counts[far > 0].sum())
     entry = {"label": path.name, "pixels": changed, "farthest": int(far.max())}
-    kinds = nearest.astype(np.uint8)[places.reshape(-1)].reshape(pixels.shape[:2])
+    kinds = nearest.astype(np.uint8)[inverse.reshape(-1)].reshape(pixels.shape[:2])
     return kinds, {"colours_read_as_nearest": [entry] if changed else []}
 
 
