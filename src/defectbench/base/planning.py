@@ -287,7 +287,7 @@ def _check_official(study: Study, cards: dict[str, DatasetCard], source: str | P
     """Where a study takes the publisher's parts, each dataset's card says which they are."""
     for number, block in enumerate(study.blocks):
         for name in block.datasets if "official" in block.protocols else ():
-            if cards[name].official is None and "official" not in cards[name].splits:
+            if cards[name].official is None:
                 fix = f"the publisher of {name} lists no parts; take another protocol"
                 raise ConfigError(source, f"blocks.{number}.protocols", "official", fix)
 
