@@ -189,3 +189,46 @@ def test_forms_of_a_study_are_scored_and_timed_beside_the_artifact():
 def test_engines_and_precisions_without_effect_are_named(change, message):
     with pytest.raises(ConfigError, match=message):
         plan({"methods": ["lidd_net"]}, **change)
+
+
+def test_a_dataset_that_no_program_can_get_is_left_out_with_what_to_do(tmp_path):
+    study = parse_study(
+        "t",
+        {
+            "study": "t",
+            "blocks": [
+                {"datasets": ["hripcb", "demo-steel"], "methods": ["yolov8n"]},
+                {"datasets": ["tire"], "methods": ["yolov8n"]},
+            ],
+        },
+    )
+    made = plan_study(study, "t", *FOLDERS, results=tmp_path)
+    assert {cell.dataset for cell in made.cells.values()} == {"demo-steel"}
+    assert list(made.left_out) == ["hripcb", "tire"]
+    assert made.left_out["hripcb"].startswith(
+        "hripcb is left out: no program can get it, and `mirrors` name no copy; get it at"
+    )
+    assert "https://www.kaggle.com/datasets/akhatova/pcb-defects" in made.left_out["hripcb"]
+    assert made.study == study  # what the study says is noted unchanged
+    (tmp_path / "data" / "hripcb").mkdir(parents=True)
+    (tmp_path / "data" / "hripcb" / "source.json").write_text("{}")
+    there = plan_study(study, "t", *FOLDERS, results=tmp_path)
+    assert list(there.left_out) == ["tire"]
+    named = study.model_copy(update={"mirrors": {"tire": "/media/tyres"}})
+    assert not plan_study(named, "t", *FOLDERS, results=tmp_path).left_out
+
+
+def test_a_study_of_nothing_that_can_be_had_is_refused(tmp_path):
+    study = parse_study("t", {"study": "t", "blocks": [{"datasets": ["tire"]}]})
+    with pytest.raises(ConfigError, match="tire is left out"):
+        plan_study(study, "t", *FOLDERS, results=tmp_path)
+
+
+def test_the_publishers_parts_need_a_publisher_who_lists_them():
+    with pytest.raises(ConfigError, match="the publisher of demo-steel lists no parts"):
+        plan({"methods": ["yolov8n"], "protocols": ["clean", "official"]})
+
+
+def test_another_name_of_a_dataset_leads_to_its_card():
+    with pytest.raises(ConfigError, match="its card is called hripcb here"):
+        plan({"methods": ["yolov8n"], "datasets": ["pku-market-pcb"]})

@@ -170,9 +170,26 @@ UNKNOWN = {
 }  # how a label spells a class of no set
 
 
+def write_official_lists(folder, card):
+    """The publisher's lists: the last image is for test, the others to learn from."""
+    if card.official is None:
+        return
+    stems = sorted(
+        path.stem.removesuffix(card.official.behind)
+        for path in folder.rglob("*.png")
+        if card.layout.holds(path.relative_to(folder)) == "images"
+    )
+    for part, files in card.official.lists.items():
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            listed = stems[-1:] if part == "test" else stems[:-1]
+            (folder / file).write_text("".join(f"images/{stem}.jpg x\n" for stem in listed))
+
+
 def without_counts(card):
     """The card for a small folder: the registered counts and hashes are those of the real set."""
-    own = {"manifest": None, "sha256": None, "kind": "archive", "package": None}
+    own = {"manifest": None, "sha256": None, "md5": None, "kind": "archive", "package": None}
+    own |= {"listed_only": False}
     source = card.source.model_copy(update=own)
     return card.model_copy(update={"expected": None, "source": source})
 
@@ -189,6 +206,7 @@ def small(card, tmp_path):
 
 
 def make(card, home, out):
+    write_official_lists(home, card)
     acquire(without_counts(card), out, mirror=home)
     convert(without_counts(card), out / "raw", out)
     return json.loads((out / "annotations.json").read_text())
@@ -266,9 +284,33 @@ def test_an_archive_can_be_had_and_checked(card):
         return
     assert card.source.home.startswith("http")
     assert all(url.startswith("https://") for url in card.source.urls)
-    assert card.source.manifest or card.source.sha256
-    assert card.expected
+    checked = card.source.manifest or card.source.sha256 or card.source.md5
+    assert checked or "hash" in card.unconfirmed
+    assert card.n_images
     assert card.cite
+
+
+def test_a_set_that_no_program_can_get_says_what_a_person_does(card):
+    if card.source.needs_a_person:
+        assert card.source.how_to_get()
+        assert all(page.address.startswith("https://") for page in card.source.pages)
+
+
+def test_customs_of_a_set_are_told(card):
+    if card.layout.format in ("folders", "names", "lists") or card.source.kind == "synthetic":
+        return
+    if card.folder == SHELF:
+        assert card.protocols.papers
+        assert card.protocols.clean
+
+
+def test_the_rule_of_groups_fits_each_listed_image(card):
+    if card.grouping and card.source.manifest:
+        paths = map(Path, read_manifest(card.folder / card.source.manifest))
+        images = [path for path in paths if card.holds(path) == "images"]
+        groups = {card.grouping.group_of(path.stem) for path in images}
+        assert None not in groups
+        assert 1 < len(groups) < len(images)
 
 
 def test_published_lists_hold_each_image_once(card):

@@ -2,7 +2,8 @@
 
 import re
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 
@@ -19,7 +20,12 @@ class SmallServer:
         return f"{self.address}/{path}"
 
     def on(self, path, *answers):
-        """Queue answers: bytes, a status, or (bytes, options): cut=, etag=, chunked=, lie=."""
+        """Queue answers: bytes, a status, or (bytes, options).
+
+        Options: ``cut``, bytes after which it hangs up; ``etag``; ``length``, whether it says a length; ``lie``, bytes
+        by which that is wrong; ``shift``, bytes by which it resumes elsewhere; ``chunked``; ``stall``, seconds of
+        silence after half of the bytes; ``to``, an address to go to instead.
+        """
         self.answers[f"/{path}"] = list(answers)
         return self.url(path)
 
@@ -42,8 +48,25 @@ def _handler(server):
             data, options = answer if isinstance(answer, tuple) else (answer, {})
             self.answer(data, **options)
 
-        def answer(self, data, cut=None, etag=None, length=True, shift=0):
+        def answer(
+            self,
+            data,
+            cut=None,
+            etag=None,
+            length=True,
+            shift=0,
+            lie=0,
+            chunked=False,
+            stall=0,
+            to="",
+        ):
             start, status = 0, 200
+            if to:
+                self.send_response(302)
+                self.send_header("Location", to)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
             if asked and etag and self.headers.get("If-Range") == etag:
                 start, status = int(asked[1]) + shift, 206
@@ -53,13 +76,25 @@ def _handler(server):
             self.send_response(status)
             if status == 206:
                 self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-            if length:
-                self.send_header("Content-Length", str(len(data) - start))
+            if chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            elif length:
+                self.send_header("Content-Length", str(len(data) - start + lie))
             if etag:
                 self.send_header("ETag", etag)
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(data[start : len(data) if cut is None else cut])
+            body = data[start : len(data) if cut is None else cut]
+            if chunked:
+                end = b"" if cut is not None else b"0\r\n\r\n"
+                body = b"%x\r\n%s\r\n" % (len(data) - start, body) + end
+            half = len(body) // 2 if stall else len(body)
+            self.wfile.write(body[:half])
+            if stall:
+                self.wfile.flush()
+                time.sleep(stall)
+                with suppress(OSError):
+                    self.wfile.write(body[half:])
 
         def log_message(self, *_):
             """Keep the test's output quiet."""

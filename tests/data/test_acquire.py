@@ -322,3 +322,71 @@ def test_synthetic_set_needs_no_source(out):
     record = source_of(out)
     assert record["origin"] == "synthetic, seed 0"
     assert record["figures"]["files"] == len(walk(out / "raw")) > 100
+
+
+# What is not taken up
+
+
+def test_files_that_the_card_drops_are_told_with_the_reason(make_card, steel, out, capsys):
+    the_card = make_card(manifest=None)
+    the_card = the_card.model_copy(update={"drop_files": {"crazing_2.*": "known to be damaged"}})
+    acquire(the_card, out, mirror=steel)
+    assert "crazing_2.jpg" not in {path.name for path in (out / "raw").rglob("*")}
+    assert set(source_of(out)["files_dropped"].values()) == {"known to be damaged"}
+    assert len(source_of(out)["files_dropped"]) == 2
+    assert "2 files are not taken up, as the card says: 2 (known to be damaged)" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_images_on_no_list_of_the_publisher_are_not_taken_up(make_card, steel, out, tmp_path, kind):
+    (steel / "lists").mkdir()
+    (steel / "lists" / "train.txt").write_text("crazing_2\ncrazing_10\n")
+    (steel / "lists" / "test.txt").write_text("IMAGES/inclusion_1.jpg\n")
+    lists = {"trainval": ["lists/train.txt"], "test": ["lists/test.txt"], "only": True}
+    the_card = card(source={"kind": "archive"}, official=lists)
+    mirror = steel
+    if kind == "zip":
+        mirror = tmp_path / "SET.zip"
+        mirror.write_bytes(pack(steel))
+    acquire(the_card, out, mirror=mirror)
+    stems = {path.stem.lower() for path in (out / "raw").rglob("*.*")}
+    assert stems - {"._crazing_2", "thumbs"} == {
+        "crazing_2",
+        "crazing_10",
+        "inclusion_1",
+        "train",
+        "test",
+    }
+    assert source_of(out)["files_on_no_list"] >= 2
+
+
+def test_an_archive_by_its_md5(make_card, steel, out, tmp_path):
+    (tmp_path / "SET.zip").write_bytes(pack(steel))
+    digest = hashlib.md5((tmp_path / "SET.zip").read_bytes()).hexdigest()
+    with pytest.raises(HashMismatchError, match=rf"SET\.zip: md5: .*{'0' * 32} is registered"):
+        acquire(make_card(md5="0" * 32), out, mirror=tmp_path / "SET.zip")
+    assert_nothing(out)
+    acquire(make_card(md5=digest), out, mirror=tmp_path / "SET.zip")
+    assert_whole(out, steel)
+
+
+def test_a_set_that_no_program_can_get_names_its_page(make_card, out):
+    pages = [{"at": "kaggle", "id": "a/b", "note": "the second copy"}]
+    with pytest.raises(
+        DownloadError, match=r"get it at https://www\.kaggle\.com/datasets/a/b \(the second copy\)"
+    ):
+        acquire(make_card(pages=pages, place_here="unpack it"), out)
+    assert_nothing(out)
+
+
+def test_a_server_that_lies_about_the_length_of_an_archive_is_left_for_the_next(
+    make_card, steel, out, server
+):
+    body = pack(steel)
+    first = server.on("first", (body, {"lie": -10}))
+    acquire(make_card(first, server.on("second", body)), out)
+    assert_whole(out, steel)
+    assert source_of(out)["origin"].endswith("/second")
+    assert source_of(out)["archive_sha256"] == hashlib.sha256(body).hexdigest()

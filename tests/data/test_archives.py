@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from defectbench.base.errors import ArchiveError, DiskFullError, FileAccessError
 from defectbench.base.files import atomic_directory
 from defectbench.data import archives
-from defectbench.data.archives import extract_into
+from defectbench.data.archives import extract_into, names_encoding
 
 FILES = {"SET/IMAGES/a.png": b"pixels", "SET/ANNOTATIONS/a.xml": b"<annotation/>"}
 
@@ -290,3 +290,53 @@ def test_any_flipped_byte_ends_in_files_inside_or_in_the_named_error(
     except ArchiveError:
         assert not (tmp_path / "out").exists()
     assert {path.name for path in tmp_path.iterdir()} <= {archive.name, "out"}
+
+
+def test_zip_with_the_fields_of_a_large_one(tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        for name, data in FILES.items():
+            with content.open(name, "w", force_zip64=True) as member:
+                member.write(data)
+    assert b"\x01\x00" in archive.read_bytes()  # the header of the 64-bit field
+    assert extract(archive, tmp_path / "out") == 2
+    assert contents(tmp_path / "out") == FILES
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "cp932", "cp1251"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_tar_with_names_in_an_old_encoding(tmp_path, encoding, compress):
+    folder = {"gb18030": "标注", "cp932": "画像データ", "cp1251": "снимки"}[encoding]
+    files = {f"{folder}/a.png": b"pixels", f"{folder}/b.png": b"more", "plain.txt": b"x"}
+    sink = io.BytesIO()
+    with tarfile.open(
+        fileobj=sink, mode="w", encoding=encoding, format=tarfile.GNU_FORMAT
+    ) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    path = tmp_path / "set.tar"
+    path.write_bytes(compress(sink.getvalue()))
+    assert names_encoding(path, lambda name: folder in name.parts) == encoding
+    assert extract(path, tmp_path / "out", wanted=lambda name: folder in name.parts) == 2
+    assert contents(tmp_path / "out") == {
+        name: data for name, data in files.items() if name.startswith(folder)
+    }
+
+
+def test_tar_with_names_in_utf8_says_nothing_of_encodings(tmp_path):
+    path = tmp_path / "set.tar"
+    path.write_bytes(tar_bytes({"标注/a.png": b"pixels"}))
+    assert names_encoding(path) is None
+    assert extract(path, tmp_path / "out") == 1
+    assert contents(tmp_path / "out") == {"标注/a.png": b"pixels"}
+
+
+def test_backslashes_part_folders(tmp_path):
+    files = {name.replace("/", "\\"): data for name, data in FILES.items()}
+    tar = tmp_path / "set.tar"
+    tar.write_bytes(tar_bytes(files))
+    for archive in (make_zip(tmp_path / "set.zip", files), tar):
+        assert extract(archive, tmp_path / "out") == 2
+        assert contents(tmp_path / "out") == FILES

@@ -7,7 +7,16 @@ import yaml
 from pydantic import ValidationError
 from steel_like import card
 
-from defectbench.base.cards import Source, dataset_tasks, load_dataset_card
+from defectbench.base.cards import (
+    Allows,
+    Grouping,
+    Official,
+    Page,
+    Source,
+    dataset_tasks,
+    load_dataset_card,
+    load_shelf,
+)
 from defectbench.base.errors import ConfigError
 
 CONTENT = {
@@ -154,3 +163,121 @@ def test_how_a_set_is_drawn_is_said_of_synthetic_ones_alone(field):
     Source.model_validate({"kind": "synthetic", **field})
     with pytest.raises(ValidationError, match="are of synthetic sets; leave them out"):
         Source.model_validate({"kind": "archive", **field})
+
+
+@pytest.mark.parametrize(
+    ("at", "name", "address"),
+    [
+        ("kaggle", "a/b", "https://www.kaggle.com/datasets/a/b"),
+        ("hugging_face", "a/b", "https://huggingface.co/datasets/a/b"),
+        ("google_drive", "1x", "https://drive.google.com/file/d/1x/view"),
+        ("doi", "10.1/2", "https://doi.org/10.1/2"),
+        ("web", "https://example.org", "https://example.org"),
+    ],
+)
+def test_pages_have_addresses(at, name, address):
+    assert Page(at=at, id=name).address == address
+
+
+def test_what_a_person_does_stands_in_one_line():
+    pages = [{"at": "doi", "id": "10.1/2", "note": "labels, too"}, {"at": "kaggle", "id": "a/b"}]
+    source = Source.model_validate({"kind": "archive", "pages": pages, "place_here": "unpack it"})
+    assert source.needs_a_person
+    assert source.how_to_get() == (
+        "get it at https://doi.org/10.1/2 (labels, too), or at https://www.kaggle.com/datasets/a/b; unpack it"
+    )
+    assert not Source(kind="archive", urls=["https://example.org/a.zip"]).needs_a_person
+    assert not Source(kind="synthetic").needs_a_person
+
+
+def test_what_a_licence_says_nothing_of_is_not_stated():
+    assert Allows(commercial="not allowed").told() == (
+        "research not stated, commercial not allowed, redistribution not stated"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "stem", "group"),
+    [
+        ({"pattern": r"^(\d+)_"}, "04_short_12", "04"),
+        ({"pattern": r"img_\d+_([^_]+)_"}, "img_01_SIS001577_00041", "SIS001577"),
+        ({"pattern": r"^(\d+)_"}, "short_12", None),
+        ({"modulus": 104, "offset": 1}, "105", "0"),
+        ({"modulus": 104, "offset": 1}, "a1_412", "99"),
+        ({"modulus": 104, "offset": 1, "block": 10}, "125", "2"),
+        ({"modulus": 104}, "plate", None),
+    ],
+)
+def test_groups_are_told_by_names(rule, stem, group):
+    assert Grouping.model_validate({"of": "board", **rule}).group_of(stem) == group
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({}, "write one of both"),
+        ({"pattern": "(a)", "modulus": 3}, "write one of both"),
+        ({"pattern": "a"}, "into parentheses"),
+        ({"pattern": "(a"}, "no regular expression"),
+        ({"pattern": "(a)", "block": 2}, "belong to `modulus`"),
+    ],
+)
+def test_a_rule_of_groups_that_is_none(rule, message):
+    with pytest.raises(ValidationError, match=message):
+        Grouping.model_validate({"of": "board", **rule})
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"test": ["c"]},
+        {"train": ["a"], "test": ["c"]},
+        {"train": ["a"], "val": ["b"], "trainval": ["d"], "test": ["c"]},
+        {"train": ["a"], "trainval": ["d"], "test": ["c"]},
+    ],
+)
+def test_publishers_parts_are_three_or_two_to_draw_from(lists):
+    with pytest.raises(ValidationError, match="trainval"):
+        Official.model_validate(lists)
+
+
+def test_what_a_card_holds():
+    lists = {"trainval": ["lists/a.txt"], "test": ["b.txt"]}
+    steel = card(official=lists, drop_files={"*_temp.jpg": "a template", "bad.jpg": "damaged"})
+    held = {
+        path: steel.holds(PurePath(path))
+        for path in (
+            "SET/lists/a.txt",
+            "a.txt",
+            "IMAGES/b.txt",
+            "IMAGES/x_temp.JPG",
+            "IMAGES/x.jpg",
+            "other/x.jpg",
+        )
+    }
+    assert list(held.values()) == ["lists", None, "lists", None, "images", None]
+    assert steel.why_dropped(PurePath("IMAGES/Bad.jpg")) == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocols": {"customary": "official"}}, "needs the lists of `official`"),
+        (
+            {"images": 1, "expected": {**EXPECTED, "boxes_per_class": dict.fromkeys("abc", 0)}},
+            "leave `images` out",
+        ),
+        ({"source": {"kind": "archive", "listed_only": True}}, "needs a `manifest`"),
+        ({"source": {"kind": "archive", "md5": "abc"}}, "md5"),
+    ],
+)
+def test_fields_of_a_card_that_do_not_fit(changes, message):
+    classes = {"classes": list("abc"), "aliases": {}}
+    with pytest.raises(ValidationError, match=message):
+        card(**classes, **changes)
+
+
+def test_a_shelf_is_read_by_name(tmp_path):
+    for name in ("b", "a"):
+        write(tmp_path, {**CONTENT, "name": name}, name)
+    assert [loaded.name for loaded in load_shelf(tmp_path)] == ["a", "b"]

@@ -1,11 +1,13 @@
 """Downloads over a network that fails in every way that can be made on one machine."""
 
 import errno
+import hashlib
 
 import pytest
 from small_server import serving
 
 from defectbench.base.errors import DiskFullError, DownloadError
+from defectbench.data import download as module
 from defectbench.data.download import download
 
 BODY = bytes(range(256)) * 40
@@ -149,3 +151,73 @@ def test_full_disk(server, tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskFullError, match="make room"):
         fetch(server.on("a", BODY), tmp_path / "a.zip")
+
+
+def test_the_hash_is_that_of_the_whole_also_where_it_came_in_two_pieces(server, tmp_path):
+    whole = hashlib.sha256(BODY).hexdigest()
+    assert download(server.on("a", BODY), tmp_path / "a.zip") == whole
+    url = server.on("b", (BODY, {"cut": 100, "etag": ETAG}), (BODY, {"etag": ETAG}))
+    assert download(url, tmp_path / "b.zip", pause_s=0.0) == whole
+    assert [asked for _, asked in server.asked] == [None, None, "bytes=100-"]
+
+
+def test_redirects_are_followed(server, tmp_path):
+    server.on("there", BODY)
+    fetch(server.on("a", (b"", {"to": server.url("there")})), tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("to", ["file:///etc/hostname", "{own}"])
+def test_redirects_that_lead_to_this_machine_or_nowhere_are_refused(server, tmp_path, to):
+    url = server.url("a")
+    server.on("a", (b"", {"to": to.format(own=url)}))
+    with pytest.raises(DownloadError, match="HTTP 302"):
+        fetch(url, tmp_path / "a.zip")
+    assert names(tmp_path) == set()
+
+
+def test_a_server_that_falls_silent_is_asked_again(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.2)
+    url = server.on("a", (BODY, {"stall": 0.6, "etag": ETAG}), (BODY, {"etag": ETAG}))
+    lines = []
+    fetch(url, tmp_path / "a.zip", tell=lines.append)
+    assert (tmp_path / "a.zip").read_bytes() == BODY
+    assert server.asked[-1] == ("/a", f"bytes={len(BODY) // 2}-")
+    assert lines == ["timed out; attempt 2 of 4"]
+
+
+def test_a_server_that_hardly_sends_anything_is_asked_again(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SLOW_S", 0.2)
+    url = server.on("a", (BODY, {"stall": 0.4}), BODY)
+    lines = []
+    fetch(url, tmp_path / "a.zip", tell=lines.append)
+    assert (tmp_path / "a.zip").read_bytes() == BODY
+    assert "bytes in 0 s" in lines[0]
+
+
+def test_a_length_that_is_too_great_is_a_transfer_that_broke(server, tmp_path):
+    with pytest.raises(DownloadError, match="10240 of 10250 bytes arrived"):
+        fetch(server.on("a", (BODY, {"lie": 10})), tmp_path / "a.zip", attempts=2)
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_length_that_is_too_small_shows_in_the_hash(server, tmp_path):
+    digest = download(server.on("a", (BODY, {"lie": -10})), tmp_path / "a.zip")
+    assert digest == hashlib.sha256(BODY[:-10]).hexdigest()
+
+
+def test_a_body_in_chunks_that_breaks_off_is_not_taken_for_the_whole(server, tmp_path):
+    url = server.on("a", (BODY, {"chunked": True, "cut": 500}), (BODY, {"chunked": True}))
+    fetch(url, tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == BODY
+    assert len(server.asked) == 2
+
+
+def test_progress_is_told_now_and_then(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TOLD_S", 0.0)
+    body = bytes(3 * 2**20)
+    lines = []
+    fetch(server.on("a", body), tmp_path / "a.zip", tell=lines.append)
+    assert lines[-1] == "3 of 3 MiB"
+    fetch(server.on("b", (body, {"length": False})), tmp_path / "b.zip", tell=lines.append)
+    assert lines[-1] == "3 MiB"

@@ -84,3 +84,13 @@ def test_damaged_list(tmp_path, content, word):
 def test_missing_list(tmp_path):
     with pytest.raises(ConfigError, match="manifest"):
         read_manifest(tmp_path / "list.gz")
+
+
+def test_a_file_that_is_not_listed_is_an_error_where_only_listed_ones_are_of_the_set(tmp_path):
+    manifest = write_list(tmp_path / "list.gz", FILES)
+    raw = write_files(tmp_path / "raw", {**FILES, "IMAGES/._a b.jpg": b"of a system"})
+    assert verify(manifest, raw, listed_only=True)["verified_files"] == 2
+    write_files(raw, {"IMAGES/c.jpg": b"another"})
+    assert verify(manifest, raw)["unlisted_files"] == 2
+    with pytest.raises(HashMismatchError, match=r"IMAGES/c\.jpg: file: got 'not listed'"):
+        verify(manifest, raw, listed_only=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from defectbench.base.cards import load_shelf
 from defectbench.base.methods import load_card, method_names
 from defectbench.documentation.shelves import shelves_page
 
@@ -16,3 +17,15 @@ def test_each_card_has_a_line_and_each_open_point_is_told():
         assert not [point for point in card.reconstructed if f"- {point}" not in text]
     for path in (ROOT / "datasets").glob("*.yaml"):
         assert f"| `{path.stem}` |" in text
+
+
+def test_the_page_says_how_each_set_is_got_and_what_is_unconfirmed():
+    text = shelves_page(ROOT / "models", ROOT / "datasets").text
+    for card in load_shelf(ROOT / "datasets"):
+        assert not [page for page in card.source.pages if f"]({page.address})" not in text] or (
+            card.source.urls
+        )
+        assert card.unconfirmed in text
+        assert card.protocols.papers in text
+    assert "| `aluminium-surface` |" in text
+    assert "| allowed | allowed | allowed |" in text

@@ -8,7 +8,7 @@ from report_parts import build_page, draw, tabulate
 from shelf import Shelf, fill
 
 from defectbench.base.errors import ReportError
-from defectbench.report.render import render_report
+from defectbench.report.render import make_report, render_report
 
 
 class Page(HTMLParser):
@@ -124,3 +124,10 @@ def test_a_missing_record_leaves_no_report(filled):
     with pytest.raises(ReportError):
         render_report([filled.runs], filled.out, "trial")
     assert not filled.out.exists()
+
+
+def test_what_is_left_out_of_a_study_stands_below_its_first_table(rendered):
+    line = "tire is left out: no program can get it"
+    report = make_report([rendered.runs], notes=[line])
+    assert report.tables[0].notes[-1] == line
+    assert not [table for table in report.tables[1:] if line in table.notes]

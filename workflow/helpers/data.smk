@@ -71,6 +71,18 @@ def train_lists(wildcards):
     return PLAN.train_lists(wildcards.dataset, wildcards.protocol)
 
 
+def official_lists(wildcards):
+    """The raw data, which hold the publisher's lists, where a protocol takes them."""
+    official = base_protocol(wildcards.protocol) == "official"
+    return f"{DATA}/raw".format(dataset=wildcards.dataset) if official else []
+
+
+def official_option(wildcards):
+    """The card that names the publisher's lists as an option of `split`, where a protocol takes them."""
+    official = base_protocol(wildcards.protocol) == "official"
+    return f"--card datasets/{wildcards.dataset}.yaml" if official else ""
+
+
 def published_option(wildcards, input):
     """Published lists as an option of `split`."""
     return option("published", input.published)

@@ -13,3 +13,8 @@ def topic_files():
         for folder in folders
         for path in Path(folder).rglob("*.py")
     )
+
+
+def notes_option():
+    """What of the study is left out, as options of `report`."""
+    return " ".join(f"--note {quote(line)}" for line in PLAN.left_out.values())

@@ -14,7 +14,7 @@ from defectbench.base.ownership import note_owner, refuse_another_owner, study_f
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.records import usable_cores
-from defectbench.base.studies import parse_study
+from defectbench.base.studies import PROTOCOLS, base_protocol, parse_study
 from defectbench.base.tasks import TASKS
 
 STUDY_FILE = study_file(workflow.configfiles)
@@ -37,6 +37,9 @@ PREDICTING = pattern(PLAN.catalogue.predicting)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
+if workflow.is_main_process:
+    for line in PLAN.left_out.values():
+        logger.warning(line)
 
 
 onstart:
@@ -45,7 +48,7 @@ onstart:
 
 wildcard_constraints:
     dataset=r"[a-z0-9-]+",
-    protocol="(clean|random|sequential|paper)(-[a-z0-9]+)?",
+    protocol=f"({'|'.join(PROTOCOLS)})(-[a-z0-9]+)?",
     size=r"\d+",
     tiles=r"s\d+-o\d+-v[0-9.e-]+-f[0-9.e-]+",
     method=r"[a-z0-9_]+(\+[a-z0-9_.]+)?",

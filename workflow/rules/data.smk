@@ -39,6 +39,7 @@ rule convert_dataset:
 
 rule group_images:
     input:
+        card="datasets/{dataset}.yaml",
         images=f"{DATA}/images",
         annotations=f"{DATA}/annotations.json",
     output:
@@ -50,7 +51,7 @@ rule group_images:
     params:
         folder=subpath(output.groups, parent=True),
     shell:
-        "defectbench find-overlaps --dataset {params.folder} --group 2>&1 | tee {log}"
+        "defectbench find-overlaps --dataset {params.folder} --group --card {input.card} 2>&1 | tee {log}"
 
 
 rule augment_before_split:
@@ -79,6 +80,7 @@ rule split_dataset:
         paper=paper_annotations,
         published=published_lists,
         train_list=train_lists,
+        official=official_lists,
     output:
         f"{PARTS}/train.txt",
         f"{PARTS}/val.txt",
@@ -93,9 +95,10 @@ rule split_dataset:
         seed=STUDY.split_seed,
         published=published_option,
         train_list=train_list_option,
+        card=official_option,
     shell:
         "defectbench split --dataset {params.folder} --protocol {wildcards.protocol} --seed {params.seed} "
-        "{params.published} {params.train_list} --certify 2>&1 | tee {log}"
+        "{params.published} {params.train_list} {params.card} --certify 2>&1 | tee {log}"
 
 
 use rule split_dataset as split_thinned_dataset with:

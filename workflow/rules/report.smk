@@ -22,6 +22,7 @@ rule render_report:
     params:
         runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
         name=STUDY.study,
+        notes=notes_option(),
         folder=subpath(output.page, parent=True),
     shell:
-        "defectbench report --study {params.name:q} --out {params.folder} {params.runs:q} 2>&1 | tee {log}"
+        "defectbench report --study {params.name:q} --out {params.folder} {params.notes} {params.runs:q} 2>&1 | tee {log}"

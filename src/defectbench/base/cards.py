@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -16,6 +18,14 @@ from .tasks import DETECTION, TASKS
 from .yaml_text import read_yaml
 
 MADE_HERE = "a synthetic set is made here and has no mirror: leave it out"
+_ADDRESSES = {
+    "kaggle": "https://www.kaggle.com/datasets/{}",
+    "hugging_face": "https://huggingface.co/datasets/{}",
+    "google_drive": "https://drive.google.com/file/d/{}/view",
+    "baidu": "https://pan.baidu.com/s/{}",
+    "doi": "https://doi.org/{}",
+    "web": "{}",
+}
 
 
 def _is_a_task(name: str) -> str:
@@ -41,6 +51,31 @@ class DefectLook(Strict):
     others: float = Field(default=1.0, ge=0, le=1.5)
 
 
+class Page(Strict):
+    """Where a person gets a set that no program may fetch: behind a login, a licence or a form.
+
+    Attributes:
+        at: Kind of place.
+        id: What it is called there: ``owner/name`` at Kaggle and Hugging Face, the id of a file of Google Drive or
+            Baidu, a DOI; for ``web`` the address.
+        note: What to take there, and what to know of it.
+    """
+
+    at: Literal["kaggle", "hugging_face", "google_drive", "baidu", "doi", "web"]
+    id: str = Field(min_length=1)
+    note: str = ""
+
+    @property
+    def address(self) -> str:
+        """The page's address."""
+        return _ADDRESSES[self.at].format(self.id)
+
+    @property
+    def told_note(self) -> str:
+        """Its note in brackets, after a blank; nothing where it has none."""
+        return f" ({self.note})" if self.note else ""
+
+
 class Source(Strict):
     """Where a dataset comes from.
 
@@ -48,10 +83,14 @@ class Source(Strict):
         kind: ``archive`` (fetched), ``package`` (installed with pip) or ``synthetic`` (made here).
         home: Page of the publisher.
         urls: Addresses of the archive, tried in order after a mirror.
+        pages: Where a person gets it, in the order in which to try; the archive is then named as a mirror.
+        download_mib: Size of the archive, MiB, as far as it is known.
         sha256: Hash of the archive, where one byte-identical archive circulates.
+        md5: The same by MD5, where its publisher prints no other.
         package: Name under which Python imports the package that carries the set.
         manifest: List of file hashes, relative to the card: ``<sha256>  <path>`` lines, gzip. Only the files
             that the layout holds are asked for.
+        listed_only: Whether a file that the manifest does not hold is an error; otherwise it is counted.
         place_here: What a user without a working address can do.
         unpacked_mib: Most that an archive may hold, MiB; more is taken for an attack.
         seed: Seed of a synthetic set.
@@ -61,9 +100,13 @@ class Source(Strict):
     kind: Literal["archive", "package", "synthetic"]
     home: str = ""
     urls: list[str] = Field(default=[])
-    sha256: str | None = None
+    pages: list[Page] = Field(default=[])
+    download_mib: int | None = Field(default=None, gt=0)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     package: str | None = None
     manifest: str | None = None
+    listed_only: bool = False
     place_here: str = ""
     unpacked_mib: int = Field(default=16 * 1024, gt=0)
     seed: int = Field(default=0, ge=0)
@@ -75,7 +118,20 @@ class Source(Strict):
             raise ValueError("`kind: package` and the package's import name belong together")
         if self.kind != "synthetic" and (self.seed, self.look) != (0, DefectLook()):
             raise ValueError("`seed` and `look` are of synthetic sets; leave them out")
+        if self.listed_only and self.manifest is None:
+            raise ValueError("`listed_only` needs a `manifest` that lists the files")
         return self
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether no program can get it: a user names a folder or an archive."""
+        return self.kind == "archive" and not self.urls
+
+    def how_to_get(self) -> str:
+        """What a person does to get it, in one line."""
+        first = [f"get it at {page.address}{page.told_note}" for page in self.pages[:1]]
+        others = [f"or at {page.address}{page.told_note}" for page in self.pages[1:]]
+        return "; ".join(filter(None, (", ".join([*first, *others]), self.place_here)))
 
 
 class Expected(Strict):
@@ -108,6 +164,143 @@ class ExpectedClasses(Strict):
     images_per_class: dict[ClassName, int]
 
 
+Said = Literal["allowed", "not allowed", "not stated"]
+
+
+class Allows(Strict):
+    """What a licence allows, as far as its publisher says so.
+
+    Attributes:
+        research: Use in research.
+        commercial: Use in a business.
+        redistribution: To give the images on.
+    """
+
+    research: Said = "not stated"
+    commercial: Said = "not stated"
+    redistribution: Said = "not stated"
+
+    def told(self) -> str:
+        """The same in words.
+
+        Example:
+            >>> Allows(research="allowed", commercial="not allowed").told()
+            'research allowed, commercial not allowed, redistribution not stated'
+        """
+        return ", ".join(f"{use} {said}" for use, said in self)
+
+
+class Grouping(Strict):
+    r"""Images that belong together by their names, whatever their pixels show: they stay on one side of a split.
+
+    Attributes:
+        of: What a group stands for: a board, a coil, a photograph.
+        pattern: Regular expression that is looked for in a name without its suffix; what its first parentheses hold
+            names the group.
+        modulus: Of a rule by numbers, ``(number - offset) mod modulus``, with the last number of the name.
+        offset: The same rule's offset.
+        block: How many numbers in a row, of what that rule gives, are one group.
+        apart: Whether surfaces are compared within a group alone, since two groups are known to show different pieces,
+            or what they share is none (a lamp, plain ground that agrees by chance).
+
+    Example:
+        >>> Grouping(of="board", pattern=r"^(\d+)_").group_of("04_short_12")
+        '04'
+        >>> Grouping(of="photograph", modulus=104, offset=1).group_of("105")
+        '0'
+    """
+
+    of: str = Field(min_length=1)
+    pattern: str | None = None
+    modulus: int | None = Field(default=None, gt=0)
+    offset: int = 0
+    block: int = Field(default=1, gt=0)
+    apart: bool = False
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Grouping:
+        if (self.pattern is None) == (self.modulus is None):
+            raise ValueError("a group is told by a `pattern` or by a `modulus`: write one of both")
+        if self.pattern is not None and (self.offset or self.block > 1):
+            raise ValueError("`offset` and `block` belong to `modulus`; leave them out")
+        return self
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern or "()").groups
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from error
+        if not groups:
+            raise ValueError("put what names the group into parentheses")
+        return pattern
+
+    def group_of(self, stem: str) -> str | None:
+        """Group of an image by its name without suffix; None where the rule does not fit that name."""
+        if self.pattern is not None:
+            match = re.search(self.pattern, stem)
+            return match[1] if match else None
+        assert self.modulus is not None
+        numbers = re.findall(r"\d+", stem)
+        return (
+            str((int(numbers[-1]) - self.offset) % self.modulus // self.block) if numbers else None
+        )
+
+
+class Official(Strict):
+    """The parts that the publisher lists, as files of the set: each line begins with an image, path and suffix or not.
+
+    Attributes:
+        train: Lists of training images.
+        val: Lists of validation images.
+        trainval: Lists of images of which a split takes both; its seed draws them.
+        test: Lists of test images.
+        behind: What stands behind a listed name in the name of the image, such as ``_test``.
+        only: Whether images on no list are not of the set; otherwise they are an error.
+    """
+
+    train: list[str] = Field(default=[])
+    val: list[str] = Field(default=[])
+    trainval: list[str] = Field(default=[])
+    test: list[str] = Field(min_length=1)
+    behind: str = ""
+    only: bool = False
+
+    @model_validator(mode="after")
+    def _both_parts_or_one_to_draw_from(self) -> Official:
+        if bool(self.trainval) == bool(self.train and self.val) or bool(self.train) != bool(
+            self.val
+        ):
+            raise ValueError("name lists of `trainval`, or of both `train` and `val`")
+        return self
+
+    @property
+    def lists(self) -> dict[str, list[str]]:
+        """File names by part."""
+        named = {part: getattr(self, part) for part in ("train", "val", "trainval", "test")}
+        return {part: files for part, files in named.items() if files}
+
+    def holds(self, path: PurePath) -> bool:
+        """Whether a file of the set is one of the lists."""
+        names = [PurePath(name).parts for files in self.lists.values() for name in files]
+        return any(path.parts[-len(parts) :] == parts for parts in names)
+
+
+class Customs(Strict):
+    """How papers divide a set, and what an honest split has to keep together.
+
+    Attributes:
+        customary: The protocol here that is nearest to what papers do.
+        papers: What papers do, in words.
+        clean: What the protocol `clean` keeps together, in words.
+    """
+
+    customary: Literal["official", "random", "sequential", "paper"] = "random"
+    papers: str = ""
+    clean: str = ""
+
+
 class DatasetCard(Strict):
     """What a dataset is.
 
@@ -119,6 +312,10 @@ class DatasetCard(Strict):
         classes: Canonical class names; their order is the category id.
         aliases: Other spellings of a class.
         drop: Label names that are dropped and listed.
+        drop_files: Files that are not taken up, by name or pattern (``*_temp.jpg``), each with the reason.
+        also_called: Other names of the set, which papers use.
+        unconfirmed: What of this card is a reading of ours and not a citation.
+        images: How many images it holds, where ``expected`` does not register it.
         source: Where it comes from.
         layout: How it is laid out.
         allow_empty: Whether an image may be free of defects.
@@ -126,10 +323,14 @@ class DatasetCard(Strict):
         ignore_label_sizes: Whether boxes are right where a label says another size than its image has;
             otherwise labels made for another size are an error.
         expected: Registered counts.
+        grouping: Which images belong together by their names.
+        official: The publisher's parts, as lists of the set.
+        protocols: How papers divide it.
         splits: Published lists by protocol, ``file_name,part`` lines relative to the card: what seed 0 stands
             for, so that scores stay comparable when the overlap finder learns to see more.
         train_lists: Published choices from the training part of a split, by name: ``file_name,class`` lines.
         licence: As its publisher states it.
+        allows: What it allows.
         cite: Works to cite.
         folder: Folder of the card; set by the loader.
     """
@@ -141,15 +342,23 @@ class DatasetCard(Strict):
     classes: list[ClassName] = Field(min_length=1)
     aliases: dict[ClassName, ClassName] = Field(default={})
     drop: list[ClassName] = Field(default=[])
+    drop_files: dict[str, str] = Field(default={})
+    also_called: list[str] = Field(default=[])
+    unconfirmed: str = ""
+    images: int | None = Field(default=None, gt=0)
     source: Source
     layout: Layout
     allow_empty: bool = False
     unlabelled_are_empty: bool = False
     ignore_label_sizes: bool = False
     expected: Expected | ExpectedClasses | None = None
+    grouping: Grouping | None = None
+    official: Official | None = None
+    protocols: Customs = Field(default=Customs())
     splits: dict[Literal["clean", "random", "sequential"], str] = Field(default={})
     train_lists: dict[str, str] = Field(default={})
     licence: str
+    allows: Allows = Field(default=Allows())
     cite: list[str] = Field(default=[])
     folder: Path = Path("datasets")
 
@@ -216,6 +425,35 @@ class DatasetCard(Strict):
             raise ValueError("expected counts name the classes in their order")
         return self
 
+    @model_validator(mode="after")
+    def _customs_fit(self) -> DatasetCard:
+        if self.protocols.customary == "official" and self.official is None:
+            raise ValueError("`protocols.customary: official` needs the lists of `official`")
+        if self.images is not None and self.expected is not None:
+            raise ValueError("`expected` says how many images there are; leave `images` out")
+        return self
+
+    @property
+    def n_images(self) -> int | None:
+        """How many images it holds, where that is known."""
+        return self.expected.images if self.expected else self.images
+
+    def why_dropped(self, path: PurePath) -> str | None:
+        """Why a file is not taken up; None where it is."""
+        name = path.name.lower()
+        reasons = (why for mask, why in self.drop_files.items() if fnmatchcase(name, mask.lower()))
+        return next(reasons, None)
+
+    def holds(self, path: PurePath) -> Literal["images", "labels", "names", "lists"] | None:
+        """What a file of the raw data is: as its layout says, or a list of its official parts; None: not of the set.
+
+        Args:
+            path: The file, relative to the raw data.
+        """
+        if self.official is not None and self.official.holds(path):
+            return "lists"
+        return None if self.why_dropped(path) is not None else self.layout.holds(path)
+
     def train_list(self, name: str) -> Path:
         """File of a published choice from the training part.
 
@@ -252,6 +490,15 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
     if card.name != file.stem:
         raise ConfigError(path, "name", card.name, f"write the file's stem, {file.stem}")
     return card
+
+
+def load_shelf(folder: str | Path = "datasets") -> list[DatasetCard]:
+    """All cards of a folder, by name.
+
+    Raises:
+        ConfigError: A card is wrong.
+    """
+    return [load_dataset_card(path) for path in sorted(Path(folder).glob("*.yaml"))]
 
 
 def dataset_tasks(names: Iterable[str], folder: str | Path = "datasets") -> dict[str, str]:

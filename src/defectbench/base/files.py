@@ -320,6 +320,12 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def md5_file(path: str | Path) -> str:
+    """MD5 of a file's bytes as 32 hex digits: what old publishers print; no protection against malice."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 @contextmanager
 def unchanged(*paths: str | Path) -> Iterator[None]:
     """Hold what a figure speaks of by its hash: the file that was used is the file that is recorded.

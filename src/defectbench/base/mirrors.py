@@ -171,7 +171,7 @@ def folder_files(card: DatasetCard, folder: Path) -> list[Path]:
 def holder_of(card: DatasetCard, folder: Path) -> Callable[[Path], bool]:
     """Whether a path in a folder is one of the card's layout; the folder's own name counts."""
     named = Path(visible_name(folder.resolve()))
-    return lambda path: card.layout.holds(named / path.relative_to(folder)) is not None
+    return lambda path: card.holds(named / path.relative_to(folder)) is not None
 
 
 def visible_name(folder: Path) -> str:

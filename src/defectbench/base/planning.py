@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .cards import MADE_HERE, DatasetCard, load_dataset_card
+from .cards import MADE_HERE, DatasetCard, load_dataset_card, load_shelf
 from .catalogue import Catalogue, load_catalogue
 from .compressions import Slimming, base_method
 from .engines import Form
@@ -22,6 +22,7 @@ from .methods import (
     refuse_without_effect,
 )
 from .options import refuse_options
+from .places import RESULTS
 from .stages import Stage
 from .steps import slimming_of
 from .strict import name_one_of
@@ -42,6 +43,7 @@ class StudyPlan:
         datasets: The cards of its datasets, by name.
         cells: Its cells, by folder.
         models_dir: Folder of the methods.
+        left_out: Why a dataset that the study names has no cells, by name: a person has to get it first.
     """
 
     study: Study
@@ -49,6 +51,7 @@ class StudyPlan:
     datasets: dict[str, DatasetCard]
     cells: dict[str, Cell]
     models_dir: Path
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def cell(self, dataset: str, protocol: str, method: str, seed: int | str) -> Cell:
         """One cell.
@@ -212,11 +215,22 @@ def plan_study(
     source: str | Path = "study",
     models_dir: str | Path = "models",
     datasets_dir: str | Path = "datasets",
+    results: str | Path = RESULTS,
 ) -> StudyPlan:
     """List the cells of a study and check all that can be checked without data.
 
+    A dataset that no program can get, and of which the study names no folder, has no cells unless its data are there.
+
+    Args:
+        study: The study.
+        source: Its file, named in errors.
+        models_dir: Folder of the methods.
+        datasets_dir: Folder of the cards.
+        results: Folder of the results, which may hold data of a dataset.
+
     Raises:
-        ConfigError: The study names what does not exist or does not fit, or says something that has no effect.
+        ConfigError: The study names what does not exist or does not fit, or says something that has no effect; or it
+            names no dataset that can be had.
     """
     catalogue = load_catalogue(models_dir)
     names = dict.fromkeys(name for block in study.blocks for name in block.datasets)
@@ -230,6 +244,12 @@ def plan_study(
         if cards[name].source.kind == "synthetic":
             raise ConfigError(source, f"mirrors.{name}", mirror, MADE_HERE)
     _check_lists(study, cards, source)
+    _check_official(study, cards, source)
+    left_out = _out_of_reach(study, cards, Path(results))
+    if len(left_out) == len(cards):
+        raise ConfigError(source, "datasets", [*left_out], "; ".join(left_out.values()))
+    named, study = study, _without(study, left_out)
+    cards = {name: card for name, card in cards.items() if name not in left_out}
     tasks = {**catalogue.tasks, **{name: card.task for name, card in cards.items()}}
     cells = expand_cells(
         study,
@@ -240,9 +260,8 @@ def plan_study(
         catalogue.prunable,
         catalogue.rates,
     )
-    plan = StudyPlan(
-        study, catalogue, cards, {cell.folder: cell for cell in cells}, Path(models_dir)
-    )
+    by_folder = {cell.folder: cell for cell in cells}
+    plan = StudyPlan(named, catalogue, cards, by_folder, Path(models_dir), left_out)
     _check_recipes(plan, source)
     if "latency" in study.model_fields_set and not plan.raced:
         fix = "it has no effect: the study makes no model file that is timed; leave it out"
@@ -254,10 +273,43 @@ def _card(name: str, folder: Path, source: str | Path) -> DatasetCard:
     """The card of a dataset that a study names."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
+        also = [card.name for card in load_shelf(folder) if name in card.also_called]
+        if also:
+            fix = f"its card is called {also[0]} here: write that"
+            raise ConfigError(source, "datasets", name, fix)
         names = sorted(card.stem for card in folder.glob("*.yaml"))
         fix = name_one_of(name, names, f"there is no card in {folder}")
         raise ConfigError(source, "datasets", name, f"there is no {path}; {fix}")
     return load_dataset_card(path)
+
+
+def _out_of_reach(study: Study, cards: dict[str, DatasetCard], results: Path) -> dict[str, str]:
+    """Datasets that a person has to get, of which the study names no mirror and no data are there; with what to do."""
+    return {
+        name: f"{name} is left out: no program can get it, and `mirrors` name no copy; {card.source.how_to_get()}"
+        for name, card in cards.items()
+        if card.source.needs_a_person
+        and name not in study.mirrors
+        and not (results / "data" / name / "source.json").is_file()
+    }
+
+
+def _without(study: Study, left_out: Collection[str]) -> Study:
+    """The study without some datasets, and without the blocks that name no other ones."""
+    blocks = [
+        block.model_copy(update={"datasets": [n for n in block.datasets if n not in left_out]})
+        for block in study.blocks
+    ]
+    return study.model_copy(update={"blocks": [block for block in blocks if block.datasets]})
+
+
+def _check_official(study: Study, cards: dict[str, DatasetCard], source: str | Path) -> None:
+    """Where a study takes the publisher's parts, each dataset's card says which they are."""
+    for number, block in enumerate(study.blocks):
+        for name in block.datasets if "official" in block.protocols else ():
+            if cards[name].official is None:
+                fix = f"the publisher of {name} lists no parts; take another protocol"
+                raise ConfigError(source, f"blocks.{number}.protocols", "official", fix)
 
 
 def _check_lists(study: Study, cards: dict[str, DatasetCard], source: str | Path) -> None:

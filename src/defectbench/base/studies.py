@@ -33,7 +33,7 @@ from .tasks import DETECTION, TASKS, Task, task_named
 from .tiling import Tiling
 from .yaml_text import read_yaml
 
-Protocol = Literal["clean", "random", "sequential", "paper"]
+Protocol = Literal["clean", "official", "random", "sequential", "paper"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 CONTROLS = tuple(dict.fromkeys(kind for task in TASKS.values() for kind in task.controls))
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def check_protocol(name: str) -> None:
     """Stop at a protocol that there is not.
 
     Raises:
-        ConfigError: It is none of the four, nor one of them with a list behind it.
+        ConfigError: It is none of them, nor one of them with a list behind it.
 
     Example:
         >>> check_protocol("random-few")

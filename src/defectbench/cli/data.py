@@ -11,6 +11,11 @@ from typer import Option
 from ..base.bounds import LARGEST_SIDE, LAST_SEED
 from .options import Card, Dataset, Folder, Protocol, SplitSeed
 
+GroupingCard = Annotated[
+    Path | None,
+    Option("--card", help="Card of the dataset, whose `grouping` joins images by name."),
+]
+
 
 class Part(StrEnum):
     """Parts of a split."""
@@ -47,6 +52,34 @@ def acquire(
     acquire(dataset, out, mirror=mirror)
 
 
+def datasets(
+    study: Annotated[
+        Path | None, Option(help="Study whose `mirrors` may hold some.", dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="All that the cards say, as JSON.")] = False,
+    cards: Annotated[Path, Option(help="Folder of the cards.")] = Path("datasets"),
+    results: Annotated[Path, Option(help="Folder of the results.")] = Path("results"),
+) -> None:
+    """List the datasets: what they are, how they are got, and whether they are here."""
+    import json
+
+    from ..base.cards import load_shelf
+    from ..base.errors import ConfigError
+    from ..base.studies import load_study
+    from ..data.shelf import shelf_entries, shelf_lines
+
+    shelf = load_shelf(cards)
+    if not shelf:
+        raise ConfigError(
+            cards, "cards", "none", "run it in the repository's root, or name --cards"
+        )
+    mirrors = load_study(study).mirrors if study else {}
+    entries = shelf_entries(shelf, mirrors, results)
+    lines = [json.dumps(entries, indent=1)] if as_json else shelf_lines(entries)
+    for line in lines:
+        print(line)  # noqa: T201
+
+
 def convert(
     card: Card,
     raw: Annotated[Path, Option(help="Folder of the raw data.")],
@@ -62,21 +95,25 @@ def convert(
 def find_overlaps(
     dataset: Dataset,
     group: Annotated[bool, Option("--group", help="Join them into groups as well.")] = False,
+    card: GroupingCard = None,
 ) -> None:
     """Find images that show the same surface."""
+    from ..base.cards import load_dataset_card
     from ..data.groups import group_images
     from ..data.overlap import find_overlaps
 
-    find_overlaps(dataset)
+    loaded = None if card is None else load_dataset_card(card)
+    find_overlaps(dataset, card=loaded)
     if group:
-        group_images(dataset)
+        group_images(dataset, loaded)
 
 
-def group(dataset: Dataset) -> None:
-    """Join overlapping images into groups."""
+def group(dataset: Dataset, card: GroupingCard = None) -> None:
+    """Join overlapping images, and those that a card groups by name."""
+    from ..base.cards import load_dataset_card
     from ..data.groups import group_images
 
-    group_images(dataset)
+    group_images(dataset, None if card is None else load_dataset_card(card))
 
 
 def draw_lists(
@@ -126,17 +163,23 @@ def split(
         Path | None,
         Option(help="CSV of file_name,class: training images that stay, for <protocol>-<list>."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        Option(help="Card of the dataset, whose `official` lists the protocol of that name takes."),
+    ] = None,
     certify: Annotated[
         bool, Option("--certify", help="Prove what the parts share as well.")
     ] = False,
 ) -> None:
     """Divide a dataset into train, val and test."""
+    from ..base.cards import load_dataset_card
     from ..data.certificate import certify as prove
     from ..data.split import split
     from .checks import check_protocol
 
     check_protocol(protocol)
-    split(dataset, protocol, seed, published=published, train_list=train_list)
+    loaded = None if card is None else load_dataset_card(card)
+    split(dataset, protocol, seed, published=published, train_list=train_list, card=loaded)
     if certify:
         prove(dataset, protocol, seed)
 
@@ -198,6 +241,7 @@ def pack(
 
 
 VERBS = {
+    "datasets": datasets,
     "synthesize": synthesize,
     "acquire": acquire,
     "convert": convert,

@@ -13,7 +13,9 @@ Dataset = Annotated[Path, Option(help="Folder of the dataset, results/data/<data
 Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml.")]
 Protocol = Annotated[
     str,
-    Option(help="How the parts are made: clean, random, sequential, paper, or one with -<list>."),
+    Option(
+        help="How the parts are made: clean, official, random, sequential, paper, or one with -<list>."
+    ),
 ]
 SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)]
 

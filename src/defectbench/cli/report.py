@@ -17,12 +17,16 @@ def report(
     models: Annotated[Path, Option(help="Folder of the methods, whose cards are read.")] = Path(
         "models"
     ),
+    note: Annotated[
+        list[str] | None,
+        Option(help="What the reader has to know of the study; repeat it for more."),
+    ] = None,
 ) -> None:
     """Render tables, figures and a page; print the table."""
     from ..report.render import render_report
     from ..report.writers.terminal import print_tables
 
-    made = render_report(runs, out, study, models)
+    made = render_report(runs, out, study, models, notes=note or ())
     print_tables(made.tables, page=str(out / "index.html"))
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,6 +18,7 @@ from ..base.files import (
     atomic_directory,
     exclusive_lock,
     files_below,
+    md5_file,
     sha256_file,
 )
 from ..base.mirrors import (
@@ -31,7 +33,8 @@ from ..base.tasks import task_named
 from .archives import extract_into, names_encoding
 from .download import download
 from .manifest import verify
-from .pairing import check_no_label_elsewhere, told_kinds
+from .official import listed_stems, stem_key
+from .pairing import check_no_label_elsewhere, of_system, told_kinds
 from .synthetic import synthesize, synthesize_classes
 
 _FOLDERS_TOLD = 6
@@ -116,17 +119,21 @@ def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> di
     if len(faults) == 1:
         raise faults[0]
     tried = "; ".join(str(fault) for fault in faults) or "no address"
-    raise DownloadError(card.name, "sources", tried, card.source.place_here or "give a mirror")
+    raise DownloadError(card.name, "sources", tried, card.source.how_to_get() or "give a mirror")
 
 
 def _from_address(card: DatasetCard, out: Path, address: str) -> dict[str, Any]:
     """A fetched archive stays until it is unpacked or found to be bad: no byte comes twice."""
     tag = hashlib.sha256(address.encode()).hexdigest()[:8]
     archive = out / f".{card.name}-{tag}.archive"
+    digest = None
     if not archive.is_file():
-        download(address, archive, max_bytes=card.source.unpacked_mib * 2**20)
+        limit = card.source.unpacked_mib * 2**20
+        digest = download(
+            address, archive, max_bytes=limit, tell=lambda line: _tell(card, f"  {line}")
+        )
     try:
-        figures = _from_archive(card, archive, out / "raw")
+        figures = _from_archive(card, archive, out / "raw", digest)
     except (ArchiveError, HashMismatchError):
         archive.unlink()
         raise
@@ -155,20 +162,23 @@ def _package_folder(card: DatasetCard, package: str) -> Path:
     return Path(package_spec.submodule_search_locations[0])
 
 
-def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
-    digest = sha256_file(archive)
-    if card.source.sha256 and digest != card.source.sha256:
-        fix = f"{card.source.sha256} is registered; get that archive"
-        raise HashMismatchError(archive, "sha256", digest, fix)
+def _from_archive(
+    card: DatasetCard, archive: Path, raw: Path, digest: str | None = None
+) -> dict[str, Any]:
+    """Unpack and verify an archive; its digest is given where it was taken while the archive arrived."""
+    digest = digest or sha256_file(archive)
+    _check_archive(archive, "sha256", digest, card.source.sha256)
+    if card.source.md5:
+        _check_archive(archive, "md5", md5_file(archive), card.source.md5)
     with atomic_directory(raw) as part:
         limit = card.source.unpacked_mib * 2**20
         there: list[PurePath] = []
 
         def wanted(path: PurePath) -> bool:
             there.append(path)
-            return card.layout.holds(path) is not None
+            return card.holds(path) is not None
 
-        encoding = names_encoding(archive, wanted)
+        encoding = names_encoding(archive, wanted, limit)
         there.clear()
         extract_into(archive, part, limit, wanted)
         told = {"archive_sha256": digest, **_verified(card, archive, part, lambda: there)}
@@ -179,6 +189,12 @@ def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]
             )
             told["names_read_as"] = encoding
         return told
+
+
+def _check_archive(archive: Path, kind: str, digest: str, registered: str | None) -> None:
+    if registered and digest != registered:
+        fix = f"{registered} is registered; get that archive"
+        raise HashMismatchError(archive, kind, digest, fix)
 
 
 def _copy_folder(card: DatasetCard, folder: Path, part: Path) -> None:
@@ -207,12 +223,45 @@ def _verified(
             raise ArchiveError(source, field, _told_folders(there()) or "no file", fix)
     if card.unlabelled_are_empty:
         check_no_label_elsewhere(card, source, there())
+    told = _dropped(card, there()) | _passed_over(card, part)
     if card.source.manifest is None:
+        return told
+    manifest = card.folder / card.source.manifest
+    return {**verify(manifest, part, _registered(card), card.source.listed_only), **told}
+
+
+def _dropped(card: DatasetCard, there: Sequence[PurePath]) -> dict[str, Any]:
+    """What the card says is not to be taken up, with its reasons."""
+    held = [path for path in there if card.layout.holds(path) and not of_system(path)]
+    reasons = {path.as_posix(): card.why_dropped(path) for path in held} if card.drop_files else {}
+    dropped = {name: why for name, why in sorted(reasons.items()) if why is not None}
+    if not dropped:
         return {}
-    return verify(card.folder / card.source.manifest, part, _registered(card))
+    told = ", ".join(f"{n} ({why})" for why, n in Counter(dropped.values()).most_common())
+    _tell(card, f"{len(dropped)} files are not taken up, as the card says: {told}")
+    return {"files_dropped": dropped}
+
+
+def _passed_over(card: DatasetCard, part: Path) -> dict[str, Any]:
+    """Take out images and labels that are on no list of the publisher, where these alone are the set."""
+    if card.official is None or not card.official.only:
+        return {}
+    listed = {stem for names in listed_stems(card.official, part).values() for stem in names}
+    others = [
+        path
+        for path in files_below(part)
+        if card.holds(path.relative_to(part)) in ("images", "labels")
+        and stem_key(path.stem) not in listed
+    ]
+    for path in others:
+        path.unlink()
+    if others:
+        _tell(card, f"{len(others)} files on no list of the publisher are not taken up")
+    return {"files_on_no_list": len(others)}
 
 
 def _relative_files(card: DatasetCard, folder: Path) -> list[PurePath]:
+    """All files in a folder, of the set or not, by their paths in the raw data."""
     paths = files_below(folder, holder_of(card, folder))
     return [PurePath(visible_name(folder)) / path.relative_to(folder) for path in paths]
 
@@ -232,4 +281,4 @@ def _told_folders(files: Sequence[PurePath]) -> str:
 
 def _registered(card: DatasetCard) -> Callable[[PurePath], bool]:
     """Whether a card asks for a file of its list; sets of two tasks share one list."""
-    return lambda path: card.layout.holds(path) is not None
+    return lambda path: card.holds(path) is not None

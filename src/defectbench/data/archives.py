@@ -9,7 +9,8 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -81,7 +82,7 @@ def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
     written = 0
     with zipfile.ZipFile(path) as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
-        encoding = _encoding(members, wanted)
+        encoding = _encoding(_silent_names(members), wanted)
         total = sum(info.file_size for info in members)
         _check_size(path, total, len(members), max_bytes)
         free = shutil.disk_usage(out).free
@@ -97,30 +98,63 @@ def _unzip(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
     return written
 
 
-def names_encoding(archive: str | Path, wanted: Wanted | None = None) -> str | None:
+def names_encoding(
+    archive: str | Path, wanted: Wanted | None = None, max_bytes: int = MAX_BYTES
+) -> str | None:
     """In which encoding the names in an archive are read; None where the archive says it.
 
-    A ZIP says so by a flag, which old tools and those of Windows leave out. Then names are UTF-8 where all are, else in
-    the first of the usual encodings in which most members lie in folders that are wanted, else that of DOS.
+    A ZIP says so by a flag, which old tools and those of Windows leave out, and an old tar never does. Then names are
+    UTF-8 where all are, else in the first of the usual encodings in which most members lie in folders that are wanted,
+    else that of DOS.
 
     Args:
         archive: The file.
         wanted: As for ``extract_into``.
+        max_bytes: As for ``extract_into``.
+
+    Raises:
+        ArchiveError: It is damaged, too large, no archive, or of a kind that is not read.
     """
     path = Path(archive)
-    if not zipfile.is_zipfile(path):
-        return None
-    with (
-        damage_named(path, ArchiveError, "content", _WHOLE),
-        zipfile.ZipFile(path) as content,
-    ):
-        members = [info for info in content.infolist() if not info.is_dir()]
-        encoding = _encoding(members, wanted or _all)
-        return encoding if any(_is_silent(info) for info in members) else None
+    _refuse_other_kinds(path)
+    with damage_named(path, ArchiveError, "content", _WHOLE):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as content:
+                names = _silent_names(content.infolist())
+        else:
+            names = _strange_names(path, max_bytes)
+    return _encoding(names, wanted or _all) if names else None
 
 
-def _encoding(members: list[zipfile.ZipInfo], wanted: Wanted) -> str:
-    names = [info.orig_filename.encode(_DOS) for info in members if _is_silent(info)]
+def _silent_names(members: list[zipfile.ZipInfo]) -> list[bytes]:
+    """Names of a ZIP that do not say in which encoding they are."""
+    return [
+        info.orig_filename.encode(_DOS)
+        for info in members
+        if _is_silent(info) and not info.is_dir()
+    ]
+
+
+def _strange_names(path: Path, max_bytes: int) -> list[bytes]:
+    """Names of a tar that are not UTF-8."""
+    with _tar(path, max_bytes) as archive:
+        names = [_tar_bytes(member.name) for member in archive if not member.isdir()]
+    return [name for name in names if not _is_utf8(name)]
+
+
+def _tar_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _encoding(names: list[bytes], wanted: Wanted) -> str:
     best, most = _DOS, 0
     for encoding in ("utf-8", *_ENCODINGS) if names else ():
         try:
@@ -146,21 +180,35 @@ def _name(info: zipfile.ZipInfo, encoding: str) -> str:
 
 def _untar(path: Path, out: Path, max_bytes: int, wanted: Wanted) -> int:
     written = total = 0
-    with _decompressed(path) as handle:
-        bounded: Any = _Bounded(handle, path, max_bytes + MAX_MEMBERS * 1024)
-        with tarfile.open(fileobj=bounded, mode="r:") as archive:
-            for number, member in enumerate(archive, 1):
-                total += member.size
-                _check_size(path, total, number, max_bytes)
-                name = _member(path, member.name, member.isreg() or member.isdir())
-                source = archive.extractfile(member) if wanted(name) else None
-                if source is not None:
-                    with source:
-                        _write(path, name, source, out)
-                    written += 1
+    encoding = ""
+    with _tar(path, max_bytes) as archive:
+        for number, member in enumerate(archive, 1):
+            total += member.size
+            _check_size(path, total, number, max_bytes)
+            raw_name, text = _tar_bytes(member.name), member.name
+            if not _is_utf8(raw_name):
+                encoding = encoding or names_encoding(path, wanted, max_bytes) or _DOS
+                text = raw_name.decode(encoding)
+            name = _member(path, text, member.isreg() or member.isdir())
+            source = archive.extractfile(member) if wanted(name) else None
+            if source is not None:
+                with source:
+                    _write(path, name, source, out)
+                written += 1
     if not total and not written:
         raise ArchiveError(path, "members", 0, _WHOLE)
     return written
+
+
+@contextmanager
+def _tar(path: Path, max_bytes: int) -> Iterator[tarfile.TarFile]:
+    """A tar, compressed or not, whose names that are not UTF-8 keep their bytes."""
+    with _decompressed(path) as handle:
+        bounded: Any = _Bounded(handle, path, max_bytes + MAX_MEMBERS * 1024)
+        with tarfile.open(
+            fileobj=bounded, mode="r:", encoding="utf-8", errors="surrogateescape"
+        ) as archive:
+            yield archive
 
 
 def _decompressed(path: Path) -> IO[bytes]:

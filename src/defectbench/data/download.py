@@ -1,13 +1,15 @@
-"""Downloads that survive a bad network: retried, resumed, whole or not there."""
+"""Downloads that survive a bad network: retried, resumed, hashed as they arrive, whole or not there."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ from ..base.files import atomic_write_json, is_disk_full, read_json
 ATTEMPTS = 4
 PAUSE_S = 2.0
 TIMEOUT_S = 60
+SLOW_S, SLOW_BYTES = (
+    60,
+    64 * 1024,
+)  # fewer bytes than these in that time, and the transfer is begun again
+TOLD_S = 10.0  # between two lines of progress
 MAX_BYTES = 16 * 2**30
 _CHUNK = 2**20
 _COUNT = re.compile(r"[0-9]{1,18}")
@@ -29,7 +36,8 @@ def download(
     attempts: int = ATTEMPTS,
     pause_s: float = PAUSE_S,
     max_bytes: int = MAX_BYTES,
-) -> None:
+    tell: Callable[[str], None] | None = None,
+) -> str:
     """Fetch ``url`` to ``path``, whole or not at all.
 
     A broken transfer leaves ``.<name>.part`` beside ``path``; if the server can name the version
@@ -41,6 +49,10 @@ def download(
         attempts: Attempts in all; a refusal such as 404 is not tried again.
         pause_s: Pause before the second attempt; it doubles each time.
         max_bytes: Most bytes that are taken.
+        tell: Gets lines of progress, every ten seconds.
+
+    Returns:
+        SHA-256 of the file, 64 hex digits.
 
     Raises:
         DownloadError: Every attempt failed.
@@ -51,9 +63,11 @@ def download(
     fault = ""
     for attempt in range(attempts):
         if attempt:
+            if tell is not None:
+                tell(f"{fault}; attempt {attempt + 1} of {attempts}")
             time.sleep(pause_s * 2 ** (attempt - 1))
         try:
-            _fetch(url, part, max_bytes)
+            digest = _fetch(url, part, max_bytes, tell)
         except urllib.error.HTTPError as error:
             fault = f"HTTP {error.code} {error.reason}"
             error.close()
@@ -67,11 +81,11 @@ def download(
         else:
             part.replace(path)
             _forget(part)
-            return
+            return digest
     raise DownloadError(url, "download", fault, "check the network or give a mirror")
 
 
-def _fetch(url: str, part: Path, max_bytes: int) -> None:
+def _fetch(url: str, part: Path, max_bytes: int, tell: Callable[[str], None] | None) -> str:
     headers = {"User-Agent": "defectbench"} | _resume_headers(url, part)
     request = urllib.request.Request(url, headers=headers)  # noqa: S310
     try:
@@ -85,13 +99,48 @@ def _fetch(url: str, part: Path, max_bytes: int) -> None:
         size = _declared(url, response, start, max_bytes)
         if not start:
             _remember(url, part, response.headers.get("ETag", ""))
-        with part.open("r+b" if start else "wb") as sink:
+        digest = hashlib.sha256()
+        with part.open("r+b" if start else "w+b") as sink:
+            for block in iter(lambda: sink.read(_CHUNK), b"") if start else ():
+                digest.update(block)
             sink.seek(start)
-            _copy(url, response, sink, max_bytes)
+            _copy(url, response, sink, digest, max_bytes, _Progress(tell, start, size))
             arrived = sink.tell()
             os.fsync(sink.fileno())
     if size is not None and arrived != size:
         raise ConnectionError(f"{arrived} of {size} bytes arrived")
+    return digest.hexdigest()
+
+
+class _Progress:
+    """Tells how far a transfer is, now and then, and stops one that hardly moves.
+
+    Args:
+        tell: Gets the lines; None where nobody listens.
+        start: Bytes that were there before.
+        size: Bytes of the whole, where the server tells.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None, start: int, size: int | None) -> None:
+        self.tell, self.size = tell, size
+        self.told_at = self.seen_at = time.monotonic()
+        self.seen = start
+
+    def at(self, arrived: int) -> None:
+        """Note how many bytes are there.
+
+        Raises:
+            ConnectionError: Hardly any arrived for a minute.
+        """
+        now = time.monotonic()
+        if now - self.seen_at >= SLOW_S:
+            if arrived - self.seen < SLOW_BYTES:
+                raise ConnectionError(f"{arrived - self.seen} bytes in {now - self.seen_at:.0f} s")
+            self.seen, self.seen_at = arrived, now
+        if self.tell is not None and now - self.told_at >= TOLD_S:
+            whole = f" of {self.size / 2**20:,.0f}" if self.size else ""
+            self.tell(f"{arrived / 2**20:,.0f}{whole} MiB")
+            self.told_at = now
 
 
 def _declared(url: str, response: Any, start: int, max_bytes: int) -> int | None:
@@ -104,10 +153,15 @@ def _declared(url: str, response: Any, start: int, max_bytes: int) -> int | None
     return size
 
 
-def _copy(url: str, response: Any, sink: Any, max_bytes: int) -> None:
-    while block := response.read(_CHUNK):
+def _copy(
+    url: str, response: Any, sink: Any, digest: Any, max_bytes: int, progress: _Progress
+) -> None:
+    while block := response.read1(_CHUNK):
         sink.write(block)
-        _check_size(url, sink.tell(), max_bytes)
+        digest.update(block)
+        arrived = sink.tell()
+        _check_size(url, arrived, max_bytes)
+        progress.at(arrived)
 
 
 def _check_size(url: str, size: int, max_bytes: int) -> None:

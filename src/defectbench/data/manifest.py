@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ..base.errors import ConfigError, HashMismatchError
-from ..base.files import files_below, sha256_file
+from ..base.files import files_below, is_system_file, sha256_file
 
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 
@@ -35,7 +35,10 @@ def read_manifest(path: Path) -> dict[str, str]:
 
 
 def verify(
-    manifest: Path, raw: Path, wanted: Callable[[PurePosixPath], bool] | None = None
+    manifest: Path,
+    raw: Path,
+    wanted: Callable[[PurePosixPath], bool] | None = None,
+    listed_only: bool = False,
 ) -> dict[str, int]:
     """Check every registered file.
 
@@ -46,12 +49,13 @@ def verify(
         manifest: The list.
         raw: Folder of the files.
         wanted: Says of a registered path whether it is asked for. Default: each is.
+        listed_only: Whether a file that is not registered is an error.
 
     Returns:
         ``verified_files`` and ``unlisted_files``.
 
     Raises:
-        HashMismatchError: A file is missing or its bytes differ.
+        HashMismatchError: A file is missing, its bytes differ, or it is not listed and has to be.
         ConfigError: The list is damaged.
     """
     listed = read_manifest(manifest)
@@ -75,6 +79,13 @@ def verify(
         for path in copies:
             _check(path, raw, digest)
         verified += len(copies)
+    listed_names = {PurePosixPath(name).parts[-depth:] for name in expected}
+    for name, paths in present.items() if listed_only else ():
+        if name not in listed_names and not is_system_file(name[-1]):
+            fix = (
+                f"{manifest.name} does not list it, and only its files are of the set; take it out"
+            )
+            raise HashMismatchError(paths[0].relative_to(raw), "file", "not listed", fix)
     return {"verified_files": verified, "unlisted_files": len(files) - verified}
 
 

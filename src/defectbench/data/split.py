@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.cards import DatasetCard
 from ..base.errors import SplitError
 from ..base.files import atomic_write_text
 from ..base.places import parts_folder
-from ..base.studies import base_protocol
+from ..base.studies import PROTOCOLS, base_protocol
 from ..base.tasks import task_named
 from ..base.texts import read_columns, same_text
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
+from .official import read_official
 from .overlap import series
 
 RATIOS = (0.7, 0.1, 0.2)
@@ -31,19 +33,22 @@ def split(
     ratios: tuple[float, ...] = RATIOS,
     published: str | Path | None = None,
     train_list: str | Path | None = None,
+    card: DatasetCard | None = None,
 ) -> Split:
     """Divide a dataset and write ``<protocol>/split<seed>/{train,val,test}.txt``.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
         protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by
-            class; ``sequential`` cuts each series of names by index. ``<protocol>-<list>`` names the folder of the
-            same parts with a thinned training part.
+            class; ``sequential`` cuts each series of names by index; ``official`` takes the publisher's lists, and
+            draws val from his training part where he has none. ``<protocol>-<list>`` names the folder of the same parts
+            with a thinned training part.
         seed: Seed of the draws; ``sequential`` draws nothing. Each has a folder of its own.
         ratios: Shares of train, val and test, adding up to 1.
         published: CSV of ``file_name,part``; taken as they stand instead of a draw.
         train_list: CSV of ``file_name,class``: images of the training part that stay in it. The others are listed in
             ``left_out.txt``.
+        card: The dataset's card; ``official`` needs it.
 
     Returns:
         File names by part.
@@ -68,8 +73,10 @@ def split(
         parts = split_images(coco, seed, ratios)
     elif protocol == "sequential":
         parts = split_series(coco, ratios)
+    elif protocol == "official":
+        parts = split_officially(coco, card, Path(dataset_dir) / "raw", seed, ratios)
     else:
-        fix = "use clean, random, sequential or paper"
+        fix = f"use {', '.join(PROTOCOLS)}"
         raise SplitError(dataset_dir, "protocol", protocol, fix)
     for part in PARTS:
         if not parts[part]:
@@ -225,6 +232,38 @@ def split_images(coco: Coco, seed: int, ratios: tuple[float, ...] = RATIOS) -> S
     parts: Split = {part: [] for part in PARTS}
     for names in _by_class(coco).values():
         _cut(parts, [names[i] for i in rng.permutation(len(names))], ratios)
+    return parts
+
+
+def split_officially(
+    coco: Coco,
+    card: DatasetCard | None,
+    raw: Path,
+    seed: int,
+    ratios: tuple[float, ...] = RATIOS,
+) -> Split:
+    """The publisher's parts; where he lists train and val as one, val is drawn from it by class.
+
+    Its share of that part is that of val in train and val together.
+
+    Raises:
+        SplitError: The card names no lists, or they do not hold each image once.
+    """
+    if card is None or card.official is None:
+        where = "--card" if card is None else card.folder / f"{card.name}.yaml"
+        fix = "name a card with the publisher's lists, or take another protocol"
+        raise SplitError(where, "official", "nothing", fix)
+    listed = read_official(card, raw, list(coco.images))
+    parts: Split = {part: listed.get(part, []) for part in PARTS}
+    if drawn := set(listed.get("trainval", [])):
+        rng = np.random.default_rng(seed)
+        share = ratios[0] / (ratios[0] + ratios[1])
+        for names in _by_class(coco).values():
+            inside = [name for name in names if name in drawn]
+            order = [inside[i] for i in rng.permutation(len(inside))]
+            first = round(len(order) * share)
+            parts["train"] += order[:first]
+            parts["val"] += order[first:]
     return parts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..base.cards import DatasetCard, load_dataset_card
+from ..base.cards import DatasetCard, load_shelf
 from ..base.methods import MethodCard, load_card, method_names
 from ..report.numbers import number, whole
 from .markdown import NOTICE, Page, table
@@ -30,7 +30,24 @@ _DATASETS = """
 ## Datasets
 
 No image of a real dataset lies in this repository. The workflow fetches an archive and checks each file by its hash, or
-takes a copy of yours that the study names under `mirrors`.
+takes a copy of yours that the study names under `mirrors`. `defectbench datasets` prints this list and says which are
+here. A set that no program can get is left out of a study that names no copy of it, and the report says so.
+"""
+_WAYS = """
+### How to get them, and what may be done with them
+
+What a licence does not say is *not stated*: ask its publisher.
+"""
+_CUSTOMS = """
+### How they are divided
+
+*Customary* is the protocol here that is nearest to what papers do; `clean` keeps together what shares surface, and
+what the card groups by name.
+"""
+_UNCONFIRMED = """
+### What is unconfirmed
+
+These cards hold readings of ours, or what others print and we could not check.
 """
 
 
@@ -41,10 +58,13 @@ def shelves_page(models_dir: str | Path = "models", datasets_dir: str | Path = "
         ConfigError: A card is wrong.
     """
     methods = [load_card(Path(models_dir) / name) for name in method_names(models_dir)]
-    datasets = [load_dataset_card(path) for path in sorted(Path(datasets_dir).glob("*.yaml"))]
+    datasets = load_shelf(datasets_dir)
     parts = [f"{NOTICE}\n{_HEAD}", methods_table(methods), _RECONSTRUCTED]
     parts += [_open_points(card) for card in methods if card.reconstructed]
-    return Page("shelves.md", "\n".join([*parts, _DATASETS, datasets_table(datasets)]) + "\n")
+    parts += [_DATASETS, datasets_table(datasets), _WAYS, ways_table(datasets)]
+    parts += [_CUSTOMS, customs_table(datasets), _UNCONFIRMED]
+    parts += [f"- **{card.title}**: {card.unconfirmed}." for card in datasets if card.unconfirmed]
+    return Page("shelves.md", "\n".join(parts) + "\n")
 
 
 def methods_table(cards: Sequence[MethodCard]) -> str:
@@ -79,9 +99,49 @@ def datasets_table(cards: Sequence[DatasetCard]) -> str:
             f"`{card.name}`",
             card.task,
             card.surface,
+            whole(card.n_images) if card.n_images else "",
             str(len(card.classes)),
             card.licence,
         ]
         for card in cards
     ]
-    return table(["dataset", "card", "task", "surface", "classes", "licence"], rows, "llllrl")
+    headings = ["dataset", "card", "task", "surface", "images", "classes", "licence"]
+    return table(headings, rows, "llllrrl")
+
+
+def ways_table(cards: Sequence[DatasetCard]) -> str:
+    """How each dataset is got and what its licence allows; those that are made here are left out."""
+    rows = [
+        [
+            f"`{card.name}`",
+            _way(card),
+            f"{card.source.download_mib:,} MiB" if card.source.download_mib else "",
+            card.allows.research,
+            card.allows.commercial,
+            card.allows.redistribution,
+        ]
+        for card in cards
+        if card.source.kind != "synthetic"
+    ]
+    headings = ["card", "how to get it", "size", "research", "commercial", "to give on"]
+    return table(headings, rows, "llrlll")
+
+
+def _way(card: DatasetCard) -> str:
+    if card.source.urls:
+        return "fetched"
+    told = ", or ".join(
+        f"[{page.id}]({page.address}){page.told_note}" for page in card.source.pages
+    )
+    return "; ".join(filter(None, (told, card.source.place_here)))
+
+
+def customs_table(cards: Sequence[DatasetCard]) -> str:
+    """How papers divide each dataset for detection, and what an honest split keeps together."""
+    rows = [
+        [f"`{card.name}`", card.protocols.customary, card.protocols.papers, card.protocols.clean]
+        for card in cards
+        if card.protocols.papers
+    ]
+    headings = ["card", "customary", "what papers do", "what `clean` keeps together"]
+    return table(headings, rows, "llll")

@@ -49,7 +49,10 @@ class Report:
 
 
 def make_report(
-    run_dirs: Iterable[str | Path], models_dir: str | Path = "models", is_kept: bool = False
+    run_dirs: Iterable[str | Path],
+    models_dir: str | Path = "models",
+    is_kept: bool = False,
+    notes: Sequence[str] = (),
 ) -> Report:
     """Read the records of cells and let every topic say what it has to; nothing is written.
 
@@ -57,13 +60,25 @@ def make_report(
         run_dirs: Folders of cells, or folders above them.
         models_dir: Where method cards lie, for titles.
         is_kept: Whether these are kept records: what they lack is told in a note of the first table.
+        notes: What else that table says below its rows, such as which datasets were left out.
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
     study = read_study(run_dirs, models_dir, is_kept)
-    parts = parts_of(study)
+    parts = _with_notes(parts_of(study), notes)
     return Report(study, _with_lacks(study, parts) if is_kept else parts)
+
+
+def _with_notes(
+    parts: Sequence[Table | Picture], notes: Sequence[str]
+) -> Sequence[Table | Picture]:
+    """The same parts, the first table with further notes."""
+    if not notes:
+        return parts
+    (first, *others) = parts
+    assert isinstance(first, Table)
+    return [replace(first, notes=[*first.notes, *notes]), *others]
 
 
 def _with_lacks(study: StudyRecords, parts: Sequence[Table | Picture]) -> list[Table | Picture]:
@@ -77,9 +92,7 @@ def _with_lacks(study: StudyRecords, parts: Sequence[Table | Picture]) -> list[T
             "their intervals are compared, not their images."
         )
     drawn = [part for part in parts if isinstance(part, Table) or part.folder != "gallery"]
-    (first, *others) = drawn
-    assert isinstance(first, Table)
-    return [replace(first, notes=[*first.notes, *lacks]), *others]
+    return [*_with_notes(drawn, lacks)]
 
 
 def render_reference(
@@ -104,6 +117,7 @@ def render_report(
     study: str,
     models_dir: str | Path = "models",
     is_kept: bool = False,
+    notes: Sequence[str] = (),
 ) -> Report:
     """Render the report of a study; all of it comes from the same records.
 
@@ -113,6 +127,7 @@ def render_report(
         study: Name of the study, for the page's title.
         models_dir: Where method cards lie, for titles.
         is_kept: As in ``make_report``.
+        notes: As in ``make_report``.
 
     Returns:
         What the report says.
@@ -120,7 +135,7 @@ def render_report(
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    report = make_report(run_dirs, models_dir, is_kept)
+    report = make_report(run_dirs, models_dir, is_kept, notes)
     write_tables(report.tables, out_dir)
     draw_pictures(report.pictures, out_dir)
     write_page(report.parts, out_dir, study)

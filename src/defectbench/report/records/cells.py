@@ -25,7 +25,7 @@ from ...base.tasks import DETECTION
 from .certificates import certificate_path
 from .kept import content_sha256, kept_file
 
-PROTOCOLS = ("clean", "random", "sequential", "paper")
+PROTOCOLS = ("clean", "official", "random", "sequential", "paper")
 CONTROL_TITLES = {  # in the order of tables
     "control_memoriser": "Memoriser",
     "control_class_prior": "Class prior",
