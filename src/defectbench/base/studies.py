@@ -306,12 +306,7 @@ def expand_cells(
 
 
 def _check_budget(block: Block, methods: Collection[str], where: str) -> None:
-    """Every field of a block's budget is that of a method whose own budget does not win over it.
-
-    Where a block makes `all` methods, it is that of a method which is put in later.
-    """
-    if block.methods == "all":
-        return
+    """Every field of a block's budget is that of a method whose own budget does not win over it."""
     own = [block.budgets.get(method, Budget()) for method in methods]
     for field, value in block.budget:
         if value is not None and all(getattr(budget, field) is not None for budget in own):
