@@ -17,8 +17,10 @@ from defectbench.base.methods import (
     Optimizer,
     Recipe,
     build_network,
+    load_card,
     load_method,
     load_recipe,
+    method_names,
     override_recipe,
     recipe_fields,
 )
@@ -34,6 +36,11 @@ ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 SHELVES = (MODELS, ROOT / "datasets")
 RECIPE = Recipe(optimizer=Optimizer(lr=0.1))
+LIGHT_CLASSIFIERS = tuple(
+    name
+    for name in method_names(MODELS)
+    if (card := load_card(MODELS / name)).task == "classification" and not card.heavy
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -202,25 +209,25 @@ def test_a_folder_in_the_place_of_a_file_is_called_one(option, tmp_path, capsys)
 
 
 BOUNDS = {
-    "optimizer.lr": ([1e-6, 1], [0, -1, float("inf"), float("nan"), True, "fast", None]),
-    "optimizer.weight_decay": ([0, 0.5], [-1e-9, float("inf")]),
+    "optimizer.lr": ([1e-6, 10], [0, -1, 10.1, 1e9, float("inf"), float("nan"), True, "fast", None]),
+    "optimizer.weight_decay": ([0, 1], [-1e-9, 1.1, float("inf")]),
     "optimizer.momentum": ([0, 0.999], [-0.1, 1, 1.5]),
     "optimizer.betas": ([[0, 0.9], [0.9, 0.999]], [[0.9, 1], [-1, 0.9], [0.9], 0.9]),
-    "schedule.warmup_steps": ([0, 500], [-1, 1.5, True]),
-    "schedule.warmup_epochs": ([0, 0.5], [-1, float("inf")]),
+    "schedule.warmup_steps": ([0, 500], [-1, 10**10, 1.5, True]),
+    "schedule.warmup_epochs": ([0, 0.5], [-1, 1e7, float("inf")]),
     "schedule.warmup_ratio": ([0, 1], [-0.1, 1.1]),
     "schedule.min_lr_ratio": ([0, 1], [-0.1, 1.1]),
-    "grad_clip": ([0.1, None], [0, -1, float("inf")]),
+    "grad_clip": ([0.1, 1e6, None], [0, -1, 1e10, float("inf")]),
     "ema.decay": ([0, 0.9999], [-0.1, 1]),
-    "ema.tau": ([1e-3, 2000], [0, -1, float("inf")]),
+    "ema.tau": ([1e-3, 20_000], [0, -1, 1e9, float("inf")]),
     "ema.short_run_share": ([0, 1], [-0.1, 1.1]),
     "augmentation.scale": (
         [[1, 1], [0.1, 2]],
-        [[2, 1], [0, 1], [-1, 1], [1], 1, [1, float("inf")]],
+        [[2, 1], [0, 1], [-1, 1], [1], 1, [1, 101], [1, float("inf")]],
     ),
     "augmentation.stretch": ([[0.5, 2]], [[2, 0.5], [0, 0], [1, "wide"]]),
-    "augmentation.contrast": ([[0, 2]], [[-1, 1], [2, 1]]),
-    "augmentation.saturation": ([[0, 2]], [[-1, 1], [2, 1]]),
+    "augmentation.contrast": ([[0, 2]], [[-1, 1], [2, 1], [1, 101]]),
+    "augmentation.saturation": ([[0, 2]], [[-1, 1], [2, 1], [1, 101]]),
     "augmentation.translate": ([0, 1], [-0.1, 1.1]),
     "augmentation.rotate_deg": ([0, 180], [-1, 181]),
     "augmentation.flip_lr": ([0, 1], [-0.1, 1.1, True]),
@@ -230,17 +237,17 @@ BOUNDS = {
     "augmentation.probability": ([0, 1], [-0.1, 1.1]),
     "augmentation.noise_std": ([0, 1], [-0.1, 1.1]),
     "augmentation.mosaic": ([0, 1], [-0.1, 1.1]),
-    "augmentation.close_epochs": ([0, 15], [-1]),
+    "augmentation.close_epochs": ([0, 15], [-1, 10**7]),
     "augmentation.fill": ([0, 1], [-0.1, 1.1]),
-    "augmentation.min_side_px": ([0, 2.5], [-1, float("nan")]),
+    "augmentation.min_side_px": ([0, 2.5], [-1, 1e5, float("nan")]),
     "augmentation.min_visible": ([0, 1], [-0.1, 1.1]),
-    "validate_every": ([1, 1000], [0, -1, 1.5]),
-    "epochs": ([1, 300], [0, -1, True]),
-    "batch": ([1, 64], [0, -1]),
+    "validate_every": ([1, 1000], [0, -1, 1.5, 10**7]),
+    "epochs": ([1, 300], [0, -1, 10**7, True]),
+    "batch": ([1, 64], [0, -1, 10**7]),
     "size": ([32, 640], [0, 31, -64, 10**6]),
     "sparsity": (
         [{"strength": "auto"}, {"strength": 0.1}, None],
-        [{"strength": 0}, {"strength": -1}, {"strenght": 1}],
+        [{"strength": 0}, {"strength": -1}, {"strength": 1e9}, {"strenght": 1}],
     ),
 }
 
@@ -253,6 +260,22 @@ def test_every_figure_of_a_recipe_has_its_bounds(name):
     for value in wrong:
         with pytest.raises(ConfigError, match=f"recipe.{name.partition('.')[0]}"):
             override_recipe(RECIPE, {name: value})
+
+
+@pytest.mark.parametrize("name", method_names(MODELS))
+def test_the_bounds_leave_ten_times_a_published_figure(name):
+    recipe = load_recipe(MODELS / name)
+    figures = ["ema.tau", "schedule.warmup_steps", "validate_every", "epochs", "batch"]
+    if recipe.optimizer is not None:
+        figures += ["optimizer.lr", "optimizer.weight_decay"]
+    figures += ["grad_clip"] if recipe.grad_clip else []
+    figures += [f"augmentation.{span}" for span in ("scale", "stretch", "contrast", "saturation")]
+    for field in figures:
+        value = recipe
+        for part in field.split("."):
+            value = getattr(value, part)
+        larger = [10 * end for end in value] if isinstance(value, tuple) else 10 * value
+        assert override_recipe(recipe, {field: larger})
 
 
 def test_no_figure_of_a_recipe_is_forgotten_above():
@@ -389,6 +412,15 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
             "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
         ),
         (
+            {
+                "datasets": ["demo-steel-cls"],
+                "methods": "all",
+                "budget": {"epochs": 5, "size": 64},
+                "budgets": dict.fromkeys(LIGHT_CLASSIFIERS, {"epochs": 3}),
+            },
+            "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
+        ),
+        (
             {"budget": {"recipe": {"optimizer": {"name": "sgd", "lr": 0.1, "betas": [0.9, 0.99]}}}},
             "recipe.optimizer.betas: got .*; it is of adamw and adam, and the optimizer is sgd",
         ),
@@ -472,6 +504,12 @@ def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
     [
         {"methods": ["yolov8n"], "budget": {"epochs": 4}},  # its own last 10 epochs are without
         {"budget": {"epochs": 5}, "budgets": {"lidd_net": {"batch": 8}}},
+        {  # one method of all is left that the budget is of
+            "datasets": ["demo-steel-cls"],
+            "methods": "all",
+            "budget": {"epochs": 5, "size": 64},
+            "budgets": dict.fromkeys(LIGHT_CLASSIFIERS[1:], {"epochs": 3}),
+        },
         {
             "methods": ["yolov8n"],
             "budget": {"epochs": 9, "recipe": {"augmentation.close_epochs": 3}},
@@ -514,6 +552,7 @@ def test_a_block_that_later_ones_make_anew_is_refused():
     [
         ("lidd_net", {"shuffle": 3}),
         ("lidd_net", {"shuffle": -1}),
+        ("lidd_net", {"shuffle": 10**9}),
         ("lidd_net", {"dilations": [0]}),
         ("lidd_net", {"latm": "athh"}),
         ("yolov8n", {"box_loss": "iou"}),

@@ -180,8 +180,8 @@ class Optimizer(Strict):
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    lr: float = Field(gt=0, le=10)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
     momentum: Decay = 0.9
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     decay_norm_and_bias: bool = True
@@ -218,7 +218,7 @@ class Ema(Strict):
     """
 
     decay: Decay = 0.9998
-    tau: float = Field(default=2000.0, gt=0)
+    tau: float = Field(default=2000.0, gt=0, le=1_000_000)
     short_run_share: float = Field(default=0.05, ge=0, le=1)
 
 
@@ -231,7 +231,7 @@ class Sparsity(Strict):
             and makes exact zeros; ``auto`` is the first under SGD and the second elsewhere.
     """
 
-    strength: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    strength: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = "auto"
     mode: Literal["auto", "subgradient", "proximal"] = "auto"
 
 
@@ -263,10 +263,10 @@ class Recipe(Strict):
     size: Side = 192
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
-    grad_clip: float | None = Field(default=None, gt=0)
+    grad_clip: float | None = Field(default=None, gt=0, le=1_000_000_000)
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
-    validate_every: int = Field(default=10, ge=1)
+    validate_every: int = Field(default=10, ge=1, le=1_000_000)
     keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
