@@ -82,6 +82,39 @@ def test_a_label_whose_objects_have_another_name_shows_a_defect(tmp_path, tag):
     assert read(tmp_path, "<source><owner><name>me</name></owner></source>").boxes == []
 
 
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ("<item><label>pit</label><x>1</x></item>", "item: got 'a label outside of <object>'"),
+        ("<defects><defect><class>pit</class></defect></defects>", "defect: got 'a class outside"),
+        (
+            "<item><x>1</x><y>2</y><w>3.5</w><h>4</h></item>",
+            "objects: got 'none, and numbers in item, x, y, w, h'; defects are read from <object>",
+        ),
+        ("<box>1, 2, 30, 40</box>", "objects: got 'none, and numbers in box'"),
+        ('<image><box xtl="1" ytl="2" xbr="3" ybr="4"/></image>', "numbers in image, box'"),
+        ("<x>1</x><y>2</y><w>3</w><h>4</h>", "numbers in x, y, w, h'"),
+        ("<points>(1,2) (3,4)</points>", "numbers in points'"),
+    ],
+)
+def test_a_label_of_other_tags_is_refused_by_what_it_holds(tmp_path, inside, told):
+    with pytest.raises(ConversionError, match=rf"a\.xml: .*{re.escape(told)}"):
+        read(tmp_path, f"<filename>a.png</filename><size><width>9</width></size>{inside}")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<source><image>1</image><id>2</id><lot>3</lot><shift>4</shift></source>",
+        "<verified>1</verified><imagesize><nrows>96</nrows><ncols>96</ncols></imagesize>",
+        "<time>2024-01-02 10:11:12</time><note>batch 7, plate 3 of 4 at 96 px</note>",
+    ],
+)
+def test_a_label_without_a_defect_may_say_other_things(tmp_path, inside):
+    assert read(tmp_path, inside).boxes == []
+
+
 @pytest.mark.parametrize("shape", ["robndbox", "polygon"])
 def test_the_shape_that_is_there_is_named(tmp_path, shape):
     inside = f"<object><name>pit</name><{shape}><x1>1</x1></{shape}></object>"
