@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defectbench.base import planning
+from defectbench.base.cards import load_dataset_card
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.commandline import parse_settings
 from defectbench.base.errors import ConfigError, DefectBenchError
@@ -31,6 +32,7 @@ from defectbench.base.steps import ChannelPruning, FilterPruning, PruningCheck
 from defectbench.base.studies import LatencySettings, load_study, parse_study
 from defectbench.base.yaml_text import parse_yaml
 from defectbench.cli import main
+from defectbench.data.acquire import acquire
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -530,7 +532,19 @@ def test_a_mirror_of_a_set_that_is_made_here_is_refused(tmp_path, capsys):
     )
     words = ["acquire", "--card", str(ROOT / "datasets" / "demo-steel.yaml")]
     assert main([*words, "--out", str(tmp_path / "out"), "--mirror", "/x"]) == 2
-    assert "--mirror: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
+    assert "demo-steel: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    card = load_dataset_card(ROOT / "datasets" / "demo-steel.yaml")
+    with pytest.raises(ConfigError, match="demo-steel: mirror: got .*; a synthetic set is made"):
+        acquire(card, tmp_path / "out", mirror=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_mirror_is_refused(tmp_path, capsys):
+    """As a shell gives it whose variable is not set; the set would be fetched from its addresses."""
+    words = ["acquire", "--card", str(ROOT / "datasets" / "neu-det.yaml"), "--mirror", ""]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "neu-det: mirror: got ''; give a path or an address" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

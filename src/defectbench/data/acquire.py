@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..base.cards import DatasetCard
+from ..base.cards import MADE_HERE, DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
 from ..base.files import (
     atomic_directory,
@@ -53,7 +53,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         DownloadError: No source could be fetched; each one's fault is listed.
         HashMismatchError: A file is not the registered one.
         ArchiveError: The archive is damaged or hostile, or lacks the card's folders.
-        ConfigError: The mirror does not exist.
+        ConfigError: The mirror is empty or does not exist, or the set is synthetic and has none.
         DiskFullError: The disk has no room.
         BusyError: Another run acquires the same dataset.
 
@@ -61,6 +61,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         >>> acquire(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det",
         ...         mirror="/media/NEU-DET.zip")  # doctest: +SKIP
     """
+    _check_mirror(card, mirror)
     out = Path(out_dir)
     started = time.monotonic()
     with exclusive_lock(out / ".acquire.lock"):
@@ -77,6 +78,17 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         extra = {**origin, "licence": card.licence, "cite": card.cite, "home": card.source.home}
         seconds = time.monotonic() - started
         write_record(out / "source.json", "source", figures, {}, seconds, extra)
+
+
+def _check_mirror(card: DatasetCard, mirror: str | Path | None) -> None:
+    """A mirror is one, and of a set that has one: another would be passed over."""
+    if mirror is None:
+        return
+    if card.source.kind == "synthetic":
+        raise ConfigError(card.name, "mirror", mirror, MADE_HERE)
+    if not str(mirror).strip():
+        fix = "give a path or an address, or leave it out"
+        raise ConfigError(card.name, "mirror", mirror, fix)
 
 
 def _is_there(card: DatasetCard, out: Path) -> bool:
