@@ -1,8 +1,12 @@
-"""What a user's mirror of a dataset holds. It is an input of the workflow: a label that is corrected there is seen."""
+"""What a user's mirror, or an installed package, holds of a dataset.
+
+It is an input of the workflow: a label that is corrected there is seen.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -36,8 +40,38 @@ def local_mirror(mirror: str) -> Path:
         raise ConfigError(mirror, "mirror", Path(mirror).parts[0], fix) from error
 
 
+def package_folder(package: str) -> Path | None:
+    """Folder of an installed package, which is not imported; None where it is not there, or is a single file."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError, AttributeError):  # a package within one that is not there
+        return None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def local_source(card: DatasetCard, mirror: str | None) -> Path | None:
+    """What lies on this machine that a dataset is made of: a mirror, else the package that carries it.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where a study names none.
+
+    Returns:
+        None for an address, and for a set that is fetched or made here; a mirror need not be there.
+
+    Raises:
+        ConfigError: It begins with the home of a user that there is not.
+    """
+    if mirror:
+        return None if is_address(mirror) else local_mirror(mirror)
+    package = card.source.package
+    return None if package is None else package_folder(package)
+
+
 def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
-    """Files of a local mirror that a dataset is made of: the archive, or what the card's layout holds of a folder.
+    """Files of this machine that a dataset is made of: the archive, or what the card's layout holds of a folder.
 
     Args:
         card: The dataset.
@@ -46,9 +80,9 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
     Returns:
         Files, sorted; none for an address, and none where nothing lies, which ``acquire`` names.
     """
-    if not mirror or is_address(mirror):
+    path = local_source(card, mirror)
+    if path is None:
         return []
-    path = local_mirror(mirror)
     if path.is_file():
         return [path]
     return folder_files(card, path)
@@ -57,7 +91,7 @@ def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
 def mirror_digest(
     card: DatasetCard, mirror: str | None, dataset_dir: str | Path, keep: bool = True
 ) -> str | None:
-    """SHA-256 over names and content of what a local mirror holds of a dataset.
+    """SHA-256 over names and content of what a local mirror, or an installed package, holds of a dataset.
 
     A file whose size, time of change and inode are those of the last look is not read again.
 
@@ -70,8 +104,8 @@ def mirror_digest(
     Returns:
         None for an address, and where nothing lies.
     """
-    files = mirror_files(card, mirror)
-    if not files:
+    source, files = local_source(card, mirror), mirror_files(card, mirror)
+    if source is None or not files:
         return None
     hashes = Path(dataset_dir) / MIRROR_HASHES
     known = _read_hashes(hashes)
@@ -87,7 +121,7 @@ def mirror_digest(
             OSError, DefectBenchError
         ):  # kept to save time: where it cannot be, all is read again
             atomic_write_json(hashes, seen)
-    home = local_mirror(str(mirror)).absolute()
+    home = source.absolute()
     lines = [
         f"{seen[str(path.absolute())][-1]}  {path.absolute().relative_to(home)}" for path in files
     ]
@@ -97,9 +131,10 @@ def mirror_digest(
 def mirror_state(
     card: DatasetCard, mirror: str | None, dataset_dir: str | Path
 ) -> tuple[str, bool]:
-    """What a local mirror holds of a dataset, as a hash, and whether its raw data were made of just that.
+    """What a local mirror or package holds of a dataset, as a hash, and whether its raw data were made of just that.
 
-    Data that an earlier version made tell no hash: they stand until a file of the mirror is younger.
+    Data that an earlier version made tell no hash: they stand until a file of the mirror is younger. Those of a package
+    that is not installed any more stand as well.
 
     Args:
         card: The dataset.
@@ -117,7 +152,8 @@ def mirror_state(
     if digest is None:
         if made and mirror and not is_address(mirror):
             raise _lost(card, mirror)
-        return "", False
+        is_uninstalled = not mirror and card.source.package is not None
+        return (made, True) if made and is_uninstalled else ("", False)
     source = Path(dataset_dir) / "source.json"
     if made is None and source.is_file():
         since = source.stat().st_mtime

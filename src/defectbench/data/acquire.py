@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import packages_distributions, version
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..base.mirrors import (
     is_address,
     local_mirror,
     mirror_digest,
+    package_folder,
     visible_name,
 )
 from ..base.records import read_record, write_record
@@ -115,8 +116,12 @@ def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> di
         digest = mirror_digest(card, first, out, keep=False)
         origin = _from_disk(card, out / "raw", local_mirror(first).resolve())
         return {**origin, "mirror_sha256": digest}
-    if card.source.package and not first:
-        return _from_disk(card, out / "raw", _package_folder(card, card.source.package))
+    if card.source.package is not None and not first:
+        folder = _package_folder(card, card.source.package)
+        digest = mirror_digest(card, None, out, keep=False)
+        version = _version_of(card.source.package)
+        origin = _from_disk(card, out / "raw", folder)
+        return {**origin, "package_version": version, "mirror_sha256": digest}
     faults: list[Exception] = []
     for address in [*([first] if first else []), *card.source.urls]:
         _tell(card, f"fetching {address}")
@@ -160,11 +165,17 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
 
 
 def _package_folder(card: DatasetCard, package: str) -> Path:
-    package_spec = importlib.util.find_spec(package)
-    if package_spec is None or not package_spec.submodule_search_locations:
+    folder = package_folder(package)
+    if folder is None:
         fix = card.source.place_here or "install the package that carries the set"
         raise ConfigError(card.name, "package", package, f"it is not installed; {fix}")
-    return Path(package_spec.submodule_search_locations[0])
+    return folder
+
+
+def _version_of(package: str) -> str | None:
+    """Version of the distribution that an installed package came with; None where none says so."""
+    names = packages_distributions().get(package.partition(".")[0], [])
+    return version(names[0]) if names else None
 
 
 def _from_archive(card: DatasetCard, archive: Path, raw: Path) -> dict[str, Any]:
