@@ -12,6 +12,9 @@ def look_at_mirror(dataset):
     card, mirror = PLAN.datasets[dataset], STUDY.mirrors.get(dataset)
     folder = DATA.format(dataset=dataset)
     state, unchanged = mirror_state(card, mirror, folder)
+    if workflow.is_main_process and state and not unchanged:
+        if note := note_on_shared_data(card, folder, STUDY.study):
+            logger.warning(note)
     seen = f"{folder}/{MIRROR_HASHES}"
     if not state or not os.path.exists(seen):
         return state, []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from .cards import DatasetCard
 from .errors import ConfigError, DefectBenchError
 from .files import atomic_write_json, files_below, is_system_folder, read_json, sha256_file
+from .places import RESULTS
 
 _FOLDERS_TOLD = 6
 MIRROR_HASHES = (
@@ -182,6 +184,46 @@ def made_of(dataset_dir: str | Path) -> str | None:
         return read_json(Path(dataset_dir) / "source.json").get("mirror_sha256")
     except (OSError, AttributeError, DefectBenchError):
         return None
+
+
+def note_on_shared_data(
+    card: DatasetCard, dataset_dir: str | Path, study: str, results: str | Path = RESULTS
+) -> str | None:
+    """What becomes of other studies' results where the data of a set are about to be made of something else.
+
+    Args:
+        card: The dataset.
+        dataset_dir: ``results/data/<dataset>``.
+        study: Name of the study that is planned.
+        results: Folder of the results of all studies.
+
+    Returns:
+        One line; None where there are no data yet, or no other study has results on them.
+    """
+    counts = _cells_on(card.name, study, Path(results))
+    if not counts or not (Path(dataset_dir) / "source.json").is_file():
+        return None
+    told = " and ".join(f"{count} of study {name}" for name, count in counts.items())
+    return (
+        f"{dataset_dir} is made anew, since what study {study} takes {card.name} from holds something else than it "
+        f"was made of ({_origin_of(dataset_dir)}): finished cells on it, {told}, are made anew when those studies run "
+        "next; to keep both, give this source a card with a name of its own"
+    )
+
+
+def _cells_on(dataset: str, study: str, results: Path) -> dict[str, int]:
+    """Number of finished cells on a dataset by study, but those of one."""
+    scored = results.glob(f"*/runs/{dataset}/*/*/seed*/accuracy.json")
+    names = sorted(path.relative_to(results).parts[0] for path in scored)
+    return {name: count for name, count in Counter(names).items() if name != study}
+
+
+def _origin_of(dataset_dir: str | Path) -> str:
+    """Of what raw data were made, in words of their record."""
+    try:
+        return str(read_json(Path(dataset_dir) / "source.json").get("origin"))
+    except (OSError, AttributeError, DefectBenchError):
+        return "a damaged record"
 
 
 def _read_hashes(path: Path) -> dict[str, list[Any]]:

@@ -63,7 +63,8 @@ def refuse_options(options: Mapping[str, Any], folder: str | Path, where: str | 
             fix = f"give {WORDS[kinds[name]]}" + _as_number(value, kinds[name])
             raise ConfigError(where, field, value, fix)
         if kinds[name] in ("int", "float") and not _in_range(name, value):
-            fix = f"give a factor above 0, at most {WIDEST}" if name == WIDTH else f"give 0 to {LARGEST}"
+            factor = f"give a factor above 0, at most {WIDEST}"
+            fix = factor if name == WIDTH else f"give 0 to {LARGEST}"
             raise ConfigError(where, field, value, fix)
 
 
