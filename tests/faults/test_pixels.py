@@ -63,7 +63,9 @@ def test_a_jpeg_of_more_than_eight_bits_is_told_its_depth(tmp_path, bits, marker
         image.save(path, exif=b"Exif\0\0" + b"\xff\xc0\0\x0b\x08" * 20, quality=95)
     jpeg = path.read_bytes()
     at = jpeg.rindex(b"\xff\xc0")
-    path.write_bytes(jpeg[: at + 1] + marker + jpeg[at + 2 : at + 4] + bytes([bits]) + jpeg[at + 5 :])
+    path.write_bytes(
+        jpeg[: at + 1] + marker + jpeg[at + 2 : at + 4] + bytes([bits]) + jpeg[at + 5 :]
+    )
     with pytest.raises(ConversionError, match=rf"depth of pixels: got '{bits} bits'; save it with"):
         decode(path)
     path.write_bytes(jpeg)

@@ -211,7 +211,10 @@ def test_a_folder_in_the_place_of_a_file_is_called_one(option, tmp_path, capsys)
 
 
 BOUNDS = {
-    "optimizer.lr": ([1e-6, 10], [0, -1, 10.1, 1e9, float("inf"), float("nan"), True, "fast", None]),
+    "optimizer.lr": (
+        [1e-6, 10],
+        [0, -1, 10.1, 1e9, float("inf"), float("nan"), True, "fast", None],
+    ),
     "optimizer.weight_decay": ([0, 1], [-1e-9, 1.1, float("inf")]),
     "optimizer.momentum": ([0, 0.999], [-0.1, 1, 1.5]),
     "optimizer.betas": ([[0, 0.9], [0.9, 0.999]], [[0.9, 1], [-1, 0.9], [0.9], 0.9]),
@@ -418,7 +421,7 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
                 "datasets": ["demo-steel-cls"],
                 "methods": "all",
                 "budget": {"epochs": 5, "size": 64},
-                "budgets": dict.fromkeys(LIGHT_CLASSIFIERS, {"epochs": 3}),
+                "budgets": {key: {"epochs": 3} for key in LIGHT_CLASSIFIERS},
             },
             "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
         ),
@@ -510,7 +513,7 @@ def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
             "datasets": ["demo-steel-cls"],
             "methods": "all",
             "budget": {"epochs": 5, "size": 64},
-            "budgets": dict.fromkeys(LIGHT_CLASSIFIERS[1:], {"epochs": 3}),
+            "budgets": {key: {"epochs": 3} for key in LIGHT_CLASSIFIERS[1:]},
         },
         {
             "methods": ["yolov8n"],
@@ -535,7 +538,7 @@ def test_a_mirror_of_a_set_that_is_made_here_is_refused(tmp_path, capsys):
     assert "demo-steel: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     card = load_dataset_card(ROOT / "datasets" / "demo-steel.yaml")
-    with pytest.raises(ConfigError, match="demo-steel: mirror: got .*; a synthetic set is made"):
+    with pytest.raises(ConfigError, match=r"demo-steel: mirror: got .*; a synthetic set is made"):
         acquire(card, tmp_path / "out", mirror=tmp_path)
     assert not (tmp_path / "out").exists()
 
