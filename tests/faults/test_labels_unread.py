@@ -128,9 +128,17 @@ def size(width):
 
 def test_a_size_is_a_whole_number(tmp_path):
     assert read(tmp_path, size("96.0")).size == (96, 96, None)
-    for width in ("96px", "96.5", "1" * 5000, "nan", "-96"):
+    for width in ("96px", "9_6", "96.5", "1" * 5000, "nan", "-96"):
         with pytest.raises(ConversionError, match=r"a\.xml: size\.width: "):
             read(tmp_path, size(width))
+
+
+def test_a_corner_is_a_number_as_people_write_it(tmp_path):
+    """Python alone would read 1_5 as 15; the digits of any script are what they are."""
+    with pytest.raises(ConversionError, match=r"bndbox\.xmin: got '1_5'"):
+        read(tmp_path, OBJECT.replace("<xmin>1<", "<xmin>1_5<"))
+    label = read(tmp_path, OBJECT.replace("<xmax>9<", "<xmax>١٠<"))
+    assert label.boxes[0].corners == (0.0, 1.0, 10.0, 8.0)
 
 
 def test_attributes_are_counted(tmp_path):

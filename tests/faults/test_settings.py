@@ -25,6 +25,7 @@ from defectbench.base.methods import (
     override_recipe,
     recipe_fields,
 )
+from defectbench.base.mirrors import is_address, mirror_state
 from defectbench.base.options import options_of
 from defectbench.base.planning import plan_study
 from defectbench.base.settings import TrainingSettings
@@ -549,6 +550,40 @@ def test_an_empty_mirror_is_refused(tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path / "out")]) == 2
     assert "neu-det: mirror: got ''; give a path or an address" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "s3", "gs", "hf+ssh"])
+def test_an_address_that_is_not_fetched_is_named(scheme, tmp_path):
+    told = f"got '{re.escape(scheme)}://'; give a path of this machine, or an address that begins"
+    card = load_dataset_card(ROOT / "datasets" / "neu-det.yaml")
+    with pytest.raises(ConfigError, match=told):
+        acquire(card, tmp_path / "out", mirror=f"{scheme}://host/set.zip")
+    with pytest.raises(ConfigError, match=told):
+        mirror_state(card, f"{scheme}://host/set.zip", tmp_path / "out")
+    assert is_address("HTTPS://host/set.zip")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"classes": ["pit\nscratch"]}, r"classes: got .*holds a line break or a sign that cannot"),
+        ({"expected": {"images": 5}}, "expected.boxes_labelled: got 'nothing'; write it"),
+        ({"drop": ["pit"]}, r"file: got \['aliases', .*'title'\]; pit is dropped, and a class"),
+    ],
+)
+def test_a_slip_in_a_card_is_named(change, told, tmp_path):
+    content = yaml.safe_load((ROOT / "datasets" / "neu-det.yaml").read_text(encoding="utf-8"))
+    content["classes"] = ["pit", *content["classes"]]
+    (tmp_path / "neu-det.yaml").write_text(yaml.safe_dump({**content, **change}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"neu-det.yaml: {told}"):
+        load_dataset_card(tmp_path / "neu-det.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "text"])
+def test_a_card_that_is_no_mapping_is_named(content, tmp_path):
+    (tmp_path / "a.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"a.yaml: content: .*mapping of fields: name, title"):
+        load_dataset_card(tmp_path / "a.yaml")
 
 
 def test_a_latency_protocol_of_a_study_that_times_nothing_is_refused():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from .files import atomic_write_json, files_below, is_system_folder, read_json, 
 from .places import RESULTS
 
 _FOLDERS_TOLD = 6
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 MIRROR_HASHES = (
     ".mirror.json"  # in the folder of a dataset: what was seen of each file of its mirror
 )
@@ -26,15 +28,19 @@ MIRROR_HASHES = (
 
 def is_address(mirror: str) -> bool:
     """Whether a mirror is an address; otherwise it is an archive or a folder of this machine."""
-    return mirror.startswith(("http://", "https://"))
+    return mirror.lower().startswith(("http://", "https://"))
 
 
 def local_mirror(mirror: str) -> Path:
     """Path of a mirror of this machine; ``~`` is the user's home.
 
     Raises:
-        ConfigError: It begins with the home of a user that there is not.
+        ConfigError: It begins with the home of a user that there is not, or is an address of another kind.
     """
+    scheme = _SCHEME.match(mirror)
+    if scheme:
+        fix = "give a path of this machine, or an address that begins with https:// or http://"
+        raise ConfigError(mirror, "mirror", scheme[0], fix)
     try:
         return Path(mirror).expanduser()
     except RuntimeError as error:
@@ -70,6 +76,23 @@ def local_source(card: DatasetCard, mirror: str | None) -> Path | None:
         return None if is_address(mirror) else local_mirror(mirror)
     package = card.source.package
     return None if package is None else package_folder(package)
+
+
+def refuse_mirror_around(card: DatasetCard, mirror: str | None, dataset_dir: str | Path) -> None:
+    """Stop before a mirror that holds the dataset's own results, which would be its data the next time.
+
+    Args:
+        card: The dataset.
+        mirror: Archive, folder or address; None where none is named.
+        dataset_dir: ``results/data/<dataset>``.
+
+    Raises:
+        ConfigError: It does.
+    """
+    source = local_source(card, mirror)
+    if source is not None and Path(dataset_dir).resolve().is_relative_to(source.resolve()):
+        fix = "what is made of it would be taken for data: name the folder of the set alone"
+        raise ConfigError(mirror or card.name, "mirror", f"it holds {dataset_dir}", fix)
 
 
 def mirror_files(card: DatasetCard, mirror: str | None) -> list[Path]:
@@ -147,9 +170,10 @@ def mirror_state(
         The hash, empty where there is nothing to watch; and whether the data agree with it.
 
     Raises:
-        ConfigError: A link in it leads nowhere, a folder may not be read, or the data were made of a local mirror that
-            holds nothing any more: to make them again would lose them.
+        ConfigError: A link in it leads nowhere, a folder may not be read, it holds the data themselves, or they were
+            made of a local mirror that holds nothing any more: to make them again would lose them.
     """
+    refuse_mirror_around(card, mirror, dataset_dir)
     digest, made = mirror_digest(card, mirror, dataset_dir), made_of(dataset_dir)
     if digest is None:
         if made and mirror and not is_address(mirror):

@@ -17,6 +17,7 @@ from ..base.files import (
     atomic_directory,
     exclusive_lock,
     files_below,
+    refuse_others_files,
     sha256_file,
 )
 from ..base.mirrors import (
@@ -25,6 +26,7 @@ from ..base.mirrors import (
     local_mirror,
     mirror_digest,
     package_folder,
+    refuse_mirror_around,
     visible_name,
 )
 from ..base.records import read_record, write_record
@@ -57,17 +59,19 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         ConfigError: The mirror is empty or does not exist, or the set is synthetic and has none.
         DiskFullError: The disk has no room.
         BusyError: Another run acquires the same dataset.
+        FileAccessError: Raw data lie there that were not acquired.
 
     Example:
         >>> acquire(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det",
         ...         mirror="/media/NEU-DET.zip")  # doctest: +SKIP
     """
-    _check_mirror(card, mirror)
     out = Path(out_dir)
+    _check_mirror(card, mirror, out)
     started = time.monotonic()
     with exclusive_lock(out / ".acquire.lock"):
         if _is_there(card, out):
             return
+        refuse_others_files(out / "raw", out / "source.json")
         if card.source.kind == "synthetic":
             draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
             draw(out / "raw", seed=card.source.seed, look=card.source.look)
@@ -81,8 +85,8 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         write_record(out / "source.json", "source", figures, {}, seconds, extra)
 
 
-def _check_mirror(card: DatasetCard, mirror: str | Path | None) -> None:
-    """A mirror is one, and of a set that has one: another would be passed over."""
+def _check_mirror(card: DatasetCard, mirror: str | Path | None, out: Path) -> None:
+    """A mirror is one, of a set that has one, and does not hold what is made of it."""
     if mirror is None:
         return
     if card.source.kind == "synthetic":
@@ -90,6 +94,7 @@ def _check_mirror(card: DatasetCard, mirror: str | Path | None) -> None:
     if not str(mirror).strip():
         fix = "give a path or an address, or leave it out"
         raise ConfigError(card.name, "mirror", mirror, fix)
+    refuse_mirror_around(card, str(mirror), out)
 
 
 def _is_there(card: DatasetCard, out: Path) -> bool:

@@ -9,7 +9,12 @@ from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
-from ..base.files import atomic_directory, atomic_write_json, exclusive_lock
+from ..base.files import (
+    atomic_directory,
+    atomic_write_json,
+    exclusive_lock,
+    refuse_others_files,
+)
 from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
@@ -34,12 +39,15 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
         ConversionError: An image or label breaks a rule, or the counts are not the registered ones.
         BusyError: Another run converts the same dataset.
         DiskFullError: The disk has no room.
+        FileAccessError: Images or annotations lie there that were not made by a conversion.
 
     Example:
         >>> convert(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det/raw",
         ...         "results/data/neu-det")  # doctest: +SKIP
     """
     raw, out = Path(raw_dir), Path(out_dir)
+    for name in ("images", "annotations.json"):
+        refuse_others_files(out / name, out / "conversion.json")
     with exclusive_lock(out / ".convert.lock"):
         read = _read_boxes if task_named(card.task).finds_boxes else read_classes
         coco, files, report = read(card, raw)

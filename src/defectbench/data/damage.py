@@ -21,6 +21,7 @@ import cv2
 from PIL import Image
 
 from ..base.errors import DefectBenchError
+from ..base.files import OF_POINTER, POINTER
 
 DAMAGE = (
     zipfile.BadZipFile,
@@ -41,8 +42,6 @@ DAMAGE = (
     AttributeError,
     MemoryError,  # a length that no file of this size can have
 )
-POINTER = b"version https://git-lfs"  # begins what a clone without Git LFS has in place of a file
-OF_POINTER = "get the file itself: git lfs pull"
 # All other numbers, or none, are of the content: a place before the first byte, a name that cannot be that of a file.
 FAULTS_OF_THE_MACHINE = {
     errno.EACCES,

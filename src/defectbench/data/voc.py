@@ -18,6 +18,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ..base.errors import ConversionError
+from ..base.files import OF_POINTER, POINTER
 from ..base.texts import decode_text, not_utf8, same_text
 
 _SIZE = ("width", "height", "depth")
@@ -74,6 +75,8 @@ def read_voc(path: Path) -> VocLabel:
         raise ConversionError(path, "content", str(error), fix) from error
     except (ParseError, ValueError) as error:
         fix = "it is not XML; mend that place, or get a whole copy"
+        if text.startswith(POINTER.decode()):
+            fix = OF_POINTER
         raise ConversionError(path, "content", str(error), fix) from error
     for node in root.iter():
         node.tag = node.tag.rpartition("}")[2].lower()
@@ -160,7 +163,7 @@ def _whole(path: Path, size: Element | None, key: str) -> int | None:
         return None
     fix = "write the pixels of the image as a whole number, or leave the size out"
     try:
-        value = float(text)
+        value = _number(text)
     except ValueError as error:
         raise ConversionError(path, f"size.{key}", text[:80], fix) from error
     if not value.is_integer() or not 0 <= value <= _LARGEST:
@@ -187,12 +190,19 @@ def _corner(path: Path, box: Element | None, key: str) -> float:
     text = None if node is None else node.text or ""
     fix = "each corner is a finite number"
     try:
-        value = float(text or "")
+        value = _number(text or "")
     except ValueError as error:
         raise ConversionError(path, f"bndbox.{key}", text, fix) from error
     if not isfinite(value):
         raise ConversionError(path, f"bndbox.{key}", text, fix)
     return value
+
+
+def _number(text: str) -> float:
+    """A number as people write it; Python would take 1_5 for 15."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def _unread(root: Element, objects: list[Element]) -> dict[str, int]:

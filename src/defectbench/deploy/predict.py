@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json, unchanged
-from ..base.records import record_beside, write_record
+from ..base.records import record_beside, refuse_own_inputs, write_record
 from ..data.pack import Pack, load_arrays
 from .checked import open_checked
 from .nms import SCORING_THRESHOLD, nms
@@ -48,8 +48,10 @@ def predict(
             no probabilities.
         PackError: Size or classes of pack and model differ.
         MeasurementError: The model file was changed while it was used.
+        ConfigError: The file to make is the model or the pack.
     """
     start = time.perf_counter()
+    refuse_own_inputs(out_json, (model_path, pack_path))
     with unchanged(model_path):
         engine = open_checked(model_path, threads)
         pack = load_arrays(pack_path, task=engine.task)

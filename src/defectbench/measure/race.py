@@ -87,7 +87,8 @@ def entries_of(cells: Iterable[str | Path], engine: str = "onnxruntime") -> list
             raise ConfigError(model, "file", "nothing", "run the method's rule first")
         record = read_record(record_beside(cell / "predictions.json"), "predictions")
         method = cell.absolute().parent.name
-        base = cell.parent.with_name(base_method(method)) / cell.name / "model.onnx"
+        around = cell.parent if cell.parent.name else cell.absolute().parent
+        base = around.with_name(base_method(method)) / cell.name / "model.onnx"
         entries.append(
             RaceEntry(
                 model=model,

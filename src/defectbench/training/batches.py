@@ -50,7 +50,8 @@ class PackBatches:
         self, pack: Pack[Tensor], batch: int, seed: int, device: str = "cpu", balanced: bool = False
     ) -> None:
         if len(pack) < batch:
-            raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")
+            fix = f"a batch of {batch} needs as many: give a smaller batch, or add images"
+            raise PackError(pack.path, "images", len(pack), fix)
         self.batch, self.seed, self.count, self.balanced = batch, seed, len(pack), balanced
         self.images, self.boxes = pack.images.to(device), pack.boxes.to(device)
         self.labels, self.image_ids = pack.labels.to(device), pack.image_ids.to(device)
