@@ -489,6 +489,42 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
         ),
         ({"budget": {"recipe": {"order": "class_balanced"}}}, "recipe.order: got 'class_balanced'"),
         (
+            {"budget": {"recipe": {"augmentation": {"probability": 0.0, "brightness": 0.5}}}},
+            "recipe.augmentation.brightness: got 0.5; augmentation.probability is 0",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation": {"probability": 0.5}}}},
+            "recipe.augmentation.probability: got 0.5; no colour is changed",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation": {"flips": "one"}}}},
+            "recipe.augmentation.flips: got 'one'; augmentation.flip_lr and augmentation.flip_ud are 0",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation.close_epochs": 5}}},
+            "recipe.augmentation.close_epochs: got 5; augmentation.mosaic is 0",
+        ),
+        (
+            {"budget": {"recipe": {"schedule": {"warmup_ratio": 0.5}}}},
+            "recipe.schedule.warmup_ratio: got 0.5; the schedule has no warm-up",
+        ),
+        (
+            {
+                "budget": {
+                    "recipe": {
+                        "optimizer": {"name": "sgd", "lr": 0.1, "decay_norm_and_bias": False}
+                    }
+                }
+            },
+            "recipe.optimizer.decay_norm_and_bias: got False; optimizer.weight_decay is 0",
+        ),
+        ({"methods": ["all"]}, "got 'all'; all of them are written without brackets"),
+        ({"methods": ["LIDD-Net"]}, "got 'LIDD-Net'; .*did you mean lidd_net?"),
+        (
+            {"datasets": ["../datasets/demo-steel"]},
+            "datasets: got '../datasets/demo-steel'; give the name alone: demo-steel",
+        ),
+        (
             {
                 "methods": ["yolov8n_ultralytics"],
                 "budget": {"recipe": {"augmentation.mosaic": 0.0}},
@@ -522,6 +558,9 @@ def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
         },
         {"budget": {"recipe": {"optimizer": {"name": "adamw", "lr": 0.1, "betas": [0.9, 0.99]}}}},
         {"budget": {"recipe": {"sparsity": {"strength": 1.0}, "keep": "last"}}},
+        {"budget": {"recipe": {"augmentation": {"probability": 0.5, "contrast": [0.5, 1.5]}}}},
+        {"budget": {"recipe": {"augmentation": {"flips": "one", "flip_ud": 0.5}}}},
+        {"budget": {"recipe": {"schedule": {"warmup_ratio": 0.5, "warmup_epochs": 1}}}},
     ],
 )
 def test_a_field_that_matters_is_planned(block):

@@ -119,10 +119,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         >>> did_you_mean("x", ["yolov8n"])
         ''
     """
-    names = list(names)
-    meant = _OTHER_WORDS.get(name)
-    close = [meant] if meant in names else get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else ""
+    by_form = {_plain_form(known): known for known in names}
+    meant = _OTHER_WORDS.get(name, name)
+    close = get_close_matches(_plain_form(meant), by_form, n=1)
+    return f"did you mean {by_form[close[0]]}?" if close else ""
+
+
+def _plain_form(name: str) -> str:
+    """A name without what people write in several ways: capitals, and the sign between words."""
+    return name.lower().replace("-", "_").replace(" ", "_")
 
 
 def name_one_of(name: str, names: Iterable[str], nothing: str = "there is none") -> str:

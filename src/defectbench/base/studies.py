@@ -282,6 +282,8 @@ def expand_cells(
         for method in [*named, *block.budgets]:
             if method not in methods:
                 fix = name_one_of(method, methods, "there is no method at all")
+                if method.lower() == "all":
+                    fix = "all of them are written without brackets, as `methods: all`"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         if rates is not None:
