@@ -174,6 +174,14 @@ def test_what_is_not_used_is_told_and_recorded(plant, said, capsys):
     )
 
 
+def test_a_class_that_nothing_shows_is_told(plant, said, capsys):
+    plant.draw(count=2)
+    data = plant.convert("plates", classes=["pit", "scratch", "crack", "rust"])
+    assert said(data / "conversion.json")["boxes_per_class"]["crack"] == 0
+    told = "my-steel: nothing shows crack, rust, which the card names"
+    assert capsys.readouterr().out.count(told) == 1
+
+
 def test_boxes_that_were_cut_are_told(plant, said, capsys):
     replace(plant.draw(count=2), "</xmax>", "00</xmax>", count=1)
     assert len(said(plant.convert("plates") / "conversion.json")["boxes_clipped"]) == 1

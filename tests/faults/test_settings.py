@@ -160,6 +160,8 @@ def test_a_program_is_led_to_its_rule(train):
             ["control", "--kind", "orcle", "--dataset", "d", "--protocol", "clean", "--out", "o"],
             "did you mean oracle?",
         ),
+        (["report", "d", "--study", "s", "--out", "o", "--models", "modls"], "--models: folder:"),
+        (["report-reference", "d", "--out", "o", "--models", "modls"], "--models: folder: got"),
         (["race", "d", "--set", "processes=1"], "processes: got 1"),
         (["race", "d", "--set", "rounds=0"], "rounds: got 0"),
         (["race", "d", "--engine", "onnx"], "name one of onnxruntime"),

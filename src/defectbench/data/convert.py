@@ -18,7 +18,7 @@ from ..base.files import (
 from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
-from .conversion_report import ConversionReport, identical_files
+from .conversion_report import ConversionReport, identical_files, told_of_absent_classes
 from .pairing import Decoded, LabelledImage, decode, pair_by_stem
 from .voc import LabelledBox, VocLabel, read_voc
 
@@ -51,13 +51,14 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
     with exclusive_lock(out / ".convert.lock"):
         read = _read_boxes if task_named(card.task).finds_boxes else read_classes
         coco, files, report = read(card, raw)
-        _check_counts(card, raw, report.counts(coco))
+        counts = report.counts(coco)
+        _check_counts(card, raw, counts)
         with atomic_directory(out / "images") as part:
             for name, path in files.items():
                 shutil.copyfile(path, part / name)
         atomic_write_json(out / "annotations.json", coco)
         atomic_write_json(out / "conversion.json", report.as_json(card.name, coco))
-        for line in report.told():
+        for line in [*told_of_absent_classes(counts), *report.told()]:
             sys.stdout.write(f"{card.name}: {line}; see {out / 'conversion.json'}\n")
 
 
