@@ -125,12 +125,11 @@ def read_published(path: str | Path, coco: Coco) -> Split:
     listed = read_columns(path, ("file_name", "part"), SplitError)
     rows = [(same_text(name), part.strip()) for name, part in listed]
     times = Counter(name for name, _ in rows)
-    misplaced = [part for _, part in rows if part not in PARTS]
-    misplaced += [
-        f"{name}, which is no image of the set" for name in sorted(set(times) - set(coco.images))
-    ]
-    misplaced += [f"{name} {n} times" for name, n in times.items() if n > 1]
-    misplaced += [f"nothing of {name}" for name in sorted(set(coco.images) - set(times))]
+    strange, missing = sorted(set(times) - set(coco.images)), sorted(set(coco.images) - set(times))
+    misplaced = [f"{name}, which is no image of the set" for name in strange]
+    misplaced += [f"{name} {count} times" for name, count in times.items() if count > 1]
+    misplaced += [part for _, part in rows if part not in PARTS]
+    misplaced += [f"nothing of {name}" for name in missing]
     if misplaced:
         fix = "list each image once, in train, val or test"
         raise SplitError(path, "file name or part", misplaced[0], fix)
