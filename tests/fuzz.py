@@ -39,7 +39,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 40  # cases a process
-CASE_S = 20  # longer is a find
+CASE_S = 20  # of the processor; longer is a find
+WAIT_S = 300  # by the clock, on which a loaded machine may let a case wait
 MEMORY_GIB = 8
 CLASSES = ("pit", "scratch")
 Seeds = dict[str, bytes]  # files of a valid input, by name
@@ -877,7 +878,8 @@ def outcome(kind: Format, number: int | None) -> str:
     from defectbench.base.errors import DefectBenchError
 
     home = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    signal.alarm(CASE_S)
+    signal.setitimer(signal.ITIMER_PROF, CASE_S)
+    signal.alarm(WAIT_S)
     try:
         lay_out(kind, home, number)
         with quiet():
@@ -893,6 +895,7 @@ def outcome(kind: Format, number: int | None) -> str:
     else:
         return "result"
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         shutil.rmtree(home, ignore_errors=True)
 
@@ -940,7 +943,7 @@ def run_batch(name: str, first: int, count: int, until: float) -> dict[int, str]
     seen = {int(n): json.loads(text) for n, text in zip(numbers, outcomes, strict=False)}
     if len(numbers) > len(outcomes):
         ended = os.waitstatus_to_exitcode(status)
-        hung = ended == -signal.SIGALRM
+        hung = ended in (-signal.SIGALRM, -signal.SIGPROF)
         seen[int(numbers[-1])] = (
             f"no end in {CASE_S} s" if hung else f"the process ended with {ended}"
         )

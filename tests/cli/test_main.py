@@ -1,5 +1,6 @@
 """The command as a user meets it: help in no time, one line for what is wrong, a suggestion for a typo."""
 
+import os
 import subprocess
 import sys
 
@@ -61,6 +62,13 @@ def test_what_is_wrong_is_one_line(arguments, words, capsys):
     (line,) = told.err.splitlines()
     for word in words:
         assert word in line
+
+
+def test_what_a_notebook_has_left_does_not_stop_figures(monkeypatch):
+    """Of a backend that is not installed, the import of matplotlib would end in a traceback."""
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_of_nobody")
+    assert main(["--help"]) == 0
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_the_package_runs_as_a_module():

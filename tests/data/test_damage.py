@@ -47,6 +47,16 @@ def test_damage_names_the_file_its_first_bytes_and_what_was_said(tmp_path, error
     assert caught.value.__cause__ is error
 
 
+def test_what_stands_in_the_place_of_a_file_is_told(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ConversionError, match=r"image: got 'a pointer of Git LFS'; .*git lfs pull"):
+        decode(path)
+    path.write_bytes(b"")
+    with pytest.raises(ConversionError, match="image: got 'an empty file'; get a whole copy"):
+        decode(path)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE])
 def test_fault_of_the_machine_stays_what_it_is(tmp_path, number):
     path = tmp_path / "set.zip"

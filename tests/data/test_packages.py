@@ -1,5 +1,6 @@
 """Sets that an installed package carries."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from steel_like import card, files_of, write_steel_like
 
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ArchiveError, ConfigError
+from defectbench.base.mirrors import made_of, mirror_state
 from defectbench.base.records import read_record
 from defectbench.data.acquire import acquire
 from defectbench.data.convert import convert
@@ -34,6 +36,46 @@ def test_a_package_is_copied_without_being_imported(package, tmp_path):
     assert files_of(out / "raw").items() < before.items()
     assert read_record(out / "source.json", "source")["origin"] == "local folder steel_package"
     convert(package_card(), out / "raw", out)
+
+
+def test_what_the_package_holds_is_an_input(package, tmp_path):
+    out = tmp_path / "out"
+    assert mirror_state(package_card(), None, out)[1] is False
+    acquire(package_card(), out)
+    state, is_unchanged = mirror_state(package_card(), None, out)
+    assert (len(state), is_unchanged, made_of(out)) == (64, True, state)
+    (package / "__init__.py").write_text("changed = 'but none of the set'\n")
+    assert mirror_state(package_card(), None, out) == (state, True)
+    label = next((package / "data" / "ANNOTATIONS").glob("*.xml"))
+    label.write_text(label.read_text() + " ")
+    assert mirror_state(package_card(), None, out)[1] is False
+    acquire(package_card(), out)
+    assert mirror_state(package_card(), None, out)[1] is True
+
+
+def test_data_outlive_the_package(package, tmp_path):
+    out = tmp_path / "out"
+    acquire(package_card(), out)
+    state, _ = mirror_state(package_card(), None, out)
+    package.rename(package.with_name("gone"))
+    importlib.invalidate_caches()
+    assert mirror_state(package_card(), None, out) == (state, True)
+    assert mirror_state(package_card(), None, tmp_path / "new") == ("", False)
+
+
+def test_the_version_of_the_package_is_recorded(package, tmp_path):
+    info = package.parent / "steel_package-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: steel-package\nVersion: 1.2\n")
+    (info / "top_level.txt").write_text("steel_package\n")
+    acquire(package_card(), tmp_path / "out")
+    assert read_record(tmp_path / "out" / "source.json", "source")["package_version"] == "1.2"
+
+
+@pytest.mark.parametrize("name", ["", ".", "no.such.package", "csv.reader"])
+def test_a_name_of_no_package_is_named(name, tmp_path):
+    with pytest.raises(ConfigError, match="it is not installed; pip install steel"):
+        acquire(package_card(name), tmp_path / "out")
 
 
 def test_a_mirror_wins_over_the_package(package, tmp_path):

@@ -214,10 +214,11 @@ def test_published_lists_are_taken_as_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda rows: rows[1:], "s0_0.png"),
-        (lambda rows: [*rows, rows[3]], "s0_3.png"),
-        (lambda rows: [*rows, ("alien.png", "train")], "alien.png"),
-        (lambda rows: [("s0_0.png", "exam"), *rows[1:]], "exam"),
+        (lambda rows: rows[1:], "got 'nothing of s0_0.png'"),
+        (lambda rows: [*rows, rows[3]], "got 's0_3.png 2 times'"),
+        (lambda rows: [*rows, ("alien.png", "train")], "alien.png, which is no image of the set"),
+        (lambda rows: [("s0_0.png", "exam"), *rows[1:]], "got 'exam'"),
+        (lambda rows: [(name, "train") for name, _ in rows], "val: got 'no image'; each part of"),
     ],
 )
 def test_published_lists_that_do_not_fit_are_named(tmp_path, change, named):

@@ -79,6 +79,10 @@ def test_truncated_missing_and_foreign_files_are_named(artifact, tmp_path):
             validate_artifact(path)
         with pytest.raises(ArtifactError, match=path.name):
             OnnxDetector(path)
+    pointer = tmp_path / "pointer.onnx"
+    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ArtifactError, match="get the file itself: git lfs pull"):
+        validate_artifact(pointer)
     foreign = tmp_path / "foreign.onnx"
     model = onnx.load(str(artifact))
     del model.metadata_props[:]

@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,21 @@ def test_a_process_that_ends_is_a_find(monkeypatch):
     monkeypatch.setitem(fuzz.FORMATS, "ending", kind)
     (find,) = fuzz.fuzz(["ending"], 0, 10, 1)["ending"]["finds"]
     assert find["what"] == "the process ended with -9"
+
+
+@pytest.mark.parametrize(("works", "finds"), [(True, ["no end in 0.2 s"]), (False, [])])
+def test_a_case_that_works_without_end_is_a_find_and_one_that_waits_is_none(
+    monkeypatch, works, finds
+):
+    """A loaded machine lets a case wait; that is no fault of a reader."""
+
+    def take(home):
+        until = time.monotonic() + (30 if works else 0.6)
+        while time.monotonic() < until:
+            time.sleep(0 if works else 0.1)
+
+    monkeypatch.setattr(fuzz, "CASE_S", 0.2)
+    kind = fuzz.Format(lambda home: None, ("a",), fuzz.mutate_bytes, take, {"a": b"x"})
+    monkeypatch.setitem(fuzz.FORMATS, "slow", kind)
+    found = fuzz.fuzz(["slow"], 0, 10, 1)["slow"]["finds"]
+    assert [find["what"] for find in found] == finds

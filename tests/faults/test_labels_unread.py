@@ -82,6 +82,39 @@ def test_a_label_whose_objects_have_another_name_shows_a_defect(tmp_path, tag):
     assert read(tmp_path, "<source><owner><name>me</name></owner></source>").boxes == []
 
 
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ("<item><label>pit</label><x>1</x></item>", "item: got 'a label outside of <object>'"),
+        ("<defects><defect><class>pit</class></defect></defects>", "defect: got 'a class outside"),
+        (
+            "<item><x>1</x><y>2</y><w>3.5</w><h>4</h></item>",
+            "objects: got 'none, and numbers in item, x, y, w, h'; defects are read from <object>",
+        ),
+        ("<box>1, 2, 30, 40</box>", "objects: got 'none, and numbers in box'"),
+        ('<image><box xtl="1" ytl="2" xbr="3" ybr="4"/></image>', "numbers in image, box'"),
+        ("<x>1</x><y>2</y><w>3</w><h>4</h>", "numbers in x, y, w, h'"),
+        ("<points>(1,2) (3,4)</points>", "numbers in points'"),
+    ],
+)
+def test_a_label_of_other_tags_is_refused_by_what_it_holds(tmp_path, inside, told):
+    with pytest.raises(ConversionError, match=rf"a\.xml: .*{re.escape(told)}"):
+        read(tmp_path, f"<filename>a.png</filename><size><width>9</width></size>{inside}")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<source><image>1</image><id>2</id><lot>3</lot><shift>4</shift></source>",
+        "<verified>1</verified><imagesize><nrows>96</nrows><ncols>96</ncols></imagesize>",
+        "<time>2024-01-02 10:11:12</time><note>batch 7, plate 3 of 4 at 96 px</note>",
+    ],
+)
+def test_a_label_without_a_defect_may_say_other_things(tmp_path, inside):
+    assert read(tmp_path, inside).boxes == []
+
+
 @pytest.mark.parametrize("shape", ["robndbox", "polygon"])
 def test_the_shape_that_is_there_is_named(tmp_path, shape):
     inside = f"<object><name>pit</name><{shape}><x1>1</x1></{shape}></object>"
@@ -95,9 +128,17 @@ def size(width):
 
 def test_a_size_is_a_whole_number(tmp_path):
     assert read(tmp_path, size("96.0")).size == (96, 96, None)
-    for width in ("96px", "96.5", "1" * 5000, "nan", "-96"):
+    for width in ("96px", "9_6", "96.5", "1" * 5000, "nan", "-96"):
         with pytest.raises(ConversionError, match=r"a\.xml: size\.width: "):
             read(tmp_path, size(width))
+
+
+def test_a_corner_is_a_number_as_people_write_it(tmp_path):
+    """Python alone would read 1_5 as 15; the digits of any script are what they are."""
+    with pytest.raises(ConversionError, match=r"bndbox\.xmin: got '1_5'"):
+        read(tmp_path, OBJECT.replace("<xmin>1<", "<xmin>1_5<"))
+    label = read(tmp_path, OBJECT.replace("<xmax>9<", "<xmax>١٠<"))
+    assert label.boxes[0].corners == (0.0, 1.0, 10.0, 8.0)
 
 
 def test_attributes_are_counted(tmp_path):
@@ -131,6 +172,14 @@ def test_what_is_not_used_is_told_and_recorded(plant, said, capsys):
         "my-steel: tags of labels that are not used: object.difficult (3)"
         in capsys.readouterr().out
     )
+
+
+def test_a_class_that_nothing_shows_is_told(plant, said, capsys):
+    plant.draw(count=2)
+    data = plant.convert("plates", classes=["pit", "scratch", "crack", "rust"])
+    assert said(data / "conversion.json")["boxes_per_class"]["crack"] == 0
+    told = "my-steel: nothing shows crack, rust, which the card names"
+    assert capsys.readouterr().out.count(told) == 1
 
 
 def test_boxes_that_were_cut_are_told(plant, said, capsys):

@@ -55,6 +55,41 @@ def test_deep_pixels_under_another_suffix(tmp_path):
         decode(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("marker", [b"\xc1", b"\xc2", b"\xc3", b"\xf7"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_jpeg_of_more_than_eight_bits_is_told_its_depth(tmp_path, bits, marker):
+    path = tmp_path / "a.jpg"
+    with Image.fromarray((GREY // 16).astype(np.uint8)) as image:
+        image.save(path, exif=b"Exif\0\0" + b"\xff\xc0\0\x0b\x08" * 20, quality=95)
+    jpeg = path.read_bytes()
+    at = jpeg.rindex(b"\xff\xc0")
+    path.write_bytes(
+        jpeg[: at + 1] + marker + jpeg[at + 2 : at + 4] + bytes([bits]) + jpeg[at + 5 :]
+    )
+    with pytest.raises(ConversionError, match=rf"depth of pixels: got '{bits} bits'; save it with"):
+        decode(path)
+    path.write_bytes(jpeg)
+    assert decode(path).width == 64
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIF"),
+        (b"\xff\x0a\xfa\x7f", "JPEG XL"),
+        (b"\0" * 128 + b"DICM", "DICOM"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive"),
+        (b"\n<!DOCTYPE HTML><html>404", "a web page"),
+        (b"<svg width='9'/>", "XML"),
+    ],
+)
+def test_what_is_no_image_of_ours_is_told_by_its_kind(tmp_path, head, kind):
+    (tmp_path / "a.jpg").write_bytes(head + bytes(99))
+    with pytest.raises(ConversionError, match=f"kind of image: got '{kind}'; save it as PNG"):
+        decode(tmp_path / "a.jpg")
+
+
 def test_a_set_of_a_twelve_bit_camera_is_refused(plant):
     plates = plant.draw(count=3)
     for path in (plates / "IMAGES").iterdir():

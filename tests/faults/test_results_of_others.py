@@ -44,6 +44,47 @@ def test_a_good_result_is_scored(score):
     assert score({}) == (0, "")
 
 
+@pytest.fixture
+def scored_with(score, tmp_path, capsys):
+    """Score a good result with one of its files changed; what is said."""
+    data = tmp_path / "results" / "data" / "my-steel"
+
+    def run(name, change):
+        path = data / name
+        path.write_text(change(path.read_text()))
+        status, told = score({})
+        assert status == 2
+        assert told.startswith("MeasurementError: ")
+        assert told.count("\n") == 1
+        return told
+
+    return run
+
+
+LIST = "random/split0/test.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (LIST, lambda text: text + text, "file names: got 'plate_"),
+        (LIST, lambda text: "\n", "file names: got 'none'; list each image of the part once"),
+        (
+            "groups.csv",
+            lambda text: text + text.split("\n")[1].rpartition(",")[0] + ",999\n",
+            "group of plate_0.png: got '999'; it is in group 0 already",
+        ),
+        (
+            "annotations.json",
+            lambda text: text.replace('"scratch"', '"pit"'),
+            "categories name: got 'pit'",
+        ),
+    ],
+)
+def test_a_truth_that_says_two_things_is_named(scored_with, name, change, words):
+    assert words in scored_with(name, change)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defectbench.base import planning
+from defectbench.base.cards import load_dataset_card
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.commandline import parse_settings
 from defectbench.base.errors import ConfigError, DefectBenchError
@@ -17,11 +18,14 @@ from defectbench.base.methods import (
     Optimizer,
     Recipe,
     build_network,
+    load_card,
     load_method,
     load_recipe,
+    method_names,
     override_recipe,
     recipe_fields,
 )
+from defectbench.base.mirrors import is_address, mirror_state
 from defectbench.base.options import options_of
 from defectbench.base.planning import plan_study
 from defectbench.base.settings import TrainingSettings
@@ -29,11 +33,17 @@ from defectbench.base.steps import ChannelPruning, FilterPruning, PruningCheck
 from defectbench.base.studies import LatencySettings, load_study, parse_study
 from defectbench.base.yaml_text import parse_yaml
 from defectbench.cli import main
+from defectbench.data.acquire import acquire
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 SHELVES = (MODELS, ROOT / "datasets")
 RECIPE = Recipe(optimizer=Optimizer(lr=0.1))
+LIGHT_CLASSIFIERS = tuple(
+    name
+    for name in method_names(MODELS)
+    if (card := load_card(MODELS / name)).task == "classification" and not card.heavy
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -150,6 +160,8 @@ def test_a_program_is_led_to_its_rule(train):
             ["control", "--kind", "orcle", "--dataset", "d", "--protocol", "clean", "--out", "o"],
             "did you mean oracle?",
         ),
+        (["report", "d", "--study", "s", "--out", "o", "--models", "modls"], "--models: folder:"),
+        (["report-reference", "d", "--out", "o", "--models", "modls"], "--models: folder: got"),
         (["race", "d", "--set", "processes=1"], "processes: got 1"),
         (["race", "d", "--set", "rounds=0"], "rounds: got 0"),
         (["race", "d", "--engine", "onnx"], "name one of onnxruntime"),
@@ -202,25 +214,28 @@ def test_a_folder_in_the_place_of_a_file_is_called_one(option, tmp_path, capsys)
 
 
 BOUNDS = {
-    "optimizer.lr": ([1e-6, 1], [0, -1, float("inf"), float("nan"), True, "fast", None]),
-    "optimizer.weight_decay": ([0, 0.5], [-1e-9, float("inf")]),
+    "optimizer.lr": (
+        [1e-6, 10],
+        [0, -1, 10.1, 1e9, float("inf"), float("nan"), True, "fast", None],
+    ),
+    "optimizer.weight_decay": ([0, 1], [-1e-9, 1.1, float("inf")]),
     "optimizer.momentum": ([0, 0.999], [-0.1, 1, 1.5]),
     "optimizer.betas": ([[0, 0.9], [0.9, 0.999]], [[0.9, 1], [-1, 0.9], [0.9], 0.9]),
-    "schedule.warmup_steps": ([0, 500], [-1, 1.5, True]),
-    "schedule.warmup_epochs": ([0, 0.5], [-1, float("inf")]),
+    "schedule.warmup_steps": ([0, 500], [-1, 10**10, 1.5, True]),
+    "schedule.warmup_epochs": ([0, 0.5], [-1, 1e7, float("inf")]),
     "schedule.warmup_ratio": ([0, 1], [-0.1, 1.1]),
     "schedule.min_lr_ratio": ([0, 1], [-0.1, 1.1]),
-    "grad_clip": ([0.1, None], [0, -1, float("inf")]),
+    "grad_clip": ([0.1, 1e6, None], [0, -1, 1e10, float("inf")]),
     "ema.decay": ([0, 0.9999], [-0.1, 1]),
-    "ema.tau": ([1e-3, 2000], [0, -1, float("inf")]),
+    "ema.tau": ([1e-3, 20_000], [0, -1, 1e9, float("inf")]),
     "ema.short_run_share": ([0, 1], [-0.1, 1.1]),
     "augmentation.scale": (
         [[1, 1], [0.1, 2]],
-        [[2, 1], [0, 1], [-1, 1], [1], 1, [1, float("inf")]],
+        [[2, 1], [0, 1], [-1, 1], [1], 1, [1, 101], [1, float("inf")]],
     ),
     "augmentation.stretch": ([[0.5, 2]], [[2, 0.5], [0, 0], [1, "wide"]]),
-    "augmentation.contrast": ([[0, 2]], [[-1, 1], [2, 1]]),
-    "augmentation.saturation": ([[0, 2]], [[-1, 1], [2, 1]]),
+    "augmentation.contrast": ([[0, 2]], [[-1, 1], [2, 1], [1, 101]]),
+    "augmentation.saturation": ([[0, 2]], [[-1, 1], [2, 1], [1, 101]]),
     "augmentation.translate": ([0, 1], [-0.1, 1.1]),
     "augmentation.rotate_deg": ([0, 180], [-1, 181]),
     "augmentation.flip_lr": ([0, 1], [-0.1, 1.1, True]),
@@ -230,17 +245,17 @@ BOUNDS = {
     "augmentation.probability": ([0, 1], [-0.1, 1.1]),
     "augmentation.noise_std": ([0, 1], [-0.1, 1.1]),
     "augmentation.mosaic": ([0, 1], [-0.1, 1.1]),
-    "augmentation.close_epochs": ([0, 15], [-1]),
+    "augmentation.close_epochs": ([0, 15], [-1, 10**7]),
     "augmentation.fill": ([0, 1], [-0.1, 1.1]),
-    "augmentation.min_side_px": ([0, 2.5], [-1, float("nan")]),
+    "augmentation.min_side_px": ([0, 2.5], [-1, 1e5, float("nan")]),
     "augmentation.min_visible": ([0, 1], [-0.1, 1.1]),
-    "validate_every": ([1, 1000], [0, -1, 1.5]),
-    "epochs": ([1, 300], [0, -1, True]),
-    "batch": ([1, 64], [0, -1]),
+    "validate_every": ([1, 1000], [0, -1, 1.5, 10**7]),
+    "epochs": ([1, 300], [0, -1, 10**7, True]),
+    "batch": ([1, 64], [0, -1, 10**7]),
     "size": ([32, 640], [0, 31, -64, 10**6]),
     "sparsity": (
         [{"strength": "auto"}, {"strength": 0.1}, None],
-        [{"strength": 0}, {"strength": -1}, {"strenght": 1}],
+        [{"strength": 0}, {"strength": -1}, {"strength": 1e9}, {"strenght": 1}],
     ),
 }
 
@@ -253,6 +268,22 @@ def test_every_figure_of_a_recipe_has_its_bounds(name):
     for value in wrong:
         with pytest.raises(ConfigError, match=f"recipe.{name.partition('.')[0]}"):
             override_recipe(RECIPE, {name: value})
+
+
+@pytest.mark.parametrize("name", method_names(MODELS))
+def test_the_bounds_leave_ten_times_a_published_figure(name):
+    recipe = load_recipe(MODELS / name)
+    figures = ["ema.tau", "schedule.warmup_steps", "validate_every", "epochs", "batch"]
+    if recipe.optimizer is not None:
+        figures += ["optimizer.lr", "optimizer.weight_decay"]
+    figures += ["grad_clip"] if recipe.grad_clip else []
+    figures += [f"augmentation.{span}" for span in ("scale", "stretch", "contrast", "saturation")]
+    for field in figures:
+        value = recipe
+        for part in field.split("."):
+            value = getattr(value, part)
+        larger = [10 * end for end in value] if isinstance(value, tuple) else 10 * value
+        assert override_recipe(recipe, {field: larger})
 
 
 def test_no_figure_of_a_recipe_is_forgotten_above():
@@ -389,6 +420,15 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
             "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
         ),
         (
+            {
+                "datasets": ["demo-steel-cls"],
+                "methods": "all",
+                "budget": {"epochs": 5, "size": 64},
+                "budgets": {key: {"epochs": 3} for key in LIGHT_CLASSIFIERS},
+            },
+            "blocks.0: budget.epochs: got 5; `budgets` say it for every method of the block",
+        ),
+        (
             {"budget": {"recipe": {"optimizer": {"name": "sgd", "lr": 0.1, "betas": [0.9, 0.99]}}}},
             "recipe.optimizer.betas: got .*; it is of adamw and adam, and the optimizer is sgd",
         ),
@@ -451,6 +491,42 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
         ),
         ({"budget": {"recipe": {"order": "class_balanced"}}}, "recipe.order: got 'class_balanced'"),
         (
+            {"budget": {"recipe": {"augmentation": {"probability": 0.0, "brightness": 0.5}}}},
+            "recipe.augmentation.brightness: got 0.5; augmentation.probability is 0",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation": {"probability": 0.5}}}},
+            "recipe.augmentation.probability: got 0.5; no colour is changed",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation": {"flips": "one"}}}},
+            "recipe.augmentation.flips: got 'one'; augmentation.flip_lr and augmentation.flip_ud are 0",
+        ),
+        (
+            {"budget": {"recipe": {"augmentation.close_epochs": 5}}},
+            "recipe.augmentation.close_epochs: got 5; augmentation.mosaic is 0",
+        ),
+        (
+            {"budget": {"recipe": {"schedule": {"warmup_ratio": 0.5}}}},
+            "recipe.schedule.warmup_ratio: got 0.5; the schedule has no warm-up",
+        ),
+        (
+            {
+                "budget": {
+                    "recipe": {
+                        "optimizer": {"name": "sgd", "lr": 0.1, "decay_norm_and_bias": False}
+                    }
+                }
+            },
+            "recipe.optimizer.decay_norm_and_bias: got False; optimizer.weight_decay is 0",
+        ),
+        ({"methods": ["all"]}, "got 'all'; all of them are written without brackets"),
+        ({"methods": ["LIDD-Net"]}, "got 'LIDD-Net'; .*did you mean lidd_net?"),
+        (
+            {"datasets": ["../datasets/demo-steel"]},
+            "datasets: got '../datasets/demo-steel'; give the name alone: demo-steel",
+        ),
+        (
             {
                 "methods": ["yolov8n_ultralytics"],
                 "budget": {"recipe": {"augmentation.mosaic": 0.0}},
@@ -472,12 +548,21 @@ def test_a_field_or_a_name_that_cannot_matter_is_refused(block, match):
     [
         {"methods": ["yolov8n"], "budget": {"epochs": 4}},  # its own last 10 epochs are without
         {"budget": {"epochs": 5}, "budgets": {"lidd_net": {"batch": 8}}},
+        {  # one method of all is left that the budget is of
+            "datasets": ["demo-steel-cls"],
+            "methods": "all",
+            "budget": {"epochs": 5, "size": 64},
+            "budgets": {key: {"epochs": 3} for key in LIGHT_CLASSIFIERS[1:]},
+        },
         {
             "methods": ["yolov8n"],
             "budget": {"epochs": 9, "recipe": {"augmentation.close_epochs": 3}},
         },
         {"budget": {"recipe": {"optimizer": {"name": "adamw", "lr": 0.1, "betas": [0.9, 0.99]}}}},
         {"budget": {"recipe": {"sparsity": {"strength": 1.0}, "keep": "last"}}},
+        {"budget": {"recipe": {"augmentation": {"probability": 0.5, "contrast": [0.5, 1.5]}}}},
+        {"budget": {"recipe": {"augmentation": {"flips": "one", "flip_ud": 0.5}}}},
+        {"budget": {"recipe": {"schedule": {"warmup_ratio": 0.5, "warmup_epochs": 1}}}},
     ],
 )
 def test_a_field_that_matters_is_planned(block):
@@ -492,8 +577,54 @@ def test_a_mirror_of_a_set_that_is_made_here_is_refused(tmp_path, capsys):
     )
     words = ["acquire", "--card", str(ROOT / "datasets" / "demo-steel.yaml")]
     assert main([*words, "--out", str(tmp_path / "out"), "--mirror", "/x"]) == 2
-    assert "--mirror: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
+    assert "demo-steel: mirror: got '/x'; a synthetic set is made here" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    card = load_dataset_card(ROOT / "datasets" / "demo-steel.yaml")
+    with pytest.raises(ConfigError, match=r"demo-steel: mirror: got .*; a synthetic set is made"):
+        acquire(card, tmp_path / "out", mirror=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_mirror_is_refused(tmp_path, capsys):
+    """As a shell gives it whose variable is not set; the set would be fetched from its addresses."""
+    words = ["acquire", "--card", str(ROOT / "datasets" / "neu-det.yaml"), "--mirror", ""]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert "neu-det: mirror: got ''; give a path or an address" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "s3", "gs", "hf+ssh"])
+def test_an_address_that_is_not_fetched_is_named(scheme, tmp_path):
+    told = f"got '{re.escape(scheme)}://'; give a path of this machine, or an address that begins"
+    card = load_dataset_card(ROOT / "datasets" / "neu-det.yaml")
+    with pytest.raises(ConfigError, match=told):
+        acquire(card, tmp_path / "out", mirror=f"{scheme}://host/set.zip")
+    with pytest.raises(ConfigError, match=told):
+        mirror_state(card, f"{scheme}://host/set.zip", tmp_path / "out")
+    assert is_address("HTTPS://host/set.zip")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"classes": ["pit\nscratch"]}, r"classes: got .*holds a line break or a sign that cannot"),
+        ({"expected": {"images": 5}}, "expected.boxes_labelled: got 'nothing'; write it"),
+        ({"drop": ["pit"]}, r"file: got \['aliases', .*'title'\]; pit is dropped, and a class"),
+    ],
+)
+def test_a_slip_in_a_card_is_named(change, told, tmp_path):
+    content = yaml.safe_load((ROOT / "datasets" / "neu-det.yaml").read_text(encoding="utf-8"))
+    content["classes"] = ["pit", *content["classes"]]
+    (tmp_path / "neu-det.yaml").write_text(yaml.safe_dump({**content, **change}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"neu-det.yaml: {told}"):
+        load_dataset_card(tmp_path / "neu-det.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "text"])
+def test_a_card_that_is_no_mapping_is_named(content, tmp_path):
+    (tmp_path / "a.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"a.yaml: content: .*mapping of fields: name, title"):
+        load_dataset_card(tmp_path / "a.yaml")
 
 
 def test_a_latency_protocol_of_a_study_that_times_nothing_is_refused():
@@ -514,6 +645,7 @@ def test_a_block_that_later_ones_make_anew_is_refused():
     [
         ("lidd_net", {"shuffle": 3}),
         ("lidd_net", {"shuffle": -1}),
+        ("lidd_net", {"shuffle": 10**9}),
         ("lidd_net", {"dilations": [0]}),
         ("lidd_net", {"latm": "athh"}),
         ("yolov8n", {"box_loss": "iou"}),

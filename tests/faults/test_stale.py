@@ -10,7 +10,13 @@ from tests.e2e.planning import snakemake
 
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError
-from defectbench.base.mirrors import MIRROR_HASHES, made_of, mirror_digest, mirror_state
+from defectbench.base.mirrors import (
+    MIRROR_HASHES,
+    made_of,
+    mirror_digest,
+    mirror_state,
+    note_on_shared_data,
+)
 
 
 def state(card, mirror, data):
@@ -155,6 +161,35 @@ def test_data_of_an_earlier_version_stand_until_a_file_is_younger(made, plant):
     assert len(state(*made)) == 64
 
 
+# Data that studies share
+
+
+def finish_cells(results, study, count, dataset="my-steel"):
+    for seed in range(count):
+        record = results / study / "runs" / dataset / "clean" / "oracle" / f"seed{seed}"
+        record.mkdir(parents=True)
+        (record / "accuracy.json").touch()
+
+
+def test_results_of_other_studies_on_data_that_are_made_anew_are_told(made, plant):
+    card, _, data = made
+    results = data.parents[1]
+
+    def note(study):
+        return note_on_shared_data(card, data, study, results)
+
+    assert note("b") is None
+    finish_cells(results, "a", 2)
+    finish_cells(results, "c", 1)
+    finish_cells(results, "d", 1, dataset="other-steel")
+    told = note("b")
+    assert "\n" not in told
+    assert f"{data} is made anew, since what study b takes my-steel from holds something" in told
+    assert "(local folder plates): finished cells on it, 2 of study a and 1 of study c, are" in told
+    assert "2 of study a, are" in note("c")
+    assert note_on_shared_data(card, plant.home / "new", "b", results) is None
+
+
 ROOT = Path(__file__).parents[2]
 LINKS = ("Snakefile", "workflow", "profiles", "config", "models", "reports")
 
@@ -194,3 +229,35 @@ def test_the_workflow_sees_what_was_mended_after_an_error_and_no_touch(plant, sa
         os.utime(path)
     status, told = run()
     assert (status, "Nothing to be done" in told) == (0, True)
+
+
+@pytest.mark.e2e
+def test_two_studies_with_different_mirrors_of_one_set(plant, said, monkeypatch):
+    """The second is told whose results stand on the data that it makes anew; the first, when its turn comes again."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    for name in LINKS:
+        (plant.home / name).symlink_to(ROOT / name)
+    plant.draw("first", count=20)
+    plant.draw("second", count=24)
+    plant.card()
+    data = plant.home / "results" / "data" / "my-steel"
+
+    def run(study, mirror, *options):
+        block = {"datasets": ["my-steel"], "methods": [], "controls": ["oracle"]}
+        content = {"study": study, "blocks": [block], "mirrors": {"my-steel": mirror}}
+        (plant.home / f"{study}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        status, told = snakemake(plant.home, "scores", "--configfile", f"{study}.yaml", *options)
+        assert status == 0, told
+        return told
+
+    assert "is made anew" not in run("a", "first")
+    hashes = [said(data / "source.json")["mirror_sha256"]]
+    told = run("b", "second", "--dry-run")
+    assert told.count("study b takes my-steel from holds something else") == 1
+    assert "(local folder first): finished cells on it, 1 of study a, are made anew" in told
+    assert "Nothing to be done" in run("a", "first")
+    run("b", "second")
+    hashes.append(said(data / "source.json")["mirror_sha256"])
+    assert "(local folder second): finished cells on it, 1 of study b" in run("a", "first", "-n")
+    assert len(set(hashes)) == 2
+    assert said(data / "annotations.json")["images"][-1]["id"] == 24

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from race_cases import write_classifier, write_detector, write_pack
@@ -188,6 +189,18 @@ def test_a_cell_without_a_model_or_predictions_is_named(tmp_path):
     write_detector(cell / "model.onnx")
     with pytest.raises(ConfigError, match=r"predictions\.record\.json"):
         entries_of([cell])
+
+
+@pytest.mark.parametrize(("at", "cell"), [("pixels+cut", "seed0"), (".", "pixels+cut/seed0")])
+def test_a_cell_is_named_from_any_folder(tmp_path, monkeypatch, at, cell):
+    (tmp_path / "pixels+cut" / "seed0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / at)
+    write_detector(Path(cell) / "model.onnx")
+    write_pack(tmp_path / "test@16.safetensors")
+    inputs = {"model": Path(cell) / "model.onnx", "pack": tmp_path / "test@16.safetensors"}
+    write_record(Path(cell) / "predictions.record.json", "predictions", {}, inputs)
+    (made,) = entries_of([cell])
+    assert made.base.absolute() == tmp_path / "pixels" / "seed0" / "model.onnx"
 
 
 def test_large_files_are_split_into_heats_with_their_families(shelf, tmp_path):

@@ -69,13 +69,16 @@ class ClassShelf(Shelf):
         lists = self.data / "clean" / "test.txt"
         evaluate_classes(*files, lists, self.data / "groups.csv", folder / "accuracy.json")
 
-    def classifier(self, name, wrong=(), params_m=4.0, seed=0):
+    def classifier(self, name, wrong=(), params_m=4.0, seed=0, recipe=None):
         """A trained classifier with all its records."""
         trained = {"val_accuracy": 0.75, "val_accuracy_last": 0.5}
         folder = self.method(name, seed=seed, params_m=params_m, trained=trained)
         lines = ["epoch,loss,lr,images_per_s,val_accuracy", "1,2,0.1,9,", "2,1,0.1,9,0.75"]
         (folder / "history.csv").write_text("\n".join(lines) + "\n")
         self.classify(folder, wrong)
+        if recipe is not None:
+            record = json.loads((folder / "train.json").read_text())
+            (folder / "train.json").write_text(json.dumps(record | {"recipe": recipe}))
         return folder
 
     def cut(self, name, wrong, before, choose="cfp", seed=0):
@@ -110,6 +113,21 @@ def filled(tmp_path):
     shelf.cut("vgg+cfpv39", wrong={1, 2}, before={1, 3, 5, 7})
     shelf.classify(shelf.folder("control_class_prior"), wrong={1, 3, 5, 7})
     return shelf
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"keep": "last"}, {"keep": "best", "sparsity": {"strength": 1.0}}]
+)
+def test_notes_say_which_epoch_counts(tmp_path, recipe):
+    shelf = ClassShelf(tmp_path, dataset="plates", images=N)
+    shelf.split("clean", test=N)
+    shelf.classifier("vgg", recipe={"keep": "best", "sparsity": None})
+    shelf.classifier("old", wrong={1})  # a record that does not say
+    shelf.classifier("narrow", wrong={1, 2}, recipe=recipe)
+    notes = make_tables([shelf.runs]).classes.notes
+    best = "Weights are those of the best epoch on validation; its accuracy there and that of the last epoch: "
+    assert f"{best}vgg 75.0 and 50.0; old 75.0 and 50.0." in notes
+    assert "Weights are those of the last epoch; its accuracy on validation: narrow 75.0." in notes
 
 
 def test_rows_say_what_compression_gave_and_cost(filled):

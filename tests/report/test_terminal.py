@@ -42,6 +42,10 @@ def table(filled):
     return stored_tables(filled.out / "comparison.csv")
 
 
+def test_a_terminal_that_says_it_has_no_width_is_written_to(table):
+    assert shown(table, 0) == shown(table, 80)
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     """All tables of all topics, of stored runs."""

@@ -5,13 +5,16 @@ NOTHING_TO_KEEP = object()
 
 @cache
 def look_at_mirror(dataset):
-    """State of a dataset's local mirror, looked at once, and the file of what was seen of it.
+    """State of a dataset's local mirror or package, looked at once, and the file of what was seen of it.
 
     That file stands for the mirror's own, which may be many; its time counts only where data were made of something else.
     """
     card, mirror = PLAN.datasets[dataset], STUDY.mirrors.get(dataset)
     folder = DATA.format(dataset=dataset)
     state, unchanged = mirror_state(card, mirror, folder)
+    if workflow.is_main_process and state and not unchanged:
+        if note := note_on_shared_data(card, folder, STUDY.study):
+            logger.warning(note)
     seen = f"{folder}/{MIRROR_HASHES}"
     if not state or not os.path.exists(seen):
         return state, []
@@ -20,12 +23,12 @@ def look_at_mirror(dataset):
 
 # Here and not in an input function, whose error Snakemake passes over where the outputs are there.
 if workflow.is_main_process:
-    for dataset in STUDY.mirrors:
+    for dataset in PLAN.datasets:
         look_at_mirror(dataset)
 
 
 def state_of_mirror(wildcards):
-    """What a local mirror holds: the data are made again when that changes, not when it is touched.
+    """What a local mirror or package holds: the data are made again when that changes, not when it is touched.
 
     Without one it is a value of a kind that Snakemake does not keep, so that nothing of it can change.
     """

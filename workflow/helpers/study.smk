@@ -9,7 +9,7 @@ from defectbench.base import steps
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
-from defectbench.base.mirrors import MIRROR_HASHES, mirror_state
+from defectbench.base.mirrors import MIRROR_HASHES, mirror_state, note_on_shared_data
 from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study

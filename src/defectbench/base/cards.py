@@ -368,6 +368,9 @@ class DatasetCard(Strict):
         bare = [name for name in names if name != name.strip() or not name]
         if bare:
             raise ValueError(f"{bare[0]!r} is empty or has blanks around it: write the name alone")
+        odd = [name for name in names if not name.isprintable()]
+        if odd:
+            raise ValueError(f"{odd[0]!r} holds a line break or a sign that cannot be printed")
         twice = [name for n, name in enumerate(names) if name in names[:n]]
         if twice:
             raise ValueError(f"{twice[0]} stands twice: name it once")
@@ -480,10 +483,11 @@ def load_dataset_card(path: str | Path) -> DatasetCard:
     """
     file = Path(path)
     content = read_yaml(file, "name a card in datasets/")
+    if not isinstance(content, dict):
+        fix = "a card is a mapping of fields: name, title, classes, source, layout, licence"
+        raise ConfigError(path, "content", type(content).__name__, fix)
     try:
         card = DatasetCard.model_validate({**content, "folder": file.parent})
-    except TypeError as error:
-        raise ConfigError(path, "content", str(error), "mend the YAML") from error
     except ValidationError as error:
         field, value, fix = first_fault(DatasetCard, error)
         raise ConfigError(path, field or "file", value, fix) from error

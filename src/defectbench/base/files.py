@@ -41,6 +41,9 @@ _FIXES = {
 }
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 LONGEST_NAME = 255  # bytes, of a file on the file systems of today
+POINTER = b"version https://git-lfs"  # begins what a clone without Git LFS has in place of a file
+OF_POINTER = "get the file itself: git lfs pull"
+MADE_BY_WORKFLOW = ".snakemake_timestamp"  # in a folder that Snakemake noted as an output
 _SYSTEM_FOLDERS = {
     "__macosx",
     "@eadir",
@@ -56,6 +59,8 @@ _SYSTEM_STARTS = ("._", ".#", ".~", ".nfs", ".fuse_hidden")  # of macOS, editors
 
 def _sibling(path: Path) -> Path:
     """A hidden temporary name beside ``path`` that keeps its suffix, whatever the length of its name."""
+    if not path.name:  # this folder, or the root
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = f".{uuid.uuid4().hex[:8]}.part{path.suffix}"
     room = max(0, LONGEST_NAME - 1 - len(os.fsencode(ending)))
@@ -152,6 +157,32 @@ def _free_bytes(path: str | Path | None) -> int | None:
     return None
 
 
+def _refuse_no_plain_file(target: Path) -> None:
+    """Stop before a device or a pipe is replaced by a file, as root would do with ``/dev/null``."""
+    with suppress(OSError):  # what cannot be looked at is named where it is written
+        is_special = target.exists() and not target.is_file() and not target.is_dir()
+        if is_special or (target.is_symlink() and target.absolute().parent == Path("/dev")):
+            fix = "name a plain file: an output takes the place of what is there"
+            raise FileAccessError(target, "kind of file", "a device or a pipe", fix)
+
+
+def refuse_others_files(path: Path, *signs: Path) -> None:
+    """Stop before what a user keeps in the place of an output is replaced.
+
+    Args:
+        path: The file or folder that is to be made.
+        signs: Files that show that it was made here: one of them is there beside or in what was.
+
+    Raises:
+        FileAccessError: Something is there, and no sign of it.
+    """
+    is_made = any(sign.is_file() for sign in (*signs, path / MADE_BY_WORKFLOW))
+    first = next(path.iterdir(), None) if path.is_dir() else path if path.exists() else None
+    if first is not None and not is_made:
+        fix = "it would be replaced, and nothing shows that it was made here: name another place, or move it away"
+        raise FileAccessError(path, "content", first.name, fix)
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary file name; on success it is synced and renamed to ``path``.
@@ -168,6 +199,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ...     part.write_text("whole or not at all")
     """
     target = Path(path)
+    _refuse_no_plain_file(target)
     with _refusals_named(target):
         part = _sibling(target)
     try:

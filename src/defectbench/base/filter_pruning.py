@@ -64,9 +64,9 @@ class FilterCut(Strict):
     """
 
     rates: str | dict[str, float]
-    ratio: float | None = Field(default=None, gt=1)
+    ratio: float | None = Field(default=None, gt=1, le=1_000_000)
     choose: Choice = PUBLISHED
-    scale: float = Field(default=2.0, gt=0)
+    scale: float = Field(default=2.0, gt=0, le=1000)
     most_clusters: int = Field(default=4, ge=1, le=4096)
     min_per_cluster: int = Field(default=0, ge=0, le=4096)
     inherit: Literal["full", "conv_only"] = "full"

@@ -180,8 +180,8 @@ class Optimizer(Strict):
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    lr: float = Field(gt=0, le=10)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
     momentum: Decay = 0.9
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     decay_norm_and_bias: bool = True
@@ -218,7 +218,7 @@ class Ema(Strict):
     """
 
     decay: Decay = 0.9998
-    tau: float = Field(default=2000.0, gt=0)
+    tau: float = Field(default=2000.0, gt=0, le=1_000_000)
     short_run_share: float = Field(default=0.05, ge=0, le=1)
 
 
@@ -231,7 +231,7 @@ class Sparsity(Strict):
             and makes exact zeros; ``auto`` is the first under SGD and the second elsewhere.
     """
 
-    strength: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    strength: Annotated[float, Field(gt=0, le=100_000)] | Literal["auto"] = "auto"
     mode: Literal["auto", "subgradient", "proximal"] = "auto"
 
 
@@ -263,10 +263,10 @@ class Recipe(Strict):
     size: Side = 192
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
-    grad_clip: float | None = Field(default=None, gt=0)
+    grad_clip: float | None = Field(default=None, gt=0, le=1_000_000_000)
     ema: Ema = Ema()
     augmentation: Augmentation = Augmentation()
-    validate_every: int = Field(default=10, ge=1)
+    validate_every: int = Field(default=10, ge=1, le=1_000_000)
     keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     sparsity: Sparsity | None = None
@@ -464,8 +464,10 @@ def _dotted(changes: Mapping[str, Any]) -> list[str]:
 
 def _without_effect(recipe: Recipe, epochs: int) -> dict[str, str]:
     """Fields of a recipe that matter to nothing as its other fields stand, and why."""
-    reasons: dict[str, str] = {}
+    reasons = _of_no_colour(recipe.augmentation)
     optimizer, schedule, augmentation = recipe.optimizer, recipe.schedule, recipe.augmentation
+    if optimizer is not None and not optimizer.weight_decay:
+        reasons["optimizer.decay_norm_and_bias"] = "optimizer.weight_decay is 0"
     if optimizer is not None:
         other = "optimizer.betas" if optimizer.name == "sgd" else "optimizer.momentum"
         owner = "adamw and adam" if optimizer.name == "sgd" else "sgd"
@@ -474,17 +476,34 @@ def _without_effect(recipe: Recipe, epochs: int) -> dict[str, str]:
         reasons["schedule.warmup_epochs"] = (
             f"schedule.warmup_steps is {schedule.warmup_steps} and wins; set that to 0, or"
         )
+    if not schedule.warmup_steps and not schedule.warmup_epochs:
+        reasons["schedule.warmup_ratio"] = "the schedule has no warm-up"
     if schedule.kind == "constant":
         reason = "schedule.kind is constant"
         reasons |= {"schedule.per": reason, "schedule.min_lr_ratio": reason}
+    if not augmentation.flip_lr and not augmentation.flip_ud:
+        reasons["augmentation.flips"] = "augmentation.flip_lr and augmentation.flip_ud are 0"
     if not augmentation.mosaic:
-        reasons["augmentation.mosaic_form"] = "augmentation.mosaic is 0"
+        reason = "augmentation.mosaic is 0"
+        reasons |= {"augmentation.mosaic_form": reason, "augmentation.close_epochs": reason}
     elif augmentation.close_epochs >= epochs:
         reason = f"all of the {epochs} epochs are among the last {augmentation.close_epochs} without mosaic"
         reasons |= dict.fromkeys(MOSAIC, reason)
     if recipe.sparsity is not None and recipe.keep == "best":
         reasons["keep"] = "a training with sparsity keeps its last epoch"
     return reasons
+
+
+def _of_no_colour(augmentation: Augmentation) -> dict[str, str]:
+    """Fields of the colour changes that matter to nothing, and why."""
+    plain = Augmentation()
+    changes = ("brightness", "contrast", "saturation")
+    changed = [name for name in changes if getattr(augmentation, name) != getattr(plain, name)]
+    if not changed:
+        return {"augmentation.probability": "no colour is changed"}
+    if augmentation.probability:
+        return {}
+    return {f"augmentation.{name}": "augmentation.probability is 0" for name in changed}
 
 
 def load_method(name: str, models_dir: str | Path = "models") -> Method:

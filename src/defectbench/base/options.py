@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from .strict import name_one_of
 
 KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool}
 WIDTH, WIDEST = "width", 8  # the factor of all widths, by which several methods are built narrower
+LARGEST = 1_000_000  # of any other number
 WORDS = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false"}
 
 
@@ -63,13 +63,14 @@ def refuse_options(options: Mapping[str, Any], folder: str | Path, where: str | 
             fix = f"give {WORDS[kinds[name]]}" + _as_number(value, kinds[name])
             raise ConfigError(where, field, value, fix)
         if kinds[name] in ("int", "float") and not _in_range(name, value):
-            fix = f"give a factor above 0, at most {WIDEST}" if name == WIDTH else "give 0 or more"
+            factor = f"give a factor above 0, at most {WIDEST}"
+            fix = factor if name == WIDTH else f"give 0 to {LARGEST}"
             raise ConfigError(where, field, value, fix)
 
 
 def _in_range(name: str, value: float) -> bool:
     """Whether a number can be that of an option; what else an option asks, its ``build`` says."""
-    return 0 < value <= WIDEST if name == WIDTH else math.isfinite(value) and value >= 0
+    return 0 < value <= WIDEST if name == WIDTH else 0 <= value <= LARGEST
 
 
 def _as_number(value: Any, kind: str) -> str:

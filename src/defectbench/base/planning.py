@@ -280,7 +280,10 @@ def _card(name: str, folder: Path, source: str | Path) -> DatasetCard:
         names = sorted(card.stem for card in folder.glob("*.yaml"))
         fix = name_one_of(name, names, f"there is no card in {folder}")
         raise ConfigError(source, "datasets", name, f"there is no {path}; {fix}")
-    return load_dataset_card(path)
+    card = load_dataset_card(path)
+    if card.name != name:
+        raise ConfigError(source, "datasets", name, f"give the name alone: {card.name}")
+    return card
 
 
 def _out_of_reach(study: Study, cards: dict[str, DatasetCard], results: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -114,8 +114,9 @@ def write_record(
         The record as written.
 
     Raises:
-        ConfigError: An input file is missing.
+        ConfigError: An input file is missing, or is the file to write.
     """
+    refuse_own_inputs(path, inputs.values())
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": kind,
@@ -129,6 +130,22 @@ def write_record(
     }
     atomic_write_json(path, record)
     return record
+
+
+def refuse_own_inputs(path: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Stop before a result takes the place of what it is made from.
+
+    Args:
+        path: The file to write.
+        inputs: What is read for it.
+
+    Raises:
+        ConfigError: It is one of them.
+    """
+    for file in map(Path, inputs):
+        if Path(path).exists() and file.exists() and file.samefile(path):
+            fix = "it would replace what it is made from: name another file"
+            raise ConfigError(path, "output", "one of its inputs", fix)
 
 
 def _input(path: Path) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Pruning(Strict):
     """
 
     rule: Literal["size", "classic"] = "size"
-    target_mib: float = Field(default=4.19, gt=0)
+    target_mib: float = Field(default=4.19, gt=0, le=1_000_000)
     percent: float = Field(default=0.85, ge=0, le=1)
     layer_keep: float = Field(default=0.01, ge=0, le=1)
     round_to: int = Field(default=1, ge=1, le=4096)

@@ -59,11 +59,16 @@ def first_fault(kind: type[BaseModel], error: ValidationError) -> tuple[str, Any
         ('epoch', 1, 'there is no such field; leave it out')
     """
     fault = _plainest(error.errors())
-    path = [part for part in fault["loc"] if not _is_kind(part)]
+    models = {model.__name__ for model in _models_within(kind)}  # which of several a field took
+    path = [part for part in fault["loc"] if not _is_kind(part) and part not in models]
     value, context = fault.get("input"), fault.get("ctx", {})
     if fault["type"] == _TRUTH_VALUE:
         path, value = [*path, context["field"]], context["value"]
     field = ".".join(str(part) for part in path)
+    if not path and isinstance(
+        value, Mapping
+    ):  # what its fields say together: all of it would hide what is wrong
+        value = sorted(map(str, value))
     if fault["type"] == "missing":
         return field, "nothing", "write it: it has no default"
     if fault["type"] != "extra_forbidden":
@@ -114,10 +119,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         >>> did_you_mean("x", ["yolov8n"])
         ''
     """
-    names = list(names)
-    meant = _OTHER_WORDS.get(name)
-    close = [meant] if meant in names else get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else ""
+    by_form = {_plain_form(known): known for known in names}
+    meant = _OTHER_WORDS.get(name, name)
+    close = get_close_matches(_plain_form(meant), by_form, n=1)
+    return f"did you mean {by_form[close[0]]}?" if close else ""
+
+
+def _plain_form(name: str) -> str:
+    """A name without what people write in several ways: capitals, and the sign between words."""
+    return name.lower().replace("-", "_").replace(" ", "_")
 
 
 def name_one_of(name: str, names: Iterable[str], nothing: str = "there is none") -> str:
@@ -150,6 +160,18 @@ def _field_names(kind: type[BaseModel], path: Sequence[int | str]) -> list[str]:
         ]
         kinds = inner or kinds
     return list(dict.fromkeys(name for model in kinds for name in model.model_fields))
+
+
+def _models_within(kind: type[BaseModel]) -> set[type[BaseModel]]:
+    """All models that the fields of one are made of, at any depth."""
+    within: set[type[BaseModel]] = set()
+    todo = [kind]
+    while todo:
+        fields = todo.pop().model_fields.values()
+        new = {model for field in fields for model in _models_in(field.annotation)} - within
+        within |= new
+        todo += new
+    return within
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -318,6 +318,8 @@ def expand_cells(
         for method in [*named, *block.budgets]:
             if method not in methods:
                 fix = name_one_of(method, methods, "there is no method at all")
+                if method.lower() == "all":
+                    fix = "all of them are written without brackets, as `methods: all`"
                 raise ConfigError(source, f"blocks.{number}.methods", method, fix)
         _check_compressions(block, prunable, tasks, f"{source}: blocks.{number}")
         if rates is not None:
@@ -342,12 +344,7 @@ def expand_cells(
 
 
 def _check_budget(block: Block, methods: Collection[str], where: str) -> None:
-    """Every field of a block's budget is that of a method whose own budget does not win over it.
-
-    Where a block makes `all` methods, it is that of a method which is put in later.
-    """
-    if block.methods == "all":
-        return
+    """Every field of a block's budget is that of a method whose own budget does not win over it."""
     own = [block.budgets.get(method, Budget()) for method in methods]
     for field, value in block.budget:
         if value is not None and all(getattr(budget, field) is not None for budget in own):

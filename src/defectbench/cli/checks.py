@@ -67,6 +67,16 @@ def check_forms(names: Iterable[str] | None) -> list[Form]:
     return [check_form(name) for name in dict.fromkeys(names or [REFERENCE])]
 
 
+def check_models_folder(folder: Path) -> None:
+    """Stop at a folder of methods that there is not; the usual one may lack where a report is rendered elsewhere.
+
+    Raises:
+        ConfigError: Another one was typed, and is no folder.
+    """
+    if folder != Path("models") and not folder.is_dir():
+        raise ConfigError("--models", "folder", str(folder), "name the folder of the methods")
+
+
 def check_kinds(kinds: Iterable[str]) -> None:
     """Stop at a control that no task has.
 

@@ -42,14 +42,10 @@ def acquire(
     ] = None,
 ) -> None:
     """Fetch, verify and unpack a dataset."""
-    from ..base.cards import MADE_HERE, load_dataset_card
-    from ..base.errors import ConfigError
+    from ..base.cards import load_dataset_card
     from ..data.acquire import acquire
 
-    dataset = load_dataset_card(card)
-    if mirror is not None and dataset.source.kind == "synthetic":
-        raise ConfigError("--mirror", "mirror", mirror, MADE_HERE)
-    acquire(dataset, out, mirror=mirror)
+    acquire(load_dataset_card(card), out, mirror=mirror)
 
 
 def datasets(

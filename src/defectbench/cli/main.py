@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # a locale without the letters of a name is no reason to stop
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # figures are files, whatever a notebook has left there
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         status = build_app()(given, prog_name="defectbench", standalone_mode=False)

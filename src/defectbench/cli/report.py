@@ -25,7 +25,9 @@ def report(
     """Render tables, figures and a page; print the table."""
     from ..report.render import render_report
     from ..report.writers.terminal import print_tables
+    from .checks import check_models_folder
 
+    check_models_folder(models)
     made = render_report(runs, out, study, models, notes=note or ())
     print_tables(made.tables, page=str(out / "index.html"))
 
@@ -52,7 +54,9 @@ def report_reference(
     """Render a folder of kept records by itself; its first table says what it lacks."""
     from ..report.render import render_reference
     from ..report.writers.terminal import print_tables
+    from .checks import check_models_folder
 
+    check_models_folder(models)
     made = render_reference(folder, out, models)
     print_tables(made.tables, page=str(out / "index.html"))
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import packages_distributions, version
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..base.cards import DatasetCard
+from ..base.cards import MADE_HERE, DatasetCard
 from ..base.errors import ArchiveError, ConfigError, DownloadError, HashMismatchError
 from ..base.files import (
     atomic_directory,
     exclusive_lock,
     files_below,
     md5_file,
+    refuse_others_files,
     sha256_file,
 )
 from ..base.mirrors import (
@@ -26,6 +27,8 @@ from ..base.mirrors import (
     is_address,
     local_mirror,
     mirror_digest,
+    package_folder,
+    refuse_mirror_around,
     visible_name,
 )
 from ..base.records import read_record, write_record
@@ -56,19 +59,22 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         DownloadError: No source could be fetched; each one's fault is listed.
         HashMismatchError: A file is not the registered one.
         ArchiveError: The archive is damaged or hostile, or lacks the card's folders.
-        ConfigError: The mirror does not exist.
+        ConfigError: The mirror is empty or does not exist, or the set is synthetic and has none.
         DiskFullError: The disk has no room.
         BusyError: Another run acquires the same dataset.
+        FileAccessError: Raw data lie there that were not acquired.
 
     Example:
         >>> acquire(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det",
         ...         mirror="/media/NEU-DET.zip")  # doctest: +SKIP
     """
     out = Path(out_dir)
+    _check_mirror(card, mirror, out)
     started = time.monotonic()
     with exclusive_lock(out / ".acquire.lock"):
         if _is_there(card, out):
             return
+        refuse_others_files(out / "raw", out / "source.json")
         if card.source.kind == "synthetic":
             draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
             draw(out / "raw", seed=card.source.seed, look=card.source.look)
@@ -80,6 +86,18 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
         extra = {**origin, "licence": card.licence, "cite": card.cite, "home": card.source.home}
         seconds = time.monotonic() - started
         write_record(out / "source.json", "source", figures, {}, seconds, extra)
+
+
+def _check_mirror(card: DatasetCard, mirror: str | Path | None, out: Path) -> None:
+    """A mirror is one, of a set that has one, and does not hold what is made of it."""
+    if mirror is None:
+        return
+    if card.source.kind == "synthetic":
+        raise ConfigError(card.name, "mirror", mirror, MADE_HERE)
+    if not str(mirror).strip():
+        fix = "give a path or an address, or leave it out"
+        raise ConfigError(card.name, "mirror", mirror, fix)
+    refuse_mirror_around(card, str(mirror), out)
 
 
 def _is_there(card: DatasetCard, out: Path) -> bool:
@@ -106,8 +124,12 @@ def _from_sources(card: DatasetCard, out: Path, mirror: str | Path | None) -> di
         digest = mirror_digest(card, first, out, keep=False)
         origin = _from_disk(card, out / "raw", local_mirror(first).resolve())
         return {**origin, "mirror_sha256": digest}
-    if card.source.package and not first:
-        return _from_disk(card, out / "raw", _package_folder(card, card.source.package))
+    if card.source.package is not None and not first:
+        folder = _package_folder(card, card.source.package)
+        digest = mirror_digest(card, None, out, keep=False)
+        version = _version_of(card.source.package)
+        origin = _from_disk(card, out / "raw", folder)
+        return {**origin, "package_version": version, "mirror_sha256": digest}
     faults: list[Exception] = []
     for address in [*([first] if first else []), *card.source.urls]:
         _tell(card, f"fetching {address}")
@@ -155,11 +177,17 @@ def _from_disk(card: DatasetCard, raw: Path, local: Path) -> dict[str, Any]:
 
 
 def _package_folder(card: DatasetCard, package: str) -> Path:
-    package_spec = importlib.util.find_spec(package)
-    if package_spec is None or not package_spec.submodule_search_locations:
+    folder = package_folder(package)
+    if folder is None:
         fix = card.source.place_here or "install the package that carries the set"
         raise ConfigError(card.name, "package", package, f"it is not installed; {fix}")
-    return Path(package_spec.submodule_search_locations[0])
+    return folder
+
+
+def _version_of(package: str) -> str | None:
+    """Version of the distribution that an installed package came with; None where none says so."""
+    names = packages_distributions().get(package.partition(".")[0], [])
+    return version(names[0]) if names else None
 
 
 def _from_archive(

@@ -132,7 +132,8 @@ def read_grey(path: Path) -> Grey:
     with damage_named(path, ConversionError, "image", "get a whole copy"):
         image = read_pixels(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise ConversionError(path, "image", "undecodable", "get a whole copy")
+        seen = "undecodable" if path.is_file() else "nothing"
+        raise ConversionError(path, "image", seen, "get a whole copy")
     return np.asarray(image, np.uint8)
 
 

@@ -42,6 +42,17 @@ def told_of_files(ignored: Sequence[str], identical: Sequence[Sequence[str]]) ->
     return lines
 
 
+def told_of_absent_classes(counts: Mapping[str, Any]) -> list[str]:
+    """What a user should hear of classes that the card names and nothing of the set shows.
+
+    Args:
+        counts: Those of a conversion.
+    """
+    shown = counts.get("boxes_per_class", counts.get("images_per_class", {}))
+    absent = [name for name, count in shown.items() if not count]
+    return [f"nothing shows {', '.join(absent)}, which the card names"] if absent else []
+
+
 def _is_content(path: Path) -> bool:
     """Whether a person put a file there; the others are of systems."""
     return not is_system_file(path.name)

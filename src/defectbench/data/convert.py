@@ -10,11 +10,16 @@ from typing import Any
 
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
-from ..base.files import atomic_directory, atomic_write_json, exclusive_lock
+from ..base.files import (
+    atomic_directory,
+    atomic_write_json,
+    exclusive_lock,
+    refuse_others_files,
+)
 from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
-from .conversion_report import ConversionReport, identical_files
+from .conversion_report import ConversionReport, identical_files, told_of_absent_classes
 from .formats.label import Label, LabelledBox, LabelledSet
 from .formats.registry import BOX_READERS
 from .pairing import Decoded, decode
@@ -36,22 +41,26 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
         ConversionError: An image or label breaks a rule, or the counts are not the registered ones.
         BusyError: Another run converts the same dataset.
         DiskFullError: The disk has no room.
+        FileAccessError: Images or annotations lie there that were not made by a conversion.
 
     Example:
         >>> convert(load_dataset_card("datasets/neu-det.yaml"), "results/data/neu-det/raw",
         ...         "results/data/neu-det")  # doctest: +SKIP
     """
     raw, out = Path(raw_dir), Path(out_dir)
+    for name in ("images", "annotations.json"):
+        refuse_others_files(out / name, out / "conversion.json")
     with exclusive_lock(out / ".convert.lock"):
         read = _read_boxes if task_named(card.task).finds_boxes else read_classes
         coco, files, report = read(card, raw)
-        _check_counts(card, raw, report.counts(coco))
+        counts = report.counts(coco)
+        _check_counts(card, raw, counts)
         with atomic_directory(out / "images") as part:
             for name, path in files.items():
                 shutil.copyfile(path, part / name)
         atomic_write_json(out / "annotations.json", coco)
         atomic_write_json(out / "conversion.json", report.as_json(card.name, coco))
-        for line in report.told():
+        for line in [*told_of_absent_classes(counts), *report.told()]:
             sys.stdout.write(f"{card.name}: {line}; see {out / 'conversion.json'}\n")
 
 

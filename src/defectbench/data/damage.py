@@ -21,6 +21,7 @@ import cv2
 from PIL import Image
 
 from ..base.errors import DefectBenchError
+from ..base.files import OF_POINTER, POINTER
 
 DAMAGE = (
     zipfile.BadZipFile,
@@ -82,14 +83,19 @@ def damage_named(
     try:
         yield
     except DAMAGE as error:
-        raise kind(path, field, _fault(path, error), fix) from error
+        raise _named(path, kind, field, fix, error) from error
     except OSError as error:
         if error.errno in FAULTS_OF_THE_MACHINE:
             raise
-        raise kind(path, field, _fault(path, error), fix) from error
+        raise _named(path, kind, field, fix, error) from error
 
 
-def _fault(path: str | Path, error: Exception) -> str:
+def _named(
+    path: str | Path, kind: type[DefectBenchError], field: str, fix: str, error: Exception
+) -> DefectBenchError:
     with Path(path).open("rb") as handle:
-        head = handle.read(16)
-    return f"{error or type(error).__name__} in a file that begins with {head!r}"
+        head = handle.read(len(POINTER))
+    if head == POINTER:
+        return kind(path, field, "a pointer of Git LFS", OF_POINTER)
+    told = f"{error or type(error).__name__} in a file that begins with {head[:16]!r}"
+    return kind(path, field, told if head else "an empty file", fix)

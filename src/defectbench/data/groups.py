@@ -89,13 +89,18 @@ def read_groups(dataset_dir: str | Path) -> dict[str, int]:
     """Group by file name, from ``groups.csv``.
 
     Raises:
-        SplitError: It is missing, lacks a column or holds something that is no group.
+        SplitError: It is missing, lacks a column, holds something that is no group, or two groups of one image.
     """
     path = Path(dataset_dir) / "groups.csv"
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench group` first")
     try:
         table = pd.read_csv(path, dtype={"file_name": str, "group": int})
-        return dict(zip(table["file_name"], table["group"].tolist(), strict=True))
+        rows = list(zip(table["file_name"], table["group"].tolist(), strict=True))
     except (KeyError, ValueError) as error:
         raise SplitError(path, "content", str(error), "run `defectbench group` again") from error
+    groups: dict[str, int] = {}
+    for name, group in rows:
+        if groups.setdefault(name, group) != group:
+            raise SplitError(path, f"groups of {name}", group, "run `defectbench group` again")
+    return groups

@@ -23,6 +23,7 @@ from ..base.files import (
 )
 from ..base.texts import same_text
 from .damage import damage_named
+from .foreign_images import refuse_foreign_image
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _ORIENTATION = 0x0112  # EXIF tag
@@ -411,6 +412,7 @@ def decode(path: Path) -> Decoded:
         ConversionError: It cannot be decoded, is of a kind that is not read, has more than 8 bits a channel or
             several pages, is a TIFF that is not opaque, or carries a rotation that decoders may or may not apply.
     """
+    refuse_foreign_image(path)
     whole = damage_named(path, ConversionError, "image", "get a whole copy")
     with whole, Image.open(path) as image:
         form = image.format or "nothing"

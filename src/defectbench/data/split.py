@@ -125,22 +125,26 @@ def read_published(path: str | Path, coco: Coco) -> Split:
     """Read lists that were published: each image of the dataset once.
 
     Raises:
-        SplitError: They are missing, name another part, or do not hold each image once.
+        SplitError: They are missing, name another part, leave a part empty, or do not hold each image once.
     """
     if not Path(path).is_file():
         raise SplitError(path, "file", "nothing", "the card's `splits` name a file beside it")
     listed = read_columns(path, ("file_name", "part"), SplitError)
     rows = [(same_text(name), part.strip()) for name, part in listed]
     times = Counter(name for name, _ in rows)
-    misplaced = sorted(
-        n for n in set(coco.images) | set(times) if (n in coco.images, times[n]) != (True, 1)
-    )
+    strange, missing = sorted(set(times) - set(coco.images)), sorted(set(coco.images) - set(times))
+    misplaced = [f"{name}, which is no image of the set" for name in strange]
+    misplaced += [f"{name} {count} times" for name, count in times.items() if count > 1]
     misplaced += [part for _, part in rows if part not in PARTS]
+    misplaced += [f"nothing of {name}" for name in missing]
     if misplaced:
-        raise SplitError(
-            path, "file name or part", misplaced[0], "list each image once, in train, val or test"
-        )
-    return {part: [name for name, assigned in rows if assigned == part] for part in PARTS}
+        fix = "list each image once, in train, val or test"
+        raise SplitError(path, "file name or part", misplaced[0], fix)
+    parts = {part: [name for name, assigned in rows if assigned == part] for part in PARTS}
+    for part, names in parts.items():
+        if not names:
+            raise SplitError(path, part, "no image", "each part of a published split has images")
+    return parts
 
 
 def split_groups(

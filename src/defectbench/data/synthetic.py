@@ -21,12 +21,18 @@ from numpy.typing import NDArray
 
 from ..base.cards import DefectLook
 from ..base.errors import ConfigError
-from ..base.files import atomic_directory, atomic_write_json, atomic_write_text
+from ..base.files import (
+    atomic_directory,
+    atomic_write_json,
+    atomic_write_text,
+    refuse_others_files,
+)
 from .synthetic_defects import AS_DRAWN, DRAWERS, tight_slices
 from .synthetic_strip import Placed, Strip, draw_strip
 from .synthetic_texture import Rng
 
 CLASSES = tuple(DRAWERS)
+FACTS = "synthetic.json"  # counts of a set; shows that a folder was drawn here
 IMAGES, SIZE, LEAST_SIZE_PX = 360, 200, 128
 CLASS_IMAGES, CLASS_SIZE = 360, 128
 DEFECT_FREE_SHARE = 0.08
@@ -80,6 +86,7 @@ def synthesize(
 
     Raises:
         ConfigError: ``images``, ``size`` or ``seed`` is too small.
+        FileAccessError: The folder holds files that were not drawn here.
 
     Example:
         >>> synthesize("results/data/demo-steel/raw", seed=0)  # doctest: +SKIP
@@ -115,6 +122,7 @@ def synthesize_classes(
 
     Raises:
         ConfigError: ``images``, ``size`` or ``seed`` is too small.
+        FileAccessError: The folder holds files that were not drawn here.
     """
     _check_limits(out_dir, images, size, seed)
     with atomic_directory(out_dir) as folder:
@@ -128,6 +136,7 @@ def synthesize_classes(
 
 
 def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> None:
+    refuse_others_files(Path(out_dir), Path(out_dir) / FACTS)
     limits = (("images", images, 1), ("size", size, LEAST_SIZE_PX), ("seed", seed, 0))
     for name, value, least in limits:
         if value < least:
@@ -276,4 +285,4 @@ def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: D
         "overlapping_pairs": len(pairs),
         "least_visible_share": VISIBLE_SHARE,
     }
-    atomic_write_json(folder / "synthetic.json", facts)
+    atomic_write_json(folder / FACTS, facts)

@@ -83,6 +83,9 @@ def _checked(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
     for name, entries in (("images", images), ("categories", classes)):
         if len({entry["id"] for entry in entries}) < len(entries):
             raise MeasurementError(path, f"{name} id", "an id twice", FIX)
+    names = [entry["name"] for entry in classes]
+    if len(set(names)) < len(names):
+        raise MeasurementError(path, "categories name", max(names, key=names.count), FIX)
     known = {
         "image_id": {image["id"] for image in images},
         "category_id": {entry["id"] for entry in classes},

@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from ..base.bounds import LARGEST_SIDE
 from ..base.errors import ArtifactError
-from ..base.files import named_refusal
+from ..base.files import OF_POINTER, POINTER, named_refusal
 from ..base.tasks import DETECTION
 from .names import OUTPUTS, task_of_outputs
 
@@ -106,8 +106,13 @@ def load_model(path: str | Path) -> onnx.ModelProto:
         raise named_refusal(error, path) from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(path, "content", first, "export the model again") from error
+        raise ArtifactError(path, "content", first, _mended_by(path)) from error
     return model
+
+
+def _mended_by(path: str | Path) -> str:
+    with Path(path).open("rb") as handle:
+        return OF_POINTER if handle.read(len(POINTER)) == POINTER else "export the model again"
 
 
 def check_is_whole(path: str | Path, model: onnx.ModelProto) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..base.engines import REFERENCE
 from ..base.errors import ArtifactError, PackError
 from ..base.files import atomic_write_json, unchanged
-from ..base.records import record_beside, write_record
+from ..base.records import record_beside, refuse_own_inputs, write_record
 from ..data.pack import Pack, load_arrays
 from .checked import open_checked
 from .engines.files import files_of, inputs_of
@@ -58,8 +58,10 @@ def predict(
             no probabilities.
         PackError: Size or classes of pack and model differ.
         MeasurementError: The model file was changed while it was used.
+        ConfigError: The file to make is the model or the pack.
     """
     start = time.perf_counter()
+    refuse_own_inputs(out_json, (*files_of(model_path), pack_path))
     with unchanged(*files_of(model_path)):
         engine = open_checked(model_path, threads, engine_name)
         pack = load_arrays(pack_path, task=engine.task)

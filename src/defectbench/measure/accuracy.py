@@ -115,9 +115,14 @@ def listed_images(path: str | Path) -> list[str]:
     """File names of a part's list.
 
     Raises:
-        MeasurementError: It is missing or is not UTF-8.
+        MeasurementError: It is missing, is empty, is not UTF-8 or names an image twice.
     """
-    return read_list(path, MeasurementError)
+    names = read_list(path, MeasurementError)
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated or not names:
+        fix = "list each image of the part once, one a line, and at least one"
+        raise MeasurementError(path, "file names", repeated[0] if repeated else "none", fix)
+    return names
 
 
 def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
@@ -127,10 +132,14 @@ def groups_of(truth: dict[str, Any], groups: str | Path) -> list[str]:
     called ``<stem>__aug<k>``.
 
     Raises:
-        MeasurementError: An image has no group.
+        MeasurementError: An image has no group, or two.
     """
     rows = read_columns(groups, ("file_name", "group"), MeasurementError)
-    group_by_name = {row[0]: row[1] for row in rows}
+    group_by_name: dict[str, str] = {}
+    for name, group in rows:
+        if group_by_name.setdefault(name, group) != group:
+            fix = f"it is in group {group_by_name[name]} already; group the dataset again"
+            raise MeasurementError(groups, f"group of {name}", group, fix)
     group_by_stem = {PurePath(name).stem: group for name, group in group_by_name.items()}
     members = []
     for image in sorted(truth["images"], key=lambda entry: entry["id"]):

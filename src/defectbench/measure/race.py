@@ -117,7 +117,8 @@ def _entry(cell: Path, form: Form) -> RaceEntry:
     base = None if form.is_artifact else cell / Form(REFERENCE).model
     method = cell.absolute().parent.name
     if form.is_artifact and base_method(method) != method:
-        base = cell.parent.with_name(base_method(method)) / cell.name / form.model
+        around = cell.parent if cell.parent.name else cell.absolute().parent
+        base = around.with_name(base_method(method)) / cell.name / form.model
     return RaceEntry(
         model=model,
         pack=Path(record["inputs"]["pack"]["path"]),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..base.errors import ReportError
-from ..base.files import atomic_directory
+from ..base.files import atomic_directory, refuse_others_files
 from .records.cells import CellRecords, find_cells
 from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
@@ -32,7 +32,9 @@ def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[
         The folders of the kept cells.
 
     Raises:
-        ReportError: A cell lacks a record, or the predictions or the truth that it was scored with.
+        ReportError: A cell lacks a record, or the predictions or the truth that it was scored with; or it lies where
+            what is kept of it is to lie.
+        FileAccessError: Something else lies there.
     """
     return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs)]
 
@@ -43,6 +45,10 @@ def _keep_cell(cell: CellRecords, out: Path) -> Path:
         fix = "keep it where its predictions and its truth lie as they were scored"
         raise ReportError(cell.folder, "predictions or truth", "changed or gone", fix)
     folder = out / cell.dataset / cell.protocol / cell.method / cell.folder.name
+    if folder.resolve() == cell.folder.resolve():
+        fix = "the cell would be replaced by what is kept of it: name another folder"
+        raise ReportError(out, "--out", "the folder of the cells", fix)
+    refuse_others_files(folder, folder / "accuracy.json")
     truth = kept_truth(CellRecords(folder, cell.dataset, cell.protocol, cell.method, cell.seed, {}))
     for name, path in files.items():
         if name != "predictions" and path.suffix == ENDING:

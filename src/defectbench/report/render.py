@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..base.files import atomic_directory, atomic_write_text
+from ..base.files import atomic_directory, atomic_write_text, refuse_others_files
 from .records.comparison import scored_files
 from .records.study import StudyRecords, read_study
 from .table import Picture, Table
@@ -17,7 +17,7 @@ from .writers.markdown import markdown_document
 from .writers.page import write_page
 from .writers.stored import FILE, stored_files, stored_text
 
-FOLDERS = ("figures", "gallery")
+FOLDERS, PAGE = ("figures", "gallery"), "index.html"
 WRITERS: dict[str, Callable[[Table, Path], str]] = {
     "csv": lambda table, _: csv_text(table),
     "md": markdown_document,
@@ -134,7 +134,10 @@ def render_report(
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
+        FileAccessError: The folder holds a page, figures or a gallery that were not rendered here.
     """
+    for name in (*FOLDERS, PAGE):
+        refuse_others_files(Path(out_dir) / name, Path(out_dir) / FILE)
     report = make_report(run_dirs, models_dir, is_kept, notes)
     write_tables(report.tables, out_dir)
     draw_pictures(report.pictures, out_dir)

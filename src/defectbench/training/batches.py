@@ -52,7 +52,8 @@ class PackBatches:
         self, pack: Pack[Tensor], batch: int, seed: int, device: str = "cpu", balanced: bool = False
     ) -> None:
         if len(pack) < batch:
-            raise PackError(pack.path, "images", len(pack), f"a batch of {batch} needs as many")
+            fix = f"a batch of {batch} needs as many: give a smaller batch, or add images"
+            raise PackError(pack.path, "images", len(pack), fix)
         self.batch, self.seed, self.count, self.balanced = batch, seed, len(pack), balanced
         self.device = torch.device(device)
         self.images = pack.images if pack.whole is not None else pack.images.to(device)

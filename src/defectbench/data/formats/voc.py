@@ -18,6 +18,7 @@ from defusedxml.ElementTree import fromstring
 
 from ...base.cards import DatasetCard
 from ...base.errors import ConversionError
+from ...base.files import OF_POINTER, POINTER
 from ...base.texts import decode_text, not_utf8, same_text
 from .label import EDGES, Label, LabelledBox, LabelledSet, read_files
 
@@ -26,6 +27,8 @@ COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xma
 _SIZE = ("width", "height", "depth")
 _LARGEST = 2**31  # pixels
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_CLASS_TAGS = ("name", "label", "class", "category")  # that other programs write for it
+_NUMBER, _BETWEEN = re.compile(r"[+-]?\d{1,12}(\.\d*)?"), re.compile(r"[\s,;()\[\]]+")
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([^\"'>]*)[\"'][^>]*\?>")
 # Supersets under which Windows writes what it declares by the narrower name; the same bytes mean the same letters.
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949"}
@@ -73,6 +76,8 @@ def read_voc(path: Path, first_pixel: int = 1, keeps_difficult: bool = True) -> 
         raise ConversionError(path, "content", str(error), fix) from error
     except (ParseError, ValueError) as error:
         fix = "it is not XML; mend that place, or get a whole copy"
+        if text.startswith(POINTER.decode()):
+            fix = OF_POINTER
         raise ConversionError(path, "content", str(error), fix) from error
     for node in root.iter():
         node.tag = node.tag.rpartition("}")[2].lower()
@@ -81,7 +86,7 @@ def read_voc(path: Path, first_pixel: int = 1, keeps_difficult: bool = True) -> 
     objects = list(root.iter("object"))
     _check_boxes_are_of_objects(path, root, objects)
     if not objects:
-        _check_no_object_by_another_name(path, root)
+        _check_nothing_shows_a_defect(path, root)
     size = _single(path, root, "size")
     width, height, depth = (_whole(path, size, key) for key in _SIZE)
     boxes = [_read_object(path, node, first_pixel) for node in objects]
@@ -122,13 +127,27 @@ def _check_boxes_are_of_objects(path: Path, root: Element, objects: list[Element
             raise ConversionError(path, node.tag, "outside of <object>", fix)
 
 
-def _check_no_object_by_another_name(path: Path, root: Element) -> None:
-    """A label without any object is of an image free of defects, unless something else in it has a name."""
-    aside = {id(node) for item in root if item.tag in _ASIDE for node in item.iter()}
-    for node in root.iter():
-        if id(node) not in aside and node is not root and node.find("name") is not None:
-            fix = "something with a name is no object, and the image would be free of defects; write <object>"
-            raise ConversionError(path, node.tag, "a name outside of <object>", fix)
+def _check_nothing_shows_a_defect(path: Path, root: Element) -> None:
+    """A label without any object is of an image free of defects, unless something in it has a class or a box."""
+    nodes = [node for item in root if item.tag not in _ASIDE for node in item.iter()]
+    for node in nodes:
+        name = next((key for key in _CLASS_TAGS if node.find(key) is not None), None)
+        if name is not None:
+            fix = f"something with a {name} is no object, and the image would be free of defects; write <object>"
+            raise ConversionError(path, node.tag, f"a {name} outside of <object>", fix)
+    if sum(map(_count_of_numbers, nodes)) >= len(_CORNERS):
+        tags = ", ".join(list(dict.fromkeys(node.tag for node in nodes))[:8])
+        fix = "defects are read from <object> with <name> and <bndbox>: write them so, or take these tags out"
+        raise ConversionError(path, "objects", f"none, and numbers in {tags}", fix)
+
+
+def _count_of_numbers(node: Element) -> int:
+    """Numbers in the text and in the attributes of a node, such as the four of a box; words among them are prose."""
+    count = 0
+    for text in (node.text or "", *node.attrib.values()):
+        parts = [part for part in _BETWEEN.split(text) if part]
+        count += len(parts) if all(map(_NUMBER.fullmatch, parts)) else 0
+    return count
 
 
 def _single(path: Path, node: Element, key: str) -> Element | None:
@@ -148,7 +167,7 @@ def _whole(path: Path, size: Element | None, key: str) -> int | None:
         return None
     fix = "write the pixels of the image as a whole number, or leave the size out"
     try:
-        value = float(text)
+        value = _number(text)
     except ValueError as error:
         raise ConversionError(path, f"size.{key}", text[:80], fix) from error
     if not value.is_integer() or not 0 <= value <= _LARGEST:
@@ -176,12 +195,19 @@ def _corner(path: Path, box: Element | None, key: str) -> float:
     text = None if node is None else node.text or ""
     fix = "each corner is a finite number"
     try:
-        value = float(text or "")
+        value = _number(text or "")
     except ValueError as error:
         raise ConversionError(path, f"bndbox.{key}", text, fix) from error
     if not isfinite(value):
         raise ConversionError(path, f"bndbox.{key}", text, fix)
     return value
+
+
+def _number(text: str) -> float:
+    """A number as people write it; Python would take 1_5 for 15."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def _unread(root: Element, objects: list[Element]) -> dict[str, int]:

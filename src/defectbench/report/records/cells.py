@@ -104,6 +104,12 @@ class CellRecords:
         return way is not None and way.was_afresh(self._pruning, training)
 
     @property
+    def keeps_last(self) -> bool:
+        """Whether a training ended with the weights of its last epoch, by its recipe; sparse ones always do."""
+        recipe = (self.train or {}).get("recipe") or {}
+        return recipe.get("keep") == "last" or bool(recipe.get("sparsity"))
+
+    @property
     def _pruning(self) -> dict[str, Any]:
         """Settings of the cut."""
         path = self.folder / "pruned" / "prune.json"

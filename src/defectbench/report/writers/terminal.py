@@ -17,6 +17,7 @@ from ..table import HEADLINE, NAME, Column, Row, Shown, Table
 
 GAP = 2
 LEAST_NAME = 12
+WIDTH = 80  # where a terminal says that it has none
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ def print_tables(tables: Sequence[Table], page: str = "", console: Console | Non
         console: Where to print; the terminal by default.
     """
     screen = console or Console()
+    if screen.width < 1:
+        screen.width = WIDTH
     for table in tables:
         if "terminal" in table.formats:
             for line in table_lines(table, screen.width):

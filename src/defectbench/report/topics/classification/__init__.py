@@ -168,19 +168,35 @@ def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[En
         lines.append(
             f"Accuracy and balanced accuracy of teacher C, not deployed: {'; '.join(scores)}."
         )
-    epochs = [
-        f"{row.title} {percent(row.val_accuracy)} and {percent(row.val_accuracy_last)}"
-        for row in rows
-        if row.val_accuracy is not None
-    ]
-    if epochs:
-        lines.append(
-            "Weights are those of the best epoch on validation; its accuracy there and that of the last epoch: "
-            f"{'; '.join(epochs)}."
-        )
+    lines += _epoch_notes(rows, entries)
     lines += precision_notes(rows)
     lines += mark_notes(rows)
     lines += [f"{row.title} is {row.flags}." for row in rows if row.flags]
     if any(row.is_control for row in rows):
         lines.append("Below the rule: controls, which learn nothing.")
+    return lines
+
+
+def _epoch_notes(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> list[str]:
+    """Which epoch's weights are scored, and the accuracy on validation."""
+    keep_last = {key_of(entry) for entry in entries if all(c.keeps_last for c in entry.cells)}
+    best, last = [], []
+    for row in rows:
+        if row.val_accuracy is None:
+            continue
+        scored = percent(row.val_accuracy)
+        if (row.dataset, row.protocol, row.method) in keep_last:
+            last.append(f"{row.title} {scored}")
+        else:
+            best.append(f"{row.title} {scored} and {percent(row.val_accuracy_last)}")
+    lines = []
+    if best:
+        lines.append(
+            "Weights are those of the best epoch on validation; its accuracy there and that of the last epoch: "
+            f"{'; '.join(best)}."
+        )
+    if last:
+        lines.append(
+            f"Weights are those of the last epoch; its accuracy on validation: {'; '.join(last)}."
+        )
     return lines
