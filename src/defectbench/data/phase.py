@@ -117,6 +117,7 @@ def _later(count: int, pairs: Iterable[tuple[int, int]] | None) -> Callable[[int
 
 
 def resized(image: Grey, scale: float) -> Floats:
+    """An image at another scale, float32; as it is at 1."""
     if scale == 1:
         return image.astype(np.float32)
     size = [max(1, round(length * scale)) for length in image.shape[::-1]]
