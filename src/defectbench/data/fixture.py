@@ -110,7 +110,7 @@ def _mean(views: list[Floats], turns: list[int]) -> Floats:
     total = np.zeros_like(views[0])
     for view, turn in zip(views, turns, strict=True):
         total += _forms(view)[turn]
-    return total / len(views)
+    return np.asarray(total / len(views), np.float32)
 
 
 def _coarse(picture: Grey) -> Floats:

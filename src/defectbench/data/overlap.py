@@ -159,8 +159,8 @@ def read_overlaps(dataset_dir: str | Path) -> list[FileOverlap]:
         raise SplitError(path, "file", "nothing", "run `defectbench find-overlaps` first")
     columns = [field.name for field in fields(FileOverlap)]
     earlier = columns[: -len(LATER_COLUMNS)]
-    types = dict.fromkeys(columns, float) | dict.fromkeys(("image_a", "image_b", "kind"), str)
-    types["mirrored"] = int
+    types: Any = dict.fromkeys(columns, float) | {"mirrored": int}
+    types |= dict.fromkeys(("image_a", "image_b", "kind"), str)
     try:
         table = pd.read_csv(path, dtype=types)
     except ValueError as error:  # damaged lines, figures or letters

@@ -78,7 +78,7 @@ def shifted_pairs(
     """
     if len(images) < 2:
         return []
-    side = side or max(max(image.shape) for image in images)
+    side = side or max(int(max(images[row].shape)) for row in range(len(images)))
     view_scale, proof_scale = VIEW / side, min(1.0, PROOF / side)
     later = _later(len(images), pairs)
     with (
@@ -159,7 +159,7 @@ def _candidates(
         product = here * np.stack([spectrum(j) for j in block])
         mirrored = scipy.fft.irfft2(product, (PADDED, PADDED), overwrite_x=True)
         surface = np.asarray(mirrored).reshape(len(block), -1)
-        for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION):
+        for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION).tolist():
             y, x = divmod(int(surface[row].argmax()), PADDED)
             for shift in _unwrapped(views[i], views[block[row]], -x % PADDED, -y % PADDED):
                 yield block[row], *shift

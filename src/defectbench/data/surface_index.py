@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -87,6 +87,11 @@ class _Votes(NamedTuple):
     answering: Ints
     mirrored: NDArray[np.bool_]
     weight: Floats
+
+    def some(self, rows: Ints) -> _Votes:
+        """These rows."""
+        asking, answering, mirrored, weight = self
+        return _Votes(asking[rows], answering[rows], mirrored[rows], weight[rows])
 
 
 def find_candidates(pictures: Sequence[Grey], side: int) -> Candidates:
@@ -249,7 +254,7 @@ class _Index:
         asking, answering = votes.asking[rows], votes.answering[rows]
         place = (self.points[asking] - self.points[answering]) / (PLACE * self.per_view)
         pairs = self._pairs(votes)[rows]
-        scores: list[tuple[Ints, NDArray[np.float64]]] = []
+        scores: list[tuple[NDArray[Any], NDArray[Any]]] = []
         for offset in (0.0, 0.5):
             keys = _joined(pairs, place + offset)
             found, where = np.unique(keys, return_inverse=True)
@@ -266,7 +271,7 @@ class _Index:
         rows = np.flatnonzero(~like_shift & (np.abs(zoom) < MOST_ZOOM))
         if not len(rows):
             return
-        votes = _Votes(*(part[rows] for part in votes))
+        votes = votes.some(rows)
         turn, zoom = turn[rows], zoom[rows]
         place = self._centre_in_first(votes, turn, zoom) / (TURNED_PLACE * self.per_view)
         pairs = self._pairs(votes) * 2 + votes.mirrored
@@ -295,16 +300,18 @@ class _Index:
         x = np.where(votes.mirrored, -away[:, 0], away[:, 0])
         cos, sin = np.cos(np.radians(turn)) * 2**zoom, np.sin(np.radians(turn)) * 2**zoom
         turned = np.column_stack([cos * x - sin * away[:, 1], sin * x + cos * away[:, 1]])
-        return self.points[votes.asking] + turned
+        return np.asarray(self.points[votes.asking] + turned, np.float32)
 
     def _fitted(self, i: int, j: int, votes: _Votes, members: Ints) -> View | None:
         """The similarity that most of these features agree on."""
         mirrored = bool(votes.mirrored[members[0]])
-        there = self.points[votes.answering[members]] * np.float32([-1 if mirrored else 1, 1])
+        there = self.points[votes.answering[members]] * np.array(
+            [-1 if mirrored else 1, 1], np.float32
+        )
         here = self.points[votes.asking[members]]
         pair, source, target = ((i, j), there, here)
         if i > j:  # the map of the first onto the second, turned round
-            flip = np.float32([-1 if mirrored else 1, 1])
+            flip = np.array([-1 if mirrored else 1, 1], np.float32)
             pair, source, target = (j, i), here * flip, there * flip
         fitted, inside = cv2.estimateAffinePartial2D(
             source, target, ransacReprojThreshold=3 * self.per_view
@@ -312,7 +319,7 @@ class _Index:
         if fitted is None:
             return None
         places = np.unique(np.round(source[inside.ravel() > 0] / self.per_view), axis=0)
-        return View(*pair, mirrored, fitted, len(places))
+        return View(*pair, mirrored, np.asarray(fitted, np.float64), len(places))
 
 
 _BITS = 7
