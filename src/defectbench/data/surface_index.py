@@ -201,6 +201,7 @@ class _Index:
         plain = self.descriptors[low:high]
         wanted = unit_descriptors(np.concatenate([plain, mirrored_descriptors(plain)]))
         rows, bounds = self._probed(wanted)
+        counts = np.zeros(len(wanted), np.int64)
         parts = []
         for cell in np.flatnonzero(np.diff(bounds)):
             members = self.members[self.bounds[cell] : self.bounds[cell + 1]]
@@ -208,16 +209,23 @@ class _Index:
             for at in range(0, len(members), CHUNK):
                 some = members[at : at + CHUNK]
                 there = self.descriptors[some].astype(np.float32) * self.inverse_lengths[some, None]
-                likeness = (wanted[asked] @ there.T).ravel()
+                likeness = wanted[asked] @ there.T
+                likeness[self.picture[low + asked % len(plain)][:, None] == self.picture[some]] = 0
+                alike_here = np.count_nonzero(likeness > ALIKE, axis=1)
+                np.add.at(counts, asked, alike_here)
+                crowded = np.flatnonzero(alike_here > LIKEST)  # no need to hold more than are kept
+                if len(crowded):
+                    least = np.partition(likeness[crowded], -LIKEST, axis=1)[:, -LIKEST, None]
+                    likeness[crowded] *= likeness[crowded] >= least
+                likeness = likeness.ravel()
                 alike = np.flatnonzero(likeness > ALIKE)
                 row, member = asked[alike // len(some)], some[alike % len(some)]
-                others = self.picture[low + row % len(plain)] != self.picture[member]
-                parts.append((row[others], member[others], likeness[alike][others]))
+                parts.append((row, member, likeness[alike]))
         row, member, likeness = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(row - 0.5 * likeness, kind="stable")  # by feature, the likest first
         row, member, likeness = row[order], member[order], likeness[order]
-        counts = np.bincount(row, minlength=len(wanted))
-        rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+        held = np.bincount(row, minlength=len(wanted))
+        rank = np.arange(len(row)) - (np.cumsum(held) - held)[row]
         weight = (likeness - ALIKE + 0.01) / (1 - ALIKE) / np.sqrt(counts[row])
         row, member, weight = (part[rank < LIKEST] for part in (row, member, weight))
         return _Votes(low + row % len(plain), member, row >= len(plain), weight.astype(np.float32))
