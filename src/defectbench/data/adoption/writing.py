@@ -1,0 +1,119 @@
+"""The card and the study of an adopted folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...base.cards import load_dataset_card
+from ...base.errors import ConfigError
+from ...base.files import atomic_write_text
+from ...base.studies import load_study
+from .finding import Found
+from .importing import IMAGES, LABELS
+from .survey import Cleaned
+
+MARK = "# Written by `defectbench adopt`; adopt the folder again after a change of its pictures or labels."
+_FALLBACK = "my-set"
+SHORT = {  # for trainings that are much shorter than those which recipes are made for; see docs/recipes.md
+    "optimizer.name": "adamw",
+    "optimizer.lr": 0.002,
+    "grad_clip": 10,
+    "schedule.kind": "cosine",
+    "schedule.per": "step",
+    "schedule.warmup_steps": 50,
+    "schedule.warmup_epochs": 0,
+    "ema": {"decay": 0.9998, "tau": 2000, "short_run_share": 0.05},
+    "augmentation.scale": [1.0, 1.0],
+    "augmentation.stretch": [1.0, 1.0],
+    "augmentation.translate": 0.0,
+    "augmentation.flip_lr": 0.5,
+    "augmentation.flip_ud": 0.5,
+    "augmentation.mosaic": 0.0,
+    "validate_every": 1000,
+}
+
+
+def set_name(folder: str | Path) -> str:
+    """A name of a dataset, made of a folder's.
+
+    Example:
+        >>> set_name("/data/Line 2_Plates")
+        'line-2-plates'
+    """
+    stem = Path(folder).resolve().name.lower()
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:60] or _FALLBACK
+
+
+def check_free(path: Path) -> None:
+    """Check that a card or study may be written.
+
+    Raises:
+        ConfigError: There is one that a person wrote.
+    """
+    if path.is_file() and not path.read_text(encoding="utf-8").startswith(MARK):
+        raise ConfigError(path, "file", "one that `adopt` did not write", "give another --name")
+
+
+def write_card(found: Found, cleaned: Cleaned, name: str, path: Path) -> None:
+    """Write the card of an adopted set; one that says the same stays as it is."""
+    folder = found.folder.top.resolve()
+    formats = ", ".join(found.formats)
+    content: dict[str, Any] = {
+        "name": name,
+        "title": folder.name,
+        "task": found.task.name,
+        "surface": f"as in the folder {folder.name}; labels there: {formats}",
+        "classes": found.classes,
+        "source": {
+            "kind": "archive",
+            "place_here": f"run `defectbench adopt` on the folder {folder.name}",
+        },
+    }
+    if found.task.finds_boxes:
+        content["layout"] = {"images": [IMAGES], "labels": [LABELS], "format": "voc"}
+        content["allow_empty"] = True
+    else:
+        content["layout"] = {"images": ["."], "format": "folders"}
+    content["licence"] = "the owner's; write here what may be done with it"
+    _write(path, content)
+    load_dataset_card(path)
+
+
+def write_study(
+    name: str, study: str, mirror: Path, methods: list[str], path: Path, **budget: Any
+) -> None:
+    """Write the study of an adopted set; one that says the same stays as it is.
+
+    Args:
+        name: The dataset's.
+        study: Name of the study.
+        mirror: Folder that the card describes.
+        methods: Methods to train.
+        path: The file.
+        budget: Fields of the budget of all of them.
+    """
+    detects = {"controls": ["memoriser", "class_prior", "oracle"]}
+    controls = (
+        detects if budget.pop("finds_boxes", True) else {"controls": ["memoriser", "class_prior"]}
+    )
+    seeds = budget.pop("seeds", [0])
+    block = {"datasets": [name], "protocols": ["clean"], "methods": methods, "seeds": seeds}
+    content = {
+        "study": study,
+        "blocks": [{**block, **controls, "budget": budget}],
+        "mirrors": {name: str(mirror)},
+    }
+    _write(path, content)
+    load_study(path)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    check_free(path)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+    text = f"{MARK}\n{text}"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        atomic_write_text(path, text)
