@@ -14,7 +14,7 @@ from steel_like import card, files_of, voc, write_image, write_pair, write_steel
 from defectbench.base.errors import BusyError, ConversionError, DiskFullError
 from defectbench.base.files import exclusive_lock
 from defectbench.data.convert import convert
-from defectbench.data.voc import read_voc
+from defectbench.data.formats.voc import read_voc
 
 CRAZING, INCLUSION, SCALE = 0, 1, 2
 OUTPUTS = {"images", "annotations.json", "conversion.json"}

@@ -11,6 +11,7 @@ from defectbench.base.cards import DefectLook
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import read_json
 from defectbench.data import synthetic
+from defectbench.data.formats.voc import read_voc
 from defectbench.data.synthetic import (
     CLASSES,
     LEAST_BOX_PX,
@@ -27,7 +28,6 @@ from defectbench.data.synthetic_defects import DRAWERS, Defect, draw_defect
 from defectbench.data.synthetic_sheet import COLOURS, draw_boxes, render_sheet
 from defectbench.data.synthetic_strip import Placed, draw_strip
 from defectbench.data.synthetic_texture import draw_finish, steel
-from defectbench.data.voc import read_voc
 
 SMALL = 24
 

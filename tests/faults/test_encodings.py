@@ -12,8 +12,8 @@ import pytest
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError, ConversionError, SplitError
 from defectbench.base.texts import read_columns, read_text
+from defectbench.data.formats.voc import read_voc
 from defectbench.data.split import split
-from defectbench.data.voc import read_voc
 
 ROOT = Path(__file__).parents[2]
 OBJECT = "<object><name>{name}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object>"

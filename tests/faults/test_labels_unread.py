@@ -7,7 +7,7 @@ from PIL import Image
 
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError, ConversionError
-from defectbench.data.voc import read_voc
+from defectbench.data.formats.voc import read_voc
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
 OBJECT = f"<object><name>pit</name>{BOX}</object>"

@@ -14,9 +14,9 @@ from PIL import Image
 from defectbench.base.cards import DatasetCard, load_dataset_card
 from defectbench.base.errors import ConfigError, ConversionError, DefectBenchError, SplitError
 from defectbench.base.texts import read_columns, same_text
-from defectbench.data.classified import _entries
 from defectbench.data.convert import convert
-from defectbench.data.voc import read_voc
+from defectbench.data.formats.lists import list_entries
+from defectbench.data.formats.voc import read_voc
 
 CLASSES = ["pit", "Lücke", "划痕", "rolled-in scale"]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "gb18030", "declared utf-8"]
@@ -257,7 +257,7 @@ SEEDS = {
 READERS = {
     "a.xml": read_voc,
     "a.csv": lambda path: read_columns(path, ("file_name", "part"), SplitError),
-    "a.txt": lambda path: _entries(card("lists"), path),
+    "a.txt": lambda path: list_entries(card("lists"), path),
     "set.yaml": load_dataset_card,
 }
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
-from .files import is_system_folder
+from .label_formats import LABEL_FORMATS
+from .layouts import ClassName, Layout
 from .strict import Strict, did_you_mean, first_fault, name_one_of
 from .tasks import DETECTION, TASKS
-from .texts import same_text
 from .yaml_text import read_yaml
 
-TOP = "."  # the whole of the raw data, as a layout names it
 MADE_HERE = "a synthetic set is made here and has no mirror: leave it out"
-LABEL_SUFFIXES = {"voc": (".xml",), "lists": (".txt", ".csv")}
 
 
 def _is_a_task(name: str) -> str:
@@ -27,7 +25,6 @@ def _is_a_task(name: str) -> str:
 
 
 TaskName = Annotated[str, AfterValidator(_is_a_task), Field(json_schema_extra={"enum": [*TASKS]})]
-ClassName = Annotated[str, AfterValidator(same_text)]
 
 
 class DefectLook(Strict):
@@ -79,88 +76,6 @@ class Source(Strict):
         if self.kind != "synthetic" and (self.seed, self.look) != (0, DefectLook()):
             raise ValueError("`seed` and `look` are of synthetic sets; leave them out")
         return self
-
-
-class Layout(Strict):
-    """Where images and labels lie in the raw data.
-
-    Attributes:
-        images: Names of folders that hold images, at any depth, in upper or lower case.
-        labels: The same for labels; none where the images themselves tell their class. A folder that holds
-            both is named under both, and ``.`` is the whole, whatever its folders.
-        format: Format of the labels. ``voc``: boxes. One class an image: ``folders``, the folder that an
-            image lies in; ``names``, its stem up to the last underscore; ``lists``, text files whose lines
-            begin with a file name and a class.
-    """
-
-    images: list[str] = Field(min_length=1)
-    labels: list[str] = Field(default=[])
-    format: Literal["voc", "folders", "names", "lists"] = "voc"
-
-    @model_validator(mode="after")
-    def _labels_where_there_are_files(self) -> Layout:
-        if bool(self.labels) != (self.format in ("voc", "lists")):
-            raise ValueError("`labels` are named for voc and lists, and for no other format")
-        paths = [
-            name for name in (*self.images, *self.labels) if not name or {"/", "\\"} & set(name)
-        ]
-        if paths:
-            raise ValueError(
-                f"name a folder alone, wherever it lies, not the path to it: {paths[0]!r}"
-            )
-        hidden = [
-            name for name in (*self.images, *self.labels) if name != TOP and is_system_folder(name)
-        ]
-        if hidden:
-            raise ValueError(f"folders that are hidden are passed over; rename {hidden[0]!r}")
-        return self
-
-    def holds(self, path: PurePath) -> Literal["images", "labels"] | None:
-        """What a file of the raw data is by its folders, the innermost first; None: neither.
-
-        Where a folder is named for both, the file's suffix says what it is.
-
-        Args:
-            path: The file, relative to the raw data.
-        """
-        folders = _folders(path)
-        place = self._place(folders)
-        if place is None or any(map(is_system_folder, folders[1:])):
-            return None
-        of_images, of_labels = self._named(folders[place])
-        is_label = of_labels and path.suffix.lower() in LABEL_SUFFIXES[self.format]
-        return "labels" if is_label or not of_images else "images"
-
-    def around(self, path: PurePath) -> tuple[str, ...]:
-        """Folders of a file without the one that says what it is: those of an image are those of its label.
-
-        Args:
-            path: A file that the layout holds, relative to the raw data.
-        """
-        folders = _folders(path)
-        place = self._place(folders)
-        if place is not None and not all(self._named(folders[place])):
-            del folders[place]
-        return tuple(same_text(folder) for folder in folders if folder != TOP)
-
-    def _place(self, folders: list[str]) -> int | None:
-        """Index of the folder that says what a file is."""
-        places = range(len(folders) - 1, -1, -1)
-        return next((place for place in places if any(self._named(folders[place]))), None)
-
-    def _named(self, folder: str) -> tuple[bool, bool]:
-        """Whether a folder is named for images, and for labels."""
-        name = _folded(folder)
-        return name in map(_folded, self.images), name in map(_folded, self.labels)
-
-
-def _folders(path: PurePath) -> list[str]:
-    """Folders that a file lies in, the top of the raw data first."""
-    return [TOP, *path.parts[:-1]]
-
-
-def _folded(name: str) -> str:
-    return same_text(name).lower()
 
 
 class Expected(Strict):
@@ -271,10 +186,24 @@ class DatasetCard(Strict):
             raise ValueError("allow_empty is for detection: a class of its own is free of defects")
         if self.unlabelled_are_empty and not self.allow_empty:
             raise ValueError("unlabelled_are_empty needs allow_empty: true")
-        if self.ignore_label_sizes and self.layout.format != "voc":
-            raise ValueError(f"ignore_label_sizes is for voc: {self.layout.format} says no sizes")
+        if self.ignore_label_sizes and not self.layout.label_format.says_sizes:
+            of = ", ".join(form.name for form in LABEL_FORMATS.values() if form.says_sizes)
+            raise ValueError(f"ignore_label_sizes is for {of}: {self.layout.format} says no sizes")
+        if self.unlabelled_are_empty and "unlabelled" in self.layout.drop_images:
+            raise ValueError(
+                "unlabelled_are_empty keeps the images that drop_images drops: say one of both"
+            )
         if self.expected and isinstance(self.expected, Expected) != task.finds_boxes:
             raise ValueError("expected counts boxes for detection, images for classification")
+        return self
+
+    @model_validator(mode="after")
+    def _the_layout_names_the_classes(self) -> DatasetCard:
+        masks = self.layout.mask.values if self.layout.mask else {}
+        for field, names in (("names", self.layout.names.values()), ("mask.values", masks)):
+            lost = [n for n in names if self.class_id(n) is None and n not in self.drop]
+            if lost:
+                raise ValueError(f"layout.{field}: {lost[0]!r} is no class, alias or dropped name")
         return self
 
     @model_validator(mode="after")

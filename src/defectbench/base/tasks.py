@@ -57,7 +57,7 @@ DETECTION = Task(
     validation_key="val_map50_95",
     validation_title="val mAP50-95",
     finds_boxes=True,
-    label_formats=("voc",),
+    label_formats=("voc", "yolo", "coco", "labelme", "masks", "deeppcb"),
     outputs=("boxes", "scores"),
 )
 CLASSIFICATION = Task(

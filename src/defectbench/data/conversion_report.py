@@ -11,10 +11,15 @@ from typing import Any
 from ..base.files import is_system_file, sha256_file
 from ..base.tasks import CLASSIFICATION
 from ..base.texts import same_text
+from .formats.label import EDGES, Label
 from .pairing import Decoded, told_kinds
-from .voc import VocLabel
 
-COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
+# What readers change, by key of `conversion.json`, and what a user should hear of it.
+REPAIRS = {
+    "lines_widened": "boxes of lines or points widened to the card's least thickness",
+    "components_left_out": "components of masks left out, being smaller than the card's least area",
+    "colours_read_as_nearest": "masks with pixels that are read as the nearest value",
+}
 
 
 def identical_files(files: Mapping[str, Path]) -> list[list[str]]:
@@ -61,10 +66,15 @@ class ConversionReport:
 
     Attributes:
         classes: Class names in order.
+        coordinates: What corners in the labels are, in words.
         labelled: Boxes in the labels.
         duplicates: Boxes dropped because the image has the same box of the same class.
         clipped: Boxes cut at the edge of the image.
         dropped: Objects whose name the card drops.
+        apart: Objects that labels set apart and the card does not keep, by what becomes of them.
+        boxed: How often a shape of each kind became the box around it.
+        repairs: What readers changed, by its key in ``conversion.json``.
+        images_dropped: Images and labels that the card leaves out.
         renamed: How often an alias was met.
         file_names: Labels whose ``filename`` is not their image's.
         sizes: Labels whose width or height is not their image's.
@@ -78,10 +88,15 @@ class ConversionReport:
     """
 
     classes: Sequence[str]
+    coordinates: str = EDGES
     labelled: int = 0
     duplicates: list[dict[str, Any]] = field(default_factory=list)
     clipped: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
+    apart: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    boxed: Counter[str] = field(default_factory=Counter)
+    repairs: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    images_dropped: list[dict[str, str]] = field(default_factory=list)
     renamed: dict[str, int] = field(default_factory=dict)
     file_names: list[dict[str, Any]] = field(default_factory=list)
     sizes: list[dict[str, Any]] = field(default_factory=list)
@@ -93,17 +108,20 @@ class ConversionReport:
     identical: list[list[str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
-    def compare(self, image: Path, label_file: Path, label: VocLabel, decoded: Decoded) -> None:
-        """Note what a label says wrongly of its image, or says without being used."""
-        if label.file_name != same_text(image.name):
-            self.file_names.append({"label": label_file.name, "filename": label.file_name})
+    def compare(self, image: Path, label: Label, decoded: Decoded) -> None:
+        """Note what a label says wrongly of its image, says without being used, or what was changed in reading it."""
+        if label.file_name not in (None, same_text(image.name)):
+            self.file_names.append({"label": label.name, "filename": label.file_name})
         size = [decoded.width, decoded.height]
-        if list(label.size[:2]) != size:
+        if label.size and list(label.size[:2]) != size:
             sizes = {"labelled": list(label.size[:2]), "decoded": size}
-            self.sizes.append({"label": label_file.name, **sizes})
-        self.sized += all(label.size[:2])
-        self.depths += label.size[2] != decoded.channels
+            self.sizes.append({"label": label.name, **sizes})
+        self.sized += bool(label.size) and all(label.size[:2])
+        self.depths += any(depth != decoded.channels for depth in label.size[2:])
         self.unread.update(label.unread)
+        self.boxed.update(label.boxed)
+        for key, entries in label.repairs.items():
+            self.repairs[key] += entries
 
     def sizes_of_others(self) -> list[dict[str, Any]]:
         """Labels that were made for another size of their images, by what all labels say.
@@ -129,6 +147,10 @@ class ConversionReport:
             "boxes cut at the edge of their image": len(self.clipped),
             "boxes dropped as duplicates": len(self.duplicates),
             "objects dropped by the card": len(self.dropped),
+            "objects set apart by their labels and dropped": len(self.apart["drop"]),
+            "objects set apart by their labels and ignored in scores": len(self.apart["ignore"]),
+            **{words: len(self.repairs[key]) for key, words in REPAIRS.items()},
+            "images or labels left out by the card": len(self.images_dropped),
             "images without a label, taken as free of defects": len(self.unlabelled),
             "labels that name another image": sum(
                 _names_another(entry) for entry in self.file_names
@@ -137,13 +159,15 @@ class ConversionReport:
             "images with another name than their file": len(self.renamed_files),
         }
         lines = [f"{count} {what}" for what, count in mapped.items() if count]
+        boxed = ", ".join(f"{kind} ({count})" for kind, count in self.boxed.most_common())
+        lines += [f"shapes taken as the boxes around them: {boxed}"] if boxed else []
         lines += [f"tags of labels that are not used: {unread}"] if unread else []
         return lines + told_of_files(self.ignored, self.identical)
 
-    def add_duplicate(self, label: Path, class_id: int, corners: Sequence[float]) -> None:
+    def add_duplicate(self, label: str, class_id: int, corners: Sequence[float]) -> None:
         """Note a dropped duplicate; its corners are 0-based."""
         name = self.classes[class_id]
-        self.duplicates.append({"label": label.name, "name": name, "box": list(corners)})
+        self.duplicates.append({"label": label, "name": name, "box": list(corners)})
 
     def counts(self, coco: dict[str, Any]) -> dict[str, Any]:
         """Images and boxes: labelled, dropped as duplicates, kept, kept by class."""
@@ -167,10 +191,11 @@ class ConversionReport:
             "images_without_defect": sum(not classes for classes in kinds.values()),
             "images_of_several_classes": sum(len(classes) > 1 for classes in kinds.values()),
             "boxes_unlike_file_name": self._unlike_file_name(coco),
-            "coordinates": COORDINATES,
+            "coordinates": self.coordinates,
             "duplicate_boxes_dropped": self.duplicates,
             "boxes_clipped": self.clipped,
             "labels_dropped": self.dropped,
+            **self._of_some_formats(),
             "names_mapped": self.renamed,
             "file_name_fields_ignored": self.file_names,
             "size_fields_ignored": self.sizes,
@@ -181,6 +206,17 @@ class ConversionReport:
             "identical_images": self.identical,
             "files_ignored": self.ignored,
         }
+
+    def _of_some_formats(self) -> dict[str, Any]:
+        """What most sets have nothing of, and then no key for."""
+        parts = {
+            "apart_dropped": self.apart["drop"],
+            "apart_ignored": self.apart["ignore"],
+            "shapes_boxed": dict(self.boxed),
+            **{key: self.repairs[key] for key in REPAIRS},
+            "images_dropped": self.images_dropped,
+        }
+        return {key: value for key, value in parts.items() if value}
 
     def _unlike_file_name(self, coco: dict[str, Any]) -> int:
         """Boxes of another class than the one that their image's file name begins with."""

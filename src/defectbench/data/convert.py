@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from ..base.tasks import task_named
 from .classified import read_classes
 from .coco import Corners, annotation, coco_content
 from .conversion_report import ConversionReport, identical_files
-from .pairing import Decoded, LabelledImage, decode, pair_by_stem
-from .voc import LabelledBox, VocLabel, read_voc
+from .formats.label import Label, LabelledBox, LabelledSet
+from .formats.registry import BOX_READERS
+from .pairing import Decoded, decode
 
 
 def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None:
@@ -57,12 +59,13 @@ def _read_boxes(
     card: DatasetCard, raw: Path
 ) -> tuple[dict[str, Any], dict[str, Path], ConversionReport]:
     """Annotations of a set for detection, its images by name, and what was changed."""
-    pairs, ignored = pair_by_stem(raw, card)
-    report = ConversionReport(card.classes)
-    report.ignored += ignored
-    coco = _read_pairs(card, pairs, report)
+    labelled = BOX_READERS[card.layout.format](card, raw)
+    report = ConversionReport(card.classes, labelled.coordinates)
+    report.ignored += labelled.paired.ignored
+    report.images_dropped += labelled.paired.dropped
+    coco = _read_labels(card, labelled, report)
     _check_sizes(card, raw, report)
-    files = {pair.name: pair.image for pair in pairs}
+    files = {pair.name: pair.image for pair in labelled.paired.pairs}
     report.renamed_files |= {
         path.relative_to(raw).as_posix(): name for name, path in files.items() if name != path.name
     }
@@ -70,29 +73,32 @@ def _read_boxes(
     return coco, files, report
 
 
-def _read_pairs(
-    card: DatasetCard, pairs: list[LabelledImage], report: ConversionReport
+def _read_labels(
+    card: DatasetCard, labelled: LabelledSet, report: ConversionReport
 ) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
-    labels: list[tuple[Path, VocLabel]] = []
+    labels: list[tuple[Path, Label]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, pair in enumerate(pairs, 1):
+    for image_id, pair in enumerate(labelled.paired.pairs, 1):
         decoded = decode(pair.image)
         size = {"width": decoded.width, "height": decoded.height}
         images.append({"id": image_id, "file_name": pair.name, **size})
         if pair.label is None:
             report.unlabelled.append(pair.name)
             continue
-        label = read_voc(pair.label)
+        label = labelled.read(pair, decoded)
         labels.append((pair.label, label))
-        report.compare(pair.image, pair.label, label, decoded)
-        for class_id, corners in _clean(card, pair.label, label, decoded, report):
-            annotations.append(annotation(len(annotations) + 1, image_id, class_id, corners))
-    _check_no_fractions(labels)
+        report.compare(pair.image, label, decoded)
+        boxes = _Boxes(card, pair.label, label, decoded, labelled.when_apart, report)
+        for class_id, corners, is_ignored in boxes.clean():
+            entry = annotation(len(annotations) + 1, image_id, class_id, corners)
+            annotations.append({**entry, "iscrowd": int(is_ignored)})
+    if labelled.pixels:
+        _check_no_fractions(labels, labelled.pixels)
     return coco_content(images, annotations, card.classes)
 
 
-def _check_no_fractions(labels: list[tuple[Path, VocLabel]]) -> None:
+def _check_no_fractions(labels: list[tuple[Path, Label]], pixels: str) -> None:
     """Corners in fractions of the image's sides would put every defect into the first pixel."""
     boxes = [(path, box) for path, label in labels for box in label.boxes]
     broken = [
@@ -100,55 +106,86 @@ def _check_no_fractions(labels: list[tuple[Path, VocLabel]]) -> None:
     ]
     if broken and all(max(box.corners) <= 1 for _, box in boxes):
         path, box = broken[0]
-        fix = "labels are fractions of the side; write pixels, counted from 1"
-        raise ConversionError(path, "bndbox", list(box.corners), fix)
+        fix = f"labels are fractions of the side; {pixels}"
+        raise ConversionError(path, box.box_field, list(box.corners), fix)
 
 
-def _clean(
-    card: DatasetCard,
-    label_file: Path,
-    label: VocLabel,
-    decoded: Decoded,
-    report: ConversionReport,
-) -> list[tuple[int, Corners]]:
-    """Class ids and clipped corners of one image, without duplicates."""
-    kept: list[tuple[int, Corners]] = []
-    for box in label.boxes:
-        report.labelled += 1
-        if box.name in card.drop:
-            report.dropped.append({"label": label_file.name, "name": box.name})
-            continue
-        class_id = _class_id(card, label_file, box.name, report)
-        item = (class_id, _clip(label_file, box, decoded, report))
-        if item in kept:
-            report.add_duplicate(label_file, class_id, item[1])
-        else:
-            kept.append(item)
-    if not kept and not card.allow_empty:
-        fix = "each image of this set shows a defect; get a whole label"
-        raise ConversionError(label_file, "objects", len(kept), fix)
-    return kept
+@dataclass(frozen=True)
+class _Boxes:
+    """The boxes of one label, checked against the card and the image.
 
+    Attributes:
+        card: The dataset.
+        file: The label's file.
+        label: What was read of it.
+        size: The decoded image.
+        when_apart: What becomes of boxes that labels set apart, unless the card says it.
+        report: Notes what is changed.
+    """
 
-def _class_id(card: DatasetCard, label: Path, name: str, report: ConversionReport) -> int:
-    number = card.class_id(name)
-    if number is None:
-        fix = f"write one of {', '.join(card.classes)}, or add an alias to the card"
-        raise ConversionError(label, "object.name", name, fix)
-    if name in card.aliases:
-        report.renamed[name] = report.renamed.get(name, 0) + 1
-    return number
+    card: DatasetCard
+    file: Path
+    label: Label
+    size: Decoded
+    when_apart: str | None
+    report: ConversionReport
 
+    def clean(self) -> list[tuple[int, Corners, bool]]:
+        """Class ids and clipped corners, without duplicates, and whether scores ignore the box."""
+        kept: dict[tuple[int, Corners], bool] = {}
+        for box in self.label.boxes:
+            self.report.labelled += 1
+            if box.name in self.card.drop:
+                self.report.dropped.append({"label": self.label.name, "name": box.name})
+                continue
+            class_id = self._class_id(box)
+            fate = self._fate(box)
+            if fate != "keep":
+                self.report.apart[fate].append({"label": self.label.name, "name": box.name})
+            if fate == "drop":
+                continue
+            item = (class_id, self._clip(box))
+            if item in kept:
+                self.report.add_duplicate(self.label.name, *item)
+            else:
+                kept[item] = fate == "ignore"
+        if not kept and not self.card.allow_empty:
+            fix = "each image of this set shows a defect; get a whole label"
+            raise ConversionError(self.file, "objects", len(kept), fix)
+        return [(*item, is_ignored) for item, is_ignored in kept.items()]
 
-def _clip(label: Path, box: LabelledBox, size: Decoded, report: ConversionReport) -> Corners:
-    x0, y0, x1, y1 = box.corners
-    inside = (max(x0, 0.0), max(y0, 0.0), min(x1, float(size.width)), min(y1, float(size.height)))
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        fix = f"a box needs an area inside the image of {size.width} x {size.height} pixels"
-        raise ConversionError(label, "bndbox", list(box.corners), fix)
-    if inside != box.corners:
-        report.clipped.append({"label": label.name, "from": list(box.corners), "to": list(inside)})
-    return inside
+    def _class_id(self, box: LabelledBox) -> int:
+        number = self.card.class_id(box.name)
+        if number is None:
+            fix = f"write one of {', '.join(self.card.classes)}, or add an alias to the card"
+            raise ConversionError(self.file, box.name_field, box.name, fix)
+        if box.name in self.card.aliases:
+            self.report.renamed[box.name] = self.report.renamed.get(box.name, 0) + 1
+        return number
+
+    def _fate(self, box: LabelledBox) -> str:
+        """What becomes of a box: ``keep``, ``drop`` or ``ignore``."""
+        fate = (self.card.layout.difficult or self.when_apart) if box.apart else "keep"
+        if fate is None:
+            fix = f"say in the card's layout what becomes of {box.apart} boxes: `difficult: keep`, `drop` or `ignore`"
+            raise ConversionError(self.file, box.box_field, box.apart, fix)
+        return fate
+
+    def _clip(self, box: LabelledBox) -> Corners:
+        (x0, y0, x1, y1), size = box.corners, self.size
+        inside = (
+            max(x0, 0.0),
+            max(y0, 0.0),
+            min(x1, float(size.width)),
+            min(y1, float(size.height)),
+        )
+        if inside[0] >= inside[2] or inside[1] >= inside[3]:
+            fix = f"a box needs an area inside the image of {size.width} x {size.height} pixels"
+            raise ConversionError(self.file, box.box_field, list(box.corners), fix)
+        if inside != box.corners:
+            clip = {"label": self.label.name, "from": list(box.corners), "to": list(inside)}
+            self.report.clipped.append(clip)
+        return inside
 
 
 def _check_sizes(card: DatasetCard, raw: Path, report: ConversionReport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..base.cards import LABEL_SUFFIXES, DatasetCard
+from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
 from ..base.files import (
     LONGEST_NAME,
@@ -30,6 +30,7 @@ _BITS_PER_SAMPLE = 258  # TIFF tag
 _EIGHT_BITS = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # modes of Pillow
 _FORMATS = {"BMP", "DIB", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}  # that Pillow and OpenCV read alike
 _DARKENED = {"TIFF"}  # OpenCV multiplies its pixels by alpha, and Pillow does not
+_NO_LABEL = "no label"
 _ONE_PICTURE = {"MPO"}  # a JPEG of a phone, with a preview behind the picture
 
 
@@ -43,6 +44,21 @@ class LabelledImage:
 
 
 @dataclass(frozen=True)
+class Paired:
+    """The images of a set with their labels.
+
+    Attributes:
+        pairs: Images in natural order: ``pit_2`` before ``pit_10``.
+        ignored: Files in the folders of the set that are neither images nor labels.
+        dropped: Images and labels that the card leaves out, each with the reason.
+    """
+
+    pairs: list[LabelledImage]
+    ignored: list[str]
+    dropped: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class Decoded:
     """What the decoder found: width, height (pixels) and channels."""
 
@@ -51,17 +67,14 @@ class Decoded:
     channels: int
 
 
-def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], list[str]]:
-    """Join images and labels by lower-cased stem, in natural order: ``pit_2`` before ``pit_10``.
+def pair_by_stem(raw: Path, card: DatasetCard) -> Paired:
+    """Join images and labels by lower-cased stem.
 
     Where several folders hold a stem, its images and labels are joined by folder, too.
 
     Args:
         raw: Raw data.
         card: Its layout says which folders hold images and labels.
-
-    Returns:
-        The pairs, and the files in those folders that are neither.
 
     Raises:
         ConversionError: One side lacks the other, a stem occurs twice or there is no file.
@@ -70,32 +83,104 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> tuple[list[LabelledImage], lis
     if card.unlabelled_are_empty:
         there = files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None)
         check_no_label_elsewhere(card, raw, [path.relative_to(raw) for path in there])
-    keys = _keys(raw, card, files)
+    dropped = drop_by_stem(raw, card, files)
+    keys = _keys(raw, card, {kind: files[kind] for kind in ("images", "labels")})
     images, labels = _by_key(files["images"], keys), _by_key(files["labels"], keys)
+    if "unlabelled" in card.layout.drop_images:
+        dropped += drop_unlabelled(raw, images, labels)
     _check_all_paired(raw, card, images, labels, ignored)
+    return Paired(named_pairs(raw, card, images, labels), ignored, dropped)
+
+
+def named_pairs(
+    raw: Path, card: DatasetCard, images: Mapping[str, Path], labels: Mapping[str, Path]
+) -> list[LabelledImage]:
+    """Images with the names that they get, in natural order, and their labels; both come by key.
+
+    Raises:
+        ConversionError: Images of one stem are the same bytes, or a name with folders is too long or there already.
+    """
     names = _names(raw, card, images)
     return [
         LabelledImage(images[key], names[key], labels.get(key))
         for key in sorted(images, key=lambda key: natural(names[key].lower()))
-    ], ignored
+    ]
+
+
+def drop_by_stem(
+    raw: Path, card: DatasetCard, files: dict[str, list[Path]]
+) -> list[dict[str, str]]:
+    """Take images out of a set that its card leaves out by their stem.
+
+    Args:
+        raw: Raw data.
+        card: Its layout says which images are left out.
+        files: ``images`` and ``labels``, from which they are taken.
+
+    Returns:
+        Each file that is left out, with the reason.
+    """
+    rules, dropped = card.layout.drop_images, []
+    stems = {kind: _by_their_stem(card, kind, files[kind]) for kind in ("images", "labels")}
+    for stem, images in stems["images"].items() if rules else ():
+        labels = stems["labels"].get(stem, [])
+        if not labels and "unlabelled" in rules:
+            why = _NO_LABEL
+        elif len(images) > 1 and len(labels) == 1 and "repeated" in rules:
+            why = f"{len(images)} images of this stem and one label"
+        else:
+            continue
+        for kind, paths in (("images", images), ("labels", labels)):
+            dropped += [_drop(raw, path, why) for path in paths]
+            files[kind] = [path for path in files[kind] if path not in paths]
+    return dropped
+
+
+def drop_unlabelled(
+    raw: Path, images: dict[str, Path], labelled: Iterable[str]
+) -> list[dict[str, str]]:
+    """Take images out of a set that have no label.
+
+    Args:
+        raw: Raw data.
+        images: Images by key, from which they are taken.
+        labelled: Keys of those with a label.
+
+    Returns:
+        Each file that is left out, with the reason.
+    """
+    alone = sorted(images.keys() - set(labelled), key=natural)
+    return [_drop(raw, images.pop(key), _NO_LABEL) for key in alone]
+
+
+def _by_their_stem(card: DatasetCard, kind: str, paths: Iterable[Path]) -> dict[str, list[Path]]:
+    stems: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        stems[card.layout.stem(path, kind)].append(path)
+    return stems
+
+
+def _drop(raw: Path, path: Path, why: str) -> dict[str, str]:
+    return {"file": path.relative_to(raw).as_posix(), "why": why}
 
 
 def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list[str]]:
-    """The files of a set, as ``images`` and ``labels``, and those in its folders that are neither.
+    """The files of a set, as ``images``, ``labels`` and ``names``, and those in its folders that are none.
 
     Raises:
         ConversionError: There is no file of a kind that the layout names.
     """
-    files: dict[str, list[Path]] = {"images": [], "labels": []}
-    labels = LABEL_SUFFIXES.get(card.layout.format, ())
-    suffixes = {"images": IMAGE_SUFFIXES, "labels": labels}
+    files: dict[str, list[Path]] = {"images": [], "labels": [], "names": []}
+    suffixes = {"images": IMAGE_SUFFIXES, "labels": card.layout.label_format.read_suffixes}
     ignored: list[str] = []
     for path in files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None):
         inside = path.relative_to(raw)
         kind = card.layout.holds(inside)
         if kind is None:
             continue
-        if path.suffix.lower() not in suffixes[kind] or is_system_file(path.name):
+        if path.suffix.lower() not in suffixes.get(kind, path.suffix.lower()) or is_system_file(
+            path.name
+        ):
             ignored.append(inside.as_posix())
         else:
             files[kind].append(path)
@@ -119,13 +204,21 @@ def check_no_label_elsewhere(card: DatasetCard, source: Path, there: Iterable[Pu
         ConversionError: Such a label lies there.
     """
     paths = list(there)
-    read = LABEL_SUFFIXES.get(card.layout.format, ())
-    kinds = {path: card.layout.holds(path) for path in paths}
-    labels = [path for path in paths if path.suffix.lower() in read and not of_system(path)]
-    labelled = {stem_of(path) for path in labels if kinds[path] == "labels"}
-    images = {stem_of(path) for path in paths if kinds[path] == "images" and path not in labels}
+    layout, form = card.layout, card.layout.label_format
+    if not form.suffix_tells:
+        return
+    kinds = {path: layout.holds(path) for path in paths}
+    labels = [
+        path for path in paths if path.suffix.lower() in form.suffixes and not of_system(path)
+    ]
+    labelled = {layout.stem(path, "labels") for path in labels if kinds[path] == "labels"}
+    images = {
+        layout.stem(path, "images")
+        for path in paths
+        if kinds[path] == "images" and path not in labels
+    }
     for path in labels:
-        if kinds[path] != "labels" and stem_of(path) in images - labelled:
+        if kinds[path] in (None, "images") and layout.stem(path, "labels") in images - labelled:
             fix = "its image would count as free of defects: name that folder under `labels` in the card, "
             fix += "or move the label into one of them"
             raise ConversionError(source, f"label {path.name} in folder", str(path.parent), fix)
@@ -162,7 +255,7 @@ def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
     return _by_key(files, {path: stem_of(path) for path in files})
 
 
-def images_by_key(raw: Path, card: DatasetCard, files: dict[str, list[Path]]) -> dict[str, Path]:
+def images_by_key(raw: Path, card: DatasetCard, files: Mapping[str, list[Path]]) -> dict[str, Path]:
     """Images by their stem, with their folders before it where several folders hold that stem.
 
     Raises:
@@ -185,23 +278,22 @@ def _by_key(paths: Iterable[Path], keys: Mapping[Path, str]) -> dict[str, Path]:
     return files
 
 
-def _keys(raw: Path, card: DatasetCard, files: dict[str, list[Path]]) -> dict[Path, str]:
+def _keys(raw: Path, card: DatasetCard, files: Mapping[str, list[Path]]) -> dict[Path, str]:
     """What a file is joined by: its stem, with its folders before it where several folders hold that stem."""
+    stems = {kind: _by_their_stem(card, kind, paths) for kind, paths in files.items()}
     repeated = {
-        stem
-        for kind in files.values()
-        for stem, times in Counter(map(stem_of, kind)).items()
-        if times > 1
+        stem for of_kind in stems.values() for stem, paths in of_kind.items() if len(paths) > 1
     }
     keys = {}
-    for path in (path for kind in files.values() for path in kind):
-        stem = stem_of(path)
-        folders = card.layout.around(path.relative_to(raw)) if stem in repeated else ()
-        keys[path] = "/".join((*folders, stem))
+    for of_kind in stems.values():
+        for stem, paths in of_kind.items():
+            for path in paths:
+                folders = card.layout.around(path.relative_to(raw)) if stem in repeated else ()
+                keys[path] = "/".join((*folders, stem))
     return keys
 
 
-def _names(raw: Path, card: DatasetCard, images: dict[str, Path]) -> dict[str, str]:
+def _names(raw: Path, card: DatasetCard, images: Mapping[str, Path]) -> dict[str, str]:
     """Name of each image by key: its own, with its folders before it where several folders hold the stem.
 
     Raises:
@@ -265,26 +357,43 @@ def _check_all_paired(
 ) -> None:
     without_image = sorted(labels.keys() - images.keys(), key=natural)
     without_label = sorted(images.keys() - labels.keys(), key=natural)
-    unread = {stem_of(Path(name)): name for name in ignored if not is_system_file(Path(name).name)}
+    aside = [name for name in ignored if not is_system_file(Path(name).name)]
+    unread = {
+        kind: {card.layout.stem(Path(name), f"{kind}s"): name for name in aside}
+        for kind in ("image", "label")
+    }
+    read = {
+        "image": sorted(IMAGE_SUFFIXES),
+        "label": sorted(card.layout.label_format.read_suffixes),
+    }
     for kind, keys, side in (("image", without_image, labels), ("label", without_label, images)):
         for key in keys:
-            path, stem = side[key], stem_of(side[key])
-            if stem in unread:
-                read = IMAGE_SUFFIXES if kind == "image" else LABEL_SUFFIXES[card.layout.format]
-                fix = (
-                    f"it is of a kind that is not read; save it as one of {', '.join(sorted(read))}"
-                )
-                raise ConversionError(raw / unread[stem], kind, Path(unread[stem]).name, fix)
+            path, stem = side[key], PurePath(key).name
+            if stem in unread[kind]:
+                lost = raw / unread[kind][stem]
+                fix = f"it is of a kind that is not read; save it as one of {', '.join(read[kind])}"
+                raise ConversionError(lost, kind, lost.name, fix)
             if kind == "label" and card.unlabelled_are_empty:
                 continue
             alone = len(without_image) + len(without_label)
             fix = f"each image needs a label; get the {kind} of {stem} ({alone} stems are alone)"
+            namesakes = [images[other] for other in without_label if other.endswith(f"/{key}")]
             near = get_close_matches(key, without_label, 1) if kind == "image" else []
-            if near:
+            if kind == "image" and namesakes:
+                fix = f"several folders hold an image of it, such as {namesakes[0].relative_to(raw)}: keep the one "
+                fix += "that it is of, or write `drop_images: [repeated]` in the card's layout"
+            elif near:
                 fix += f"; the nearest image without a label is {images[near[0]].name}"
-            elif kind == "label" and card.allow_empty:
-                fix += ", or write `unlabelled_are_empty: true` in the card if such images show no defect"
+            elif kind == "label":
+                fix += ways_without_label(card)
             raise ConversionError(path, kind, "nothing", fix)
+
+
+def ways_without_label(card: DatasetCard) -> str:
+    """What a card can say of images without a label."""
+    if card.allow_empty:
+        return ", or write `unlabelled_are_empty: true` in the card if such images show no defect"
+    return ""
 
 
 def natural(stem: str) -> list[tuple[bool, int, str]]:

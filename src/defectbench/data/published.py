@@ -41,7 +41,7 @@ def draw_lists(
     Raises:
         ConfigError: The card has no list, tells classes otherwise, or a count is not to be had.
     """
-    if card.source.manifest is None or card.layout.format != "folders":
+    if card.source.manifest is None or not card.layout.label_format.folder_is_class:
         fix = "it needs a `manifest` and the format `folders`"
         raise ConfigError(card.name, "layout.format", card.layout.format, fix)
     hashes = read_manifest(card.folder / card.source.manifest)

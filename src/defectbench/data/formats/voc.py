@@ -1,4 +1,4 @@
-"""Pascal VOC labels: XML with 1-based inclusive integer corners.
+"""Pascal VOC labels: XML with integer corners, 1-based and inclusive unless the card says otherwise.
 
 Nothing that a label says is lost without a word: tags are read whatever their capitals, a box that stands elsewhere
 than in an object is an error, and all that is not used is counted by its tag.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -17,8 +16,12 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from ..base.errors import ConversionError
-from ..base.texts import decode_text, not_utf8, same_text
+from ...base.cards import DatasetCard
+from ...base.errors import ConversionError
+from ...base.texts import decode_text, not_utf8, same_text
+from .label import EDGES, Label, LabelledBox, LabelledSet, read_files
+
+COORDINATES = "1-based inclusive corners become 0-based: x0 = xmin - 1, x1 = xmax"
 
 _SIZE = ("width", "height", "depth")
 _LARGEST = 2**31  # pixels
@@ -31,34 +34,32 @@ _ASIDE = {"folder", "filename", "path", "source", "owner", "segmented", "size"}
 _ASIDE_OF_OBJECT = {"name", "bndbox", "pose", "truncated", "difficult", "occluded"}
 
 
-@dataclass(frozen=True)
-class LabelledBox:
-    """One labelled object: its printed name and 0-based corners x0, y0, x1, y1 in pixels."""
-
-    name: str
-    corners: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class VocLabel:
-    """What one XML file says; all but the boxes is often wrong and never relied on.
-
-    Attributes:
-        file_name: Its ``filename``.
-        size: Its width, height and depth, as far as they are told.
-        boxes: Its objects.
-        unread: How often each tag stands in it that is not used, such as ``object.polygon``; ``difficult``,
-            ``truncated`` and ``occluded`` where they are set.
-    """
-
-    file_name: str
-    size: tuple[int | None, int | None, int | None]
-    boxes: list[LabelledBox]
-    unread: dict[str, int] = field(default_factory=dict)
+def open_voc(card: DatasetCard, raw: Path) -> LabelledSet:
+    """A set with an XML file for each image; see ``BoxReader``."""
+    layout = card.layout
+    first = 1 if layout.first_pixel is None else layout.first_pixel
+    return read_files(
+        card,
+        raw,
+        lambda path, size: read_voc(path, first, layout.difficult in (None, "keep")),
+        coordinates=COORDINATES if first else EDGES,
+        pixels=f"write pixels, counted from {first}",
+        when_apart="keep",
+    )
 
 
-def read_voc(path: Path) -> VocLabel:
+def read_voc(path: Path, first_pixel: int = 1, keeps_difficult: bool = True) -> Label:
     """Read one XML file.
+
+    Args:
+        path: The file.
+        first_pixel: 1 where corners are pixels that count from 1, and the last one belongs to the box; 0 where they
+            are edges that count from 0.
+        keeps_difficult: Whether difficult objects are taken like any other, so that their mark is not used.
+
+    Returns:
+        Its objects, and its tags that are not used, such as ``object.polygon``; ``difficult``, ``truncated`` and
+        ``occluded`` where they are set.
 
     Raises:
         ConversionError: It is no VOC label, its encoding is not known, it is a bomb, an object lacks a name or a
@@ -83,9 +84,12 @@ def read_voc(path: Path) -> VocLabel:
         _check_no_object_by_another_name(path, root)
     size = _single(path, root, "size")
     width, height, depth = (_whole(path, size, key) for key in _SIZE)
-    boxes = [_read_object(path, node) for node in objects]
+    boxes = [_read_object(path, node, first_pixel) for node in objects]
     file_name = same_text(root.findtext("filename") or "").strip()
-    return VocLabel(file_name, (width, height, depth), boxes, _unread(root, objects))
+    unread = _unread(root, objects)
+    if not keeps_difficult:
+        unread.pop("object.difficult", None)
+    return Label(path.name, boxes, file_name, (width, height, depth), unread)
 
 
 def _text(path: Path) -> str:
@@ -152,7 +156,7 @@ def _whole(path: Path, size: Element | None, key: str) -> int | None:
     return int(value)
 
 
-def _read_object(path: Path, node: Element) -> LabelledBox:
+def _read_object(path: Path, node: Element, first_pixel: int) -> LabelledBox:
     name_node = _single(path, node, "name")
     name = same_text("" if name_node is None else name_node.text or "").strip()
     if not name:
@@ -163,7 +167,8 @@ def _read_object(path: Path, node: Element) -> LabelledBox:
         fix = "a shape of that kind is not read; write <bndbox> with xmin, ymin, xmax and ymax"
         raise ConversionError(path, f"object.{others[0]}", f"no bndbox for {name}", fix)
     x0, y0, x1, y1 = (_corner(path, box, key) for key in _CORNERS)
-    return LabelledBox(name, (x0 - 1, y0 - 1, x1, y1))
+    apart = "difficult" if _is_set(node, "difficult") else ""
+    return LabelledBox(name, (x0 - first_pixel, y0 - first_pixel, x1, y1), apart=apart)
 
 
 def _corner(path: Path, box: Element | None, key: str) -> float:
@@ -188,9 +193,7 @@ def _unread(root: Element, objects: list[Element]) -> dict[str, int]:
     for node in objects:
         tags.update(f"object.{child.tag}" for child in node if child.tag not in _ASIDE_OF_OBJECT)
         tags.update(
-            f"object.{key}"
-            for key in ("difficult", "truncated", "occluded")
-            if (node.findtext(key) or "").strip() not in ("", "0", "false", "False", "Unspecified")
+            f"object.{key}" for key in ("difficult", "truncated", "occluded") if _is_set(node, key)
         )
     inside = {id(node) for item in objects for node in item.iter()}
     tags.update(
@@ -199,3 +202,7 @@ def _unread(root: Element, objects: list[Element]) -> dict[str, int]:
         for name in node.attrib
     )
     return dict(tags)
+
+
+def _is_set(node: Element, key: str) -> bool:
+    return (node.findtext(key) or "").strip() not in ("", "0", "false", "False", "Unspecified")
