@@ -11,9 +11,10 @@ from pathlib import Path
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
 from ...base.tasks import CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
+from ..formats.label import LabelledBox
 from ..pairing import IMAGE_SUFFIXES, Decoded, decode, natural, told_kinds
-from .kinds import IMAGE_NAMES, PART_NAMES, Folder, key_of, look, told_folders
-from .reading import DEEPPCB, READERS, Box, read_coco_file
+from .kinds import IMAGE_NAMES, LABEL_NAMES, PART_NAMES, Folder, key_of, look, told_folders
+from .reading import DEEPPCB, READERS, read_coco_file
 
 FORMATS = ("voc", "yolo", "coco", "labelme", "masks", "deeppcb", "folders", "names")
 _WITH_IDS = ("yolo", "deeppcb", "masks")  # formats that number their classes
@@ -51,7 +52,7 @@ class Picture:
 
     path: Path
     size: Decoded
-    boxes: list[Box]
+    boxes: list[LabelledBox]
     format: str
 
 
@@ -190,7 +191,7 @@ def _labelled(folder: Folder, said: Said) -> Found:
             break
     images = _without_templates(found, folder.images, labels)
     of_image: dict[Path, list[tuple[str, Path]]] = defaultdict(list)
-    listed: dict[Path, list[Box]] = {}
+    listed: dict[Path, list[LabelledBox]] = {}
     by_key: dict[str, list[Path]] = defaultdict(list)
     for path in images:
         by_key[_key(path, labels)].append(path)
@@ -256,7 +257,7 @@ def _pair_entries(
     path: Path,
     images: Sequence[Path],
     of_image: dict[Path, list[tuple[str, Path]]],
-    listed: dict[Path, list[Box]],
+    listed: dict[Path, list[LabelledBox]],
 ) -> None:
     """Join the entries of a COCO file with pictures: by path where the entry tells one, else by name."""
     try:
@@ -283,7 +284,7 @@ def _add(
     found: Found,
     image: Path,
     labels: Sequence[tuple[str, Path]],
-    listed: dict[Path, list[Box]],
+    listed: dict[Path, list[LabelledBox]],
     said: Said,
 ) -> None:
     """Read a picture and its label; what is wrong with either is noted, and both are left out."""
@@ -355,7 +356,7 @@ def _classified(folder: Folder, said: Said) -> Found:
         if not name:
             found.unlabelled.append(path)
             continue
-        box = Box(name, (0.0, 0.0, float(size.width), float(size.height)))
+        box = LabelledBox(name, (0.0, 0.0, float(size.width), float(size.height)))
         found.pictures.append(Picture(path, size, [box], said.format or "folders"))
     return found
 
@@ -366,7 +367,8 @@ def _refuse_pictures_as_labels(folder: Folder, said: Said) -> None:
     for path in folder.images:
         places[key_of(path)].add(path.parent)
     doubled = [key for key, parents in places.items() if len(parents) > 1]
-    if said.format is None and len(doubled) > len(places) / 2:
+    names = {path.parent.name.lower() for path in folder.images}
+    if said.format is None and names & LABEL_NAMES and len(doubled) > len(places) / 2:
         a, b = sorted(folder.told(path) for path in list(places[doubled[0]])[:2])
         fix = (
             f"pictures of the same names lie in {a} and in {b}, and neither are masks, which hold few colours: put "

@@ -25,6 +25,16 @@ MASK_ENDS = re.compile(r"[-_ ]?(mask|masks|label|labels|gt|seg|annotation)$", re
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "names.txt")
 PART_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "all", "data"}
 IMAGE_NAMES = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "pics"}
+LABEL_NAMES = {
+    "labels",
+    "label",
+    "annotations",
+    "masks",
+    "mask",
+    "gt",
+    "ground_truth",
+    "ground truth",
+}
 MOST_COLOURS = 32  # of a mask
 LONGEST_LABEL = 64 * 2**20  # bytes of a text that is looked into
 SAMPLE = 6  # pictures of a folder that are looked at to tell masks

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..coco import Corners
+from ..formats.label import LabelledBox
 from .finding import Found, Picture
-from .reading import Box
 
 TINY = 4.0  # shorter side of a box, pixels
 HUGE = 0.9  # of the picture's area
@@ -80,7 +80,7 @@ def _clean(found: Found, picture: Picture, cleaned: Cleaned) -> list[tuple[str, 
     return kept
 
 
-def _inside(box: Box, picture: Picture) -> tuple[str | None, Corners]:
+def _inside(box: LabelledBox, picture: Picture) -> tuple[str | None, Corners]:
     """What is wrong with a box, and what of it lies in the picture."""
     x0, y0, x1, y1 = box.corners
     x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)

@@ -62,6 +62,15 @@ def open_coco(card: DatasetCard, raw: Path) -> LabelledSet:
     return LabelledSet(paired, lambda pair, size: _label(listed[pair.image]))
 
 
+def labels_in(path: Path) -> list[tuple[str, Label]]:
+    """Name and label of each image that a file lists, in its order.
+
+    Raises:
+        ConversionError: It is no COCO file, or an object lacks a box or is of what the file does not list.
+    """
+    return [(entry.name, _label(entry)) for entry in _listed_in(path)]
+
+
 def _listed_in(path: Path) -> list[_Listed]:
     """What a file says, by image, in its order.
 
