@@ -60,8 +60,33 @@ def adopt(
     adopt(folder, _say, said, name, seed=seed)
 
 
+def recommend(
+    name: Annotated[
+        str, Argument(help="Name of an adopted dataset, or the folder that was adopted.")
+    ],
+    minutes: Annotated[float, Option(help="Time for all of it, minutes.")] = 60,
+    overkill: Annotated[
+        float, Option(help="Share of good parts that may be rejected, for the threshold.")
+    ] = 0.05,
+    size: Annotated[
+        int | None,
+        Option(
+            help="Side of the input, a multiple of 32 pixels; that of the set's study by default."
+        ),
+    ] = None,
+    cores: Annotated[
+        int | None, Option(help="Trainings side by side; all usable cores by default.", min=1)
+    ] = None,
+) -> None:
+    """Train the light methods on an adopted set within a time, say which to take, and write it to deploy."""
+    from ..advice.recommending import Asked, recommend
+    from ..data.adoption.writing import set_name
+
+    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores))
+
+
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
-VERBS = {"adopt": adopt}
+VERBS = {"adopt": adopt, "recommend": recommend}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,15 @@ def write_card(found: Found, cleaned: Cleaned, name: str, path: Path) -> None:
 
 
 def write_study(
-    name: str, study: str, mirror: Path, methods: list[str], path: Path, **budget: Any
+    name: str,
+    study: str,
+    mirror: Path,
+    methods: list[str],
+    path: Path,
+    finds_boxes: bool = True,
+    seeds: Sequence[int] = (0,),
+    latency: Mapping[str, int] | None = None,
+    **budget: Any,
 ) -> None:
     """Write the study of an adopted set; one that says the same stays as it is.
 
@@ -94,19 +103,23 @@ def write_study(
         mirror: Folder that the card describes.
         methods: Methods to train.
         path: The file.
+        finds_boxes: Whether the set is for detection.
+        seeds: Seeds of each method.
+        latency: Fields of the latency protocol.
         budget: Fields of the budget of all of them.
     """
-    detects = {"controls": ["memoriser", "class_prior", "oracle"]}
-    controls = (
-        detects if budget.pop("finds_boxes", True) else {"controls": ["memoriser", "class_prior"]}
-    )
-    seeds = budget.pop("seeds", [0])
-    block = {"datasets": [name], "protocols": ["clean"], "methods": methods, "seeds": seeds}
-    content = {
-        "study": study,
-        "blocks": [{**block, **controls, "budget": budget}],
-        "mirrors": {name: str(mirror)},
+    floors = ["memoriser", "class_prior"]
+    block = {
+        "datasets": [name],
+        "protocols": ["clean"],
+        "methods": methods,
+        "seeds": [*seeds],
+        "controls": [*floors, "oracle"] if finds_boxes else floors,
+        "budget": budget,
     }
+    content: dict[str, Any] = {"study": study, "blocks": [block], "mirrors": {name: str(mirror)}}
+    if latency:
+        content["latency"] = dict(latency)
     _write(path, content)
     load_study(path)
 
