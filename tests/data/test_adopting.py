@@ -1,9 +1,20 @@
 """A folder becomes a dataset: card, study, data and a certified split; a set that cannot be divided is told so."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
-from own_folders import NAMES, as_voc, as_yolo, coco_of, plate, write_picture, write_text
+from own_folders import (
+    NAMES,
+    as_labelme,
+    as_voc,
+    as_yolo,
+    coco_of,
+    plate,
+    write_picture,
+    write_text,
+)
 
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError, SplitError
@@ -16,7 +27,7 @@ from defectbench.data.adoption.writing import set_name
 from defectbench.data.coco import read_coco, read_part
 from defectbench.data.groups import read_groups
 
-ROOT = __import__("pathlib").Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -68,6 +79,48 @@ def test_a_folder_of_two_formats_becomes_a_certified_dataset(checkout, tmp_path)
     said = "\n".join(lines)
     for words in ("voc (7)", "yolo (7)", "pit: ", "1 mirrored or turned", "13 groups", "certified"):
         assert words in said
+
+
+def of_labelme(top, number, boxes):
+    as_labelme(top / "json" / f"{number}.png", boxes)
+    return top / "images" / f"{number}.png"
+
+
+def of_yolo(top, number, boxes):
+    as_yolo(top / "labels" / f"{number}.png", boxes)
+    write_text(top / "classes.txt", "dust\npit\nscratch\n")
+    text = (top / "labels" / f"{number}.txt").read_text()
+    lines = "".join(f"{int(line[0]) + 1}{line[1:]}\n" for line in text.splitlines())
+    write_text(top / "labels" / f"{number}.txt", lines)
+    return top / "images" / f"{number}.png"
+
+
+def of_voc(top, number, boxes):
+    as_voc(top / f"{number}.png", boxes)
+    return top / f"{number}.png"
+
+
+@pytest.mark.parametrize("write", [of_labelme, of_yolo, of_voc])
+def test_a_folder_that_is_read_as_it_stands_stays_where_it_is(write, checkout, tmp_path):
+    top, truth = tmp_path / "set", {}
+    for number in range(12):
+        pixels, boxes = plate(number)
+        path = write(top, number, boxes)
+        write_picture(path, pixels)
+        truth[path.name] = boxes
+    adopted = adopt(top, lambda line: None, root=checkout)
+    card = load_dataset_card(adopted.card)
+    assert card.layout.format == write.__name__.removeprefix("of_")
+    assert load_study(adopted.study).mirrors == {"set": str(top.resolve())}
+    assert not (checkout / "results" / "adopted").exists()
+    coco = read_coco(adopted.data / "annotations.json")
+    for name, boxes in truth.items():
+        seen = coco.boxes[coco.images[name]["id"]]
+        assert [card.classes[box["category_id"]] for box in seen] == [NAMES[n] for n, _ in boxes]
+        corners = [
+            [b["bbox"][0], b["bbox"][1], *np.add(b["bbox"][:2], b["bbox"][2:])] for b in seen
+        ]
+        np.testing.assert_allclose(corners, [c for _, c in boxes], atol=0.02)
 
 
 def test_what_did_not_change_is_not_made_again(checkout, tmp_path):

@@ -161,18 +161,19 @@ def test_what_looks_like_a_slip_is_listed(tmp_path):
         (0, (90, 10, WIDTH + 9, 30)),  # cut
         (0, (WIDTH + 5, 10, WIDTH + 9, 30)),  # outside
         (1, (30, 20, 30, 28)),  # flat
+        (1, (70, 60, 50, 40)),  # reversed
     ]
     as_voc(path, boxes)
     found = find(tmp_path)
     cleaned = clean(found)
     counts = {kind: len(files) for kind, files in cleaned.slips.items() if files}
     assert counts == dict.fromkeys(
-        ("outside", "cut", "flat", "twice", "tiny", "huge", "overlapping"), 1
+        ("outside", "cut", "flat", "twice", "tiny", "huge", "overlapping", "reversed"), 1
     )
     (kept,) = cleaned.boxes.values()
-    assert len(kept) == 5
+    assert len(kept) == 6
     assert (NAMES[0], (90.0, 10.0, float(WIDTH), 30.0)) in kept
-    assert len(cleaned.told()) == 7
+    assert len(cleaned.told()) == 8
 
 
 def test_pictures_and_labels_that_cannot_be_used_are_left_out_and_listed(tmp_path):
@@ -267,6 +268,16 @@ def test_what_is_ambiguous_can_be_said(tmp_path):
     assert dict(find(tmp_path / "a", Said(format="yolo")).formats) == {"yolo": COUNT}
     one_label_of_two_pictures(tmp_path / "b")
     assert len(find(tmp_path / "b", Said(images=("b",))).pictures) == COUNT
+
+
+def test_labels_made_for_another_size_are_an_error(tmp_path):
+    for path, boxes in draw(tmp_path):
+        as_voc(path, boxes)
+        label = path.with_suffix(".xml")
+        size = "<annotation><size><width>192</width><height>128</height></size>"
+        label.write_text(label.read_text().replace("<annotation>", size))
+    with pytest.raises(ConversionError, match="made for another size"):
+        find(tmp_path)
 
 
 def test_where_most_is_broken_the_first_fault_is_told(tmp_path):

@@ -208,6 +208,10 @@ def _answer(
     answer += (
         f" Taken is {row.title}: the fastest of those that cannot be told apart from the best."
     )
+    if row.flags:
+        answer += " It has not learnt: give it more time before it is deployed."
+    if row.flags:
+        answer += " It has not learnt: give it more time before it is deployed."
     tell(answer)
     tell(f"threshold {threshold.threshold:.3f}: {threshold.why}")
     tell(f"the script says what was scored: {_check(out, data, cell, threshold.threshold)}")

@@ -47,10 +47,11 @@ def detect(path: str) -> list[tuple[str, float, list[float]]]:
         if all(name != other or iou(box, rival) <= 0.6 for other, _, rival in kept):
             kept.append((name, float(scores[points[n], labels[n]]), box))
     limits = [width, height, width, height]
-    return [
-        (name, s, np.clip((b - [x, y, x, y]) / scale, 0, limits).tolist())
-        for name, s, b in kept[:100]
+    found = [
+        (name, score, np.clip((box - [x, y, x, y]) / scale, 0, limits))
+        for name, score, box in kept[:100]
     ]
+    return [(name, score, box.tolist()) for name, score, box in found if (box[2:] > box[:2]).all()]
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

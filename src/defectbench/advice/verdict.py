@@ -150,13 +150,13 @@ def _settling(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[str]:
     rival = pair.second if pair.first == best.method else pair.first
     title = next(row.title for row in rows if row.method == rival)
     seeds = best.n_seeds
-    told = f"The clearest of these, {title}, is {100 * pair.difference:.1f} points lower, plus or minus {100 * half:.1f}"
+    told = f"The clearest of these, {title}, is {100 * pair.difference:.1f} points lower, +- {100 * half:.1f}"
     told += f" with {pair.n_groups} groups of test pictures"
     words = [f"{told}."]
     if pair.difference > 0:
         groups = math.ceil(pair.n_groups * (half / pair.difference) ** 2)
         words.append(
-            f"Were that the difference, {groups} groups would settle it, {math.ceil(groups / TEST_SHARE)} in all parts."
+            f"Were that the difference, {groups} groups would settle it, {math.ceil(groups / TEST_SHARE)} in all."
         )
     else:
         words.append("No number of pictures settles a difference of nothing: take the faster one.")

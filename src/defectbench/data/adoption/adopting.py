@@ -21,6 +21,7 @@ from ..convert import convert
 from ..groups import group_images, read_groups
 from ..overlap import find_overlaps, read_overlaps
 from ..split import least_groups, split
+from .direct import adopted_layout, direct_layout, unused_names
 from .finding import Found, Said, find
 from .importing import write_adopted
 from .survey import clean, told
@@ -91,18 +92,25 @@ def adopt(
             f"{len(found.pictures)} pictures: looking for shared surface takes long, from minutes to hours"
         )
     adopted, data = home / RESULTS / "adopted" / name, home / RESULTS / "data" / name
-    write_adopted(found, cleaned, adopted)
-    write_card(found, cleaned, name, card)
+    layout, mirror = direct_layout(found, cleaned), top.resolve()
+    if layout is not None:
+        unused = unused_names(found, layout)
+        write_card(found, name, card, layout, found.spellings, unused)
+        if unused:
+            tell(f"listed as classes, and no label has them: {', '.join(unused)}")
+    else:
+        mirror = adopted.resolve()
+        write_adopted(found, cleaned, adopted)
+        write_card(found, name, card, adopted_layout(found))
+        tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
     finds_boxes = found.task.finds_boxes
     methods = light_methods(home, found.task.name)
     budget = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1, "recipe": SHORT}
     if not finds_boxes:
         budget.pop("recipe")
-    write_study(
-        name, f"my-{name}", adopted.resolve(), methods, study, finds_boxes=finds_boxes, **budget
-    )
+    write_study(name, f"my-{name}", mirror, methods, study, finds_boxes=finds_boxes, **budget)
     loaded = load_dataset_card(card)
-    _make_data(loaded, adopted.resolve(), data, seed, tell)
+    _make_data(loaded, mirror, data, seed, tell)
     for line in told_surface(data, seed):
         tell(line)
     tell(

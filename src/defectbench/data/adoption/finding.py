@@ -11,10 +11,11 @@ from pathlib import Path
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
 from ...base.tasks import CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
-from ..formats.label import LabelledBox
+from ..formats.coco_json import labels_in
+from ..formats.label import Label, LabelledBox
 from ..pairing import IMAGE_SUFFIXES, Decoded, decode, natural, told_kinds
 from .kinds import IMAGE_NAMES, LABEL_NAMES, PART_NAMES, Folder, key_of, look, told_folders
-from .reading import DEEPPCB, READERS, read_coco_file
+from .reading import DEEPPCB, READERS
 
 FORMATS = ("voc", "yolo", "coco", "labelme", "masks", "deeppcb", "folders", "names")
 _WITH_IDS = ("yolo", "deeppcb", "masks")  # formats that number their classes
@@ -48,12 +49,14 @@ class Picture:
         size: What the decoder found.
         boxes: Its labelled objects as they stand; of classification one without corners that count.
         format: Format of its label; empty where it has none.
+        label: The file of its label; None where it has none, and where a folder tells its class.
     """
 
     path: Path
     size: Decoded
     boxes: list[LabelledBox]
     format: str
+    label: Path | None = None
 
 
 @dataclass
@@ -71,6 +74,9 @@ class Found:
         classes: Class names in their order.
         spellings: Class by other spellings that labels use.
         notes: What a user should know of how the folder was read.
+        numbered: Lists of names by which numbers of classes were read.
+        other_sizes: Pictures whose labels say another size than they have, with both in words.
+        sized: Number of labels that say a size.
     """
 
     folder: Folder
@@ -83,6 +89,9 @@ class Found:
     classes: list[str] = field(default_factory=list)
     spellings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    numbered: set[tuple[str, ...]] = field(default_factory=set)
+    other_sizes: dict[Path, str] = field(default_factory=dict)
+    sized: int = 0
 
     @property
     def formats(self) -> Counter[str]:
@@ -122,7 +131,8 @@ def _folder(top: Path, said: Said) -> Folder:
     everything = [*folder.images, *folder.masks]
     if said.images:
         folder.images = _within(top, everything, said.images, "--images")
-        folder.masks = [path for path in folder.masks if path not in folder.images]
+        kept = set(folder.images)
+        folder.masks = [path for path in folder.masks if path not in kept]
     if said.labels:
         files = [path for paths in folder.labels.values() for path in paths]
         files += [*folder.empty, *everything]
@@ -191,7 +201,7 @@ def _labelled(folder: Folder, said: Said) -> Found:
             break
     images = _without_templates(found, folder.images, labels)
     of_image: dict[Path, list[tuple[str, Path]]] = defaultdict(list)
-    listed: dict[Path, list[LabelledBox]] = {}
+    listed: dict[Path, Label] = {}
     by_key: dict[str, list[Path]] = defaultdict(list)
     for path in images:
         by_key[_key(path, labels)].append(path)
@@ -257,18 +267,18 @@ def _pair_entries(
     path: Path,
     images: Sequence[Path],
     of_image: dict[Path, list[tuple[str, Path]]],
-    listed: dict[Path, list[LabelledBox]],
+    listed: dict[Path, Label],
 ) -> None:
     """Join the entries of a COCO file with pictures: by path where the entry tells one, else by name."""
     try:
-        entries = read_coco_file(path)
+        entries = dict(labels_in(path))
     except ConversionError as error:
         found.faults.append(str(error))
         return
     by_name: dict[str, list[Path]] = defaultdict(list)
     for image in images:
         by_name[same_text(image.name).lower()].append(image)
-    for name, boxes in entries.items():
+    for name, label in entries.items():
         wanted = name.replace("\\", "/").lower()
         candidates = by_name.get(wanted.rpartition("/")[2], [])
         whole = [p for p in candidates if f"/{found.folder.told(p)}".lower().endswith(f"/{wanted}")]
@@ -277,14 +287,14 @@ def _pair_entries(
             found.faults.append(f"{found.folder.told(path)}: image {name}: there is no such file")
             continue
         of_image[image].append(("coco", path))
-        listed[image] = boxes
+        listed[image] = label
 
 
 def _add(
     found: Found,
     image: Path,
     labels: Sequence[tuple[str, Path]],
-    listed: dict[Path, list[LabelledBox]],
+    listed: dict[Path, Label],
     said: Said,
 ) -> None:
     """Read a picture and its label; what is wrong with either is noted, and both are left out."""
@@ -303,11 +313,26 @@ def _add(
             return
         ((kind, path),) = labels
         names = _names_for(folder, path, kind, said)
-        boxes = listed[image] if kind == "coco" else READERS[kind](path, size, names)
+        if kind in _WITH_IDS:
+            found.numbered.add(tuple(names))
+        label = listed[image] if kind == "coco" else READERS[kind](path, size, names)
     except DefectBenchError as error:
         found.faults.append(str(error).replace(f"{folder.top}/", ""))
         return
-    found.pictures.append(Picture(image, size, boxes, kind))
+    _note_size(found, image, size, label)
+    found.pictures.append(Picture(image, size, label.boxes, kind, path))
+
+
+def _note_size(found: Found, image: Path, size: Decoded, label: Label) -> None:
+    """Note a label that was made for another size of its picture."""
+    width, height = (*label.size[:2], None, None)[:2]
+    if not width or not height:
+        return
+    found.sized += 1
+    if (width, height) != (size.width, size.height):
+        found.other_sizes[image] = (
+            f"its label says {width} x {height}, it has {size.width} x {size.height}"
+        )
 
 
 def _names_for(folder: Folder, path: Path, kind: str, said: Said) -> Sequence[str]:
@@ -383,6 +408,15 @@ def _refuse_pictures_as_labels(folder: Folder, said: Said) -> None:
 def _refuse_ruins(found: Found) -> None:
     """Where most cannot be read, the folder was misread: the first fault says more than a small rest."""
     read = len(found.pictures)
+    others = found.other_sizes
+    if len(others) >= 2 and 2 * len(others) >= found.sized:
+        first = next(iter(others))
+        fix = (
+            f"{len(others)} of {found.sized} labels were made for another size of their pictures, and the boxes "
+            "would lie beside the defects: give the pictures that were labelled, or scale the boxes"
+        )
+        raise ConversionError(found.folder.told(first), "size", others[first], fix)
+    found.notes += [f"{found.folder.told(path)}: {words}" for path, words in others.items()]
     if found.faults and len(found.faults) >= max(1, read):
         fix = f"{len(found.faults)} pictures or labels are like that, {read} are right; the first is told"
         raise ConversionError(found.folder.top, "pictures and labels", found.faults[0], fix)

@@ -11,9 +11,8 @@ from PIL import Image
 from ...base.errors import ConversionError
 from ...base.layouts import Mask
 from ..damage import damage_named
-from ..formats.coco_json import labels_in
 from ..formats.deeppcb import read_corners
-from ..formats.label import LabelledBox
+from ..formats.label import Label
 from ..formats.labelme import read_labelme
 from ..formats.masks import read_mask
 from ..formats.voc import read_voc
@@ -27,7 +26,7 @@ MOST_CLASSES = 1000
 WHITE = 255
 
 Names = Sequence[str]
-Reader = Callable[[Path, Decoded, Names], list[LabelledBox]]
+Reader = Callable[[Path, Decoded, Names], Label]
 
 
 def numbered(names: Names, first: int, word: str) -> dict[int, str]:
@@ -41,25 +40,25 @@ def numbered(names: Names, first: int, word: str) -> dict[int, str]:
     return {n: listed.get(n, f"{word}_{n}") for n in range(first, first + MOST_CLASSES)}
 
 
-def _voc(path: Path, size: Decoded, names: Names) -> list[LabelledBox]:
-    return read_voc(path).boxes
+def _voc(path: Path, size: Decoded, names: Names) -> Label:
+    return read_voc(path)
 
 
-def _yolo(path: Path, size: Decoded, names: Names) -> list[LabelledBox]:
-    return read_yolo(path, size, numbered(names, 0, "class")).boxes
+def _yolo(path: Path, size: Decoded, names: Names) -> Label:
+    return read_yolo(path, size, numbered(names, 0, "class"))
 
 
-def _labelme(path: Path, size: Decoded, names: Names) -> list[LabelledBox]:
-    return read_labelme(path).boxes
+def _labelme(path: Path, size: Decoded, names: Names) -> Label:
+    return read_labelme(path)
 
 
-def _deeppcb(path: Path, size: Decoded, names: Names) -> list[LabelledBox]:
-    return read_corners(path, numbered(names or DEEPPCB, 1, "type")).boxes
+def _deeppcb(path: Path, size: Decoded, names: Names) -> Label:
+    return read_corners(path, numbered(names or DEEPPCB, 1, "type"))
 
 
-def _mask(path: Path, size: Decoded, names: Names) -> list[LabelledBox]:
+def _mask(path: Path, size: Decoded, names: Names) -> Label:
     values = _values_of(path, names)
-    return read_mask(path, size, Mask(values=values)).boxes if values else []
+    return read_mask(path, size, Mask(values=values)) if values else Label(path.name, [])
 
 
 def _values_of(path: Path, names: Names) -> dict[str, int | tuple[int, int, int]]:
@@ -92,12 +91,3 @@ READERS: Mapping[str, Reader] = {
     "masks": _mask,
     "deeppcb": _deeppcb,
 }
-
-
-def read_coco_file(path: Path) -> dict[str, list[LabelledBox]]:
-    """Boxes by ``file_name`` of a COCO file.
-
-    Raises:
-        ConversionError: It is no COCO file, or an entry names what there is not.
-    """
-    return {name: label.boxes for name, label in labels_in(path)}

@@ -20,6 +20,7 @@ EXAMPLES = 3
 SLIPS = {
     "outside": "boxes outside of their picture, left out",
     "cut": "boxes cut at the edge of their picture",
+    "reversed": "boxes whose corners stand in the other order",
     "flat": "boxes without an area, left out",
     "twice": "boxes that stand twice, the second left out",
     "tiny": f"boxes with a side under {TINY:g} pixels",
@@ -65,6 +66,8 @@ def _clean(found: Found, picture: Picture, cleaned: Cleaned) -> list[tuple[str, 
     kept: list[tuple[str, Corners]] = []
     for box in picture.boxes:
         fault, corners = _inside(box, picture)
+        if box.corners[0] > box.corners[2] or box.corners[1] > box.corners[3]:
+            cleaned.slips["reversed"].append(file)
         if fault is not None:
             cleaned.slips[fault].append(file)
         entry = (found.spellings.get(box.name, box.name), corners)
@@ -141,7 +144,8 @@ def told(found: Found, cleaned: Cleaned) -> list[str]:
 
 def _left_out(found: Found) -> list[str]:
     folder, lines = found.folder, []
-    unlabelled = [path for path in found.unlabelled if path not in {p.path for p in found.pictures}]
+    used = {picture.path for picture in found.pictures}
+    unlabelled = [path for path in found.unlabelled if path not in used]
     if unlabelled:
         lines.append(
             f"{len(unlabelled)} pictures without a label, left out, the first is {folder.told(unlabelled[0])}: "

@@ -14,8 +14,6 @@ from ...base.errors import ConfigError
 from ...base.files import atomic_write_text
 from ...base.studies import load_study
 from .finding import Found
-from .importing import IMAGES, LABELS
-from .survey import Cleaned
 
 MARK = "# Written by `defectbench adopt`; adopt the folder again after a change of its pictures or labels."
 _FALLBACK = "my-set"
@@ -59,27 +57,44 @@ def check_free(path: Path) -> None:
         raise ConfigError(path, "file", "one that `adopt` did not write", "give another --name")
 
 
-def write_card(found: Found, cleaned: Cleaned, name: str, path: Path) -> None:
-    """Write the card of an adopted set; one that says the same stays as it is."""
+def write_card(
+    found: Found,
+    name: str,
+    path: Path,
+    layout: Mapping[str, Any],
+    aliases: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+) -> None:
+    """Write the card of an adopted set; one that says the same stays as it is.
+
+    Args:
+        found: What the folder holds.
+        name: The dataset's.
+        path: The file.
+        layout: Where images and labels lie in what the study names as the set's mirror.
+        aliases: Class by other spellings that the labels there use.
+        drop: Classes that are listed there and that no label has.
+    """
     folder = found.folder.top.resolve()
-    formats = ", ".join(found.formats)
     content: dict[str, Any] = {
         "name": name,
         "title": folder.name,
         "task": found.task.name,
-        "surface": f"as in the folder {folder.name}; labels there: {formats}",
+        "surface": f"as in the folder {folder.name}; labels there: {', '.join(found.formats)}",
         "classes": found.classes,
         "source": {
             "kind": "archive",
             "place_here": f"run `defectbench adopt` on the folder {folder.name}",
         },
+        "layout": dict(layout),
+        "licence": "the owner's; write here what may be done with it",
     }
     if found.task.finds_boxes:
-        content["layout"] = {"images": [IMAGES], "labels": [LABELS], "format": "voc"}
         content["allow_empty"] = True
-    else:
-        content["layout"] = {"images": ["."], "format": "folders"}
-    content["licence"] = "the owner's; write here what may be done with it"
+    if aliases:
+        content["aliases"] = dict(aliases)
+    if drop:
+        content["drop"] = [*drop]
     _write(path, content)
     load_dataset_card(path)
 
