@@ -5,16 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from own_folders import (
-    NAMES,
-    as_labelme,
-    as_voc,
-    as_yolo,
-    coco_of,
-    plate,
-    write_picture,
-    write_text,
-)
 
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError, SplitError
@@ -26,6 +16,17 @@ from defectbench.data.adoption.adopting import adopt
 from defectbench.data.adoption.writing import set_name
 from defectbench.data.coco import read_coco, read_part
 from defectbench.data.groups import read_groups
+from tests.own_pictures import (
+    NAMES,
+    a_plant,
+    as_labelme,
+    as_voc,
+    as_yolo,
+    coco_of,
+    plate,
+    write_picture,
+    write_text,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,24 +38,6 @@ def checkout(tmp_path):
     home.mkdir()
     (home / "models").symlink_to(ROOT / "models")
     return home
-
-
-def a_plant(top, count=14):
-    """Two lines with a format each, odd names, nested folders; picture 1 is picture 0 mirrored."""
-    for number in range(count):
-        pixels, boxes = plate(number)
-        if number == 1:
-            pixels, boxes = np.ascontiguousarray(plate(0)[0][:, ::-1]), [(0, (5, 5, 20, 20))]
-        if number % 2:
-            path = top / "Line A (old)" / "Bilder" / f"Blech {number}.PNG"
-            as_voc(path, boxes)
-        else:
-            path = top / "line_b" / "2024" / f"{number:04}.png"
-            as_yolo(top / "line_b" / "txt" / path.name, boxes)
-        write_picture(path, pixels)
-    write_text(top / "line_b" / "classes.txt", "pit\nscratch\n")
-    write_text(top / "readme.md", "x")
-    return top
 
 
 def test_a_folder_of_two_formats_becomes_a_certified_dataset(checkout, tmp_path):

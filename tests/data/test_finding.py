@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from own_folders import (
+
+from defectbench.base.errors import ConfigError, ConversionError
+from defectbench.data.adoption.finding import Said, find
+from defectbench.data.adoption.survey import clean, told
+from tests.own_pictures import (
     HEIGHT,
     NAMES,
     WIDTH,
@@ -16,10 +20,6 @@ from own_folders import (
     write_picture,
     write_text,
 )
-
-from defectbench.base.errors import ConfigError, ConversionError
-from defectbench.data.adoption.finding import Said, find
-from defectbench.data.adoption.survey import clean, told
 
 COUNT = 4
 

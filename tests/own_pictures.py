@@ -92,3 +92,21 @@ def coco_of(entries, names=NAMES):
         entry["id"] = number
     categories = [{"id": n + 7, "name": name} for n, name in enumerate(names)]
     return json.dumps({"images": images, "annotations": annotations, "categories": categories})
+
+
+def a_plant(top, count=14):
+    """Two lines with a format each, odd names, nested folders; picture 1 is picture 0 mirrored."""
+    for number in range(count):
+        pixels, boxes = plate(number)
+        if number == 1:
+            pixels, boxes = np.ascontiguousarray(plate(0)[0][:, ::-1]), [(0, (5, 5, 20, 20))]
+        if number % 2:
+            path = top / "Line A (old)" / "Bilder" / f"Blech {number}.PNG"
+            as_voc(path, boxes)
+        else:
+            path = top / "line_b" / "2024" / f"{number:04}.png"
+            as_yolo(top / "line_b" / "txt" / path.name, boxes)
+        write_picture(path, pixels)
+    write_text(top / "line_b" / "classes.txt", "pit\nscratch\n")
+    write_text(top / "readme.md", "x")
+    return top
