@@ -444,6 +444,81 @@ def draw_plates(home: Path, suffix: str = "png", count: int = 3) -> None:
     (home / "s.yaml").write_bytes(_card())
 
 
+def yolo_label(n: int) -> bytes:
+    outline = "" if n else "1 0.2 0.2 0.6 0.2 0.4 0.5\n"
+    return f"{n % 2} 0.40625 0.333333 0.4375 0.333333\n{outline}".encode()
+
+
+def corner_label(n: int) -> bytes:
+    return f"6 4 20 12 {n % 2}\n1,2,3,4,1\n".encode()
+
+
+def labelme_label(n: int) -> bytes:
+    shapes = [
+        {"label": CLASSES[n % 2], "points": [[6, 4], [20, 12]], "shape_type": "rectangle", "flags": {}},
+        {"label": "pit", "points": [[6, 4], [20, 4], [9, 12]], "shape_type": "polygon", "group_id": None},
+        {"label": "scratch", "points": [[2, 4], [9, 4]], "shape_type": "linestrip"},
+        {"label": "pit", "points": [[9, 9], [9, 12]], "shape_type": "circle", "flags": {"hard": True}},
+    ]  # fmt: skip
+    content = {
+        "version": "5.4.1",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": f"..\\x\\plate_{n}.png",
+    }
+    size = {"imageData": None, "imageHeight": 24, "imageWidth": 32}
+    return json.dumps(content | size).encode()
+
+
+def coco_label(n: int) -> bytes:
+    objects = [
+        {"bbox": [6, 4, 14, 8], "area": 112, "iscrowd": 0, "id": 1},
+        {"segmentation": [[6, 4, 20, 4, 9, 12]], "id": 2},
+        {"segmentation": {"size": [24, 32], "counts": [100, 20, 648]}, "id": 3},
+        {"segmentation": {"size": [24, 32], "counts": "S36b00]c0"}, "iscrowd": 1, "id": 4},
+    ]  # fmt: skip
+    content = {
+        "images": [{"id": 1, "file_name": f"plate_{n}.png", "width": 32, "height": 24}],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(CLASSES)],
+        "annotations": [{"image_id": 1, "category_id": n % 2} | entry for entry in objects],
+    }
+    return json.dumps(content).encode()
+
+
+def mask_label(n: int) -> bytes:
+    pixels = np.zeros((24, 32), np.uint8)
+    pixels[4:12, 6:20], pixels[20, 3] = n % 2 + 1, 2
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+LABELS: dict[str, tuple[Callable[[int], bytes], str, dict[str, Any]]] = {
+    "yolo": (yolo_label, ".txt", {"names": list(CLASSES)}),
+    "deeppcb": (corner_label, ".txt", {"names": list(CLASSES), "first_pixel": 0}),
+    "labelme": (labelme_label, ".json", {}),
+    "coco": (coco_label, ".json", {"difficult": "ignore"}),
+    "masks": (mask_label, ".png", {"mask": {"values": {"pit": 1, "scratch": 2}, "tolerance": 2}}),
+}
+
+
+def draw_labels(layout: str) -> Callable[[Path], None]:
+    """The plates with labels of another format."""
+
+    def make(home: Path) -> None:
+        draw_plates(home)
+        write, suffix, fields = LABELS[layout]
+        for n, path in enumerate(sorted((home / "plates/ANNOTATIONS").iterdir())):
+            path.unlink()
+            path.with_suffix(suffix).write_bytes(write(n))
+        if layout == "yolo":
+            (home / "plates/data.yaml").write_text(f"nc: 2\nnames: [{', '.join(CLASSES)}]\n")
+        folders = {"images": ["IMAGES"], "labels": ["ANNOTATIONS"], "format": layout}
+        (home / "s.yaml").write_bytes(_card(layout=folders | fields))
+
+    return make
+
+
 def convert_plates(home: Path, mirror: str = "plates") -> None:
     """Acquire and convert what lies in a mirror."""
     from defectbench.base.cards import load_dataset_card
@@ -712,6 +787,21 @@ def images(suffix: str) -> Format:
 
 FORMATS = {
     "voc": Format(draw_plates, ("plates/ANNOTATIONS/plate_0.xml",), mutate_xml, convert_plates),
+    **{
+        name: Format(
+            draw_labels(name), (f"plates/ANNOTATIONS/plate_0{suffix}",), mutate, convert_plates
+        )
+        for name, suffix, mutate in (
+            ("yolo", ".txt", mutate_bytes),
+            ("deeppcb", ".txt", mutate_bytes),
+            ("labelme", ".json", mutate_json),
+            ("coco", ".json", mutate_json),
+            ("masks", ".png", mutate_image),
+        )
+    },
+    "yolo-names": Format(draw_labels("yolo"), ("plates/data.yaml",), mutate_yaml, convert_plates),
+    "mask-card": Format(draw_labels("masks"), ("s.yaml",), mutate_yaml, convert_plates),
+    "corner-card": Format(draw_labels("deeppcb"), ("s.yaml",), mutate_yaml, convert_plates),
     **{suffix: images(suffix) for suffix in ("png", "jpg", "bmp", "tif")},
     "class-lists": Format(
         draw_classes("lists"), ("plates/LISTS/labels.txt",), mutate_bytes, convert_plates

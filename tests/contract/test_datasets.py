@@ -35,10 +35,8 @@ def write_picture(path, seed):
 
 def write_voc(folder, card, stem, names):
     """A small image and its label in the card's layout; one box a name, none equal."""
-    image = folder / card.layout.images[0] / f"{stem}.png"
-    label = folder / card.layout.labels[0] / f"{stem}.xml"
-    label.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(image, len(names))
+    write_image_of(folder, card, stem, names)
+    label = label_path(folder, card, stem, ".xml")
     objects = "".join(
         f"<object><name>{name}</name><bndbox><xmin>1</xmin><ymin>1</ymin>"
         f"<xmax>{k}</xmax><ymax>{SIDE}</ymax></bndbox></object>"
@@ -67,12 +65,109 @@ def write_listed(folder, card, stem, names):
         handle.writelines(f"images/{stem}.png  {name}  mono\n" for name in names)
 
 
+def label_path(folder, card, stem, suffix):
+    path = (
+        folder
+        / card.layout.labels[0].replace("*", "some")
+        / f"{stem}{card.layout.label_ending}{suffix}"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_image_of(folder, card, stem, names):
+    name = f"{stem}{card.layout.image_ending}.png"
+    write_picture(folder / card.layout.images[0].replace("*", "some") / name, len(names))
+
+
+def numbers_of(card, names):
+    """Numbers by which labels mean these names; 999, which none has, where the card knows no such name."""
+    numbers = {card.class_id(name): number for number, name in card.layout.names.items()}
+    return [numbers.get(card.class_id(name), 999) for name in names]
+
+
+def write_yolo(folder, card, stem, names):
+    """Boxes as wide as in ``write_voc``, in fractions of the side; a file names the classes where the card does not."""
+    write_image_of(folder, card, stem, names)
+    numbers = numbers_of(card, names)
+    if not card.layout.names:
+        (folder / "classes.txt").write_text("\n".join(card.classes))
+        numbers = [999 if (number := card.class_id(name)) is None else number for name in names]
+    lines = [
+        f"{number} {k / SIDE / 2:.6f} 0.5 {k / SIDE:.6f} 1\n" for k, number in enumerate(numbers, 2)
+    ]
+    label_path(folder, card, stem, ".txt").write_text("".join(lines))
+
+
+def write_corners(folder, card, stem, names):
+    """The same as corners in pixels."""
+    write_image_of(folder, card, stem, names)
+    first = card.layout.first_pixel
+    lines = [
+        f"{first} {first} {k} {SIDE} {number}\n"
+        for k, number in enumerate(numbers_of(card, names), 2)
+    ]
+    label_path(folder, card, stem, ".txt").write_text("".join(lines))
+
+
+def write_labelme(folder, card, stem, names):
+    """The same as rectangles."""
+    write_image_of(folder, card, stem, names)
+    shapes = [
+        {"label": name, "shape_type": "rectangle", "points": [[0, 0], [k, SIDE]]}
+        for k, name in enumerate(names, 2)
+    ]
+    label_path(folder, card, stem, ".json").write_text(json.dumps({"shapes": shapes}))
+
+
+def write_coco(folder, card, stem, names):
+    """The same as a file for each image, which is one of the ways of COCO."""
+    write_image_of(folder, card, stem, names)
+    content = {
+        "images": [{"id": 1, "file_name": f"{stem}{card.layout.image_ending}.png"}],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names)],
+        "annotations": [
+            {"id": k, "image_id": 1, "category_id": k, "bbox": [0, 0, k + 2, SIDE]}
+            for k in range(len(names))
+        ],
+    }
+    label_path(folder, card, stem, ".json").write_text(json.dumps(content))
+
+
+def write_mask(folder, card, stem, names):
+    """Stripes of two columns, the first at the left edge, with two columns between them."""
+    write_image_of(folder, card, stem, names)
+    mask = card.layout.mask
+    side = max(SIDE, 4 * len(names))
+    pixels = np.zeros((SIDE, side, 3), np.uint8) + np.uint8(mask.all_values[0])
+    for k, name in enumerate(names):
+        number = card.class_id(name)
+        value = UNKNOWN_LEVEL if number is None else mask.values[card.classes[number]]
+        pixels[:, 4 * k : 4 * k + 2] = np.uint8(value)
+    pixels = pixels[:, :SIDE]
+    image = Image.fromarray(pixels if mask.is_colours else pixels[..., 0])
+    image.save(label_path(folder, card, stem, ".png"))
+
+
 WRITERS = {
     "voc": write_voc,
+    "yolo": write_yolo,
+    "coco": write_coco,
+    "labelme": write_labelme,
+    "masks": write_mask,
+    "deeppcb": write_corners,
     "folders": write_in_folder,
     "names": write_by_name,
     "lists": write_listed,
 }
+
+
+UNKNOWN_LEVEL = 77
+UNKNOWN = {
+    "yolo": "999",
+    "deeppcb": "999",
+    "masks": str(UNKNOWN_LEVEL),
+}  # how a label spells a class of no set
 
 
 def without_counts(card):
@@ -107,16 +202,23 @@ def test_a_set_in_its_layout_goes_from_folder_to_annotations(card, small, tmp_pa
     several = int(card.task == "detection")
     assert len(coco["images"]) == len(names) + several
     assert len(coco["annotations"]) == (1 + several) * len(names)
-    files = {image["file_name"].split("_")[-1]: image["id"] for image in coco["images"]}
+    files = {image["file_name"]: image["id"] for image in coco["images"]}
     for number, name in enumerate(names):
-        found = [a for a in coco["annotations"] if a["image_id"] == files[f"pic-{number}.png"]]
+        (of_name,) = [
+            i for file, i in files.items() if re.search(rf"pic-{number}(_\w+)?\.png$", file)
+        ]
+        found = [a for a in coco["annotations"] if a["image_id"] == of_name]
         assert [a["category_id"] for a in found] == [card.class_id(name)]
         assert found[0]["bbox"] == [0, 0, 2 if several else SIDE, SIDE]
 
 
 def test_an_unknown_name_is_refused(card, small, tmp_path):
+    if card.layout.mask and card.layout.mask.tolerance >= UNKNOWN_LEVEL:
+        return  # any colour is near one that it names
     WRITERS[card.layout.format](small, card, "unknown", ["no-class-of-any-set"])
-    with pytest.raises(ConversionError, match="no-class-of-any-set"):
+    with pytest.raises(
+        ConversionError, match=UNKNOWN.get(card.layout.format, "no-class-of-any-set")
+    ):
         make(card, small, tmp_path / "out")
 
 
@@ -196,8 +298,12 @@ def test_the_list_of_hashes_covers_each_image_and_label(card):
         assert not [path for path in paths if Path(path).is_absolute() or ".." in path]
         kinds = [card.layout.holds(Path(path)) for path in paths]
         assert kinds.count("images") >= card.expected.images
-        needed = {"voc": card.expected.images, "lists": 1}.get(card.layout.format, 0)
+        form = card.layout.label_format
+        needed = card.expected.images if form.name in ONE_EACH else int(bool(form.suffixes))
         assert kinds.count("labels") >= needed
+
+
+ONE_EACH = ("voc", "yolo", "labelme", "masks", "deeppcb")  # formats with a label for each image
 
 
 def read_rows(path):

@@ -44,6 +44,17 @@ def test_the_first_copy_is_the_original(folder):
     assert [box["bbox"] for box in boxes] == [[20.0, 15.0, 30.0, 20.0], [0.0, 0.0, 8.0, 8.0]]
 
 
+def test_a_box_that_scores_ignore_is_ignored_in_its_copies(folder):
+    content = json.loads((folder / "annotations.json").read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    (folder / "annotations.json").write_text(json.dumps(content))
+    augment_offline(folder)
+    coco = read_coco(folder / "paper" / "split0" / "annotations.json")
+    for name, entry in coco.images.items():
+        ignored = [box["category_id"] for box in coco.boxes[entry["id"]] if box["iscrowd"]]
+        assert ignored == ([1] if coco.source(name) == "pit_0.png" else [])
+
+
 def test_boxes_stay_inside_and_keep_their_classes(folder):
     augment_offline(folder)
     coco = read_coco(folder / "paper" / "split0" / "annotations.json")

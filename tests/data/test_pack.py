@@ -66,6 +66,23 @@ def test_boxes_lie_in_pack_pixels_and_padding_is_zero(packed):
     assert not found.boxes[found.labels < 0].any()
 
 
+def mark_first_box(folder):
+    """Set the first box of a set apart, so that scores ignore it."""
+    content = json.loads((folder / "annotations.json").read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    (folder / "annotations.json").write_text(json.dumps(content))
+
+
+def test_a_box_that_scores_ignore_is_not_learned(folder):
+    mark_first_box(folder)
+    certify(folder, "random")
+    out = folder / "random" / "split0" / "train@64.safetensors"
+    pack(folder, "random", "train", 64, out)
+    found = load_pack(out)
+    assert found.labels[0].tolist() == [0]
+    assert found.boxes[0].tolist() == [pytest.approx([0, 16, 64, 48])]
+
+
 def test_metadata_carries_the_certificate(packed):
     metadata = load_pack(packed).metadata
     certificate = packed.parent / "certificate.json"

@@ -13,16 +13,29 @@ from PIL import Image
 
 from defectbench.base.cards import DatasetCard, load_dataset_card
 from defectbench.base.errors import ConfigError, ConversionError, DefectBenchError, SplitError
+from defectbench.base.tasks import TASKS
 from defectbench.base.texts import read_columns, same_text
 from defectbench.data.convert import convert
+from defectbench.data.formats.coco_json import label_of, listed_in
+from defectbench.data.formats.deeppcb import read_corners
+from defectbench.data.formats.labelme import read_labelme
 from defectbench.data.formats.lists import list_entries
 from defectbench.data.formats.voc import read_voc
+from defectbench.data.formats.yolo import read_yolo
+from defectbench.data.pairing import Decoded
 
 CLASSES = ["pit", "Lücke", "划痕", "rolled-in scale"]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "gb18030", "declared utf-8"]
 SIDE = 20
+FILES = {"images": ["IMAGES"], "labels": ["LABELS"]}
+LEVELS = {name: 40 * number for number, name in enumerate(CLASSES, 1)}
 LAYOUTS = {
-    "voc": {"images": ["IMAGES"], "labels": ["LABELS"], "format": "voc"},
+    "voc": FILES | {"format": "voc"},
+    "yolo": FILES | {"format": "yolo", "names": CLASSES},
+    "coco": FILES | {"format": "coco"},
+    "labelme": FILES | {"format": "labelme"},
+    "deeppcb": FILES | {"format": "deeppcb", "first_pixel": 1, "names": CLASSES},
+    "masks": FILES | {"format": "masks", "mask": {"values": LEVELS}},
     "folders": {"images": ["IMAGES"], "format": "folders"},
     "names": {"images": ["IMAGES"], "format": "names"},
     "lists": {"images": ["IMAGES"], "labels": ["LABELS"], "format": "lists"},
@@ -67,7 +80,7 @@ def unlike(names):
 
 
 def card(form):
-    task = "detection" if form == "voc" else "classification"
+    task = next(task.name for task in TASKS.values() if form in task.label_formats)
     return DatasetCard.model_validate(
         {
             "name": "set",
@@ -77,7 +90,7 @@ def card(form):
             "classes": CLASSES,
             "source": {"kind": "archive"},
             "layout": LAYOUTS[form],
-            "allow_empty": form == "voc",
+            "allow_empty": task == "detection",
             "licence": "own",
         }
     )
@@ -195,6 +208,119 @@ def test_every_box_comes_out_or_stands_in_the_report(tmp_path, truth, moves, dro
     assert len(report["boxes_clipped"]) == outside
 
 
+# Each format of boxes, written from boxes as VOC has them: 1-based and inclusive
+
+
+def yolo_bytes(objects, name):
+    lines = [
+        f"{CLASSES.index(kind)} {(x0 - 1 + x1) / 2 / SIDE:.6f} {(y0 - 1 + y1) / 2 / SIDE:.6f} "
+        f"{(x1 - x0 + 1) / SIDE:.6f} {(y1 - y0 + 1) / SIDE:.6f}\n"
+        for kind, x0, y0, x1, y1 in objects
+    ]
+    return "".join(lines).encode()
+
+
+def corner_bytes(objects, name):
+    lines = [f"{x0} {y0}, {x1} {y1} {CLASSES.index(kind)}" for kind, x0, y0, x1, y1 in objects]
+    return "\r\n".join(lines).encode()
+
+
+def labelme_bytes(objects, name):
+    shapes = [
+        {"label": kind, "shape_type": "polygon", "points": [[x0 - 1, y0 - 1], [x1, y0 - 1], [x1, y1], [x0 - 1, y1]]}
+        for kind, x0, y0, x1, y1 in objects
+    ]  # fmt: skip
+    content = {
+        "shapes": shapes,
+        "imagePath": f"..\\x\\{name}",
+        "imageHeight": SIDE,
+        "imageWidth": SIDE,
+    }
+    return json.dumps(content, ensure_ascii=False).encode("utf-8-sig")
+
+
+def coco_bytes(objects, name):
+    content = {
+        "images": [{"id": 3, "file_name": f"some/{name}", "width": SIDE, "height": SIDE}],
+        "categories": [{"id": 10 * n, "name": kind} for n, kind in enumerate(CLASSES)],
+        "annotations": [
+            {"image_id": 3, "category_id": 10 * CLASSES.index(kind), "bbox": [x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1]}
+            for kind, x0, y0, x1, y1 in objects
+        ],
+    }  # fmt: skip
+    return json.dumps(content).encode()
+
+
+WRITERS = {
+    "yolo": (yolo_bytes, ".txt"),
+    "coco": (coco_bytes, ".json"),
+    "labelme": (labelme_bytes, ".json"),
+    "deeppcb": (corner_bytes, ".txt"),
+}
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@few
+@given(truth=sets, names=st.lists(stems, min_size=5, max_size=5).filter(unlike))
+def test_boxes_come_back_from_every_format(tmp_path, form, truth, names):
+    names = [name.strip() for name in names]
+    assume(all(names) and unlike(names))
+    write_label, suffix = WRITERS[form]
+
+    def write(raw):
+        (raw / "LABELS").mkdir(parents=True)
+        for number, objects in enumerate(truth):
+            write_image(raw / "IMAGES" / f"{names[number]}.png", number)
+            label = raw / "LABELS" / f"{names[number]}{suffix}"
+            label.write_bytes(write_label(objects, f"{names[number]}.png"))
+
+    found, report = converted(tmp_path, form, write)
+    assert found == {number: sorted(set(objects)) for number, objects in enumerate(truth)}
+    labelled = sum(map(len, truth))
+    assert report["boxes_labelled"] == labelled == report["boxes"] + report["duplicates"]
+    assert report["boxes_clipped"] == []
+
+
+@few
+@given(
+    points=st.lists(st.tuples(st.floats(0, SIDE), st.floats(0, SIDE)), min_size=2, max_size=5),
+    least=st.floats(0.5, 9),
+)
+def test_a_line_is_widened_about_its_middle_and_listed(tmp_path, points, least):
+    shape = {"label": "pit", "shape_type": "linestrip", "points": points}
+    (tmp_path / "line.json").write_text(json.dumps({"shapes": [shape]}))
+    label = read_labelme(tmp_path / "line.json", least)
+    corners = np.array(label.boxes[0].corners).reshape(2, 2)
+    drawn = np.array([np.min(points, axis=0), np.max(points, axis=0)])
+    sides = np.diff(drawn, axis=0)
+    assert np.allclose(corners.mean(axis=0), drawn.mean(axis=0))
+    assert np.allclose(np.diff(corners, axis=0), np.maximum(sides, least))
+    assert len(label.repairs["lines_widened"]) == int((sides < least).any())
+
+
+@few
+@given(truth=sets)
+def test_boxes_apart_come_back_from_masks(tmp_path, truth):
+    """Boxes are drawn in turn, where they touch none of their class and cover none of another."""
+    kept = []
+    for objects in truth:
+        pixels, drawn = np.zeros((SIDE + 2, SIDE + 2), np.uint8), []
+        for kind, x0, y0, x1, y1 in objects:
+            if not pixels[y0 - 1 : y1 + 2, x0 - 1 : x1 + 2].any():
+                pixels[y0 : y1 + 1, x0 : x1 + 1] = LEVELS[kind]
+                drawn.append((kind, x0, y0, x1, y1))
+        kept.append((pixels[1:-1, 1:-1], drawn))
+
+    def write(raw):
+        (raw / "LABELS").mkdir(parents=True)
+        for number, (pixels, _) in enumerate(kept):
+            write_image(raw / "IMAGES" / f"{number}.png", number)
+            Image.fromarray(pixels).save(raw / "LABELS" / f"{number}.bmp")
+
+    found, _ = converted(tmp_path, "masks", write)
+    assert found == {number: sorted(drawn) for number, (_, drawn) in enumerate(kept)}
+
+
 @pytest.mark.parametrize("form", ["folders", "names", "lists"])
 @few
 @given(
@@ -247,6 +373,13 @@ SEEDS = {
     "a.xml": [
         voc_bytes([("划痕", 1, 2, 3, 4), ("pit", 1, 1, 2, 2)], encoding) for encoding in ENCODINGS
     ],
+    "yolo.txt": [
+        yolo_bytes([("pit", 1, 2, 3, 4), ("划痕", 1, 1, 9, 9)], "a"),
+        b"1 0.1 0.1 0.5 0.2 0.3 0.9\n",
+    ],
+    "deeppcb.txt": [corner_bytes([("pit", 1, 2, 3, 4), ("划痕", 1, 1, 9, 9)], "a")],
+    "labelme.json": [labelme_bytes([("划痕", 1, 2, 3, 4), ("pit", 1, 1, 2, 2)], "a.png")],
+    "coco.json": [coco_bytes([("划痕", 1, 2, 3, 4), ("pit", 1, 1, 2, 2)], "a.png")],
     "a.csv": [
         b'file_name,part\n"a, b.png",train\nc.png,val\n',
         "file_name,part\nü.png,test".encode("utf-16"),
@@ -256,6 +389,10 @@ SEEDS = {
 }
 READERS = {
     "a.xml": read_voc,
+    "yolo.txt": lambda path: read_yolo(path, Decoded(SIDE, SIDE, 1), dict(enumerate(CLASSES))),
+    "deeppcb.txt": lambda path: read_corners(path, dict(enumerate(CLASSES))),
+    "labelme.json": read_labelme,
+    "coco.json": lambda path: [label_of(listed) for listed in listed_in(path)],
     "a.csv": lambda path: read_columns(path, ("file_name", "part"), SplitError),
     "a.txt": lambda path: list_entries(card("lists"), path),
     "set.yaml": load_dataset_card,

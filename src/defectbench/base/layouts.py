@@ -92,7 +92,8 @@ class Layout(Strict):
             about their centre.
         mask: What the pixels of masks mean.
         drop_images: Images that are left out and listed instead of being an error. ``unlabelled``: those without a
-            label. ``repeated``: those whose stem several folders hold while one label has that stem.
+            label. ``empty``: those whose label holds no object. ``repeated``: those whose stem several folders hold
+            while one label has that stem.
     """
 
     images: list[str] = Field(min_length=1)
@@ -105,7 +106,7 @@ class Layout(Strict):
     difficult: Literal["keep", "drop", "ignore"] | None = None
     least_thickness: float = Field(default=4.0, gt=0, le=1000)
     mask: Mask | None = None
-    drop_images: list[Literal["unlabelled", "repeated"]] = Field(default=[])
+    drop_images: list[Literal["unlabelled", "empty", "repeated"]] = Field(default=[])
 
     @field_validator("names", mode="before")
     @classmethod

@@ -51,7 +51,7 @@ def augment_offline(dataset_dir: str | Path, copies: int = COPIES, seed: int = 0
             source = folder / "images" / name
             pixels = read_rgb(source)
             boxes = np.array([b["bbox"] for b in coco.boxes[entry["id"]]], float).reshape(-1, 4)
-            labels = [b["category_id"] for b in coco.boxes[entry["id"]]]
+            labels = [(b["category_id"], b["iscrowd"]) for b in coco.boxes[entry["id"]]]
             for copy in range(copies):
                 file = copy_name(name, copy, entry["id"])
                 if copy == 0:
@@ -97,7 +97,9 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", grey if even else pixels[..., ::-1])[1].tobytes()
 
 
-def _annotations(image_id: int, labels: list[int], boxes: Boxes, used: int) -> list[dict[str, Any]]:
+def _annotations(
+    image_id: int, labels: list[tuple[int, int]], boxes: Boxes, used: int
+) -> list[dict[str, Any]]:
     kept = [(c, b) for c, b in zip(labels, boxes.tolist(), strict=True) if b[2] >= 1 and b[3] >= 1]
     return [
         {
@@ -106,9 +108,9 @@ def _annotations(image_id: int, labels: list[int], boxes: Boxes, used: int) -> l
             "category_id": c,
             "bbox": b,
             "area": b[2] * b[3],
-            "iscrowd": 0,
+            "iscrowd": is_crowd,
         }
-        for n, (c, b) in enumerate(kept, 1)
+        for n, ((c, is_crowd), b) in enumerate(kept, 1)
     ]
 
 

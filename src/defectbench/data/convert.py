@@ -63,9 +63,8 @@ def _read_boxes(
     report = ConversionReport(card.classes, labelled.coordinates)
     report.ignored += labelled.paired.ignored
     report.images_dropped += labelled.paired.dropped
-    coco = _read_labels(card, labelled, report)
+    coco, files = _read_labels(card, raw, labelled, report)
     _check_sizes(card, raw, report)
-    files = {pair.name: pair.image for pair in labelled.paired.pairs}
     report.renamed_files |= {
         path.relative_to(raw).as_posix(): name for name, path in files.items() if name != path.name
     }
@@ -74,28 +73,40 @@ def _read_boxes(
 
 
 def _read_labels(
-    card: DatasetCard, labelled: LabelledSet, report: ConversionReport
-) -> dict[str, Any]:
+    card: DatasetCard, raw: Path, labelled: LabelledSet, report: ConversionReport
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Annotations, and the images that stay, by name."""
     images: list[dict[str, Any]] = []
+    files: dict[str, Path] = {}
     labels: list[tuple[Path, Label]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, pair in enumerate(labelled.paired.pairs, 1):
+    for pair in labelled.paired.pairs:
         decoded = decode(pair.image)
-        size = {"width": decoded.width, "height": decoded.height}
-        images.append({"id": image_id, "file_name": pair.name, **size})
+        boxes: list[tuple[int, Corners, bool]] = []
         if pair.label is None:
             report.unlabelled.append(pair.name)
-            continue
-        label = labelled.read(pair, decoded)
-        labels.append((pair.label, label))
-        report.compare(pair.image, label, decoded)
-        boxes = _Boxes(card, pair.label, label, decoded, labelled.when_apart, report)
-        for class_id, corners, is_ignored in boxes.clean():
+        else:
+            label = labelled.read(pair, decoded)
+            labels.append((pair.label, label))
+            report.compare(pair.image, label, decoded)
+            boxes = _Boxes(card, pair.label, label, decoded, labelled.when_apart, report).clean()
+            if not boxes and "empty" in card.layout.drop_images:
+                path = pair.image.relative_to(raw).as_posix()
+                report.images_dropped.append({"file": path, "why": "a label without object"})
+                continue
+        image_id = len(images) + 1
+        size = {"width": decoded.width, "height": decoded.height}
+        images.append({"id": image_id, "file_name": pair.name, **size})
+        files[pair.name] = pair.image
+        for class_id, corners, is_ignored in boxes:
             entry = annotation(len(annotations) + 1, image_id, class_id, corners)
             annotations.append({**entry, "iscrowd": int(is_ignored)})
     if labelled.pixels:
         _check_no_fractions(labels, labelled.pixels)
-    return coco_content(images, annotations, card.classes)
+    if not images:
+        fix = "the card leaves out all of them: take a rule out of `drop_images`, or get the set"
+        raise ConversionError(raw, "images", 0, fix)
+    return coco_content(images, annotations, card.classes), files
 
 
 def _check_no_fractions(labels: list[tuple[Path, Label]], pixels: str) -> None:
@@ -149,7 +160,8 @@ class _Boxes:
                 self.report.add_duplicate(self.label.name, *item)
             else:
                 kept[item] = fate == "ignore"
-        if not kept and not self.card.allow_empty:
+        may_be_empty = self.card.allow_empty or "empty" in self.card.layout.drop_images
+        if not kept and not may_be_empty:
             fix = "each image of this set shows a defect; get a whole label"
             raise ConversionError(self.file, "objects", len(kept), fix)
         return [(*item, is_ignored) for item, is_ignored in kept.items()]

@@ -143,7 +143,9 @@ def _certified(certificate: Path, part: Path) -> int:
 def _labels(coco: Coco, names: list[str], source: Path) -> dict[str, NDArray[Any]]:
     """Boxes in original pixels and labels, padded, with ids and sizes of the images."""
     entries = [coco.images[name] for name in names]
-    truth = [coco.boxes[entry["id"]] for entry in entries]
+    truth = [
+        [box for box in coco.boxes[entry["id"]] if not box["iscrowd"]] for entry in entries
+    ]  # what scores ignore is not learned
     most = max(1, *(len(boxes) for boxes in truth))
     boxes = np.zeros((len(names), most, 4), np.float64)
     labels = np.full((len(names), most), -1, np.int64)

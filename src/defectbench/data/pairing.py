@@ -377,9 +377,9 @@ def _check_all_paired(
                 continue
             alone = len(without_image) + len(without_label)
             fix = f"each image needs a label; get the {kind} of {stem} ({alone} stems are alone)"
-            namesakes = [images[other] for other in without_label if other.endswith(f"/{key}")]
+            namesakes = [images[other] for other in images if PurePath(other).name == stem]
             near = get_close_matches(key, without_label, 1) if kind == "image" else []
-            if kind == "image" and namesakes:
+            if kind == "image" and len(namesakes) > 1:
                 fix = f"several folders hold an image of it, such as {namesakes[0].relative_to(raw)}: keep the one "
                 fix += "that it is of, or write `drop_images: [repeated]` in the card's layout"
             elif near:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
 from ...base.tasks import CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
-from ..formats.coco_json import labels_in
+from ..formats.coco_json import label_of, listed_in
 from ..formats.label import Label, LabelledBox
 from ..pairing import IMAGE_SUFFIXES, Decoded, decode, natural, told_kinds
 from .kinds import IMAGE_NAMES, LABEL_NAMES, PART_NAMES, Folder, key_of, look, told_folders
@@ -271,7 +271,7 @@ def _pair_entries(
 ) -> None:
     """Join the entries of a COCO file with pictures: by path where the entry tells one, else by name."""
     try:
-        entries = dict(labels_in(path))
+        entries = {entry.name: label_of(entry) for entry in listed_in(path)}
     except ConversionError as error:
         found.faults.append(str(error))
         return

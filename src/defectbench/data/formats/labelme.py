@@ -71,7 +71,8 @@ def read_labelme(path: Path, least_thickness: float = 4.0) -> Label:
     for number, shape in enumerate(shapes):
         field = f"shapes {number}"
         name = text_of(path, f"{field} label", shape.get("label"))
-        told = shape.get("shape_type") or "polygon"  # as the first versions wrote it
+        told = shape.get("shape_type")
+        told = "polygon" if told is None else told  # as the first versions wrote it
         kind = _KINDS.get(told) if isinstance(told, str) else None
         if kind is None:
             fix = f"a shape of that kind is not read; draw one of {', '.join(_KINDS)}"

@@ -75,7 +75,7 @@ def _kinds(path: Path, mask: Mask) -> tuple[NDArray[np.uint8], dict[str, list[di
         pixels, 2, 0
     ):  # as one number, which is sorted far sooner than a row
         codes = codes << 8 | channel
-    _, first, places, counts = np.unique(
+    _, first, inverse, counts = np.unique(
         codes, return_index=True, return_inverse=True, return_counts=True
     )
     values = pixels.reshape(-1, pixels.shape[2])[first]
@@ -91,17 +91,17 @@ def _kinds(path: Path, mask: Mask) -> tuple[NDArray[np.uint8], dict[str, list[di
         raise ConversionError(path, "pixels", told, fix)
     changed = int(counts[far > 0].sum())
     entry = {"label": path.name, "pixels": changed, "farthest": int(far.max())}
-    kinds = nearest.astype(np.uint8)[places.reshape(-1)].reshape(pixels.shape[:2])
+    kinds = nearest.astype(np.uint8)[inverse.reshape(-1)].reshape(pixels.shape[:2])
     return kinds, {"colours_read_as_nearest": [entry] if changed else []}
 
 
 def _pixels(path: Path, is_colours: bool) -> NDArray[np.uint8]:
-    """Levels [H, W, 3] of colours, or [H, W, 1] of indices; a palette's indices stay as they are."""
+    """Levels [H, W, 3] of colours, or [H, W, 1] of indices, which are those of a palette; alpha is left out."""
     with damage_named(path, ConversionError, "mask", "get a whole copy"), Image.open(path) as image:
         if is_colours:
             return np.asarray(image.convert("RGB"), np.uint8)
-        channels = np.asarray(image, np.uint8)
-    channels = channels.reshape(*channels.shape[:2], -1)
+        channels, bands = np.asarray(image, np.uint8), image.getbands()
+    channels = channels.reshape(*channels.shape[:2], -1)[..., : len(bands) - ("A" in bands)]
     if channels.shape[2] > 1 and not (channels == channels[..., :1]).all():
         fix = "indices are of one channel: write colours in the card's `mask`"
         raise ConversionError(path, "channels", channels.shape[2], fix)

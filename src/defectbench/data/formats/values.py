@@ -31,10 +31,10 @@ def written_number(path: Path, field: str, text: str) -> float:
     """A number as text writes it: digits with a point, and an exponent.
 
     Raises:
-        ConversionError: It is none, or is not finite.
+        ConversionError: It is none, is not finite, or is more than any image has pixels.
     """
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not math.isfinite(value):
+    if not _is_number(value):
         fix = "write a decimal point" if "," in text else "write a finite number"
         raise ConversionError(path, field, text[:80], fix)
     return value
@@ -94,7 +94,11 @@ def entries(path: Path, content: dict[str, Any], key: str) -> list[dict[str, Any
     listed = content.get(key)
     if not isinstance(listed, list):
         told = "nothing" if listed is None else type(listed).__name__
-        raise ConversionError(path, key, told, "it is a list of objects; get a whole copy")
+        fix = (
+            "it is a list of objects; get a whole copy, or correct `format` in the card's layout: "
+        )
+        fix += f"this file holds {', '.join(content)[:80] or 'nothing'}"
+        raise ConversionError(path, key, told, fix)
     for number, entry in enumerate(listed):
         if not isinstance(entry, dict):
             fix = "each entry is an object; get a whole copy"
@@ -165,10 +169,11 @@ def _short(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
+    """Whether it is a finite number that may be one of pixels."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
-        return math.isfinite(float(value))
+        return abs(float(value)) <= _LARGEST  # which NaN is not
     except OverflowError:
         return False
 

@@ -124,6 +124,10 @@ def _names_in(path: Path) -> dict[int, str]:
     if path.suffix.lower() not in (".yaml", ".yml"):
         return dict(enumerate(same_text(line).strip() for _, line in numbered_lines(path)))
     content = read_yaml(path, "get a whole copy of the set")
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        fix = "write a mapping that holds `names`"
+        raise ConversionError(path, "content", type(content).__name__, fix)
     if content.get("kpt_shape"):
         fix = "labels of key points are not read; export boxes"
         raise ConversionError(path, "kpt_shape", content["kpt_shape"], fix)
