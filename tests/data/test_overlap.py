@@ -8,9 +8,8 @@ from scipy.ndimage import gaussian_filter
 from small_sets import texture, write_dataset
 
 from defectbench.base.errors import SplitError
-from defectbench.data import overlap
-from defectbench.data.coco import read_coco, read_grey
-from defectbench.data.overlap import FileOverlap, comparable, find_overlaps, read_overlaps, series
+from defectbench.data.coco import read_grey
+from defectbench.data.overlap import FileOverlap, find_overlaps, read_overlaps, series
 from defectbench.data.phase import (
     correlation,
     refine,
@@ -27,7 +26,7 @@ def crop(strip, x, y, side=200):
 
 
 def all_pairs(images):
-    return shifted_pairs(images, np.ones((len(images), len(images)), bool))
+    return shifted_pairs(images)
 
 
 SHIFTS = [(0, 0), (60, 0), (0, -88), (-46, 72), (140, 20), (-101, -55), (31, 150)]
@@ -97,10 +96,11 @@ def test_constant_images_do_not_match():
     assert all_pairs([np.full((200, 200), 90, np.uint8)] * 2) == []
 
 
-def test_pairs_that_are_not_comparable_are_not_looked_at():
+def test_pairs_that_are_not_asked_for_are_not_looked_at():
     same = texture(6)
-    assert shifted_pairs([same, same], np.zeros((2, 2), bool)) == []
-    assert shifted_pairs([same], np.ones((1, 1), bool)) == []
+    assert shifted_pairs([same, same, same], [(0, 2)])[0][:2] == (0, 2)
+    assert shifted_pairs([same, same], []) == []
+    assert shifted_pairs([same]) == []
 
 
 def test_large_images_keep_their_own_pixels():
@@ -192,28 +192,6 @@ def test_acceptance_is_a_parameter(tmp_path):
     )
     assert len(find_overlaps(folder, accept=0.5)) == 1
     assert find_overlaps(folder, accept=1.01) == []
-
-
-def test_large_sets_compare_by_any_class_series_and_defect_free(tmp_path, monkeypatch):
-    monkeypatch.setattr(overlap, "ALL_PAIRS_LIMIT", 2)
-    blank = np.zeros((8, 8), np.uint8)
-    one, two, three = ((label, [1.0, 1.0, 2.0, 2.0]) for label in (0, 1, 2))
-    boxes = {
-        "a_1.png": [one, one, two],
-        "b_1.png": [two],
-        "c_1.png": [three],
-        "c_2.png": [one],
-        "free.png": [],
-    }
-    folder = write_dataset(tmp_path / "set", dict.fromkeys(boxes, blank), boxes, ("x", "y", "z"))
-    looked = comparable(read_coco(folder / "annotations.json"), sorted(boxes))
-    assert looked.astype(int).tolist() == [
-        [1, 1, 0, 1, 1],
-        [1, 1, 0, 0, 1],
-        [0, 0, 1, 1, 1],
-        [1, 0, 1, 1, 1],
-        [1, 1, 1, 1, 1],
-    ]
 
 
 @pytest.mark.parametrize(

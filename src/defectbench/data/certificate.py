@@ -192,9 +192,16 @@ def shown(pair: FileOverlap, name: str, size: Size, other: Size) -> Mask:
     mask = np.zeros((GRID, GRID), bool)
     if pair.kind == "symmetry":
         return ~mask
-    sign = 1 if pair.image_a == name else -1
-    spans = []
-    for shift, length, partner in zip((pair.dx, pair.dy), size, other, strict=True):
-        centres = (np.arange(GRID) + 0.5) * length / GRID - sign * shift
-        spans.append((centres >= 0) & (centres < partner))
-    return np.outer(spans[1], spans[0])
+    # A point of image_b lies at (dx, dy) + zoom * turned(mirrored(point)) in image_a.
+    angle = np.radians(pair.turn)
+    turn = pair.zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    to_first = turn @ np.diag([-1.0 if pair.mirrored else 1.0, 1.0])
+    columns, rows = ((np.arange(GRID) + 0.5) * length / GRID for length in size)
+    centres = np.stack(np.meshgrid(columns, rows))
+    origin = np.array([pair.dx, pair.dy], float)
+    if pair.image_a == name:
+        seen = np.tensordot(np.linalg.inv(to_first), centres - origin[:, None, None], 1)
+    else:
+        seen = np.tensordot(to_first, centres, 1) + origin[:, None, None]
+    inside = (seen >= 0) & (seen < np.array(other, float)[:, None, None])
+    return inside.all(0)

@@ -46,19 +46,36 @@ def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
     Yields:
         Numbers of both images (i < j) and the correlation of their fine residuals.
     """
-    if not images:
+    if not len(images):
         return
-    signatures = np.stack([d4_signature(image) for image in images])
-    plain = signatures[:, 0]
-    for start in range(0, len(images), BLOCK):
-        turned = signatures[start : start + BLOCK]
-        agreement = np.stack([turned[:, k] @ plain.T for k in range(8)]).max(axis=0)
-        blank = np.outer(~turned[:, 0].any(1), ~plain.any(1))
-        for row, j in zip(*np.nonzero((agreement > ALIKE) | blank), strict=True):
-            i = start + int(row)
-            value = best_agreement(images[i], images[int(j)]) if i < j else 0.0
+    plain = np.stack([thumbnail(images[row]).ravel() for row in range(len(images))])
+    shown = plain.any(1)
+    for start in range(0, len(plain), BLOCK):
+        turned = plain[start : start + BLOCK].reshape(-1, SIDE, SIDE)
+        agreement = np.full((len(turned), len(plain) - start), -1.0, np.float32)
+        for k in range(8):
+            views = np.stack([symmetries(view)[k].ravel() for view in turned])
+            np.maximum(agreement, views @ plain[start:].T, out=agreement)
+        for row, column in zip(*np.nonzero(agreement > ALIKE), strict=True):
+            i, j = start + int(row), start + int(column)
+            value = best_agreement(images[i], images[j]) if i < j else 0.0
             if value >= SAME:
-                yield i, int(j), value
+                yield i, j, value
+    yield from _equal_blanks(images, np.flatnonzero(~shown))
+
+
+def _equal_blanks(
+    images: Sequence[Grey], rows: NDArray[np.int64]
+) -> Iterator[tuple[int, int, float]]:
+    """Pictures without any grain that are equal: each with the first of its kind."""
+    first: dict[tuple[int, int, int], int] = {}
+    for row in rows:
+        image = images[row]
+        if image.min() == image.max():
+            high, low = max(image.shape), min(image.shape)
+            i = first.setdefault((int(image.flat[0]), high, low), int(row))
+            if i != row:
+                yield i, int(row), 1.0
 
 
 def best_agreement(a: Grey, b: Grey) -> float:

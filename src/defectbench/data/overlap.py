@@ -1,30 +1,40 @@
-"""Which images show the same surface? Shifted crops and turned copies, found from pixels.
+"""Which images show the same surface? Found from pixels, by candidates of an index and a proof of each.
 
-What it cannot see: overlaps under a fifth of a side and some of those under a fifth of the area,
-shifted crops that are turned or mirrored as well, and crops at another scale. Every count made from
-it is therefore a lower bound.
+Shifted crops, flipped and turned copies, and crops that are turned, mirrored or at another scale as well.
+A lamp or a frame that all images of a size show at one place is taken out first. What it cannot see:
+overlaps under a fifth of a side, some of those under a fifth of the area, and scales further apart than
+three. Every count made from it is therefore a lower bound.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..base.errors import SplitError
 from ..base.files import atomic_path, sha256_file
-from .coco import Coco, read_coco, read_grey
+from ..base.records import usable_cores
+from .coco import Grey, read_coco, read_grey
 from .d4 import symmetric_pairs
-from .phase import ACCEPT, shifted_pairs
+from .disk_list import DiskList
+from .fixture import find_fixtures
+from .phase import ACCEPT, PROOF, resized, shifted_pairs
+from .surface_index import View, find_candidates
+from .turned import Turned, proven
 
-ALL_PAIRS_LIMIT = 2000
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+SHIFT, SYMMETRY, TURNED, RESCALED = "shift", "symmetry", "turned", "rescaled"
+AT_ONCE = 64  # images
+LATER_COLUMNS = ("turn", "zoom", "mirrored")  # not in tables of earlier releases
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,11 @@ class FileOverlap:
         dy: Row of image_b's origin in image_a, pixels.
         correlation: Agreement of the fine residual where they overlap, -1..1.
         shared_area: Overlap as a share of the smaller image.
-        kind: ``shift``, or ``symmetry`` for a flipped or turned copy (no shift is given).
+        kind: ``shift``; ``symmetry`` for a flipped or turned copy of the whole (no shift is given);
+            ``turned`` for another part that is turned or mirrored; ``rescaled`` for another scale.
+        turn: Degrees clockwise by which image_b has to be turned to lie in image_a.
+        zoom: Pixels of image_a per pixel of image_b.
+        mirrored: 1 if image_b has to be mirrored, left to right, before it is turned; otherwise 0.
     """
 
     image_a: str
@@ -48,6 +62,9 @@ class FileOverlap:
     correlation: float
     shared_area: float
     kind: str
+    turn: float = 0.0
+    zoom: float = 1.0
+    mirrored: int = 0
 
     @property
     def names(self) -> tuple[str, str]:
@@ -69,19 +86,60 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileO
         ConversionError: An image cannot be decoded.
     """
     folder = Path(dataset_dir)
-    coco = read_coco(folder / "annotations.json")
-    names = sorted(coco.images)
-    images = [read_grey(folder / "images" / name) for name in names]
-    overlaps: dict[tuple[int, int], tuple[Any, ...]] = {
-        (i, j): (0, 0, value, 1.0, "symmetry") for i, j, value in symmetric_pairs(images)
-    }
-    for i, j in _equal_files([folder / "images" / name for name in names]):
-        overlaps[i, j] = (0, 0, 1.0, 1.0, "shift")
-    for i, j, *figures in shifted_pairs(images, comparable(coco, names), accept):
-        overlaps[i, j] = (*figures, "shift")
+    names = sorted(read_coco(folder / "annotations.json").images)
+    files = [folder / "images" / name for name in names]
+    overlaps: dict[tuple[int, int], tuple[Any, ...]] = {}
+    with TemporaryDirectory(prefix="defectbench-") as scratch:
+        pictures, scale = _pictures(files, Path(scratch))
+        side = max((max(shape) for shape in pictures.shapes), default=1)
+        candidates = find_candidates(pictures, side)
+        for view in _proven(candidates.views, pictures):
+            kind = RESCALED if view.rescaled else TURNED
+            place = (round(view.dx / scale), round(view.dy / scale), view.correlation, view.share)
+            turns = (view.turn, view.zoom, int(view.mirrored))
+            overlaps[view.i, view.j] = (*place, kind, *turns)
+        for i, j, value in symmetric_pairs(pictures):
+            overlaps[i, j] = (0, 0, value, 1.0, SYMMETRY)
+        for i, j in _equal_files(files):
+            overlaps[i, j] = (0, 0, 1.0, 1.0, SHIFT)
+        for i, j, dx, dy, *figures in shifted_pairs(pictures, candidates.shifts, accept, side):
+            overlaps[i, j] = (round(dx / scale), round(dy / scale), *figures, SHIFT)
     pairs = [FileOverlap(names[i], names[j], *overlaps[i, j]) for i, j in sorted(overlaps)]
     _write_overlaps(folder / "overlaps.csv", pairs)
     return pairs
+
+
+def _pictures(files: Sequence[Path], folder: Path) -> tuple[DiskList, float]:
+    """The images as they are compared, of at most 400 pixels a side and without fixtures, and their scale."""
+    sides = _in_turn(lambda file: max(read_grey(file).shape), files)
+    scale = min(1.0, PROOF / max(sides, default=1))
+
+    def picture(file: Path) -> Grey:
+        return np.rint(resized(read_grey(file), scale)).clip(0, 255).astype(np.uint8)
+
+    whole = DiskList(folder / "pictures", _in_turn(picture, files), np.uint8)
+    fixtures = find_fixtures(whole, whole.shapes)
+    if not fixtures:
+        return whole, scale
+
+    def alone(row: int) -> Grey:
+        fixture = fixtures.get(whole.shapes[row])
+        return fixture.taken_out(whole[row]) if fixture else whole[row]
+
+    return DiskList(folder / "alone", _in_turn(alone, range(len(whole))), np.uint8), scale
+
+
+def _in_turn(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """What a function makes of each item, in order, a few at once on all cores."""
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for start in range(0, len(items), AT_ONCE):
+            yield from pool.map(function, items[start : start + AT_ONCE])
+
+
+def _proven(views: Sequence[View], pictures: Sequence[Grey]) -> Iterator[Turned]:
+    for turned in _in_turn(lambda view: proven(view, pictures[view.i], pictures[view.j]), views):
+        if turned is not None:
+            yield turned
 
 
 def _write_overlaps(path: Path, pairs: list[FileOverlap]) -> None:
@@ -100,13 +158,15 @@ def read_overlaps(dataset_dir: str | Path) -> list[FileOverlap]:
     if not path.is_file():
         raise SplitError(path, "file", "nothing", "run `defectbench find-overlaps` first")
     columns = [field.name for field in fields(FileOverlap)]
-    texts = ("image_a", "image_b", "kind")
+    earlier = columns[: -len(LATER_COLUMNS)]
+    types = dict.fromkeys(columns, float) | dict.fromkeys(("image_a", "image_b", "kind"), str)
+    types["mirrored"] = int
     try:
-        table = pd.read_csv(path, dtype={name: str if name in texts else float for name in columns})
+        table = pd.read_csv(path, dtype=types)
     except ValueError as error:  # damaged lines, figures or letters
         fix = "run `defectbench find-overlaps` again"
         raise SplitError(path, "content", " ".join(str(error).split()), fix) from error
-    if list(table.columns) != columns:
+    if list(table.columns) not in (columns, earlier):
         fix = f"columns {columns} are needed; run `defectbench find-overlaps` again"
         raise SplitError(path, "columns", list(table.columns), fix)
     return [FileOverlap(*row) for row in table.itertuples(index=False, name=None)]
@@ -122,29 +182,6 @@ def check_known(path: Path, overlaps: list[FileOverlap], images: set[str]) -> No
         for name in pair.names:
             if name not in images:
                 raise SplitError(path, "file name", name, "run `defectbench find-overlaps` again")
-
-
-def comparable(coco: Coco, names: list[str]) -> NDArray[np.bool_]:
-    """Which pairs [N, N] the finder looks at.
-
-    All of them in a set of up to 2,000 images. In a larger one those that share any class or the
-    series of their names (``<series>_<index>``), and every pair with a defect-free image. On
-    NEU-DET that rule would miss 2 of 2,184 pairs, and the most frequent class alone 125.
-    """
-    if len(names) <= ALL_PAIRS_LIMIT:
-        return np.ones((len(names), len(names)), bool)
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for row, name in enumerate(names):
-        members[series(name)[0]].append(row)
-        for box in coco.boxes[coco.images[name]["id"]]:
-            members[int(box["category_id"])].append(row)
-    related = np.zeros((len(names), len(names)), bool)
-    for rows in members.values():
-        related[np.ix_(rows, rows)] = True
-    free = [not coco.boxes[coco.images[name]["id"]] for name in names]
-    related[free, :] = True
-    related[:, free] = True
-    return related
 
 
 def series(file_name: str) -> tuple[str, int]:

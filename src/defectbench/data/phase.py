@@ -10,8 +10,12 @@ and at most 400 in the proof.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import cv2
@@ -22,6 +26,7 @@ from scipy.ndimage import gaussian_filter
 
 from ..base.records import usable_cores
 from .coco import Grey
+from .disk_list import DiskList
 
 Floats = NDArray[np.float32]
 VIEW, PADDED, PROOF = 100, 128, 400
@@ -29,6 +34,7 @@ FLATTEN_SIGMA, RESIDUAL_SIGMA = 6.0, 2.0
 PEAK_SIGMA, LEAST_VIEW_OVERLAP, VIEW_CORRELATION = 5.0, 20, 0.4
 ACCEPT, REFINE_PX = 0.3, 3
 BLOCK = 16  # pairs at once; more leave the processor's cache
+SPECTRA, RESIDUALS = 4096, 256  # kept in memory
 # A phase correlation has mean square 1/n (Parseval) and mean +-1/n: its deviation is known.
 _DEVIATION = math.sqrt(1 / PADDED**2 - 1 / PADDED**4)
 
@@ -54,45 +60,63 @@ class Shift(NamedTuple):
 
 
 def shifted_pairs(
-    images: Sequence[Grey], comparable: NDArray[np.bool_], accept: float = ACCEPT
+    images: Sequence[Grey],
+    pairs: Iterable[tuple[int, int]] | None = None,
+    accept: float = ACCEPT,
+    side: int | None = None,
 ) -> list[Shift]:
     """Find the pairs of images that are shifted crops of one surface.
 
     Args:
         images: uint8 [H, W] each, all at one scale; sizes may differ.
-        comparable: bool [N, N]; the pairs to look at (upper triangle).
+        pairs: Numbers i < j of the pairs to look at; None for all of them.
         accept: Least correlation of the fine residuals.
+        side: Longest side of the set; None to look for it.
 
     Returns:
         Accepted pairs, i < j, in order.
     """
     if len(images) < 2:
         return []
-    side = max(max(image.shape) for image in images)
+    side = side or max(max(image.shape) for image in images)
     view_scale, proof_scale = VIEW / side, min(1.0, PROOF / side)
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        views = list(pool.map(lambda image: flatten(_resized(image, view_scale)), images))
-        residuals = list(pool.map(lambda image: residual(_resized(image, proof_scale)), images))
-        spectra = np.stack(list(pool.map(_whitened, views)))
-        rows = pool.map(
-            lambda i: list(_candidates(spectra, views, i, comparable[i])), range(len(views))
+    later = _later(len(images), pairs)
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        TemporaryDirectory(prefix="defectbench-") as folder,
+    ):
+        views = DiskList(
+            Path(folder) / "views",
+            (flatten(resized(images[row], view_scale)) for row in range(len(images))),
+            np.float32,
         )
-        candidates = [candidate for row in rows for candidate in row]
+        spectrum = lru_cache(SPECTRA)(lambda row: _whitened(views[row]))
+        fine = lru_cache(RESIDUALS)(lambda row: residual(resized(images[row], proof_scale)))
         ratio = proof_scale / view_scale
-        proofs = pool.map(
-            lambda c: refine(residuals[c[0]], residuals[c[1]], c[2] * ratio, c[3] * ratio, ratio),
-            candidates,
-        )
-        best: dict[tuple[int, int], Shift] = {}
-        for (i, j, _, _), (x, y, value, share) in zip(candidates, proofs, strict=True):
-            best_yet = best.get((i, j))
-            if value > accept and (best_yet is None or value > best_yet.correlation):
-                dx, dy = round(x / proof_scale), round(y / proof_scale)
-                best[i, j] = Shift(i, j, dx, dy, value, share)
-    return [best[pair] for pair in sorted(best)]
+
+        def shifts(i: int) -> list[Shift]:
+            best: dict[int, Shift] = {}
+            for j, dx, dy in _candidates(spectrum, views, i, later(i)):
+                x, y, value, share = refine(fine(i), fine(j), dx * ratio, dy * ratio, ratio)
+                if value > accept and (j not in best or value > best[j].correlation):
+                    here = round(x / proof_scale), round(y / proof_scale)
+                    best[j] = Shift(i, j, *here, value, share)
+            return [best[j] for j in sorted(best)]
+
+        return [shift for found in pool.map(shifts, range(len(images))) for shift in found]
 
 
-def _resized(image: Grey, scale: float) -> Floats:
+def _later(count: int, pairs: Iterable[tuple[int, int]] | None) -> Callable[[int], Sequence[int]]:
+    """The partners j > i of each image."""
+    if pairs is None:
+        return lambda i: range(i + 1, count)
+    partners: dict[int, list[int]] = defaultdict(list)
+    for i, j in pairs:
+        partners[i].append(j)
+    return lambda i: sorted(partners.get(i, []))
+
+
+def resized(image: Grey, scale: float) -> Floats:
     if scale == 1:
         return image.astype(np.float32)
     size = [max(1, round(length * scale)) for length in image.shape[::-1]]
@@ -120,20 +144,24 @@ def _whitened(view: Floats) -> NDArray[np.complex64]:
 
 
 def _candidates(
-    spectra: NDArray[np.complex64], views: Sequence[Floats], i: int, comparable: NDArray[np.bool_]
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (i, j, dx, dy) in view pixels for image i and the later ones."""
-    later = i + 1 + np.flatnonzero(comparable[i + 1 :])
-    here = spectra[i].conj()
+    spectrum: Callable[[int], NDArray[np.complex64]],
+    views: Sequence[Floats],
+    i: int,
+    later: Sequence[int],
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (j, dx, dy) in view pixels for image i and the later ones."""
+    if not len(later):
+        return
+    here = spectrum(i).conj()
     for start in range(0, len(later), BLOCK):
         block = later[start : start + BLOCK]
-        mirrored = scipy.fft.irfft2(here * spectra[block], (PADDED, PADDED), overwrite_x=True)
+        product = here * np.stack([spectrum(j) for j in block])
+        mirrored = scipy.fft.irfft2(product, (PADDED, PADDED), overwrite_x=True)
         surface = np.asarray(mirrored).reshape(len(block), -1)
         for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION):
             y, x = divmod(int(surface[row].argmax()), PADDED)
-            j = int(block[row])
-            for shift in _unwrapped(views[i], views[j], -x % PADDED, -y % PADDED):
-                yield i, j, *shift
+            for shift in _unwrapped(views[i], views[block[row]], -x % PADDED, -y % PADDED):
+                yield block[row], *shift
 
 
 def _unwrapped(a: Floats, b: Floats, dx: int, dy: int) -> Iterator[tuple[int, int]]:
