@@ -49,10 +49,14 @@ class Fixture:
         weight = cv2.GaussianBlur(self.surface, (0, 0), FILL)
         fill = cv2.GaussianBlur(upright * self.surface, (0, 0), FILL) / np.maximum(weight, 0.02)
         alone = np.where(self.surface > 0, upright, fill)
-        return np.clip(np.rint(128 + _turned_back(alone, turn, picture.shape)), 0, 255).astype(np.uint8)
+        return np.clip(np.rint(128 + _turned_back(alone, turn, picture.shape)), 0, 255).astype(
+            np.uint8
+        )
 
 
-def find_fixtures(pictures: Sequence[Grey], shapes: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Fixture]:
+def find_fixtures(
+    pictures: Sequence[Grey], shapes: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], Fixture]:
     """The fixtures of a set by the shape of its pictures; most sets have none.
 
     Args:
@@ -87,7 +91,9 @@ def _fixture(picture: Callable[[int], Grey], count: int) -> Fixture | None:
     if not LEAST_AREA <= area <= MOST_AREA:
         return None
     fixed = cv2.dilate(fixed, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
-    ground = np.mean([_forms(picture(k).astype(np.float32))[turns[k]] for k in range(count)], axis=0)
+    ground = np.mean(
+        [_forms(picture(k).astype(np.float32))[turns[k]] for k in range(count)], axis=0
+    )
     blurred = cv2.GaussianBlur(ground.astype(np.float32), (0, 0), MEAN_BLUR)
     return Fixture(mean, np.asarray(blurred, np.float32), 1 - fixed.astype(np.float32))
 

@@ -46,7 +46,8 @@ def features(picture: Grey, scale: float) -> Features:
     """
     view = even_contrast(picture, scale)
     keys, descriptors = cv2.SIFT.create(FEATURES, contrastThreshold=0.0).detectAndCompute(
-        view, None  # type: ignore[arg-type]
+        view,
+        None,  # type: ignore[arg-type]
     )
     if descriptors is None or not len(keys):
         none = np.zeros(0, np.float32)

@@ -28,12 +28,24 @@ ALIKE = 0.88  # least cosine of two descriptors
 PROBES = 4  # cells that a feature is compared with
 LIKEST = 48  # of a feature; more say that it is common
 MEMBERS, MOST_CELLS, SAMPLES, ROUNDS = 350, 4096, 32, 6  # features of a cell; of its mean's search
-BLOCK, CHUNK, PROBED = 128, 4096, 512  # at once: pictures asked, descriptors, those laid beside all cells
+BLOCK, CHUNK, PROBED = (
+    128,
+    4096,
+    512,
+)  # at once: pictures asked, descriptors, those laid beside all cells
 SHIFTS, STRONG_SHIFT = 64, 1.5  # candidates of a picture: so many, and every stronger one
-TURNED, LEAST_AGREEING = 16, 5  # candidates of a picture under another scale or turn; features that agree
+TURNED, LEAST_AGREEING = (
+    16,
+    5,
+)  # candidates of a picture under another scale or turn; features that agree
 SHIFT_TURN, SHIFT_ZOOM = 20.0, 0.5  # what a shift's features may differ by: degrees, powers of 2
 MOST_ZOOM = 1.6  # powers of 2 between two scales
-PLACE, TURNED_PLACE, TURN, ZOOM = 8.0, 24.0, 30.0, 0.6  # bins of votes: view pixels, degrees, powers of 2
+PLACE, TURNED_PLACE, TURN, ZOOM = (
+    8.0,
+    24.0,
+    30.0,
+    0.6,
+)  # bins of votes: view pixels, degrees, powers of 2
 
 
 class View(NamedTuple):
@@ -83,10 +95,14 @@ def find_candidates(pictures: Sequence[Grey], side: int) -> Candidates:
         side: Longest side of the set, pixels.
     """
     with _one_thread_each(), ThreadPoolExecutor(usable_cores()) as pool:
-        seen = list(pool.map(lambda row: features(pictures[row], VIEW / side), range(len(pictures))))
+        seen = list(
+            pool.map(lambda row: features(pictures[row], VIEW / side), range(len(pictures)))
+        )
         if not any(len(each.points) for each in seen):
             return Candidates([], [])
-        index = _Index(seen, [pictures[row].shape[::-1] for row in range(len(pictures))], side, pool)
+        index = _Index(
+            seen, [pictures[row].shape[::-1] for row in range(len(pictures))], side, pool
+        )
         blocks = range(0, len(pictures), BLOCK)
         answers = pool.map(lambda start: index.ask(start, start + BLOCK), blocks)
         shifts: set[tuple[int, int]] = set()
@@ -128,13 +144,17 @@ class _Index:
         self.sizes = np.concatenate([each.sizes for each in seen])
         self.angles = np.concatenate([each.angles for each in seen])
         self.descriptors = np.concatenate([each.descriptors for each in seen])
-        lengths = np.concatenate([np.linalg.norm(each.descriptors.astype(np.float32), axis=1) for each in seen])
+        lengths = np.concatenate(
+            [np.linalg.norm(each.descriptors.astype(np.float32), axis=1) for each in seen]
+        )
         self.inverse_lengths = (1 / np.maximum(lengths, 1)).astype(np.float32)
         self.centres = np.asarray(sizes, np.float32) / 2
         self.per_view = side / VIEW
         self.pool = pool
         self.means = self._cell_means()
-        nearest = np.concatenate(list(pool.map(self._nearest_cell, range(0, len(self.points), CHUNK))))
+        nearest = np.concatenate(
+            list(pool.map(self._nearest_cell, range(0, len(self.points), CHUNK)))
+        )
         self.members = np.argsort(nearest, kind="stable")
         self.bounds = np.searchsorted(nearest[self.members], np.arange(len(self.means) + 1))
 
@@ -142,7 +162,9 @@ class _Index:
         """Typical descriptors [cells, 128]: a few rounds of k-means on a sample."""
         cells = int(np.clip(len(self.points) // MEMBERS, 1, MOST_CELLS))
         random = np.random.default_rng(0)
-        rows = random.choice(len(self.points), min(len(self.points), cells * SAMPLES), replace=False)
+        rows = random.choice(
+            len(self.points), min(len(self.points), cells * SAMPLES), replace=False
+        )
         sample = unit_descriptors(self.descriptors[rows])
         means = sample[:cells].copy()
         for _ in range(ROUNDS):
@@ -256,7 +278,9 @@ class _Index:
                 if agreeing >= LEAST_AGREEING and agreeing > best.get(pair, (0, None))[0]:
                     best[pair] = (agreeing, members)
         of_picture: dict[int, int] = {}
-        for pair, (agreeing, members) in sorted(best.items(), key=lambda item: (-item[1][0], item[0])):
+        for pair, (agreeing, members) in sorted(
+            best.items(), key=lambda item: (-item[1][0], item[0])
+        ):
             i, j = divmod(pair, len(self.centres))
             of_picture[i] = of_picture.get(i, 0) + 1
             if of_picture[i] > TURNED:

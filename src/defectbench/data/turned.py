@@ -61,7 +61,9 @@ def proven(view: View, first: Grey, second: Grey) -> Turned | None:
         first: Picture [H, W] of number view.i.
         second: Picture of number view.j.
     """
-    to_first = np.vstack([view.to_first, [0, 0, 1]]) @ np.diag([-1.0 if view.mirrored else 1.0, 1, 1])
+    to_first = np.vstack([view.to_first, [0, 0, 1]]) @ np.diag(
+        [-1.0 if view.mirrored else 1.0, 1, 1]
+    )
     zoom = math.sqrt(abs(np.linalg.det(to_first[:2, :2])))
     if not 1 / MOST_ZOOM < zoom < MOST_ZOOM:
         return None
@@ -96,7 +98,13 @@ def _aligned(ground: Grey, other: Grey, onto: NDArray[np.float64]) -> NDArray[np
     coarser = _coarser(other, onto)
     try:
         _, back = cv2.findTransformECC(
-            ground, coarser, back, cv2.MOTION_AFFINE, criteria, None, ALIGN_SIGMA  # type: ignore[call-overload]
+            ground,
+            coarser,
+            back,
+            cv2.MOTION_AFFINE,
+            criteria,
+            None,
+            ALIGN_SIGMA,  # type: ignore[call-overload]
         )
     except cv2.error:  # it does not converge: the two are not alike
         return None
@@ -108,7 +116,9 @@ def _coarser(picture: Grey, onto: NDArray[np.float64]) -> Grey:
     """The picture without the detail that is lost when it is made smaller."""
     zoom = math.sqrt(abs(np.linalg.det(onto[:2, :2])))
     sigma = 0.5 * math.sqrt(max(0.0, 1 / zoom**2 - 1))
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8) if sigma > 0.2 else picture
+    return (
+        np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8) if sigma > 0.2 else picture
+    )
 
 
 def _laid_over(

@@ -199,7 +199,12 @@ def told_surface(data: Path, seed: int = 0) -> list[str]:
         else pair.kind
         for pair in overlaps
     )
-    words = {"symmetry": "mirrored or turned copies", "shift": "shifted views of one surface"}
+    words = {
+        "symmetry": "mirrored or turned copies",
+        "shift": "shifted views of one surface",
+        "turned": "turned or mirrored views of one surface",
+        "rescaled": "views of one surface at another scale",
+    }
     pairs = ", ".join(f"{count} {words.get(kind, kind)}" for kind, count in kinds.most_common())
     sizes = Counter(groups.values())
     largest = max(sizes.values())
