@@ -41,7 +41,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledPicture:
     """A picture that was read.
 
     Attributes:
@@ -81,7 +81,7 @@ class Found:
 
     folder: Folder
     task: Task
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[LabelledPicture] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
     alone: list[Path] = field(default_factory=list)
     templates: int = 0
@@ -309,7 +309,7 @@ def _add(
         if not labels:
             found.unlabelled.append(image)
             if said.unlabelled_are_empty:
-                found.pictures.append(Picture(image, size, [], ""))
+                found.pictures.append(LabelledPicture(image, size, [], ""))
             return
         ((kind, path),) = labels
         names = _names_for(folder, path, kind, said)
@@ -320,7 +320,7 @@ def _add(
         found.faults.append(str(error).replace(f"{folder.top}/", ""))
         return
     _note_size(found, image, size, label)
-    found.pictures.append(Picture(image, size, label.boxes, kind, path))
+    found.pictures.append(LabelledPicture(image, size, label.boxes, kind, path))
 
 
 def _note_size(found: Found, image: Path, size: Decoded, label: Label) -> None:
@@ -382,7 +382,7 @@ def _classified(folder: Folder, said: Said) -> Found:
             found.unlabelled.append(path)
             continue
         box = LabelledBox(name, (0.0, 0.0, float(size.width), float(size.height)))
-        found.pictures.append(Picture(path, size, [box], said.format or "folders"))
+        found.pictures.append(LabelledPicture(path, size, [box], said.format or "folders"))
     return found
 
 

@@ -12,7 +12,7 @@ from ...base.errors import ConversionError
 from ...base.files import LONGEST_NAME, atomic_directory
 from ...base.texts import same_text
 from ..coco import Corners
-from .finding import Found, Picture
+from .finding import Found, LabelledPicture
 from .survey import Cleaned
 
 IMAGES, LABELS = "images", "labels"  # folders of an adopted set
@@ -76,7 +76,7 @@ def _folder_name(name: str) -> str:
     return name.replace("/", "_").replace("\\", "_")
 
 
-def voc_text(name: str, picture: Picture, boxes: Sequence[tuple[str, Corners]]) -> str:
+def voc_text(name: str, picture: LabelledPicture, boxes: Sequence[tuple[str, Corners]]) -> str:
     """A Pascal VOC label, whose corners count from 1 and hold their last pixel."""
     objects = "".join(_object(class_name, corners) for class_name, corners in boxes)
     size = picture.size

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..coco import Corners
 from ..formats.label import LabelledBox
-from .finding import Found, Picture
+from .finding import Found, LabelledPicture
 
 TINY = 4.0  # shorter side of a box, pixels
 HUGE = 0.9  # of the picture's area
@@ -61,7 +61,7 @@ def clean(found: Found) -> Cleaned:
     return cleaned
 
 
-def _clean(found: Found, picture: Picture, cleaned: Cleaned) -> list[tuple[str, Corners]]:
+def _clean(found: Found, picture: LabelledPicture, cleaned: Cleaned) -> list[tuple[str, Corners]]:
     file = found.folder.told(picture.path)
     kept: list[tuple[str, Corners]] = []
     for box in picture.boxes:
@@ -83,7 +83,7 @@ def _clean(found: Found, picture: Picture, cleaned: Cleaned) -> list[tuple[str, 
     return kept
 
 
-def _inside(box: LabelledBox, picture: Picture) -> tuple[str | None, Corners]:
+def _inside(box: LabelledBox, picture: LabelledPicture) -> tuple[str | None, Corners]:
     """What is wrong with a box, and what of it lies in the picture."""
     x0, y0, x1, y1 = box.corners
     x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
@@ -97,7 +97,7 @@ def _inside(box: LabelledBox, picture: Picture) -> tuple[str | None, Corners]:
     return ("cut" if beyond > 1 else None), inside
 
 
-def _note_size(cleaned: Cleaned, corners: Corners, picture: Picture, file: str) -> None:
+def _note_size(cleaned: Cleaned, corners: Corners, picture: LabelledPicture, file: str) -> None:
     x0, y0, x1, y1 = corners
     if min(x1 - x0, y1 - y0) < TINY:
         cleaned.slips["tiny"].append(file)
