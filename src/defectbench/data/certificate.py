@@ -204,4 +204,4 @@ def shown(pair: FileOverlap, name: str, size: Size, other: Size) -> Mask:
     else:
         seen = np.tensordot(to_first, centres, 1) + origin[:, None, None]
     inside = (seen >= 0) & (seen < np.array(other, float)[:, None, None])
-    return inside.all(0)
+    return np.asarray(inside.all(0))

@@ -29,11 +29,6 @@ def thumbnail(image: Grey) -> Floats:
     return small / length if length > 0 else small
 
 
-def d4_signature(image: Grey) -> Floats:
-    """Thumbnails [8, 1024] of the eight symmetries: one of them matches row 0 of a turned copy."""
-    return np.stack([view.ravel() for view in symmetries(thumbnail(image))]).astype(np.float32)
-
-
 def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
     """Find pictures that are one up to a flip or a quarter turn.
 

@@ -8,7 +8,7 @@ show one thing. What is left of unlike pictures there is a share of 1/n.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,9 +20,9 @@ from .d4 import symmetries
 from .phase import residual
 
 Floats = NDArray[np.float32]
-LEAST_PICTURES, MOST_PICTURES = 12, 256  # of one size; a few hundred tell the mean as well as all
+LEAST_PICTURES, MOST_PICTURES = 12, 192  # of one size; a few hundred tell the mean as well as all
 LEAST_SHARE, TIMES_CHANCE, TIMES_USUAL, SURE_SHARE = 0.1, 5.0, 4.0, 0.5
-BLUR, MARGIN, FILL, MEAN_BLUR = 3.0, 4, 8.0, 3.0  # proof pixels
+BLUR, MARGIN, FILL, MEAN_BLUR, COARSE = 3.0, 4, 8.0, 3.0, 4.0  # proof pixels
 LEAST_AREA, MOST_AREA = 0.005, 0.98  # of a picture; more is no fixture but copies of one picture
 ROUNDS = 4
 
@@ -32,7 +32,7 @@ class Fixture:
     """What the pictures of one size share.
 
     Attributes:
-        mean: Mean of the fine residuals, float32 [H, W], to tell how a picture was turned.
+        mean: Mean of the coarse views, float32 [H, W], to tell how a picture was turned.
         ground: Mean of the pictures without their grain, float32 [H, W].
         surface: 1 where the pictures show surfaces of their own, 0 on the fixture, float32 [H, W].
     """
@@ -43,7 +43,7 @@ class Fixture:
 
     def taken_out(self, picture: Grey) -> Grey:
         """The picture minus what it shares with the others, uint8 [H, W]."""
-        views = _forms(_fine(picture))
+        views = _forms(_coarse(picture))
         turn = int(np.argmax([float(np.vdot(view, self.mean)) for view in views]))
         upright = _forms(picture.astype(np.float32))[turn] - self.ground
         weight = cv2.GaussianBlur(self.surface, (0, 0), FILL)
@@ -70,48 +70,54 @@ def find_fixtures(
     for shape, rows in of_shape.items():
         if len(rows) >= LEAST_PICTURES:
             chosen = np.linspace(0, len(rows) - 1, min(len(rows), MOST_PICTURES)).astype(int)
-            fixture = _fixture(lambda k: pictures[rows[chosen[k]]], len(chosen))
+            fixture = _fixture(pictures, [rows[k] for k in chosen])
             if fixture is not None:
                 fixtures[shape] = fixture
     return fixtures
 
 
-def _fixture(picture: Callable[[int], Grey], count: int) -> Fixture | None:
-    views = np.stack([np.stack(_forms(_fine(picture(k)))) for k in range(count)])
-    turns = _turns(views)
-    chosen = views[np.arange(count), turns]
-    mean = chosen.mean(0)
-    kept = cv2.GaussianBlur(mean**2, (0, 0), BLUR)
-    energy = cv2.GaussianBlur((chosen**2).mean(0), (0, 0), BLUR)
+def _fixture(pictures: Sequence[Grey], rows: list[int]) -> Fixture | None:
+    """What these pictures of one size share, if anything."""
+    coarse = [_coarse(pictures[row]) for row in rows]
+    turns = _turns(coarse)
+    fine = [residual(pictures[row].astype(np.float32)) for row in rows]
+    mean = _mean(fine, turns)
+    energy = _mean([view**2 for view in fine], turns)
+    kept, energy = (cv2.GaussianBlur(each, (0, 0), BLUR) for each in (mean**2, energy))
     share = kept / (energy + 1e-3)
     usual = TIMES_USUAL * float(np.quantile(share, 0.25))
-    limit = min(SURE_SHARE, max(LEAST_SHARE, TIMES_CHANCE / count, usual))
+    limit = min(SURE_SHARE, max(LEAST_SHARE, TIMES_CHANCE / len(rows), usual))
     fixed = (share > limit).astype(np.uint8)
-    area = float(fixed.mean())
-    if not LEAST_AREA <= area <= MOST_AREA:
+    if not LEAST_AREA <= fixed.mean() <= MOST_AREA:
         return None
     fixed = cv2.dilate(fixed, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
-    ground = np.mean(
-        [_forms(picture(k).astype(np.float32))[turns[k]] for k in range(count)], axis=0
-    )
-    blurred = cv2.GaussianBlur(ground.astype(np.float32), (0, 0), MEAN_BLUR)
-    return Fixture(mean, np.asarray(blurred, np.float32), 1 - fixed.astype(np.float32))
+    ground = _mean([pictures[row].astype(np.float32) for row in rows], turns)
+    ground = np.asarray(cv2.GaussianBlur(ground, (0, 0), MEAN_BLUR), np.float32)
+    return Fixture(_mean(coarse, turns), ground, 1 - fixed.astype(np.float32))
 
 
-def _turns(views: Floats) -> NDArray[np.int64]:
-    """Which of its forms agrees best with the mean of all, for each picture; views [N, forms, H, W]."""
-    mean = views[:, 0].mean(0) if len(views) else views
-    mean = views[0, 0] if not mean.any() else mean
-    turns = np.zeros(len(views), np.int64)
-    for step in range(ROUNDS):
-        start = views[0, 0] if step == 0 else mean
-        turns = np.einsum("nfhw,hw->nf", views, start).argmax(1)
-        mean = views[np.arange(len(views)), turns].mean(0)
+def _turns(views: list[Floats]) -> list[int]:
+    """Which of its forms agrees best with the mean of all, for each picture."""
+    mean, turns = views[0], [0] * len(views)
+    for _ in range(ROUNDS):
+        forms = [_turned_back(mean, turn, mean.shape).ravel() for turn in range(len(_forms(mean)))]
+        turns = [int(np.argmax([view.ravel() @ form for form in forms])) for view in views]
+        mean = _mean(views, turns)
     return turns
 
 
-def _fine(picture: Grey) -> Floats:
-    return residual(picture.astype(np.float32))
+def _mean(views: list[Floats], turns: list[int]) -> Floats:
+    total = np.zeros_like(views[0])
+    for view, turn in zip(views, turns, strict=True):
+        total += _forms(view)[turn]
+    return np.asarray(total / len(views), np.float32)
+
+
+def _coarse(picture: Grey) -> Floats:
+    """The picture without its grain, of mean 0 and length 1: how it lies, whatever moved by a few pixels."""
+    view = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), COARSE)
+    view = np.asarray(view - view.mean(), np.float32)
+    return view / max(float(np.linalg.norm(view)), 1e-6)
 
 
 def _forms(view: Floats) -> list[Floats]:

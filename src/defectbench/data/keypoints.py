@@ -75,7 +75,7 @@ def unit_descriptors(descriptors: NDArray[np.uint8]) -> Floats:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
 
 
-def mirrored_descriptors(descriptors: NDArray[np.generic]) -> NDArray[np.generic]:
+def mirrored_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Descriptors [K, 128] of the same places in the mirrored picture."""
     cells = descriptors.reshape(-1, CELLS, CELLS, TURNS)[:, ::-1]
     return cells[..., -np.arange(TURNS) % TURNS].reshape(-1, CELLS * CELLS * TURNS)

@@ -90,7 +90,7 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileO
     files = [folder / "images" / name for name in names]
     overlaps: dict[tuple[int, int], tuple[Any, ...]] = {}
     with TemporaryDirectory(prefix="defectbench-") as scratch:
-        pictures, scale = _pictures(files, Path(scratch))
+        pictures, scale = comparable_pictures(files, Path(scratch))
         side = max((max(shape) for shape in pictures.shapes), default=1)
         candidates = find_candidates(pictures, side)
         for view in _proven(candidates.views, pictures):
@@ -109,7 +109,7 @@ def find_overlaps(dataset_dir: str | Path, accept: float = ACCEPT) -> list[FileO
     return pairs
 
 
-def _pictures(files: Sequence[Path], folder: Path) -> tuple[DiskList, float]:
+def comparable_pictures(files: Sequence[Path], folder: Path) -> tuple[DiskList, float]:
     """The images as they are compared, of at most 400 pixels a side and without fixtures, and their scale."""
     sides = _in_turn(lambda file: max(read_grey(file).shape), files)
     scale = min(1.0, PROOF / max(sides, default=1))
@@ -159,8 +159,8 @@ def read_overlaps(dataset_dir: str | Path) -> list[FileOverlap]:
         raise SplitError(path, "file", "nothing", "run `defectbench find-overlaps` first")
     columns = [field.name for field in fields(FileOverlap)]
     earlier = columns[: -len(LATER_COLUMNS)]
-    types = dict.fromkeys(columns, float) | dict.fromkeys(("image_a", "image_b", "kind"), str)
-    types["mirrored"] = int
+    types: Any = dict.fromkeys(columns, float) | {"mirrored": int}
+    types |= dict.fromkeys(("image_a", "image_b", "kind"), str)
     try:
         table = pd.read_csv(path, dtype=types)
     except ValueError as error:  # damaged lines, figures or letters

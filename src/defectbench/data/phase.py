@@ -78,7 +78,7 @@ def shifted_pairs(
     """
     if len(images) < 2:
         return []
-    side = side or max(max(image.shape) for image in images)
+    side = side or max(int(max(images[row].shape)) for row in range(len(images)))
     view_scale, proof_scale = VIEW / side, min(1.0, PROOF / side)
     later = _later(len(images), pairs)
     with (
@@ -117,6 +117,7 @@ def _later(count: int, pairs: Iterable[tuple[int, int]] | None) -> Callable[[int
 
 
 def resized(image: Grey, scale: float) -> Floats:
+    """An image at another scale, float32; as it is at 1."""
     if scale == 1:
         return image.astype(np.float32)
     size = [max(1, round(length * scale)) for length in image.shape[::-1]]
@@ -158,7 +159,7 @@ def _candidates(
         product = here * np.stack([spectrum(j) for j in block])
         mirrored = scipy.fft.irfft2(product, (PADDED, PADDED), overwrite_x=True)
         surface = np.asarray(mirrored).reshape(len(block), -1)
-        for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION):
+        for row in np.flatnonzero(surface.max(1) > PEAK_SIGMA * _DEVIATION).tolist():
             y, x = divmod(int(surface[row].argmax()), PADDED)
             for shift in _unwrapped(views[i], views[block[row]], -x % PADDED, -y % PADDED):
                 yield block[row], *shift

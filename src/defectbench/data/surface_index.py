@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -39,6 +40,7 @@ TURNED, LEAST_AGREEING = (
     5,
 )  # candidates of a picture under another scale or turn; features that agree
 SHIFT_TURN, SHIFT_ZOOM = 20.0, 0.5  # what a shift's features may differ by: degrees, powers of 2
+LEAST_TURN, LEAST_ZOOM = 8.0, 0.25  # what a view differs by from a shift
 MOST_ZOOM = 1.6  # powers of 2 between two scales
 PLACE, TURNED_PLACE, TURN, ZOOM = (
     8.0,
@@ -85,6 +87,11 @@ class _Votes(NamedTuple):
     answering: Ints
     mirrored: NDArray[np.bool_]
     weight: Floats
+
+    def some(self, rows: Ints) -> _Votes:
+        """These rows."""
+        asking, answering, mirrored, weight = self
+        return _Votes(asking[rows], answering[rows], mirrored[rows], weight[rows])
 
 
 def find_candidates(pictures: Sequence[Grey], side: int) -> Candidates:
@@ -194,6 +201,7 @@ class _Index:
         plain = self.descriptors[low:high]
         wanted = unit_descriptors(np.concatenate([plain, mirrored_descriptors(plain)]))
         rows, bounds = self._probed(wanted)
+        counts = np.zeros(len(wanted), np.int64)
         parts = []
         for cell in np.flatnonzero(np.diff(bounds)):
             members = self.members[self.bounds[cell] : self.bounds[cell + 1]]
@@ -201,16 +209,23 @@ class _Index:
             for at in range(0, len(members), CHUNK):
                 some = members[at : at + CHUNK]
                 there = self.descriptors[some].astype(np.float32) * self.inverse_lengths[some, None]
-                likeness = (wanted[asked] @ there.T).ravel()
+                likeness = wanted[asked] @ there.T
+                likeness[self.picture[low + asked % len(plain)][:, None] == self.picture[some]] = 0
+                alike_here = np.count_nonzero(likeness > ALIKE, axis=1)
+                np.add.at(counts, asked, alike_here)
+                crowded = np.flatnonzero(alike_here > LIKEST)  # no need to hold more than are kept
+                if len(crowded):
+                    least = np.partition(likeness[crowded], -LIKEST, axis=1)[:, -LIKEST, None]
+                    likeness[crowded] *= likeness[crowded] >= least
+                likeness = likeness.ravel()
                 alike = np.flatnonzero(likeness > ALIKE)
                 row, member = asked[alike // len(some)], some[alike % len(some)]
-                others = self.picture[low + row % len(plain)] != self.picture[member]
-                parts.append((row[others], member[others], likeness[alike][others]))
+                parts.append((row, member, likeness[alike]))
         row, member, likeness = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(row - 0.5 * likeness, kind="stable")  # by feature, the likest first
         row, member, likeness = row[order], member[order], likeness[order]
-        counts = np.bincount(row, minlength=len(wanted))
-        rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+        held = np.bincount(row, minlength=len(wanted))
+        rank = np.arange(len(row)) - (np.cumsum(held) - held)[row]
         weight = (likeness - ALIKE + 0.01) / (1 - ALIKE) / np.sqrt(counts[row])
         row, member, weight = (part[rank < LIKEST] for part in (row, member, weight))
         return _Votes(low + row % len(plain), member, row >= len(plain), weight.astype(np.float32))
@@ -247,7 +262,7 @@ class _Index:
         asking, answering = votes.asking[rows], votes.answering[rows]
         place = (self.points[asking] - self.points[answering]) / (PLACE * self.per_view)
         pairs = self._pairs(votes)[rows]
-        scores: list[tuple[Ints, NDArray[np.float64]]] = []
+        scores: list[tuple[NDArray[Any], NDArray[Any]]] = []
         for offset in (0.0, 0.5):
             keys = _joined(pairs, place + offset)
             found, where = np.unique(keys, return_inverse=True)
@@ -260,11 +275,11 @@ class _Index:
     def _views(self, votes: _Votes) -> Iterator[View]:
         """Turned, mirrored and rescaled views that enough features agree on."""
         turn, zoom = self._turn_and_zoom(votes)
-        like_shift = ~votes.mirrored & (np.abs(turn) < SHIFT_TURN) & (np.abs(zoom) < SHIFT_ZOOM / 2)
+        like_shift = ~votes.mirrored & (np.abs(turn) < LEAST_TURN) & (np.abs(zoom) < LEAST_ZOOM)
         rows = np.flatnonzero(~like_shift & (np.abs(zoom) < MOST_ZOOM))
         if not len(rows):
             return
-        votes = _Votes(*(part[rows] for part in votes))
+        votes = votes.some(rows)
         turn, zoom = turn[rows], zoom[rows]
         place = self._centre_in_first(votes, turn, zoom) / (TURNED_PLACE * self.per_view)
         pairs = self._pairs(votes) * 2 + votes.mirrored
@@ -278,9 +293,7 @@ class _Index:
                 if agreeing >= LEAST_AGREEING and agreeing > best.get(pair, (0, None))[0]:
                     best[pair] = (agreeing, members)
         of_picture: dict[int, int] = {}
-        for pair, (agreeing, members) in sorted(
-            best.items(), key=lambda item: (-item[1][0], item[0])
-        ):
+        for pair, (_, members) in sorted(best.items(), key=lambda item: (-item[1][0], item[0])):
             i, j = divmod(pair, len(self.centres))
             of_picture[i] = of_picture.get(i, 0) + 1
             if of_picture[i] > TURNED:
@@ -295,16 +308,18 @@ class _Index:
         x = np.where(votes.mirrored, -away[:, 0], away[:, 0])
         cos, sin = np.cos(np.radians(turn)) * 2**zoom, np.sin(np.radians(turn)) * 2**zoom
         turned = np.column_stack([cos * x - sin * away[:, 1], sin * x + cos * away[:, 1]])
-        return self.points[votes.asking] + turned
+        return np.asarray(self.points[votes.asking] + turned, np.float32)
 
     def _fitted(self, i: int, j: int, votes: _Votes, members: Ints) -> View | None:
         """The similarity that most of these features agree on."""
         mirrored = bool(votes.mirrored[members[0]])
-        there = self.points[votes.answering[members]] * np.float32([-1 if mirrored else 1, 1])
+        there = self.points[votes.answering[members]] * np.array(
+            [-1 if mirrored else 1, 1], np.float32
+        )
         here = self.points[votes.asking[members]]
         pair, source, target = ((i, j), there, here)
         if i > j:  # the map of the first onto the second, turned round
-            flip = np.float32([-1 if mirrored else 1, 1])
+            flip = np.array([-1 if mirrored else 1, 1], np.float32)
             pair, source, target = (j, i), here * flip, there * flip
         fitted, inside = cv2.estimateAffinePartial2D(
             source, target, ransacReprojThreshold=3 * self.per_view
@@ -312,7 +327,7 @@ class _Index:
         if fitted is None:
             return None
         places = np.unique(np.round(source[inside.ravel() > 0] / self.per_view), axis=0)
-        return View(*pair, mirrored, fitted, len(places))
+        return View(*pair, mirrored, np.asarray(fitted, np.float64), len(places))
 
 
 _BITS = 7
@@ -330,7 +345,7 @@ def _bins(keys: Ints, least: int) -> Iterator[tuple[int, Ints]]:
     """Yield each key of at least so many rows, and the rows."""
     order = np.argsort(keys, kind="stable")
     edges = np.flatnonzero(np.diff(keys[order], prepend=-1, append=-1))
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges.tolist()):
         if stop - start >= least:
             yield int(keys[order[start]]), order[start:stop]
 

@@ -103,8 +103,8 @@ def _aligned(ground: Grey, other: Grey, onto: NDArray[np.float64]) -> NDArray[np
             back,
             cv2.MOTION_AFFINE,
             criteria,
-            None,
-            ALIGN_SIGMA,  # type: ignore[call-overload]
+            np.ones(ground.shape, np.uint8),
+            ALIGN_SIGMA,
         )
     except cv2.error:  # it does not converge: the two are not alike
         return None
