@@ -18,6 +18,7 @@ LAYERS = [
     "deploy",
     "measure",
     "report",
+    "advice",
     "documentation",
     "cli",
 ]

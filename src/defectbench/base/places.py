@@ -6,7 +6,13 @@ import re
 from pathlib import Path
 
 RESULTS = "results"
-SHARED = ("data", "envs", "reference", "benchmarks")  # folders of ``results`` that no study owns
+SHARED = (
+    "data",
+    "adopted",
+    "envs",
+    "reference",
+    "benchmarks",
+)  # folders of ``results`` that no study owns
 FIRST_VERSION = ("runs", "report", "logs")  # folders in which all studies of version 0.1 lay
 LONGEST_STUDY_NAME = 100  # of a study, bytes; file systems take 255
 PLAIN_NAME = r"\w[\w.-]*"

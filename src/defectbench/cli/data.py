@@ -236,6 +236,40 @@ def pack(
             pack_tiles(dataset, protocol, name, size, file, tiling, split_seed)
 
 
+class Export(StrEnum):
+    """Layouts that a split is exported in."""
+
+    YOLO = "yolo"
+    COCO = "coco"
+    FOLDERS = "folders"
+
+
+def export_split(
+    dataset: Dataset,
+    protocol: Protocol,
+    out: Folder,
+    layout: Annotated[
+        Export,
+        Option(
+            "--format",
+            help="Layout: images and labels of YOLO, COCO, or class folders for classification.",
+        ),
+    ] = Export.YOLO,
+    split_seed: SplitSeed = 0,
+    copy: Annotated[
+        bool, Option("--copy", help="Copy images instead of linking to where they lie.")
+    ] = False,
+) -> None:
+    """Write a certified split as folders for other tools."""
+    from ..data.export_split import export_split
+    from .checks import check_protocol
+
+    check_protocol(protocol)
+    counts = export_split(dataset, protocol, layout.value, out, split_seed, copy)
+    told = ", ".join(f"{count} {part}" for part, count in counts.items())
+    print(f"{out}: {told} images, {'copied' if copy else 'linked'}")  # noqa: T201
+
+
 VERBS = {
     "datasets": datasets,
     "synthesize": synthesize,
@@ -248,4 +282,5 @@ VERBS = {
     "split": split,
     "certify": certify,
     "pack": pack,
+    "export-split": export_split,
 }

@@ -11,9 +11,10 @@ from typer import Exit, Typer, TyperException
 
 from ..base.errors import DefectBenchError
 from ..base.files import error_number, named_refusal
-from . import cfp, data, document, engines, measure, report, slimming, training, weights
+from . import cfp, data, document, engines, measure, own, report, slimming, training, weights
 
 TOPICS = {
+    "Your own pictures": own.VERBS,
     "Data": data.VERBS,
     "Training": training.VERBS,
     "Network slimming": slimming.VERBS,

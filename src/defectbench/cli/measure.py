@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 from ..base.bounds import LAST_SEED
 from .options import (
@@ -48,11 +49,78 @@ def choose_threshold(model: Model, val: Val, out: File) -> None:
     choose_operating_point(model, val, out)
 
 
-def predict(model: Model, pack: Annotated[Path, Option(help="Pack of a part.")], out: File) -> None:
-    """Run a model file over a pack."""
+class Draw(StrEnum):
+    """Which pictures are drawn."""
+
+    FOUND = "found"
+    ALL = "all"
+    NONE = "none"
+
+
+def predict(
+    model: Model,
+    folder: Annotated[
+        Path | None, Argument(help="Folder of new pictures, at any depth; or give --pack.")
+    ] = None,
+    pack: Annotated[Path | None, Option(help="Pack of a part, in place of a folder.")] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            help="File to write of a pack; folder of new pictures' results, predictions/<folder> by default."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        Option(
+            help="Score above which a box counts on new pictures; that of operating_point.json beside the model, "
+            "else 0.25."
+        ),
+    ] = None,
+    draw: Annotated[
+        Draw | None,
+        Option(
+            help="New pictures to draw with their boxes: where something is found (default), all or none."
+        ),
+    ] = None,
+) -> None:
+    """Run a model file over new pictures, or over a pack; status 1 where a picture could not be read."""
+    from ..base.errors import ConfigError
+
+    if (folder is None) == (pack is None):
+        given = "neither" if pack is None else "both"
+        fix = "name a folder of pictures, or --pack with --out"
+        raise ConfigError("predict", "folder or --pack", given, fix)
+    if folder is not None:
+        _predict_pictures(
+            model, folder, out or Path("predictions") / folder.resolve().name, threshold, draw
+        )
+        return
+    assert pack is not None
+    of_folder = {"--threshold": threshold, "--draw": draw}
+    odd = [name for name, value in of_folder.items() if value is not None]
+    if odd:
+        raise ConfigError(
+            odd[0], "option", of_folder[odd[0]], "it is for a folder of pictures; leave it out"
+        )
+    if out is None:
+        raise ConfigError(
+            "--out", "file", "nothing", "name the file to write the results of the pack to"
+        )
     from ..deploy.predict import predict
 
     predict(model, pack, out)
+
+
+def _predict_pictures(
+    model: Path, folder: Path, out: Path, threshold: float | None, draw: Draw | None
+) -> None:
+    from ..deploy.pictures import predict_pictures
+
+    done = predict_pictures(model, folder, out, threshold, (draw or Draw.FOUND).value)
+    for line in done.told(out):
+        print(line)  # noqa: T201
+    if done.faults:
+        raise Exit(1)
 
 
 def evaluate(

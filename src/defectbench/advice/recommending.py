@@ -1,0 +1,267 @@
+"""The recommendation: plan within a time, run the workflow, read its report, write the folder to deploy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.cards import DatasetCard, load_dataset_card
+from ..base.catalogue import load_catalogue
+from ..base.errors import ConfigError, ProgramError
+from ..base.files import atomic_write_text, read_json
+from ..base.places import RESULTS, parts_folder
+from ..base.records import usable_cores
+from ..base.studies import Study, load_study
+from ..base.tasks import task_named
+from ..data.adoption.adopting import PROTOCOL, light_methods
+from ..data.adoption.writing import MARK, SHORT, write_study
+from ..data.coco import read_coco
+from ..data.pack import pack
+from ..report.render import make_report
+from ..report.topics.detection import compared
+from ..report.writers.stored import stored_tables
+from ..report.writers.terminal import print_tables
+from .budget import TimePlan, Timing, plan_time
+from .deployment import CHECKED, check_script, choose_threshold, write_deployment
+from .timing import time_method
+from .verdict import chosen, defect_sides, paragraph
+
+LATENCY = {"processes": 3, "rounds": 8, "block_calls": 4, "warmup": 3, "burst_calls": 0}
+TIMING_SHARE = 0.1  # of the time, that is spent on timing steps
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asks for.
+
+    Attributes:
+        minutes: Time for all of it.
+        overkill: Share of good parts that may be rejected.
+        size: Side of the input, pixels; that of the set's study by default.
+        cores: Trainings side by side; all usable cores by default.
+    """
+
+    minutes: float = 60.0
+    overkill: float = 0.05
+    size: int | None = None
+    cores: int | None = None
+
+
+def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Path = ".") -> Path:
+    """Train the light methods on an adopted set within a time, and say which to take.
+
+    Args:
+        name: Name of the set, as ``adopt`` wrote its card and study.
+        tell: Is told each line that a user should see.
+        asked: The time, and what else is asked for.
+        root: The checkout, in which ``datasets/``, ``config/``, ``models/`` and ``results/`` lie.
+
+    Returns:
+        The folder to deploy.
+
+    Raises:
+        ConfigError: There is no such set, it is none for detection, or what is asked for is out of range.
+        ProgramError: The workflow stops; names its log.
+        MeasurementError: The script to deploy does not find what was scored.
+    """
+    begun = time.monotonic()
+    asked, home = asked or Asked(), Path(root)
+    card, base = _adopted(name, home)
+    _check_asked(asked)
+    cores = asked.cores or usable_cores() or 1
+    budget = base.blocks[0].budget
+    size, batch = asked.size or budget.size or 320, budget.batch or 16
+    timings, per_epoch = _time_all(card, home, size, batch, TIMING_SHARE * 60 * asked.minutes, tell)
+    left = 60 * asked.minutes - (time.monotonic() - begun)
+    plan = plan_time(timings, per_epoch, left, cores)
+    for line in told_plan(plan, asked.minutes, per_epoch):
+        tell(line)
+    study_name = f"my-{name}-recommend"
+    study = home / "config" / f"{study_name}.yaml"
+    recipe = {**SHORT, "schedule.warmup_steps": max(1, plan.epochs * per_epoch // 10)}
+    fields = {"size": size, "epochs": plan.epochs, "batch": batch, "threads": 1, "recipe": recipe}
+    mirror = Path(base.mirrors[name])
+    write_study(
+        name, study_name, mirror, plan.methods, study, seeds=plan.seeds, latency=LATENCY, **fields
+    )
+    _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
+    return _answer(card, home, study_name, size, asked, begun, tell)
+
+
+def _adopted(name: str, home: Path) -> tuple[DatasetCard, Study]:
+    card, study = home / "datasets" / f"{name}.yaml", home / "config" / f"my-{name}.yaml"
+    for path in (card, study):
+        if not path.is_file():
+            adopted = sorted(
+                file.stem.removeprefix("my-")
+                for file in (home / "config").glob("my-*.yaml")
+                if file.read_text(encoding="utf-8").startswith(MARK)
+                and not file.stem.endswith("-recommend")
+            )
+            there = f"; adopted are {', '.join(adopted)}" if adopted else ""
+            fix = f"run `defectbench adopt` on the folder first{there}"
+            raise ConfigError(path, "file", "nothing", fix)
+    loaded = load_dataset_card(card)
+    if not task_named(loaded.task).finds_boxes:
+        fix = f"only detectors are recommended; run the study: snakemake all --cores 2 --configfile {study}"
+        raise ConfigError(card, "task", loaded.task, fix)
+    return loaded, load_study(study)
+
+
+def _check_asked(asked: Asked) -> None:
+    if not 0 < asked.minutes <= 60 * 24 * 30:
+        raise ConfigError("--minutes", "minutes", asked.minutes, "give a time above 0, such as 60")
+    if not 0 <= asked.overkill < 1:
+        raise ConfigError(
+            "--overkill", "rate", asked.overkill, "give a share from 0 to below 1, such as 0.05"
+        )
+    if asked.size is not None and (asked.size % 32 or not 32 <= asked.size <= 4096):
+        raise ConfigError("--size", "side", asked.size, "give a multiple of 32 pixels, up to 4096")
+
+
+def _time_all(
+    card: DatasetCard, home: Path, size: int, batch: int, limit_s: float, tell: Tell
+) -> tuple[list[Timing], int]:
+    """Seconds of the light methods, those of fewest multiply-adds first, and the steps of an epoch.
+
+    At least one is timed; behind a share of the time no further one is.
+    """
+    data = home / RESULTS / "data" / card.name
+    timings, per_epoch, begun = [], 1, time.monotonic()
+    methods = _by_cost(home, card.task)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "train.safetensors"
+        pack(data, PROTOCOL, "train", size, part)
+        for method in methods:
+            if timings and time.monotonic() - begun > limit_s:
+                break
+            timing, per_epoch = time_method(method, home / "models", part, batch, SHORT)
+            timings.append(timing)
+    told = ", ".join(f"{t.method} {t.step_s:.2f}" for t in sorted(timings, key=lambda t: t.step_s))
+    tell(f"seconds a step of {batch} pictures at {size} pixels: {told}")
+    if len(timings) < len(methods):
+        rest = ", ".join(methods[len(timings) :])
+        tell(f"left out, since a short time is not spent on timing them: {rest}")
+    return timings, per_epoch
+
+
+def _by_cost(home: Path, task: str) -> list[str]:
+    """The light methods, those of fewest multiply-adds a pixel first, by their cards."""
+    cards = load_catalogue(home / "models").cards
+
+    def per_pixel(name: str) -> float:
+        return min(
+            (macs / side**2 for side, macs in cards[name].golden.macs_m.items()), default=1.0
+        )
+
+    return sorted(light_methods(home, task), key=per_pixel)
+
+
+def told_plan(plan: TimePlan, minutes: float, steps_per_epoch: int) -> list[str]:
+    """What fits into the time and what does not, in lines."""
+    steps = plan.epochs * steps_per_epoch
+    lines = [
+        f"in {minutes:g} minutes: {', '.join(plan.methods)}; {plan.epochs} epochs ({steps} steps), "
+        f"{len(plan.seeds)} {'seed' if len(plan.seeds) == 1 else 'seeds'}, about {plan.expected_s / 60:.1f} minutes"
+    ]
+    if plan.is_short:
+        lines.append(
+            "this is too short for any method to learn: take the answer as a trial of the way, and name a longer time"
+        )
+    for method, seconds in plan.left_out.items():
+        lines.append(f"left out: {method}, which {seconds / 60:.0f} minutes would take in")
+    return lines
+
+
+def _run_workflow(study: Path, home: Path, cores: int, log: Path, tell: Tell) -> None:
+    """Run the study; what it prints goes to a log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "all", "--cores", str(cores)]
+    command += ["--configfile", str(study.relative_to(home)), "--rerun-incomplete"]
+    tell(f"training: snakemake all --cores {cores} --configfile {study}, its output in {log}")
+    with log.open("w", encoding="utf-8") as handle:
+        run = subprocess.run(
+            command, cwd=home, stdout=handle, stderr=subprocess.STDOUT, check=False
+        )
+    if run.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.strip() for line in lines if "Error: " in line]
+        fix = f"{(named or lines or ['no word'])[0]}; the whole is in {log}"
+        raise ProgramError(study, "exit status of snakemake", run.returncode, fix)
+
+
+def _answer(
+    card: DatasetCard, home: Path, study: str, size: int, asked: Asked, begun: float, tell: Tell
+) -> Path:
+    """Print the table, say what it says, and write and check the folder to deploy."""
+    runs = home / RESULTS / study / "runs"
+    made = load_study(home / "config" / f"{study}.yaml")
+    block = made.blocks[0]
+    cells = [
+        runs / card.name / PROTOCOL / method / f"seed{seed}"
+        for method in block.methods
+        for seed in block.seeds
+    ]
+    cells += [
+        path.parent
+        for path in sorted((runs / card.name / PROTOCOL).glob("control_*/seed0/accuracy.json"))
+    ]
+    report = make_report(cells, home / "models")
+    rows, pairs = report.study.share(compared)
+    tables = stored_tables(home / RESULTS / study / "report")
+    print_tables([table for table in tables if table.name == "comparison"])
+    data = home / RESULTS / "data" / card.name
+    truth = read_json(data / "annotations.json")
+    sides = defect_sides(truth["images"], truth["annotations"])
+    answer = paragraph(rows, pairs, sides, size)
+    row = chosen(rows, pairs)
+    cell = runs / card.name / PROTOCOL / row.method / f"seed{block.seeds[0]}"
+    val = parts_folder(data, PROTOCOL) / f"val@{size}.safetensors"
+    threshold = choose_threshold(cell / "model.onnx", val, asked.overkill)
+    out = home / RESULTS / study / "deploy"
+    write_deployment(cell / "model.onnx", val, threshold, out)
+    answer += (
+        f" Taken is {row.title}: the fastest of those that cannot be told apart from the best."
+    )
+    if row.flags:
+        answer += " It has not learnt: give it more time before it is deployed."
+    if row.flags:
+        answer += " It has not learnt: give it more time before it is deployed."
+    tell(answer)
+    tell(f"threshold {threshold.threshold:.3f}: {threshold.why}")
+    tell(f"the script says what was scored: {_check(out, data, cell, threshold.threshold)}")
+    tell(f"to deploy: {out}; on new pictures: defectbench predict FOLDER --model {out}/model.onnx")
+    minutes = (time.monotonic() - begun) / 60
+    tell(
+        f"{minutes:.1f} of {asked.minutes:g} minutes; report: {home / RESULTS / study / 'report' / 'index.html'}"
+    )
+    atomic_write_text(home / RESULTS / study / "recommendation.txt", f"{answer}\n")
+    return out
+
+
+def _check(out: Path, data: Path, cell: Path, threshold: float) -> str:
+    """Run the script on test pictures, those with boxes first."""
+    by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in read_json(cell / "predictions.json"):
+        by_image[row["image_id"]].append(row)
+    coco = read_coco(data / "annotations.json")
+    names = (parts_folder(data, PROTOCOL) / "test.txt").read_text(encoding="utf-8").splitlines()
+    ids = {name: coco.images[name]["id"] for name in names}
+
+    def bare(name: str) -> bool:
+        return not any(row["score"] > threshold for row in by_image[ids[name]])
+
+    pictures = sorted(names, key=bare)[:CHECKED]
+    return check_script(
+        out,
+        [data / "images" / name for name in pictures],
+        [by_image[ids[name]] for name in pictures],
+    )

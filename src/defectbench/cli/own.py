@@ -1,0 +1,92 @@
+"""Verbs of a user's own pictures: from a bare folder to a dataset, and to the model to deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from ..base.bounds import LAST_SEED
+
+
+def adopt(
+    folder: Annotated[Path, Argument(help="Folder of pictures and their labels.")],
+    name: Annotated[
+        str | None,
+        Option(
+            help="Name of the dataset, of small letters, digits and '-'; the folder's by default."
+        ),
+    ] = None,
+    label_format: Annotated[
+        str | None,
+        Option(
+            "--format",
+            help="Format of the labels: voc, yolo, coco, labelme, masks, deeppcb, folders or names; found by default.",
+        ),
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        Option(help="Name of a folder of pictures, where several fit; repeat it for more."),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        Option(help="Name of a folder of labels, where several fit; repeat it for more."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        Option(help="Class names, parted by commas; in the order of the numbers that labels have."),
+    ] = None,
+    unlabelled_are_empty: Annotated[
+        bool,
+        Option(
+            "--unlabelled-are-empty",
+            help="Take pictures without a label as free of defects instead of leaving them out.",
+        ),
+    ] = False,
+    seed: Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)] = 0,
+) -> None:
+    """Make a dataset of a folder: find its layout, write card and study, divide it honestly."""
+    from ..base.errors import ConfigError
+    from ..data.adoption.adopting import adopt
+    from ..data.adoption.finding import Said
+    from ..data.adoption.writing import set_name
+
+    if name is not None and set_name(name) != name:
+        fix = f"use small letters, digits and '-', such as {set_name(name)}"
+        raise ConfigError("--name", "name", name, fix)
+    listed = [part.strip() for part in (classes or "").split(",") if part.strip()]
+    said = Said(label_format, images or (), labels or (), listed, unlabelled_are_empty)
+    adopt(folder, _say, said, name, seed=seed)
+
+
+def recommend(
+    name: Annotated[
+        str, Argument(help="Name of an adopted dataset, or the folder that was adopted.")
+    ],
+    minutes: Annotated[float, Option(help="Time for all of it, minutes.")] = 60,
+    overkill: Annotated[
+        float, Option(help="Share of good parts that may be rejected, for the threshold.")
+    ] = 0.05,
+    size: Annotated[
+        int | None,
+        Option(
+            help="Side of the input, a multiple of 32 pixels; that of the set's study by default."
+        ),
+    ] = None,
+    cores: Annotated[
+        int | None, Option(help="Trainings side by side; all usable cores by default.", min=1)
+    ] = None,
+) -> None:
+    """Train the light methods on an adopted set within a time, say which to take, and write it to deploy."""
+    from ..advice.recommending import Asked, recommend
+    from ..data.adoption.writing import set_name
+
+    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+VERBS = {"adopt": adopt, "recommend": recommend}

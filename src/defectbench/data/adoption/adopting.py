@@ -1,0 +1,249 @@
+"""From a folder of a user to a dataset with a card, a study and an honest split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...base.cards import DatasetCard, load_dataset_card
+from ...base.catalogue import load_catalogue
+from ...base.errors import DefectBenchError, SplitError
+from ...base.files import sha256_file
+from ...base.mirrors import mirror_state
+from ...base.places import RESULTS, parts_folder
+from ...base.records import read_record
+from ..acquire import acquire
+from ..certificate import certify
+from ..coco import PARTS, Coco, read_coco, read_part
+from ..convert import convert
+from ..groups import group_images, read_groups
+from ..overlap import find_overlaps, read_overlaps
+from ..split import least_groups, split
+from .direct import adopted_layout, direct_layout, unused_names
+from .finding import Found, Said, find
+from .importing import write_adopted
+from .survey import clean, told
+from .writing import SHORT, check_free, set_name, write_card, write_study
+
+PROTOCOL = "clean"
+FEW_GROUPS = 10  # of a part, below which its intervals say little
+MANY = 5000  # pictures, from which on a user is told that it takes long
+SIDE = {True: 320, False: 128}  # of the study's input, by whether boxes are to be found
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """An adopted set.
+
+    Attributes:
+        name: The dataset's name.
+        card: Its card.
+        study: A study of it.
+        data: Its data, ``results/data/<name>``.
+    """
+
+    name: str
+    card: Path
+    study: Path
+    data: Path
+
+
+def adopt(
+    folder: str | Path,
+    tell: Tell,
+    said: Said | None = None,
+    name: str | None = None,
+    root: str | Path = ".",
+    seed: int = 0,
+) -> Adopted:
+    """Find what a folder holds, write its card and its study, and divide it so that no two parts share surface.
+
+    A second call on a folder that did not change makes nothing again.
+
+    Args:
+        folder: Pictures and labels, in any of the layouts that ``finding`` tells.
+        tell: Is told each line that a user should see.
+        said: What the user says of the folder.
+        name: Name of the dataset; that of the folder by default.
+        root: The checkout, in which ``datasets/``, ``config/`` and ``results/`` lie.
+        seed: Seed of the split.
+
+    Raises:
+        ConfigError: The folder holds no set, is ambiguous, or a card of that name is a person's own.
+        ConversionError: Most of it cannot be read.
+        SplitError: It is too small, or too much of one piece, for three parts.
+    """
+    top, home = Path(folder), Path(root)
+    name = name or set_name(top)
+    card, study = home / "datasets" / f"{name}.yaml", home / "config" / f"my-{name}.yaml"
+    for path in (card, study):
+        check_free(path)
+    tell(f"{top}: looking")
+    found = find(top, said)
+    cleaned = clean(found)
+    for line in told(found, cleaned):
+        tell(line)
+    _refuse_single(found)
+    if len(found.pictures) > MANY:
+        tell(
+            f"{len(found.pictures)} pictures: looking for shared surface takes long, from minutes to hours"
+        )
+    adopted, data = home / RESULTS / "adopted" / name, home / RESULTS / "data" / name
+    layout, mirror = direct_layout(found, cleaned), top.resolve()
+    if layout is not None:
+        unused = unused_names(found, layout)
+        write_card(found, name, card, layout, found.spellings, unused)
+        if unused:
+            tell(f"listed as classes, and no label has them: {', '.join(unused)}")
+    else:
+        mirror = adopted.resolve()
+        write_adopted(found, cleaned, adopted)
+        write_card(found, name, card, adopted_layout(found))
+        tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
+    finds_boxes = found.task.finds_boxes
+    methods = light_methods(home, found.task.name)
+    budget = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1, "recipe": SHORT}
+    if not finds_boxes:
+        budget.pop("recipe")
+    write_study(name, f"my-{name}", mirror, methods, study, finds_boxes=finds_boxes, **budget)
+    loaded = load_dataset_card(card)
+    _make_data(loaded, mirror, data, seed, tell)
+    for line in told_surface(data, seed):
+        tell(line)
+    tell(
+        f"card: {card}, study: {study}, lists and certificate: {parts_folder(data, PROTOCOL, seed)}"
+    )
+    return Adopted(name, card, study, data)
+
+
+def light_methods(root: Path, task: str) -> list[str]:
+    """Methods of the engine for a task that are not heavy."""
+    catalogue = load_catalogue(root / "models")
+    return [
+        name
+        for name, card in catalogue.cards.items()
+        if card.family == "engine" and not card.heavy and card.task == task
+    ]
+
+
+def _refuse_single(found: Found) -> None:
+    if len(found.pictures) < 2:
+        fix = "one picture cannot be trained on and tested on: give more, of several pieces of the product"
+        raise SplitError(found.folder.top, "pictures", len(found.pictures), fix)
+
+
+def _make_data(card: DatasetCard, mirror: Path, data: Path, seed: int, tell: Tell) -> None:
+    """Raw data, annotations, groups, parts and their certificate; what is there of just this folder stays."""
+    _, unchanged = mirror_state(card, str(mirror), data)
+    certificate = parts_folder(data, PROTOCOL, seed) / "certificate.json"
+    if unchanged and _is_certified(certificate) and _says_the_same(card, data):
+        tell("nothing changed since the last time: the split stays as it is")
+        return
+    acquire(card, data, mirror=str(mirror))
+    convert(card, data / "raw", data)
+    find_overlaps(data)
+    group_images(data)
+    try:
+        split(data, PROTOCOL, seed)
+    except SplitError as error:
+        raise _too_small(data, error) from error
+    certify(data, PROTOCOL, seed)
+
+
+def _is_certified(certificate: Path) -> bool:
+    try:
+        record = read_record(certificate, "certificate")
+        inputs = record["inputs"]
+        return all(
+            sha256_file(certificate.with_name(f"{part}.txt")) == inputs[f"{part}.txt"]["sha256"]
+            for part in PARTS
+        )
+    except (DefectBenchError, OSError):
+        return False
+
+
+def _says_the_same(card: DatasetCard, data: Path) -> bool:
+    path = data / "annotations.json"
+    return path.is_file() and read_coco(path).classes == list(card.classes)
+
+
+def _too_small(data: Path, error: SplitError) -> SplitError:
+    """What keeps a set from being divided, in pieces of surface, and what would help."""
+    coco, groups = read_coco(data / "annotations.json"), read_groups(data)
+    sizes = Counter(groups.values())
+    largest = max(sizes.values())
+    value = (
+        f"{len(coco.images)} pictures of {len(sizes)} pieces of surface, the largest with {largest}"
+    )
+    fix = (
+        "pictures of one piece stay in one part, and three parts cannot be filled: take pictures of more pieces "
+        f"(sheets, boards, coils), at least {least_groups()} with each class; that pictures of one piece are many "
+        "does not help"
+    )
+    return SplitError(error.where, error.field, value, fix)
+
+
+def told_surface(data: Path, seed: int = 0) -> list[str]:
+    """Which pictures share surface, how they were divided, and what the division lacks, in lines."""
+    coco, groups, overlaps = (
+        read_coco(data / "annotations.json"),
+        read_groups(data),
+        read_overlaps(data),
+    )
+    kinds = Counter(
+        "exact copies"
+        if pair.correlation == 1 and not (pair.dx or pair.dy) and pair.kind == "shift"
+        else pair.kind
+        for pair in overlaps
+    )
+    words = {
+        "symmetry": "mirrored or turned copies",
+        "shift": "shifted views of one surface",
+        "turned": "turned or mirrored views of one surface",
+        "rescaled": "views of one surface at another scale",
+    }
+    pairs = ", ".join(f"{count} {words.get(kind, kind)}" for kind, count in kinds.most_common())
+    sizes = Counter(groups.values())
+    largest = max(sizes.values())
+    lines = [
+        f"pairs of pictures that share surface: {pairs or 'none'}",
+        f"{len(coco.images)} pictures are {len(sizes)} groups of their own surface, the largest with {largest}",
+    ]
+    folder = parts_folder(data, PROTOCOL, seed)
+    parts = {part: read_part(folder, part) for part in PARTS}
+    counts = {part: len({groups[name] for name in names}) for part, names in parts.items()}
+    divided = ", ".join(
+        f"{len(names)} {part} ({counts[part]} groups)" for part, names in parts.items()
+    )
+    lines.append(f"split `{PROTOCOL}`, certified, no part shares surface with another: {divided}")
+    return [*lines, *_lacks(coco, groups, parts, counts)]
+
+
+def _lacks(
+    coco: Coco, groups: dict[str, int], parts: dict[str, list[str]], counts: dict[str, int]
+) -> list[str]:
+    lines = []
+    for number, name in enumerate(coco.classes):
+        showing = {
+            part: [n for n in names if _shows(coco, n, number)] for part, names in parts.items()
+        }
+        pieces = {groups[n] for names in showing.values() for n in names}
+        bare = [part for part, names in showing.items() if not names]
+        if bare:
+            lines.append(
+                f"no picture of {' and '.join(bare)} shows {name}, which {len(pieces)} groups have: "
+                f"at least {least_groups()} are needed for all parts; its score says nothing"
+            )
+    if counts["test"] < FEW_GROUPS:
+        lines.append(
+            f"the test part is {counts['test']} groups: intervals will be wide; "
+            f"about {5 * FEW_GROUPS} groups in all would give it {FEW_GROUPS}"
+        )
+    return lines
+
+
+def _shows(coco: Coco, name: str, number: int) -> bool:
+    return any(box["category_id"] == number for box in coco.boxes[coco.images[name]["id"]])
