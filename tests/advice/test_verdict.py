@@ -72,6 +72,8 @@ def test_the_front_holds_what_no_other_beats_in_both():
 def test_taken_is_the_fastest_of_those_that_are_not_told_apart_from_the_best():
     assert [entry.method for entry in alike(ROWS, PAIRS)] == ["b", "a"]
     assert chosen(ROWS, PAIRS).method == "b"
+    far = [row("a", 0.70, 3.0), row("b", 0.60, 1.0)]
+    assert chosen(far, PAIRS[:1]).method == "a"
     flagged = [row("a", 0.70, 3.0), row("b", 0.65, 1.0, flags="not above Memoriser")]
     assert chosen(flagged, PAIRS[:1]).method == "a"
 

@@ -228,9 +228,7 @@ def _answer(
     threshold = choose_threshold(cell / "model.onnx", val, asked.overkill)
     out = home / RESULTS / study / "deploy"
     write_deployment(cell / "model.onnx", val, threshold, out)
-    answer += (
-        f" Taken is {row.title}: the fastest of those that cannot be told apart from the best."
-    )
+    answer += f" Taken is {row.title}: the fastest within 5 points of the best that is not told apart from it."
     if row.flags:
         answer += " It has not learnt: give it more time before it is deployed."
     if row.flags:
