@@ -22,7 +22,7 @@ from ..data.pairing import IMAGE_SUFFIXES, decode, told_kinds
 from .checked import open_checked
 from .nms import DEPLOYMENT_THRESHOLD, nms
 from .predict import check_output, coco_results, to_original
-from .runtime import OnnxClassifier, OnnxDetector, prepare
+from .runtime import ClassifierModel, DetectorModel, prepare
 
 OPERATING_POINT = "operating_point.json"  # beside a model: the threshold that it works at
 Draw = Literal["found", "all", "none"]
@@ -165,9 +165,9 @@ def _check_apart(folder: Path, out: Path) -> None:
 
 
 def _chosen(
-    engine: OnnxDetector | OnnxClassifier, model: str | Path, threshold: float | None
+    engine: DetectorModel | ClassifierModel, model: str | Path, threshold: float | None
 ) -> tuple[float | None, str]:
-    if isinstance(engine, OnnxClassifier):
+    if isinstance(engine, ClassifierModel):
         if threshold is not None:
             fix = "leave it out: the model is a classifier, which takes the most probable class"
             raise ConfigError("--threshold", "threshold", threshold, fix)
@@ -183,7 +183,7 @@ class _Writer:
     """What is written of the pictures, one after the other."""
 
     def __init__(
-        self, out: Path, engine: OnnxDetector | OnnxClassifier, threshold: float | None, draw: Draw
+        self, out: Path, engine: DetectorModel | ClassifierModel, threshold: float | None, draw: Draw
     ) -> None:
         self.out, self.engine, self.threshold, self.draw = out, engine, threshold, draw
         self.images: list[dict[str, Any]] = []
@@ -211,7 +211,7 @@ class _Writer:
 
     def _predict(self, image_id: int, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
         source = self.engine.path
-        if isinstance(self.engine, OnnxClassifier):
+        if isinstance(self.engine, ClassifierModel):
             (row,) = self.engine(prepare(pixels, self.engine.size))
             check_output(source, image_id, row)
             rounded = [round(float(p), 6) for p in np.clip(row, 0, 1)]
@@ -237,7 +237,7 @@ class _Writer:
             text = json.dumps(value, indent=1, allow_nan=False)
             (self.out / name).write_text(f"{text}\n", encoding="utf-8")
         names = {image["id"]: image["file_name"] for image in self.images}
-        is_classifier = isinstance(self.engine, OnnxClassifier)
+        is_classifier = isinstance(self.engine, ClassifierModel)
         with (self.out / "predictions.csv").open("w", encoding="utf-8", newline="") as handle:
             table = csv.writer(handle)
             table.writerow(CLASS_COLUMNS if is_classifier else BOX_COLUMNS)
@@ -259,7 +259,7 @@ def _top(row: dict[str, Any]) -> tuple[int, float]:
 
 
 def detect(
-    engine: OnnxDetector, pixels: NDArray[np.uint8], threshold: float, image_id: int
+    engine: DetectorModel, pixels: NDArray[np.uint8], threshold: float, image_id: int
 ) -> list[dict[str, Any]]:
     """COCO results of one picture, boxes in its own pixels.
 
