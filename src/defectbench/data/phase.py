@@ -33,6 +33,7 @@ VIEW, PADDED, PROOF = 100, 128, 400
 FLATTEN_SIGMA, RESIDUAL_SIGMA = 6.0, 2.0
 PEAK_SIGMA, LEAST_VIEW_OVERLAP, VIEW_CORRELATION = 5.0, 20, 0.4
 ACCEPT, REFINE_PX = 0.3, 3
+LARGE_RATIO = 3.0  # proof pixels per view pixel, from which a shift is looked for in two steps
 BLOCK = 16  # pairs at once; more leave the processor's cache
 SPECTRA, RESIDUALS = 4096, 256  # kept in memory
 # A phase correlation has mean square 1/n (Parseval) and mean +-1/n: its deviation is known.
@@ -199,6 +200,11 @@ def without_lines(window: Floats) -> Floats:
     return window - window.mean(0) - window.mean(1, keepdims=True) + window.mean()
 
 
+def _halved(image: Floats) -> Floats:
+    """An image at half its scale."""
+    return resized(image, 0.5)
+
+
 def refine(
     a: Floats, b: Floats, dx: float, dy: float, ratio: float = 2.0
 ) -> tuple[int, int, float, float]:
@@ -214,6 +220,9 @@ def refine(
     Returns:
         dx, dy, correlation, and the overlap as a share of the smaller image.
     """
+    if ratio > LARGE_RATIO:  # of large images: near the shift of halved ones
+        x, y, *_ = refine(_halved(a), _halved(b), dx / 2, dy / 2, ratio / 2)
+        dx, dy, ratio = 2 * x, 2 * y, 2.0
     reach = max(REFINE_PX, math.ceil(1.5 * ratio))
     x0, y0 = round(dx), round(dy)
     best = (x0, y0, -1.0, 0.0)
