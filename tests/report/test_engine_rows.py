@@ -59,9 +59,8 @@ def test_a_study_of_one_form_has_no_such_table(shelf, cell):
 def test_a_form_is_compared_with_the_artifact_on_the_same_images(shelf, cell):
     add_form(shelf, cell, "openvino", shelf.oracle())
     half = [row for row in shelf.oracle() if row["category_id"] == 0]
-    write_record(
-        cell / "engines" / "int8" / "conversion.json", "conversion", {"model_mib": 0.5}, {}
-    )
+    made = cell / "engines" / "int8" / "conversion.json"
+    write_record(made, "conversion", {"model_mib": 0.5}, {"source": cell / "model.onnx"})
     add_form(shelf, cell, "onnxruntime-int8", half)
     artifact, rounded, other = rows_of(shelf)
     assert [(row.engine, row.precision) for row in (artifact, rounded, other)] == [
@@ -105,5 +104,15 @@ def test_what_an_engine_cannot_run_is_a_row_that_names_the_operator(shelf, cell)
 def test_a_form_without_its_latency_is_named_with_the_command_that_makes_it(shelf, cell):
     add_form(shelf, cell, "openvino", shelf.oracle())
     (cell / "latency" / "openvino.json").unlink()
-    with pytest.raises(ReportError, match="defectbench race --form openvino"):
+    with pytest.raises(ReportError, match="race --form onnxruntime --form openvino"):
+        rows_of(shelf)
+
+
+def test_a_form_of_an_earlier_model_file_is_named(shelf, cell):
+    made = cell / "engines" / "int8" / "conversion.json"
+    earlier = cell / "earlier.onnx"
+    earlier.write_bytes(b"earlier")
+    write_record(made, "conversion", {"model_mib": 0.5}, {"source": earlier})
+    add_form(shelf, cell, "onnxruntime-int8", shelf.oracle())
+    with pytest.raises(ReportError, match="the artifact is"):
         rows_of(shelf)

@@ -20,7 +20,7 @@ from ..data.pack import load_arrays
 from ..deploy.checked import open_checked
 from ..deploy.pictures import OPERATING_POINT
 from ..deploy.predict import check_pack_fits, predict_pack
-from ..deploy.runtime import OnnxDetector
+from ..deploy.runtime import DetectorModel
 from ..measure.bootstrap import match
 from ..measure.operating_point import (
     LEAST_DEFECT_FREE,
@@ -68,7 +68,7 @@ def choose_threshold(model: Path, val: Path, overkill: float) -> Threshold:
             "--overkill", "rate", overkill, "give a share from 0 to below 1, such as 0.05"
         )
     engine, pack = open_checked(model), load_arrays(val)
-    if not isinstance(engine, OnnxDetector):
+    if not isinstance(engine, DetectorModel):
         raise ConfigError(model, "task", engine.task, "a threshold is for detectors")
     check_pack_fits(engine, pack, val)
     results = [row for rows in predict_pack(engine, pack, model) for row in rows]

@@ -79,7 +79,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     cores = asked.cores or usable_cores() or 1
     budget = base.blocks[0].budget
     size, batch = asked.size or budget.size or 320, budget.batch or 16
-    timings, per_epoch = _time_all(card, home, size, batch, TIMING_SHARE * 60 * asked.minutes, tell)
+    limit_s = TIMING_SHARE * 60 * asked.minutes
+    timings, per_epoch = _time_all(card, home, size, batch, base.split_seed, limit_s, tell)
     left = 60 * asked.minutes - (time.monotonic() - begun)
     plan = plan_time(timings, per_epoch, left, cores)
     for line in told_plan(plan, asked.minutes, per_epoch):
@@ -90,7 +91,15 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     fields = {"size": size, "epochs": plan.epochs, "batch": batch, "threads": 1, "recipe": recipe}
     mirror = Path(base.mirrors[name])
     write_study(
-        name, study_name, mirror, plan.methods, study, seeds=plan.seeds, latency=LATENCY, **fields
+        name,
+        study_name,
+        mirror,
+        plan.methods,
+        study,
+        seeds=plan.seeds,
+        latency=LATENCY,
+        split_seed=base.split_seed,
+        **fields,
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
     return _answer(card, home, study_name, size, asked, begun, tell)
@@ -128,7 +137,13 @@ def _check_asked(asked: Asked) -> None:
 
 
 def _time_all(
-    card: DatasetCard, home: Path, size: int, batch: int, limit_s: float, tell: Tell
+    card: DatasetCard,
+    home: Path,
+    size: int,
+    batch: int,
+    split_seed: int,
+    limit_s: float,
+    tell: Tell,
 ) -> tuple[list[Timing], int]:
     """Seconds of the light methods, those of fewest multiply-adds first, and the steps of an epoch.
 
@@ -139,7 +154,7 @@ def _time_all(
     methods = _by_cost(home, card.task)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "train.safetensors"
-        pack(data, PROTOCOL, "train", size, part)
+        pack(data, PROTOCOL, "train", size, part, split_seed)
         for method in methods:
             if timings and time.monotonic() - begun > limit_s:
                 break
@@ -224,18 +239,17 @@ def _answer(
     answer = paragraph(rows, pairs, sides, size)
     row = chosen(rows, pairs)
     cell = runs / card.name / PROTOCOL / row.method / f"seed{block.seeds[0]}"
-    val = parts_folder(data, PROTOCOL) / f"val@{size}.safetensors"
+    parts = parts_folder(data, PROTOCOL, made.split_seed)
+    val = parts / f"val@{size}.safetensors"
     threshold = choose_threshold(cell / "model.onnx", val, asked.overkill)
     out = home / RESULTS / study / "deploy"
     write_deployment(cell / "model.onnx", val, threshold, out)
     answer += f" Taken is {row.title}: the fastest within 5 points of the best that is not told apart from it."
     if row.flags:
         answer += " It has not learnt: give it more time before it is deployed."
-    if row.flags:
-        answer += " It has not learnt: give it more time before it is deployed."
     tell(answer)
     tell(f"threshold {threshold.threshold:.3f}: {threshold.why}")
-    tell(f"the script says what was scored: {_check(out, data, cell, threshold.threshold)}")
+    tell(f"the script says what was scored: {_check(out, data, parts, cell, threshold.threshold)}")
     tell(f"to deploy: {out}; on new pictures: defectbench predict FOLDER --model {out}/model.onnx")
     minutes = (time.monotonic() - begun) / 60
     tell(
@@ -245,13 +259,13 @@ def _answer(
     return out
 
 
-def _check(out: Path, data: Path, cell: Path, threshold: float) -> str:
+def _check(out: Path, data: Path, parts: Path, cell: Path, threshold: float) -> str:
     """Run the script on test pictures, those with boxes first."""
     by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in read_json(cell / "predictions.json"):
         by_image[row["image_id"]].append(row)
     coco = read_coco(data / "annotations.json")
-    names = (parts_folder(data, PROTOCOL) / "test.txt").read_text(encoding="utf-8").splitlines()
+    names = (parts / "test.txt").read_text(encoding="utf-8").splitlines()
     ids = {name: coco.images[name]["id"] for name in names}
 
     def bare(name: str) -> bool:

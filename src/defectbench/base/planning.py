@@ -266,6 +266,9 @@ def plan_study(
     if "latency" in study.model_fields_set and not plan.raced:
         fix = "it has no effect: the study makes no model file that is timed; leave it out"
         raise ConfigError(source, "latency", study.latency.model_dump(exclude_unset=True), fix)
+    if plan.forms and not plan.raced:
+        fix = "they have no effect: the study makes no model file; leave `engines` and `precisions` out"
+        raise ConfigError(source, "engines", [form.name for form in plan.forms], fix)
     return plan
 
 

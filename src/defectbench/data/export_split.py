@@ -140,6 +140,8 @@ def _yolo_lines(coco: Coco, name: str) -> list[str]:
     across, down = image["width"], image["height"]
     lines = []
     for box in coco.boxes[image["id"]]:
+        if box["iscrowd"]:  # neither learnt nor scored, and YOLO has no word for it
+            continue
         x, y, w, h = box["bbox"]
         shares = ((x + w / 2) / across, (y + h / 2) / down, w / across, h / down)
         lines.append(f"{box['category_id']} " + " ".join(f"{v:.8f}" for v in shares) + "\n")

@@ -82,7 +82,7 @@ def pair_by_stem(raw: Path, card: DatasetCard) -> Paired:
     """
     files, ignored = raw_files(raw, card)
     if card.unlabelled_are_empty:
-        there = files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None)
+        there = files_below(raw, lambda path: card.holds(path.relative_to(raw)) is not None)
         check_no_label_elsewhere(card, raw, [path.relative_to(raw) for path in there])
     dropped = drop_by_stem(raw, card, files)
     keys = _keys(raw, card, {kind: files[kind] for kind in ("images", "labels")})
@@ -177,7 +177,7 @@ def raw_files(raw: Path, card: DatasetCard) -> tuple[dict[str, list[Path]], list
     for path in files_below(raw, lambda path: card.layout.holds(path.relative_to(raw)) is not None):
         inside = path.relative_to(raw)
         kind = card.layout.holds(inside)
-        if kind is None:
+        if kind is None or card.holds(inside) == "lists":
             continue
         if path.suffix.lower() not in suffixes.get(kind, path.suffix.lower()) or is_system_file(
             path.name

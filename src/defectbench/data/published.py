@@ -46,7 +46,8 @@ def draw_lists(
         raise ConfigError(card.name, "layout.format", card.layout.format, fix)
     hashes = read_manifest(card.folder / card.source.manifest)
     members: dict[str, dict[str, list[str]]] = {name: defaultdict(list) for name in card.classes}
-    for path in sorted(hashes, key=natural):
+    # sets of two tasks may share one list: what is no file of this one is passed over
+    for path in sorted((p for p in hashes if card.holds(PurePosixPath(p))), key=natural):
         class_id = card.class_id(PurePosixPath(path).parent.name)
         if class_id is None or card.layout.holds(PurePosixPath(path)) != "images":
             raise ConfigError(card.name, "manifest", path, "list images in folders of classes only")

@@ -17,7 +17,7 @@ from ..base.errors import ConfigError, DefectBenchError
 from ..base.files import atomic_directory, files_below, is_system_file, sha256_file, unchanged
 from ..base.records import read_record
 from ..data.letterbox import letterbox
-from ..data.pack import read_rgb
+from ..data.pack import TILES, read_rgb
 from ..data.pairing import IMAGE_SUFFIXES, decode, told_kinds
 from .checked import open_checked
 from .nms import DEPLOYMENT_THRESHOLD, nms
@@ -145,6 +145,9 @@ def predict_pictures(
     pictures = pictures_in(top)
     with unchanged(model):
         engine = open_checked(model, threads)
+        if TILES in engine.metadata:
+            fix = "it learnt from tiles of images, and whole pictures are not cut here: cut them into such tiles"
+            raise ConfigError(model, "tiles", engine.metadata[TILES], fix)
         chosen, words = _chosen(engine, model, threshold)
         with atomic_directory(target) as part:
             writer = _Writer(part, engine, chosen, draw)
@@ -183,7 +186,11 @@ class _Writer:
     """What is written of the pictures, one after the other."""
 
     def __init__(
-        self, out: Path, engine: DetectorModel | ClassifierModel, threshold: float | None, draw: Draw
+        self,
+        out: Path,
+        engine: DetectorModel | ClassifierModel,
+        threshold: float | None,
+        draw: Draw,
     ) -> None:
         self.out, self.engine, self.threshold, self.draw = out, engine, threshold, draw
         self.images: list[dict[str, Any]] = []

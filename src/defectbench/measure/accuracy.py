@@ -16,6 +16,7 @@ from ..base.tasks import DETECTION
 from ..base.texts import read_columns
 from ..data.coco import read_list, source_name
 from ..data.truth import read_truth
+from ..deploy.engines.files import recorded_sha256
 from .bootstrap import match
 from .evaluator import MAX_DETECTIONS, SIZES, Scores, restrict, score
 from .operating_point import OVERKILL_RATE, escape_at_overkill
@@ -101,7 +102,7 @@ def model_behind(predictions: str | Path) -> str | None:
     digest = sha256_file(predictions)
     if inputs["predictions"]["sha256"] != digest:
         raise MeasurementError(path, "inputs.predictions.sha256", digest, "predict again")
-    return inputs["model"]["sha256"]
+    return recorded_sha256(inputs)
 
 
 def tiles_behind(predictions: str | Path) -> dict[str, Any]:

@@ -208,7 +208,9 @@ def check_entries(entries: Sequence[RaceEntry]) -> None:
             if not file.is_file():
                 raise ConfigError(file, "file", "nothing", "run the rule that makes it first")
         if entry.base is not None and entry.base_key not in keys:
+            here = entry.base.parent == entry.model.parent or entry.engine != REFERENCE
             fix = f"name {entry.base.parent} in the same race"
+            fix += f", and --form {REFERENCE} beside the other forms" if here else ""
             raise ConfigError(entry.model, "base", "not in the race", fix)
         if entry.out.absolute() in outs:
             raise ConfigError(entry.out, "record", "two entries", "name each cell once")

@@ -108,7 +108,16 @@ def adopt(
     budget = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1, "recipe": SHORT}
     if not finds_boxes:
         budget.pop("recipe")
-    write_study(name, f"my-{name}", mirror, methods, study, finds_boxes=finds_boxes, **budget)
+    write_study(
+        name,
+        f"my-{name}",
+        mirror,
+        methods,
+        study,
+        finds_boxes=finds_boxes,
+        split_seed=seed,
+        **budget,
+    )
     loaded = load_dataset_card(card)
     _make_data(loaded, mirror, data, seed, tell)
     for line in told_surface(data, seed):

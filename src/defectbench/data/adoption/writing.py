@@ -108,6 +108,7 @@ def write_study(
     finds_boxes: bool = True,
     seeds: Sequence[int] = (0,),
     latency: Mapping[str, int] | None = None,
+    split_seed: int = 0,
     **budget: Any,
 ) -> None:
     """Write the study of an adopted set; one that says the same stays as it is.
@@ -121,6 +122,7 @@ def write_study(
         finds_boxes: Whether the set is for detection.
         seeds: Seeds of each method.
         latency: Fields of the latency protocol.
+        split_seed: Seed of the split.
         budget: Fields of the budget of all of them.
     """
     floors = ["memoriser", "class_prior"]
@@ -135,6 +137,8 @@ def write_study(
     content: dict[str, Any] = {"study": study, "blocks": [block], "mirrors": {name: str(mirror)}}
     if latency:
         content["latency"] = dict(latency)
+    if split_seed:
+        content["split_seed"] = split_seed
     _write(path, content)
     load_study(path)
 

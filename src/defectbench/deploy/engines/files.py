@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ...base.files import MADE_BY_WORKFLOW
+
+_WHOLE, _PART = "model", "model/"
 
 
 def files_of(model: str | Path) -> list[Path]:
     """Every file of a model, sorted."""
     path = Path(model)
-    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(f for f in path.iterdir() if f.is_file() and f.name != MADE_BY_WORKFLOW)
 
 
 def inputs_of(model: str | Path) -> dict[str, Path]:
     """The files by what a record calls them: ``model``, or ``model/<file>`` of several."""
     path = Path(model)
-    return (
-        {f"model/{file.name}": file for file in files_of(path)}
-        if path.is_dir()
-        else {"model": path}
+    if path.is_dir():
+        return {f"{_PART}{file.name}": file for file in files_of(path)}
+    return {_WHOLE: path}
+
+
+def recorded_sha256(inputs: Mapping[str, Any]) -> str:
+    """The hash of a model by the inputs of a record: of its file, or of the hashes of all its files.
+
+    Args:
+        inputs: Entries with ``sha256``, as ``inputs_of`` calls the files.
+    """
+    if _WHOLE in inputs:
+        return inputs[_WHOLE]["sha256"]
+    parts = sorted(
+        (name, entry["sha256"]) for name, entry in inputs.items() if name.startswith(_PART)
     )
+    told = "".join(f"{digest}  {name}\n" for name, digest in parts)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def mib_of(model: str | Path) -> float:

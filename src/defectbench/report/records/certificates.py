@@ -48,4 +48,6 @@ def _certificates_of(sha256: str, folder: Path) -> list[Path]:
 
 def kept_truth(cell: CellRecords) -> Path:
     """Where the truth of a kept cell lies: ``data/<dataset>/<protocol>`` beside the folder of its dataset."""
-    return cell.folder.parents[3] / "data" / cell.dataset / cell.protocol
+    folders = [cell.folder, *cell.folder.parents]
+    seed = next(folder for folder in folders if folder.name == f"seed{cell.seed}")
+    return seed.parents[3] / "data" / cell.dataset / cell.protocol

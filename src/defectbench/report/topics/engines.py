@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ...base.engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
+from ...base.errors import ReportError
 from ...base.records import ABSENT
 from ...base.tasks import TASKS
+from ...deploy.engines.files import recorded_sha256
 from ...measure.seeds import difference_of
 from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
@@ -120,7 +122,8 @@ def _row(entry: Entry, form: Form) -> EngineRow:
     figure = TASKS[entry.task].headline_figure
     if form.is_artifact:
         timed = [cell.latency["figures"] for cell in entry.cells if cell.latency]
-        size = mean([c.complexity["figures"] for c in entry.cells if c.complexity], "size_mib")
+        counted = [cell.complexity["figures"] for cell in entry.cells if cell.complexity]
+        size = mean(counted, "size_mib") if counted else None
         scores = [cell.accuracy["figures"] for cell in entry.cells]
         return replace(row, score=mean(scores, figure), model_mib=size, **_times(timed))
     cells = [_cell_of(cell, form) for cell in entry.cells]
@@ -149,8 +152,40 @@ def _cell_of(cell: CellRecords, form: Form) -> CellRecords:
     command = f"snakemake --cores 8 {folder}/accuracy.json"
     accuracy = read_figures(folder / "accuracy.json", "accuracy", command)
     timed = cell.folder / "latency" / f"{form.name}.json"
-    latency = read_figures(timed, "latency", f"defectbench race --form {form.name} {cell.folder}")
+    latency = read_figures(
+        timed, "latency", f"defectbench race --form {REFERENCE} --form {form.name} {cell.folder}"
+    )
+    _check_one_model(cell, form, accuracy, latency, timed)
     return replace(cell, folder=folder, accuracy=accuracy, latency=latency, engine=form.name)
+
+
+def _check_one_model(
+    cell: CellRecords,
+    form: Form,
+    accuracy: dict[str, Any],
+    latency: dict[str, Any],
+    timed: Path,
+) -> None:
+    """What was scored, what was timed and what was made of the artifact are one model."""
+    if ABSENT in accuracy["figures"]:
+        return
+    seen = recorded_sha256(latency["inputs"])
+    scored = accuracy.get("model_sha256")
+    if scored and scored != seen:
+        fix = f"the scored model is {scored}; make both again: snakemake --cores 8 {timed}"
+        raise ReportError(timed, "inputs.model.sha256", seen, fix)
+    if cell.complexity is None:
+        return
+    artifact = cell.complexity["inputs"]["model"]["sha256"]
+    source = seen
+    if form.conversion:
+        made = read_figures(
+            cell.folder / form.conversion, "conversion", f"snakemake --cores 8 {timed}"
+        )
+        source = made["inputs"].get("source", {}).get("sha256")
+    if source != artifact:
+        fix = f"the artifact is {artifact} now; make it again: snakemake --cores 8 {timed}"
+        raise ReportError(cell.folder / form.folder, "made of", source, fix)
 
 
 def _size(cell: CellRecords, form: Form) -> dict[str, float]:

@@ -1,0 +1,115 @@
+"""Forms of a model file: scored by the engine that runs them, timed in one race with the artifact."""
+
+import json
+
+import pytest
+from measure_cases import make_truth
+from tests.small_models import SIDE, write_images, write_model
+
+from defectbench.base.engines import ENGINES, PRECISIONS, Form, forms_of
+from defectbench.base.errors import MeasurementError
+from defectbench.base.records import ABSENT, read_record, write_record
+from defectbench.base.studies import LatencySettings
+from defectbench.cli import main
+from defectbench.deploy.convert_model import convert_model
+from defectbench.deploy.engines.files import recorded_sha256
+from defectbench.deploy.quantise import quantise
+from defectbench.measure import forms
+from defectbench.measure.cell import Truth, measure_cell
+from defectbench.measure.forms import measure_form
+from defectbench.measure.race import entries_of, note_absences, race
+
+SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=0)
+OTHERS = [form for form in forms_of(ENGINES, PRECISIONS) if not form.is_artifact]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cell with its model file, its packs and the truth, all forms made and scored."""
+    root = tmp_path_factory.mktemp("forms")
+    cell = root / "clean" / "four" / "seed0"
+    cell.mkdir(parents=True)
+    write_model(cell / "model.onnx")
+    train, test = (write_images(root / f"{part}.safetensors", part) for part in ("train", "test"))
+    content = make_truth([[(0, [2, 2, 20, 20])]] * 6, width=SIDE, height=SIDE)
+    for number, image in enumerate(content["images"]):
+        image["id"] = number
+    for number, box in enumerate(content["annotations"]):
+        box["image_id"] = number
+    (root / "annotations.json").write_text(json.dumps(content))
+    names = [image["file_name"] for image in content["images"]]
+    (root / "test.txt").write_text("".join(f"{name}\n" for name in names))
+    rows = "".join(f"{n},{name},{n}\n" for n, name in enumerate(names))
+    (root / "groups.csv").write_text("image_id,file_name,group\n" + rows)
+    truth = Truth(root / "annotations.json", root / "test.txt", root / "groups.csv")
+    measure_cell(cell / "model.onnx", test, truth)
+    quantise(cell / "model.onnx", train, cell / "engines" / "int8" / "model.onnx")
+    for form in OTHERS:
+        if form.engine == "ncnn":
+            convert_model(cell / "model.onnx", form, cell / form.model)
+        measure_form(cell, form, test, truth)
+    return root, cell, test, truth
+
+
+@pytest.mark.parametrize("form", OTHERS, ids=lambda form: form.name)
+def test_each_form_is_scored_by_the_model_that_it_runs(home, form):
+    _, cell, _, _ = home
+    accuracy = read_record(cell / form.folder / "accuracy.json", "accuracy")
+    predicted = read_record(cell / form.folder / "predictions.record.json", "predictions")
+    assert accuracy["model_sha256"] == recorded_sha256(predicted["inputs"])
+    agreement = read_record(cell / form.folder / "agreement.json", "agreement")["figures"]
+    assert agreement["n_images"] == 6
+    worst = max(agreement["largest_difference_boxes"], agreement["largest_difference_scores"])
+    assert worst < (forms.BOUND if form.precision == "fp32" else 0.02)
+
+
+def test_all_forms_meet_in_one_race_and_are_held_against_the_artifact(home):
+    _, cell, _, _ = home
+    everything = [Form("onnxruntime"), *OTHERS]
+    note_absences([cell], everything)
+    race(entries_of([cell], everything), SHORT)
+    for form in OTHERS:
+        record = read_record(cell / "latency" / f"{form.name}.json", "latency")
+        assert record["settings"]["engine"] == form.engine
+        assert record["figures"]["ratio_to_base"] > 0
+        scored = read_record(cell / form.folder / "accuracy.json", "accuracy")["model_sha256"]
+        assert recorded_sha256(record["inputs"]) == scored  # what is timed is what was scored
+    artifact = read_record(cell / "latency" / "onnxruntime.json", "latency")
+    assert "ratio_to_base" not in artifact["figures"]
+
+
+def test_what_cannot_run_is_recorded_in_each_place(home, tmp_path):
+    _, cell, test, truth = home
+    other = tmp_path / "clean" / "five" / "seed0"
+    (other / "engines" / "ncnn").mkdir(parents=True)
+    (other / "model.onnx").write_bytes((cell / "model.onnx").read_bytes())
+    made = other / "engines" / "ncnn" / "conversion.json"
+    write_record(made, "conversion", {ABSENT: "ncnn operator: Det"}, {})
+    measure_form(other, Form("ncnn"), test, truth)
+    note_absences([other], [Form("ncnn")])
+    for path, kind in (
+        ("engines/ncnn/accuracy.json", "accuracy"),
+        ("latency/ncnn.json", "latency"),
+    ):
+        assert read_record(other / path, kind)["figures"] == {ABSENT: "ncnn operator: Det"}
+    predictions = cell / "predictions.record.json"
+    (other / "predictions.record.json").write_bytes(predictions.read_bytes())
+    assert [entry.engine for entry in entries_of([other], [Form("onnxruntime"), Form("ncnn")])] == [
+        "onnxruntime"
+    ]
+
+
+def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch):
+    _, cell, test, truth = home
+    monkeypatch.setattr(forms, "BOUND", 0.0)
+    with pytest.raises(MeasurementError, match="difference of openvino"):
+        measure_form(cell, Form("openvino"), test, truth)
+
+
+def test_the_verb_measures_a_form(home, capsys):
+    _, cell, test, truth = home
+    told = ["--cell", str(cell), "--test", str(test), "--annotations", str(truth.annotations)]
+    told += ["--images", str(truth.images), "--groups", str(truth.groups)]
+    assert main(["measure-form", "--form", "openvino-int8", *told]) == 0
+    assert main(["measure-form", "--form", "openvino-int9", *told]) == 2
+    assert "openvino-int8" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""A small detector of real convolutions and packs for it, written without torch's exporter."""
+
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from defectbench.data.pack import write_pack
+from defectbench.deploy.artifact import make_metadata, set_metadata
+
+SIDE = 32
+PROVENANCE = {
+    "method": "four",
+    "dataset": "steel",
+    "protocol": "clean",
+    "seed": 0,
+    "weights_sha256": "0" * 64,
+}
+
+
+def write_model(path, depth=4):
+    """A detector of some convolutions, the last of which predicts."""
+    random = np.random.default_rng(0)
+    widths = [3, *[8] * (depth - 1), 6]
+    nodes, stored, name = [], [], "images"
+    for n, (into, out) in enumerate(pairwise(widths)):
+        weights = (random.normal(size=(out, into, 3, 3)) / np.sqrt(9 * into)).astype(np.float32)
+        stored.append(numpy_helper.from_array(weights, f"w{n}"))
+        more = {"strides": [2, 2] if n < 2 else [1, 1], "pads": [1, 1, 1, 1]}
+        nodes.append(helper.make_node("Conv", [name, f"w{n}"], [f"c{n}"], name=f"conv{n}", **more))
+        name = f"c{n}"
+        if n < depth - 1:
+            nodes.append(helper.make_node("Relu", [name], [f"r{n}"]))
+            name = f"r{n}"
+    ends = {"shape": [0, 6, -1], "zero": [0], "four": [4], "six": [6], "axis": [2]}
+    stored += [numpy_helper.from_array(np.array(values), key) for key, values in ends.items()]
+    stored.append(numpy_helper.from_array(np.float32(SIDE), "side"))
+    nodes += [
+        helper.make_node("Reshape", [name, "shape"], ["flat"]),
+        helper.make_node("Transpose", ["flat"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("Sigmoid", ["rows"], ["shares"]),
+        helper.make_node("Slice", ["shares", "zero", "four", "axis"], ["corners"]),
+        helper.make_node("Mul", ["corners", "side"], ["boxes"]),
+        helper.make_node("Slice", ["shares", "four", "six", "axis"], ["scores"]),
+    ]
+    value, points = helper.make_tensor_value_info, (SIDE // 4) ** 2
+    graph = helper.make_graph(
+        nodes,
+        "four",
+        [value("images", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
+        [
+            value("boxes", TensorProto.FLOAT, ["N", points, 4]),
+            value("scores", TensorProto.FLOAT, ["N", points, 2]),
+        ],
+        stored,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    set_metadata(model, make_metadata(["pit", "scratch"], SIDE, PROVENANCE))
+    onnx.save(model, str(path))
+    return path
+
+
+def write_images(path, part="train", images=6):
+    """A pack of noise; half of it in the left, so that images differ."""
+    pixels = np.random.default_rng(1).integers(0, 256, (images, 3, SIDE, SIDE), np.uint8)
+    tensors = {
+        "images": torch.from_numpy(pixels),
+        "boxes": torch.zeros(images, 1, 4),
+        "labels": torch.full((images, 1), -1),
+        "image_ids": torch.arange(images),
+        "scale": torch.ones(images),
+        "pad": torch.zeros(images, 2),
+        "original_size": torch.full((images, 2), SIDE),
+    }
+    write_pack(path, tensors, {"classes": '["pit", "scratch"]', "part": part})
+    return path
