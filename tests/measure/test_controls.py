@@ -2,6 +2,7 @@
 
 import csv
 
+import cv2
 import numpy as np
 import pytest
 from measure_cases import make_truth
@@ -32,7 +33,9 @@ def dataset(folder, truth, train, test, overlaps=(), protocol="clean"):
         (part / f"{name}.txt").write_text("".join(f"image{n}.png\n" for n in ids))
     with (folder / "overlaps.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow(["image_a", "image_b", "dx", "dy", "correlation", "shared_area", "kind"])
+        columns = ["image_a", "image_b", "dx", "dy", "correlation", "shared_area", "kind"]
+        later = ["turn", "zoom", "mirrored"] if any(len(row) == 10 for row in overlaps) else []
+        writer.writerow([*columns, *later])
         writer.writerows([*row, "shift"] if len(row) == 6 else row for row in overlaps)
     return folder
 
@@ -62,6 +65,50 @@ def test_memoriser_knows_nothing_without_a_leak(tmp_path):
     pairs = [("image2.png", "image3.png", 0, 0, 1.0, 1.0)]
     folder = dataset(tmp_path, truth, [1], [2, 3], pairs)
     assert control("memoriser", folder, "clean", tmp_path / "predictions.json") == []
+
+
+@pytest.mark.parametrize(
+    ("view", "box"),
+    [
+        # x = 200 - y', y = x'
+        ((200, 0, 0.9, 0.5, "turned", 90.0, 1.0, 0), [120.0, 10.0, 60.0, 40.0]),
+        # mirrored left to right, then moved: x = 200 - x', y = y'
+        ((200, 0, 0.9, 0.5, "turned", 0.0, 1.0, 1), [150.0, 20.0, 40.0, 60.0]),
+        # twice as large: x = 2 x' - 20, y = 2 y'
+        ((-20, 0, 0.9, 0.5, "rescaled", 0.0, 2.0, 0), [0.0, 40.0, 80.0, 120.0]),
+    ],
+)
+def test_memoriser_turns_mirrors_and_rescales(tmp_path, view, box):
+    truth = make_truth([[(1, [10, 20, 40, 60])], []])
+    pair = ("image2.png", "image1.png", *view)
+    folder = dataset(tmp_path, truth, [1], [2], [pair])
+    (result,) = control("memoriser", folder, "clean", tmp_path / "predictions.json")
+    assert result["bbox"] == pytest.approx(box, abs=1e-3)
+    assert (result["category_id"], result["score"]) == (1, pytest.approx(0.45))
+
+
+def test_memoriser_turns_back_what_it_gave(tmp_path):
+    truth = make_truth([[], [(1, [120, 10, 60, 40])]])
+    view = (200, 0, 0.9, 0.5, "turned", 90.0, 1.0, 0)
+    folder = dataset(tmp_path, truth, [2], [1], [("image2.png", "image1.png", *view)])
+    (result,) = control("memoriser", folder, "clean", tmp_path / "predictions.json")
+    assert result["bbox"] == pytest.approx([10.0, 20.0, 40.0, 60.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("flip", [0, 1, -1])  # upside down, left to right, both
+def test_memoriser_knows_copies_of_whole_images(tmp_path, flip):
+    truth = make_truth([[(1, [10, 20, 40, 60])], []])
+    pair = ("image2.png", "image1.png", 0, 0, 1.0, 1.0, "symmetry")
+    folder = dataset(tmp_path, truth, [1], [2], [pair])
+    (folder / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
+    picture = cv2.resize(noise, (200, 200), interpolation=cv2.INTER_LINEAR)
+    cv2.imwrite(str(folder / "images" / "image1.png"), picture)
+    cv2.imwrite(str(folder / "images" / "image2.png"), cv2.flip(picture, flip))
+    (result,) = control("memoriser", folder, "clean", tmp_path / "predictions.json")
+    x, y = (150 if flip else 10), (20 if flip == 1 else 120)
+    assert result["bbox"] == pytest.approx([x, y, 40, 60], abs=0.5)
+    assert result["score"] > 0.99
 
 
 def test_memoriser_merges_at_iou_0_4(tmp_path):
