@@ -34,6 +34,7 @@ FLATTEN_SIGMA, RESIDUAL_SIGMA = 6.0, 2.0
 PEAK_SIGMA, LEAST_VIEW_OVERLAP, VIEW_CORRELATION = 5.0, 20, 0.4
 ACCEPT, REFINE_PX = 0.3, 3
 LARGE_RATIO = 3.0  # proof pixels per view pixel, from which a shift is looked for in two steps
+LEAST_HALVED = 0.15  # agreement at half the scale, below which there is no second step
 BLOCK = 16  # pairs at once; more leave the processor's cache
 SPECTRA, RESIDUALS = 4096, 256  # kept in memory
 # A phase correlation has mean square 1/n (Parseval) and mean +-1/n: its deviation is known.
@@ -222,7 +223,9 @@ def refine(
         dx, dy, correlation, and the overlap as a share of the smaller image.
     """
     if ratio > LARGE_RATIO:  # of large images: near the shift of halved ones
-        x, y, *_ = refine(_halved(a), _halved(b), dx / 2, dy / 2, ratio / 2)
+        x, y, value, share = refine(_halved(a), _halved(b), dx / 2, dy / 2, ratio / 2)
+        if value < LEAST_HALVED:
+            return 2 * x, 2 * y, value, share
         dx, dy, ratio = 2 * x, 2 * y, 2.0
     reach = max(REFINE_PX, math.ceil(1.5 * ratio))
     x0, y0 = round(dx), round(dy)

@@ -166,10 +166,17 @@ def test_a_mask_without_image(raw):
     raw.refused("b.png", "get the image of b")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_no_mask(raw, content):
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "get a whole copy"),
+        (b"<html>", "kind of image: got 'a web page'"),
+        (b"\x89PNG\r\n\x1a\n", "get a whole copy"),
+    ],
+)
+def test_a_file_that_is_no_mask(raw, content, told):
     raw.label("a.png", content)
-    raw.refused("a.png", "get a whole copy")
+    raw.refused("a.png", told)
 
 
 def test_16_bits_are_refused(raw):
