@@ -18,7 +18,7 @@ from ..base.cards import DatasetCard
 from ..base.errors import ConfigError
 from ..base.files import atomic_path
 from .manifest import read_manifest
-from .pairing import natural
+from .pairing import IMAGE_SUFFIXES, natural
 
 TRAIN_PERCENT, VAL_PERCENT = 80, 10
 Row = tuple[str, str]  # file name and part, or file name and class
@@ -46,8 +46,9 @@ def draw_lists(
         raise ConfigError(card.name, "layout.format", card.layout.format, fix)
     hashes = read_manifest(card.folder / card.source.manifest)
     members: dict[str, dict[str, list[str]]] = {name: defaultdict(list) for name in card.classes}
-    # sets of two tasks may share one list: what is no file of this one is passed over
-    for path in sorted((p for p in hashes if card.holds(PurePosixPath(p))), key=natural):
+    # sets of two tasks may share one list: the labels of the other are passed over
+    images = [path for path in hashes if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
+    for path in sorted(images or hashes, key=natural):
         class_id = card.class_id(PurePosixPath(path).parent.name)
         if class_id is None or card.layout.holds(PurePosixPath(path)) != "images":
             raise ConfigError(card.name, "manifest", path, "list images in folders of classes only")
