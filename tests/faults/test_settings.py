@@ -164,8 +164,8 @@ def test_a_program_is_led_to_its_rule(train):
         (["report-reference", "d", "--out", "o", "--models", "modls"], "--models: folder: got"),
         (["race", "d", "--set", "processes=1"], "processes: got 1"),
         (["race", "d", "--set", "rounds=0"], "rounds: got 0"),
-        (["race", "d", "--engine", "onnx"], "name one of onnxruntime"),
-        (["race", "d", "--engine", "onnxruntim"], "did you mean onnxruntime?"),
+        (["race", "d", "--form", "onnx"], "name one of onnxruntime"),
+        (["race", "d", "--form", "onnxruntim"], "did you mean onnxruntime?"),
         (
             ["check-pruning", "--method", "models/yolov4_thin", "--classes", "0", "--out", "o"],
             "'--classes'",

@@ -92,7 +92,7 @@ def test_a_mirror_with_brackets_and_an_apostrophe_is_taken_and_its_study_noted(c
 
 
 def test_a_study_of_tabbed_json_is_planned_in_a_folder_of_blanks_and_letters_of_all_kinds(checkout):
-    write_study(checkout)
+    write_study(checkout, mirrors={"my-steel": "plates"})
     home = checkout.rename(checkout.with_name(f"{checkout.name} Prüf stand 划痕"))
     content = yaml.safe_load((home / "mine.yaml").read_text())
     (home / "my study.json").write_text(json.dumps(content, indent="\t"))
@@ -123,8 +123,8 @@ def test_a_study_that_cannot_be_run_is_named_before_anything_is_made(text, told,
 
 def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
     """What a rule calculates is quoted by `:q` or by its input function, or is a path below `results` or of the suite."""
-    by_function = {"mirror", "published", "train_list", "sources", "teachers", "truth", "kinds"}
-    plain = {"folder", "method", "data", "compat", "network", "classes", "seed"}
+    by_function = {"mirror", "published", "train_list", "sources", "teachers", "truth", "kinds", "notes"}
+    plain = {"folder", "method", "data", "compat", "network", "classes", "seed", "forms", "cores"}
     seen = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         for name, quoting in re.findall(r"\{params\.(\w+)(:q)?\}", file.read_text()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
+from ...base.label_formats import LABEL_FORMATS
 from ...base.tasks import CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
 from ..formats.coco_json import label_of, listed_in
@@ -354,7 +355,7 @@ def _classified(folder: Folder, said: Said) -> Found:
     """Pictures without any label: the folder that each lies in names its class, or its own name does."""
     found = Found(folder, CLASSIFICATION)
     names = {path: path.parent.name for path in folder.images if path.parent != folder.top}
-    if said.format == "names":
+    if said.format is not None and not LABEL_FORMATS[said.format].folder_is_class:
         names = {path: re.sub(r"[_-]?\d*$", "", path.stem) for path in folder.images}
     _refuse_pictures_as_labels(folder, said)
     folders = {name.lower() for name in names.values()}
