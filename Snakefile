@@ -1,5 +1,4 @@
 # DefectBench: from raw archives to paper-style tables.
-#
 #   snakemake --cores 8 all                                      the default study, offline
 #   snakemake all --cores 8 --configfile config/neu-det.yaml     real steel
 #   snakemake my --cores 8 --config data=DIR minutes=60          a folder of your own pictures

@@ -31,7 +31,7 @@ def main() -> None:
         record = measured(folder, arguments.table)
     record = {"dataset": arguments.dataset.name, "every": arguments.every, **record}
     with atomic_path(arguments.out) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n")
+        part.write_text(json.dumps({"figures": record}, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 
 

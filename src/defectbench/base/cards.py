@@ -51,7 +51,7 @@ class DefectLook(Strict):
     others: float = Field(default=1.0, ge=0, le=1.5)
 
 
-class Page(Strict):
+class SourcePage(Strict):
     """Where a person gets a set that no program may fetch: behind a login, a licence or a form.
 
     Attributes:
@@ -100,7 +100,7 @@ class Source(Strict):
     kind: Literal["archive", "package", "synthetic"]
     home: str = ""
     urls: list[str] = Field(default=[])
-    pages: list[Page] = Field(default=[])
+    pages: list[SourcePage] = Field(default=[])
     download_mib: int | None = Field(default=None, gt=0)
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")

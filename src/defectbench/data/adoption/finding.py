@@ -114,7 +114,7 @@ def find(top: str | Path, said: Said | None = None) -> Found:
     """
     said = said or Said()
     folder = _folder(Path(top), said)
-    if said.format in ("folders", "names") or not _has_labels(folder, said):
+    if _is_told_by_pictures(said) or not _has_labels(folder, said):
         found = _classified(folder, said)
     else:
         found = _labelled(folder, said)
@@ -171,12 +171,19 @@ def _folders_of(top: Path, path: Path) -> set[str]:
     return {part.lower() for part in parts} or {"."}
 
 
+def _is_told_by_pictures(said: Said) -> bool:
+    """Whether the user says that no label tells the classes, but folders or names of pictures."""
+    form = LABEL_FORMATS.get(said.format or "")
+    return form is not None and not form.read_suffixes
+
+
 def _has_labels(folder: Folder, said: Said) -> bool:
     if said.format is not None:
-        there = folder.masks if said.format == "masks" else folder.labels.get(said.format, [])
         if said.format not in FORMATS:
             fix = f"name one of {', '.join(FORMATS)}"
             raise ConfigError("--format", "name", said.format, fix)
+        are_pictures = not LABEL_FORMATS[said.format].suffix_tells
+        there = folder.masks if are_pictures else folder.labels.get(said.format, [])
         if not there:
             seen = {kind: len(paths) for kind, paths in folder.labels.items() if paths}
             told = ", ".join(f"{count} of {kind}" for kind, count in seen.items())
