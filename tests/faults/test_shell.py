@@ -123,8 +123,29 @@ def test_a_study_that_cannot_be_run_is_named_before_anything_is_made(text, told,
 
 def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
     """What a rule calculates is quoted by `:q` or by its input function, or is a path below `results` or of the suite."""
-    by_function = {"mirror", "published", "train_list", "sources", "teachers", "truth", "kinds", "notes", "card"}
-    plain = {"folder", "method", "data", "compat", "network", "classes", "seed", "forms", "cores", "cell"}
+    by_function = {
+        "mirror",
+        "published",
+        "train_list",
+        "sources",
+        "teachers",
+        "truth",
+        "kinds",
+        "notes",
+        "card",
+    }
+    plain = {
+        "folder",
+        "method",
+        "data",
+        "compat",
+        "network",
+        "classes",
+        "seed",
+        "forms",
+        "cores",
+        "cell",
+    }
     seen = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         for name, quoting in re.findall(r"\{params\.(\w+)(:q)?\}", file.read_text()):

@@ -12,7 +12,9 @@ HERE = Path(__file__).parent
 MODEL = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
 TOLD = MODEL.get_modelmeta().custom_metadata_map
 SIZE, NAMES = int(TOLD["size"]), json.loads(TOLD["names"])
-THRESHOLD = json.loads((HERE / "operating_point.json").read_text(encoding="utf-8"))["figures"]["threshold"]
+THRESHOLD = json.loads((HERE / "operating_point.json").read_text(encoding="utf-8"))["figures"][
+    "threshold"
+]
 
 
 def weights(old: int, new: int, shrinks: bool) -> np.ndarray:
