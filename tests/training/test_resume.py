@@ -23,7 +23,7 @@ from defectbench.training import loop
 from tests.forks import Fork
 from tests.runs import run_training
 
-from .conftest import TILING, tiny_method, write_tiled_pack, write_tiny_pack
+from .conftest import TILING, TinyDetector, tiny_method, write_tiled_pack, write_tiny_pack
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 20
@@ -176,9 +176,18 @@ def test_two_runs_in_one_folder(pack_path, tmp_path, method):
         run_training(pack_path, method, tmp_path / "run", 0)
 
 
+class Diverging(TinyDetector):
+    """A network whose loss overflows in its third step."""
+
+    def loss(self, images, targets, epoch):
+        self.steps = getattr(self, "steps", 0) + 1
+        grown = float("inf") if self.steps > 2 else 1.0
+        return {name: part * grown for name, part in super().loss(images, targets, epoch).items()}
+
+
 def test_loss_that_is_not_finite_names_step_and_images(pack_path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
-    method = tiny_method(optimizer=tiny_method().recipe.optimizer.model_copy(update={"lr": 1e30}))
+    method = tiny_method(network=Diverging)
     with pytest.raises(
         TrainingDivergedError, match=r"loss or gradient at step \d+.*images \["
     ) as caught:
