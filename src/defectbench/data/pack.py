@@ -151,17 +151,27 @@ def pack(
     shift = np.tile(pad, 2)[:, None] * (tensors["labels"] >= 0)[..., None]
     tensors["boxes"] = (tensors["boxes"] * scale[:, None, None] + shift).astype(np.float32)
     tensors |= {"images": images, "scale": scale, "pad": pad}
-    metadata = {
-        "dataset": folder.name,
-        "protocol": protocol,
-        "part": part,
+    names_of_part = {"dataset": folder.name, "protocol": protocol, "part": part}
+    metadata = names_of_part | certified_metadata(coco, size, shared, certificate)
+    write_pack(out, tensors, metadata)
+
+
+def certified_metadata(coco: Coco, size: int, shared: int, certificate: Path) -> dict[str, str]:
+    """What a pack says of its images and of its certificate.
+
+    Args:
+        coco: Annotations of the dataset.
+        size: Side of the images, pixels.
+        shared: Pixels that the parts share, as ``certified_pixels`` has them.
+        certificate: Of the split.
+    """
+    return {
         "size": str(size),
         "task": coco.task,
         "classes": json.dumps(coco.classes),
         "shared_pixels": str(shared),
         "certificate_sha256": sha256_file(certificate),
     }
-    write_pack(out, tensors, metadata)
 
 
 def certified_pixels(certificate: Path, part: Path) -> int:

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import PackError
-from ..base.files import sha256_file
 from ..base.places import parts_folder
 from ..base.tasks import task_named
 from ..base.tiling import MOST_TILES, Tiling
 from .coco import protocol_coco, read_part
 from .letterbox import PAD_VALUE, letterbox
 from .mapped import write_streamed
-from .pack import IMAGES, TILES, certified_pixels, read_annotated, read_labels
+from .pack import IMAGES, TILES, certified_metadata, certified_pixels, read_annotated, read_labels
 from .tiling import assign_boxes, count_tiles, cut_to, tile_windows
 
 TRAIN = "train"
@@ -74,17 +73,9 @@ def pack_tiles(
         fix = "no image shows a defect: keep a share of the tiles without one (`free_share`)"
         raise PackError(out, "tiles", 0, fix)
     tensors = _tensors(plans, truth, size, tiling.side)
-    metadata = {
-        "dataset": folder.name,
-        "protocol": protocol,
-        "part": part,
-        "size": str(size),
-        "task": coco.task,
-        "classes": json.dumps(coco.classes),
-        "shared_pixels": str(shared),
-        "certificate_sha256": sha256_file(certificate),
-        TILES: json.dumps(tiling.model_dump()),
-    }
+    names_of_part = {"dataset": folder.name, "protocol": protocol, "part": part}
+    metadata = names_of_part | certified_metadata(coco, size, shared, certificate)
+    metadata[TILES] = json.dumps(tiling.model_dump())
     shape = (len(tensors["windows"]), 3, size, size)
     paths = [image_dir / name for name in names]
     rows = _tiles(paths, plans, truth["original_size"], size, tiling.side)

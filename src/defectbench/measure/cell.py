@@ -125,15 +125,21 @@ def measure_controls(
         try:
             predict_control(kind, dataset_dir, protocol, predictions, split_seed=split_seed)
         except NoAgreementError as absence:
-            _write_absence(absence, predictions, truth)
+            write_absence(str(absence.value), predictions, truth)
             continue
         evaluate_predictions(predictions, truth, cell / "accuracy.json")
 
 
-def _write_absence(absence: NoAgreementError, predictions: Path, truth: Truth) -> None:
-    """A record that says why a control has no score; tables say so in its place."""
+def write_absence(reason: str, predictions: Path, truth: Truth) -> None:
+    """No predictions, and a record of accuracy that says why there is no score; tables say so in its place.
+
+    Args:
+        reason: Why there is none.
+        predictions: The file to make; the record lies beside it.
+        truth: What predictions would be held against.
+    """
     atomic_write_json(predictions, [])
     inputs = {"annotations": truth.annotations, "predictions": predictions}
     inputs |= {"images": truth.images, "groups": truth.groups}
-    figures = {ABSENT: str(absence.value)}
+    figures = {ABSENT: reason}
     write_record(predictions.with_name("accuracy.json"), "accuracy", figures, inputs)

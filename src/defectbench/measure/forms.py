@@ -8,13 +8,12 @@ import numpy as np
 
 from ..base.engines import REFERENCE, Form
 from ..base.errors import MeasurementError
-from ..base.files import atomic_write_json
 from ..base.records import ABSENT, record_beside, write_record
 from ..data.pack import load_arrays
 from ..deploy.engines import load_engine, require_engine
 from ..deploy.engines.files import inputs_of
 from ..deploy.predict import predict
-from .cell import Truth, evaluate_predictions
+from .cell import Truth, evaluate_predictions, write_absence
 from .race import absence_of
 
 IMAGES = 8
@@ -76,11 +75,8 @@ def _record_agreement(cell: Path, form: Form, test: Path, out: Path) -> None:
 
 def _write_absence(reason: str, cell: Path, form: Form, predictions: Path, truth: Truth) -> None:
     """Records that say why there is no score."""
-    atomic_write_json(predictions, [])
+    write_absence(reason, predictions, truth)
     assert form.conversion is not None
     conversion = {"conversion": cell / form.conversion}
     write_record(record_beside(predictions), "predictions", {ABSENT: reason}, conversion)
     write_record(predictions.with_name("agreement.json"), "agreement", {ABSENT: reason}, conversion)
-    inputs = {"annotations": truth.annotations, "predictions": predictions}
-    inputs |= {"images": truth.images, "groups": truth.groups}
-    write_record(predictions.with_name("accuracy.json"), "accuracy", {ABSENT: reason}, inputs)

@@ -7,7 +7,7 @@ no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -137,13 +137,3 @@ class _Graph:
             helper.make_node("MatMul", [row, node.input[0]], [f"{name}_product"]),
             helper.make_node("Reshape", [f"{name}_product", target], [name]),
         ]
-
-
-def strided_slices(model: onnx.ModelProto) -> Iterator[str]:
-    """Names of outputs of slices with a step, which ncnn does not have."""
-    graph = _Graph(model.graph)
-    for node in model.graph.node:
-        if node.op_type == "Slice" and len(node.input) == 5:
-            steps = graph.constants.get(node.input[4])
-            if steps is None or (steps != 1).any():
-                yield node.output[0]

@@ -20,12 +20,11 @@ from ...base.compressions import (
 from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import ABSENT, read_record
-from ...base.studies import base_protocol
+from ...base.studies import PROTOCOLS, base_protocol
 from ...base.tasks import DETECTION
 from .certificates import certificate_path
 from .kept import content_sha256, kept_file
 
-PROTOCOLS = ("clean", "official", "random", "sequential", "paper")
 CONTROL_TITLES = {  # in the order of tables
     "control_memoriser": "Memoriser",
     "control_class_prior": "Class prior",
