@@ -19,10 +19,11 @@ test: $(VENV)/.ready  ## run the tests, WORKERS files at a time
 fuzz: $(VENV)/.ready  ## mutate every format that the suite reads, for FUZZ_S seconds
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python tests/fuzz.py --seconds $(FUZZ_S) --out results/reference/fuzz/fuzz.json
 
-lint: $(VENV)/.ready  ## format and type checks
+lint: $(VENV)/.ready  ## format, types, and that every test file can be imported
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow models examples
 	$(BIN)/pyright
+	$(BIN)/python -m pytest --collect-only -qq > /dev/null
 
 docs: $(VENV)/.ready  ## build the documentation into site/; a warning is an error
 	$(BIN)/defectbench document

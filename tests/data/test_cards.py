@@ -11,8 +11,8 @@ from defectbench.base.cards import (
     Allows,
     Grouping,
     Official,
-    Page,
     Source,
+    SourcePage,
     dataset_tasks,
     load_dataset_card,
     load_shelf,
@@ -176,7 +176,7 @@ def test_how_a_set_is_drawn_is_said_of_synthetic_ones_alone(field):
     ],
 )
 def test_pages_have_addresses(at, name, address):
-    assert Page(at=at, id=name).address == address
+    assert SourcePage(at=at, id=name).address == address
 
 
 def test_what_a_person_does_stands_in_one_line():
