@@ -113,7 +113,7 @@ def test_cells_are_not_replaced_by_what_is_kept_of_them(tmp_path, monkeypatch):
 
     Cell.folder.mkdir(parents=True)
     (Cell.folder / "model.onnx").touch()
-    monkeypatch.setattr(reference, "find_cells", lambda _: [Cell])
+    monkeypatch.setattr(reference, "find_cells", lambda *_: [Cell])
     monkeypatch.setattr(reference, "scored_files", lambda _: {})
     with pytest.raises(ReportError, match="--out: got 'the folder of the cells'"):
         keep_reference([tmp_path], tmp_path)

@@ -63,6 +63,25 @@ def gradients(model, kind, count, epoch):
     return {"loss": loss.item(), "missing": missing, "broken": broken}
 
 
+def losses_by_precision(model, count):
+    """Of one batch, in float32 and as bfloat16 is trained here, and types of the predictions in the latter."""
+    from precision import NarrowOptimWrapper, predictors
+
+    model.train()
+    MessageHub.get_current_instance().update_info("epoch", EPOCHS[-1])
+    images, samples = torch.rand(2, 3, 128, 128) * 255, truth("few", count)
+    wrapper = NarrowOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 0.1))
+    with torch.no_grad():
+        wide = loss_of(model, images, samples).item()
+        with wrapper.optim_context(model):
+            types = {
+                str(conv(torch.rand(1, conv.in_channels, 4, 4).bfloat16()).dtype)
+                for conv in predictors(model.bbox_head)
+            }
+            narrow = loss_of(model, images, samples).item()
+    return {"float32": wide, "bfloat16": narrow, "predictions": sorted(types)}
+
+
 def shapes(model, size):
     """Of each level's scores and boxes for two images."""
     model.eval()
@@ -110,6 +129,7 @@ def main():
     torch.set_num_threads(1)
     told = json.loads(sys.argv[1])
     found = {"classes": {count: of_classes(told, count) for count in told["classes"]}}
+    found["precision"] = losses_by_precision(network(told, 6), 6)
     found["one batch"] = learning_of_one_batch(told)
     Path(told["out"]).write_text(json.dumps(found))
 

@@ -65,3 +65,11 @@ def test_loss_falls_on_one_batch_and_reaches_every_parameter(found):
     assert min(losses[-5:]) < 0.6 * losses[0]
     # no box of the batch is on the coarse levels, whose scales have nothing to learn from it
     assert [name for name in untouched if not name.startswith("bbox_head.scales.")] == []
+
+
+def test_in_bfloat16_the_loss_differs_by_the_rounding_alone(found):
+    """The same network and batch; what predicts is computed in float32."""
+    losses = found[1]["precision"]
+    assert losses["float32"] != losses["bfloat16"]
+    assert losses["float32"] == pytest.approx(losses["bfloat16"], rel=0.02)
+    assert losses["predictions"] == ["torch.float32"]

@@ -76,6 +76,26 @@ def test_predictions_of_another_score_are_not_kept_and_not_used(kept, shelf):
         keep_reference([folder], shelf.root / "again")
 
 
+def test_a_cell_that_was_not_timed_is_kept_and_said(shelf):
+    folder = shelf.method("alpha")
+    shutil.rmtree(folder / "latency")
+    with pytest.raises(ReportError, match="defectbench race"):
+        keep_reference([shelf.runs], shelf.root / "strictly")
+    lacks = []
+    (cell,) = keep_reference([shelf.runs], shelf.root / "kept", lacks)
+    assert lacks == ["alpha on steel, clean, seed 0, was kept without a record of latency."]
+    assert (cell / "train.json").is_file()
+
+
+def test_a_timed_file_that_was_not_scored_is_not_kept(shelf):
+    path = shelf.method("alpha") / "latency" / "onnxruntime.json"
+    record = json.loads(path.read_text())
+    record["inputs"]["model"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
+    with pytest.raises(ReportError, match="score, count and time the same"):
+        keep_reference([shelf.runs], shelf.root / "kept", [])
+
+
 def test_what_is_kept_can_be_kept_again(kept):
     folder, before = kept
     again = folder.parent / "again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +69,11 @@ def keep_reference(
     """Keep records, compressed predictions, truth and certificates of cells: no images, no weights."""
     from ..report.reference import keep_reference as keep
 
-    for folder in keep(runs, out):
+    lacks: list[str] = []
+    for folder in keep(runs, out, lacks):
         print(folder)  # noqa: T201
+    for sentence in lacks:
+        print(sentence, file=sys.stderr)  # noqa: T201
 
 
 VERBS = {

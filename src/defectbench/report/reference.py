@@ -17,7 +17,9 @@ LARGE = ("predictions.json",)  # kept compressed
 LEFT = ("checkpoint",)  # folders of no record
 
 
-def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[Path]:
+def keep_reference(
+    run_dirs: Iterable[str | Path], out_dir: str | Path, lacks: list[str] | None = None
+) -> list[Path]:
     """Copy what is to be kept of cells, so that ``render_reference`` renders it by itself.
 
     A cell comes to lie in ``<out_dir>/<dataset>/<protocol>/<method>/seed<k>``, with its predictions as
@@ -27,6 +29,8 @@ def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[
     Args:
         run_dirs: Folders of cells, or folders above them.
         out_dir: The folder of reference.
+        lacks: Gets a sentence on each record of cost that a cell lacks, as one that was not timed; without it, one that
+            lacks is an error.
 
     Returns:
         The folders of the kept cells.
@@ -36,7 +40,7 @@ def keep_reference(run_dirs: Iterable[str | Path], out_dir: str | Path) -> list[
             what is kept of it is to lie.
         FileAccessError: Something else lies there.
     """
-    return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs)]
+    return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs, lacks)]
 
 
 def _keep_cell(cell: CellRecords, out: Path) -> Path:

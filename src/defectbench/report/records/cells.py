@@ -224,11 +224,7 @@ def _read_cell(folder: Path, lacks: list[str] | None) -> CellRecords:
     complexity = read_figures(folder / "complexity.json", "complexity", command)
     timed = latency_path(folder)
     latency = read_figures(timed, "latency", f"defectbench race {folder}")
-    _check_one_model(timed, latency, complexity["inputs"]["model"]["sha256"], "counted")
-    if accuracy.get(
-        "model_sha256"
-    ):  # a framework that writes its predictions itself names no model
-        _check_one_model(timed, latency, accuracy["model_sha256"], "scored")
+    _check_one_model(timed, latency, accuracy, complexity)
     return replace(cell, train=train, complexity=complexity, latency=latency, engine=timed.stem)
 
 
@@ -241,6 +237,8 @@ def _stored_cell(cell: CellRecords, lacks: list[str]) -> CellRecords:
         "latency": timed,
     }
     records = {kind: read_record(path, kind) for kind, path in paths.items() if path.is_file()}
+    if "latency" in records and timed.stem != OWN_RUNNER:
+        _check_one_model(timed, records["latency"], cell.accuracy, records.get("complexity"))
     missing = [kind for kind in paths if kind not in records]
     if "complexity" in missing and timed.stem == OWN_RUNNER:
         missing.remove("complexity")
@@ -290,12 +288,24 @@ def _check_scored_file(folder: Path, accuracy: dict[str, Any]) -> None:
         raise ReportError(folder / "accuracy.json", "inputs.predictions.sha256", scored, fix)
 
 
-def _check_one_model(path: Path, latency: dict[str, Any], other: str, what: str) -> None:
-    """The timed file must be the counted and the scored file."""
+def _check_one_model(
+    path: Path,
+    latency: dict[str, Any],
+    accuracy: dict[str, Any],
+    complexity: dict[str, Any] | None,
+) -> None:
+    """The timed file must be the counted and the scored file.
+
+    A framework that writes its predictions itself names no model that was scored.
+    """
     timed = latency["inputs"]["model"]["sha256"]
-    if other != timed:
-        fix = f"the {what} file is {other}; score, count and time the same model.onnx"
-        raise ReportError(path, "inputs.model.sha256", timed, fix)
+    others = {"scored": accuracy.get("model_sha256")}
+    if complexity is not None:
+        others["counted"] = complexity["inputs"]["model"]["sha256"]
+    for what, other in others.items():
+        if other and other != timed:
+            fix = f"the {what} file is {other}; score, count and time the same model.onnx"
+            raise ReportError(path, "inputs.model.sha256", timed, fix)
 
 
 def find_entries(
