@@ -35,6 +35,10 @@ PEAK_SIGMA, LEAST_VIEW_OVERLAP, VIEW_CORRELATION = 5.0, 20, 0.4
 ACCEPT, REFINE_PX = 0.3, 3
 LARGE_RATIO = 3.0  # proof pixels per view pixel, from which a shift is looked for in two steps
 LEAST_HALVED = 0.15  # agreement at half the scale, below which there is no second step
+LIKELY, LEAST_MIDDLE = (
+    6,
+    16,
+)  # shifts that are judged exactly; side of a middle that tells them, pixels
 BLOCK = 16  # pairs at once; more leave the processor's cache
 SPECTRA, RESIDUALS = 4096, 256  # kept in memory
 # A phase correlation has mean square 1/n (Parseval) and mean +-1/n: its deviation is known.
@@ -228,12 +232,26 @@ def refine(
             return 2 * x, 2 * y, value, share
         dx, dy, ratio = 2 * x, 2 * y, 2.0
     reach = max(REFINE_PX, math.ceil(1.5 * ratio))
-    x0, y0 = round(dx), round(dy)
-    best = (x0, y0, -1.0, 0.0)
-    for y in range(y0 - reach, y0 + reach + 1):
-        for x in range(x0 - reach, x0 + reach + 1):
-            first, second = shared_windows(a, b, x, y)
-            value = correlation(without_lines(first), without_lines(second))
-            if first.size and value > best[2]:
-                best = (x, y, value, first.size / min(a.size, b.size))
+    best = (round(dx), round(dy), -1.0, 0.0)
+    for x, y in _likely_shifts(a, b, round(dx), round(dy), reach):
+        first, second = shared_windows(a, b, x, y)
+        value = correlation(without_lines(first), without_lines(second))
+        if first.size and value > best[2]:
+            best = (x, y, value, first.size / min(a.size, b.size))
     return best
+
+
+def _likely_shifts(a: Floats, b: Floats, dx: int, dy: int, reach: int) -> list[tuple[int, int]]:
+    """The shifts within reach of (dx, dy) at which the middle of the overlap agrees best; all of them if it is small.
+
+    One correlation of the middle with all its places costs as much as two or three overlaps.
+    """
+    steps = range(-reach, reach + 1)
+    first, second = shared_windows(a, b, dx, dy)
+    middle = second[reach : second.shape[0] - reach, reach : second.shape[1] - reach]
+    if min(first.shape) < LEAST_MIDDLE + 2 * reach:
+        return [(dx + x, dy + y) for y in steps for x in steps]
+    agreement = cv2.matchTemplate(without_lines(first), without_lines(middle), cv2.TM_CCOEFF_NORMED)
+    likeliest = np.argsort(-agreement, axis=None, kind="stable")[:LIKELY]
+    places = (divmod(int(place), len(steps)) for place in likeliest)
+    return sorted(((dx + x - reach, dy + y - reach) for y, x in places), key=lambda at: at[::-1])
