@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +15,18 @@ from .phase import correlation, residual
 
 Floats = NDArray[np.float32]
 SIDE, ALIKE, SAME, BLOCK = 32, 0.9, 0.5, 256
+RESIDUALS = 256  # kept in memory
 
 
-def symmetries(image: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+def symmetries(image: NDArray[Any]) -> list[NDArray[Any]]:
     """The eight images of a square under flips and quarter turns, the identity first."""
-    turns = [np.rot90(image, k) for k in range(4)]
-    return turns + [turn[:, ::-1] for turn in turns]
+    return [symmetry(image, k) for k in range(8)]
+
+
+def symmetry(image: NDArray[Any], k: int) -> NDArray[Any]:
+    """An image under the k-th of the eight symmetries."""
+    turned = np.rot90(image, k % 4)
+    return turned[:, ::-1] if k >= 4 else turned
 
 
 def thumbnail(image: Grey) -> Floats:
@@ -45,17 +53,11 @@ def symmetric_pairs(images: Sequence[Grey]) -> Iterator[tuple[int, int, float]]:
         return
     plain = np.stack([thumbnail(images[row]).ravel() for row in range(len(images))])
     shown = plain.any(1)
-    for start in range(0, len(plain), BLOCK):
-        turned = plain[start : start + BLOCK].reshape(-1, SIDE, SIDE)
-        agreement = np.full((len(turned), len(plain) - start), -1.0, np.float32)
-        for k in range(8):
-            views = np.stack([symmetries(view)[k].ravel() for view in turned])
-            np.maximum(agreement, views @ plain[start:].T, out=agreement)
-        for row, column in zip(*np.nonzero(agreement > ALIKE), strict=True):
-            i, j = start + int(row), start + int(column)
-            value = best_agreement(images[i], images[j]) if i < j else 0.0
-            if value >= SAME:
-                yield i, j, value
+    fine = lru_cache(RESIDUALS)(lambda row: residual(images[row].astype(np.float32)))
+    for (i, j), turns in _alike(plain):
+        value = max(_agreement(images[i], images[j], fine(i), fine(j), turn) for turn in turns)
+        if value >= SAME:
+            yield i, j, value
     yield from _equal_blanks(images, np.flatnonzero(~shown))
 
 
@@ -73,12 +75,23 @@ def _equal_blanks(
                 yield i, int(row), 1.0
 
 
-def best_agreement(a: Grey, b: Grey) -> float:
-    """Largest residual correlation of a with a symmetry of b; 1 if the pixels are equal."""
-    first, second = residual(a.astype(np.float32)), residual(b.astype(np.float32))
-    values = [0.0]
-    for turned, pixels in zip(symmetries(second), symmetries(b.astype(np.float32)), strict=True):
-        if turned.shape == a.shape:
-            equal = np.array_equal(pixels, a)
-            values.append(1.0 if equal else correlation(first, turned.astype(np.float32)))
-    return max(values)
+def _alike(plain: Floats) -> Iterator[tuple[tuple[int, int], list[int]]]:
+    """Yield pairs i < j of thumbnails [N, 1024] that are alike, and the symmetries of i under which they are."""
+    for start in range(0, len(plain), BLOCK):
+        turned = plain[start : start + BLOCK].reshape(-1, SIDE, SIDE)
+        turns: dict[tuple[int, int], list[int]] = {}
+        for k in range(8):
+            views = np.stack([symmetry(view, k).ravel() for view in turned])
+            agreement = views @ plain[start:].T
+            for row, column in np.argwhere(np.triu(agreement, 1) > ALIKE).tolist():
+                turns.setdefault((start + row, start + column), []).append(k)
+        yield from sorted(turns.items())
+
+
+def _agreement(a: Grey, b: Grey, fine_a: Floats, fine_b: Floats, k: int) -> float:
+    """Correlation of the fine residuals of b and of a under a symmetry; 1 if the pixels are equal."""
+    if symmetry(a, k).shape != b.shape:
+        return 0.0
+    if np.array_equal(symmetry(a, k), b):
+        return 1.0
+    return correlation(np.ascontiguousarray(symmetry(fine_a, k)), fine_b)
