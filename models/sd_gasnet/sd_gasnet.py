@@ -8,7 +8,7 @@ enhanced KL loss are *reconstructed*. Written from a description, not from that 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -277,6 +277,10 @@ class SDGasNet(Detector):
             fade = fading(epoch, self.epochs)
             parts |= {"kd_cls": 2.0 * fade * lost["cls"], "kd_loc": 0.5 * fade * lost["loc"]}
         return total_of(parts)
+
+    def phase(self, epoch: int) -> Hashable:
+        """A teacher fades from epoch to epoch; the truth stays."""
+        return "truth" if self.teacher is None else epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)

@@ -6,7 +6,7 @@ trained from scratch like all others. Its images are BGR, here RGB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -188,6 +188,10 @@ class YOLOFastestV2(Detector):
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         raw = self.forward(images).float()
         return total_of(self.losses(raw, targets, *images.shape[-2:]))
+
+    def phase(self, epoch: int) -> Hashable:
+        """The same loss in every epoch."""
+        return "all"
 
     def losses(self, raw: Tensor, targets: Targets, height: int, width: int) -> dict[str, Tensor]:
         """1 - CIoU and class of the pairs, objectness of all anchors; means of the levels, summed.

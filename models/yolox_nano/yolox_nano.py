@@ -6,7 +6,7 @@ too; its images are BGR in 0..255 without mean and deviation, here RGB in 0..255
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
 import torch
@@ -235,6 +235,10 @@ class YOLOXNano(Detector):
         assignment = objectness_simota(seen[..., 5:], seen[..., 4], boxes.detach(), priors, targets)
         late = epoch >= self.closing_epoch  # L1 joins in when mosaic stops
         return total_of(losses_of(raw, boxes, priors, targets, assignment, distance=late))
+
+    def phase(self, epoch: int) -> Hashable:
+        """Whether L1 has joined in."""
+        return epoch >= self.closing_epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)

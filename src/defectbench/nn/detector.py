@@ -60,7 +60,7 @@ class Detector(Trainable):
 
     def priors(self, images: Tensor) -> Tensor:
         """Priors [P, 3] for a batch of images: x, y, stride in pixels."""
-        return self.priors_of(*images.shape[-2:], images.device)
+        return self.priors_of(images.shape[-2], images.shape[-1], images.device)
 
     def priors_of(self, height: int, width: int, device: torch.device) -> Tensor:
         """Priors [P, 3] of images of a size, pixels: made once and kept, for losses; see ``grid_priors``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -104,7 +104,7 @@ class NanoDetFamily(Detector):
         neck = self.neck(features)
         raw = self.head(neck).float()
         boxes = decode_bins(raw[..., self.nc :], priors)
-        sizes = level_sizes(*images.shape[-2:], self.strides)
+        sizes = level_sizes(images.shape[-2], images.shape[-1], self.strides)
         if self.guide is None:
             assignment = self._assign(raw, boxes, priors, targets, sizes)
             return total_of(self._losses(raw, boxes, priors, targets, assignment))
@@ -113,6 +113,10 @@ class NanoDetFamily(Detector):
         assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets, sizes)
         outputs = (raw, boxes), (guide, guide_boxes)
         return total_of(self._guided_losses(*outputs, priors, targets, assignment))
+
+    def phase(self, epoch: int) -> Hashable:
+        """Whether the guide no longer trains backbone and neck."""
+        return epoch >= self.detach_epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
