@@ -49,13 +49,6 @@ def crowd(nc=6, size=128, count=200):
     return Targets(boxes, torch.randint(0, nc, (2, count)))
 
 
-@pytest.fixture(scope="module")
-def built(slender):
-    """The network of six classes, which tests copy."""
-    torch.manual_seed(0)
-    return slender.module.build(6, **slender.recipe.options)
-
-
 @pytest.fixture
 def network(built):
     """A copy of it, ready to be taught."""

@@ -1,6 +1,7 @@
 """The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -56,6 +57,19 @@ def test_a_plain_call_takes_the_profile_that_makes_incomplete_files_anew(checkou
     assert "profile profiles/default" in said
     settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
     assert settings["rerun-incomplete"] is True
+
+
+@pytest.mark.parametrize(("device", "slots"), [("cpu", "0"), ("cuda", "1")])
+def test_cells_on_a_gpu_share_it_by_slots(checkout, device, slots):
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    for block in study["blocks"]:
+        block["budget"] = {**block.get("budget", {}), "device": device}
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    status, said = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert status == 0, said
+    claimed = re.findall(r"gpu_slots=(\d)", said)
+    assert set(claimed) == {slots}
+    assert len(claimed) > DETECTORS
 
 
 def test_default_study_plans_every_stage(checkout):

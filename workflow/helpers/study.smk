@@ -91,6 +91,11 @@ def training_cores(wildcards):
     return claim(steps.thread_count(cell_of(wildcards)))
 
 
+def gpu_slots(wildcards):
+    """Slots of the GPU that a cell's training claims: none on a processor."""
+    return steps.gpu_slots(cell_of(wildcards))
+
+
 def pack_of(part):
     """Input function: a cell's pack of one part, at the cell's size, of tiles where its images are cut."""
 

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -152,14 +153,13 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
     )
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    torch.manual_seed(
-        derived_seed(run.seed, step, "forward")
-    )  # of draws in a network, as dropout's
-    bf16 = recipe.precision == "bfloat16"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        losses = _losses(run, images, Targets(boxes, labels), epoch)
-    run.optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
+    drawn_from = derived_seed(run.seed, step, "forward")
+    torch.manual_seed(drawn_from)  # of draws in a network, as dropout's
+    learn, targets = partial(_learn, run, epoch), Targets(boxes, labels)
+    if run.graphs is None:
+        losses = learn(images, targets)
+    else:
+        losses = run.graphs.learn(images, targets, epoch, drawn_from, learn)
     limit = recipe.grad_clip or float("inf")
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
     run.readings.add(step, taken.image_ids, losses | clipping_of(run, step, norm), norm)
@@ -178,6 +178,16 @@ def clipping_of(run: Run, step: int, norm: Tensor) -> dict[str, Tensor]:
     clipped = (norm.detach() > run.recipe.grad_clip).float()
     warm = step >= run.warmup_steps
     return {CLIPPED: clipped, CLIPPED_WARM: clipped if warm else torch.zeros_like(clipped)}
+
+
+def _learn(run: Run, epoch: int, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """Scalar losses of a batch by name; it leaves the gradients in the parameters."""
+    bf16 = run.recipe.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        losses = _losses(run, images, targets, epoch)
+    run.optimizer.zero_grad(set_to_none=True)
+    losses["loss"].backward()
+    return losses
 
 
 def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
@@ -272,6 +282,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **(run.sparse.chosen() if run.sparse else {}),
             **({"norms_by_running_moments": run.lone_norms} if run.lone_norms else {}),
+            **(run.graphs.words() if run.graphs else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),
