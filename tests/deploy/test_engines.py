@@ -31,16 +31,29 @@ def test_forms_have_names_of_their_own_and_lie_apart():
     assert [form.name for form in forms] == [
         "onnxruntime",
         "onnxruntime-int8",
+        "onnxruntime_cuda",
         "openvino",
         "openvino-int8",
         "ncnn",
         "ncnn-fp16",
+        "torch",
+        "torch_compiled",
+        "torch_graph",
+        "tensorrt",
+        "tensorrt-fp16",
+        "tensorrt-int8",
     ]
     assert all(form_named(form.name) == form for form in forms)
     assert form_named("ncnn-int8") is form_named("onnxruntime-fp32") is form_named("x") is None
     assert [form.name for form in forms if form.is_artifact] == ["onnxruntime"]
-    shared = [form.name for form in forms if form.model == "engines/int8/model.onnx"]
-    assert shared == ["onnxruntime-int8", "openvino-int8"]  # one quantised file for all engines
+    shared = [form.name for form in forms if form.file == "engines/int8/model.onnx"]
+    # one quantised file for all engines
+    assert shared == ["onnxruntime-int8", "openvino-int8", "tensorrt-int8"]
+    assert Form("tensorrt", "int8").model == "engines/tensorrt-int8/model"
+    assert Form("tensorrt", "int8").records[:2] == [
+        "engines/tensorrt-int8/conversion.json",
+        "engines/int8/conversion.json",
+    ]
 
 
 def test_every_engine_is_told_with_its_version_and_what_it_can_do(capsys):
@@ -61,7 +74,8 @@ def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, artifact, caps
         load_engine("openvino", artifact, 1)
     assert main(["engines"]) == 0
     assert (
-        'openvino     not installed; pip install "defectbench[openvino]"' in capsys.readouterr().out
+        'openvino         not installed; pip install "defectbench[openvino]"\n'
+        in capsys.readouterr().out
     )
     with pytest.raises(ConfigError, match="name one of onnxruntime"):
         require_engine("tensorflow")
