@@ -149,7 +149,7 @@ def test_another_method_is_named(cell, method):
 def test_code_that_was_changed_since_is_named(cell, method):
     open_network(cell, method)
     (method / "small.py").write_text(SOURCE + "\n# changed\n")
-    with pytest.raises(ArtifactError, match="sha256 of the code of .*convert the model again"):
+    with pytest.raises(ArtifactError, match=r"sha256 of the code of .*convert the model again"):
         load_engine("torch", cell / "engines" / "torch" / "model", 1)
     method.rename(method.with_name("gone"))
     with pytest.raises(ConfigError, match="start in the folder that holds it"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ..base.engines import CONVERTED, Form
@@ -53,5 +54,6 @@ def convert_model(
         figures |= {ABSENT: f"{error.field}: {error.value}"}
     inputs = {"source": Path(model), **inputs_of(out)}
     seconds = time.perf_counter() - start
-    extra = {"engine": {"name": state.name, "versions": state.versions}}
+    where = {"gpu": asdict(state.gpu)} if state.gpu else {}
+    extra = {"engine": {"name": state.name, "versions": state.versions, **where}}
     write_record(out.with_name("conversion.json"), "conversion", figures, inputs, seconds, extra)

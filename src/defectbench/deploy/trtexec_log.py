@@ -259,7 +259,6 @@ _TIMINGS = {
     "Enqueue Time": "enqueue",
     "H2D Latency": "h2d",
     "GPU Compute Time": "compute",
-    "GPU Compute": "compute",  # as versions up to 8.2 write it
     "D2H Latency": "d2h",
     "End-to-End Host Latency": "end_to_end",
 }

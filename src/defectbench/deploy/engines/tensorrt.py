@@ -209,10 +209,7 @@ def build_plan(graph: onnx.ModelProto, path: Path, size: int, identity: Identity
     """
     trt = _package()
     log = _make_log(trt)
-    try:
-        builder = trt.Builder(log)
-    except (RuntimeError, TypeError) as error:
-        raise _start_refusal(log, error) from error
+    builder = _start(trt.Builder, log)
     # accepted by 11.x, where networks are so anyhow
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
@@ -231,10 +228,18 @@ def build_plan(graph: onnx.ModelProto, path: Path, size: int, identity: Identity
     return bytes(plan)
 
 
-def _start_refusal(log: Any, error: Exception) -> ConfigError:
-    told = log.told[0] if log.told else str(error)
-    fix = "driver, CUDA and TensorRT must fit together: nvidia-smi tells the first two"
-    return ConfigError("engine", "tensorrt", told, fix)
+def _start(kind: Any, log: Any) -> Any:
+    """A builder or a runtime of TensorRT; without a driver that fits, its constructor raises.
+
+    Raises:
+        ConfigError: TensorRT does not start.
+    """
+    try:
+        return kind(log)
+    except (RuntimeError, TypeError) as error:
+        told = log.told[0] if log.told else str(error)
+        fix = "driver, CUDA and TensorRT must fit together: nvidia-smi tells the first two"
+        raise ConfigError("engine", "tensorrt", told, fix) from error
 
 
 def _parser_refusal(parser: Any, path: Path) -> DefectBenchError:
@@ -284,7 +289,7 @@ class TensorRtSession:
         self.metadata: dict[str, str] = signature["metadata"]
         self.outputs: list[str] = signature["outputs"]
         self.most: int = signature["batches"][-1]
-        self.runtime = trt.Runtime(self.log)
+        self.runtime = _start(trt.Runtime, self.log)
         self.engine = self.runtime.deserialize_cuda_engine(plan.read_bytes())
         if self.engine is None:
             raise self._refusal("load")
