@@ -28,7 +28,13 @@ PACKAGES = {
     "torch_graph": ("torch",),
     "tensorrt": ("tensorrt",),
 }
-EXTRAS = {"onnxruntime_cuda": "cuda"}  # where the extra is not called as the engine is
+# Extras by engine; the others are in every installation.
+EXTRAS = {
+    "onnxruntime_cuda": "cuda",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "tensorrt": "tensorrt",
+}
 NO_GPU = "no NVIDIA GPU is to be seen here"
 
 
@@ -72,7 +78,8 @@ class EngineState:
         """How what is missing is installed."""
         if not self.missing:
             return "take a machine with one, or leave this engine out of the study"
-        return f'pip install "defectbench[{EXTRAS.get(self.name, self.name)}]"'
+        extra = EXTRAS.get(self.name)
+        return f'pip install "defectbench[{extra}]"' if extra else "pip install defectbench"
 
     @property
     def told(self) -> str:
