@@ -8,7 +8,7 @@ from trtexec_texts import SECTIONS, SUMMARY, log
 from defectbench.base.errors import FileAccessError, MeasurementError, ProgramError
 from defectbench.deploy.trtexec_log import (
     TIMES,
-    Timing,
+    QueryTimes,
     check_comparable,
     parse_log,
     read_log,
@@ -38,7 +38,7 @@ def test_all_fields_of_a_log():
     assert run.options["Duration"] == "3s (+ 200ms warm up)"
     assert run.shapes == {"images": (1, 3, 192, 192)}
     assert run.throughput_qps == 221.5
-    assert run.latency == Timing(5.02, 6.31, 5.2, 5.17, {90: 5.33, 95: 5.41, 99: 5.9})
+    assert run.latency == QueryTimes(5.02, 6.31, 5.2, 5.17, {90: 5.33, 95: 5.41, 99: 5.9})
     assert run.enqueue.median == 0.5
     assert run.h2d.percentiles[99] == 0.36377
     assert run.d2h.mean == 0.15
@@ -49,7 +49,7 @@ def test_all_fields_of_a_log():
 def test_lines_are_matched_from_their_start():
     # "Total GPU Compute Time:" holds "GPU Compute Time:", and "H2D Latency:" holds "Latency:"
     run = parsed(log())
-    assert run.compute == Timing(4.3, 5.4, 4.45, 4.41, {90: 4.6, 95: 4.7, 99: 5})
+    assert run.compute == QueryTimes(4.3, 5.4, 4.45, 4.41, {90: 4.6, 95: 4.7, 99: 5})
     assert (run.latency.median, run.h2d.median, run.d2h.median) == (5.17, 0.25, 0.14)
 
 
@@ -107,7 +107,7 @@ I Total GPU Compute Time: 2.9 s
 
 def test_an_old_log_has_one_percentile_and_a_latency_from_end_to_end():
     run = parsed(log(SECTIONS + OLD, code=8200))
-    assert run.latency == Timing(9, 12, 10, 9.9, {99: 11})
+    assert run.latency == QueryTimes(9, 12, 10, 9.9, {99: 11})
     assert run.end_to_end.median == 18.5
     assert run.d2h.max == 0.01
 

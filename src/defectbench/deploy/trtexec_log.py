@@ -43,7 +43,7 @@ _UNKNOWN = re.compile(r"Unknown option: (--\w+)")
 
 
 @dataclass(frozen=True)
-class Timing:
+class QueryTimes:
     """Milliseconds of one quantity over all queries.
 
     Attributes:
@@ -89,12 +89,12 @@ class TrtexecLog:
     options: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     throughput_qps: float | None = None
-    latency: Timing | None = None
-    enqueue: Timing | None = None
-    h2d: Timing | None = None
-    compute: Timing | None = None
-    d2h: Timing | None = None
-    end_to_end: Timing | None = None
+    latency: QueryTimes | None = None
+    enqueue: QueryTimes | None = None
+    h2d: QueryTimes | None = None
+    compute: QueryTimes | None = None
+    d2h: QueryTimes | None = None
+    end_to_end: QueryTimes | None = None
     walltime_s: float | None = None
     total_compute_s: float | None = None
     queries: int | None = None
@@ -287,7 +287,7 @@ def _summary(told: list[tuple[str, str]], source: str | Path) -> dict[str, Any]:
     return figures
 
 
-def _timing(name: str, value: str, source: str | Path) -> Timing:
+def _timing(name: str, value: str, source: str | Path) -> QueryTimes:
     parts = [part.strip() for part in value.split(", ")]
     matches = [_STATISTIC.fullmatch(part) for part in parts]
     statistics = {m[1]: float(m[3]) for m in matches if m and not m[2]}
@@ -296,7 +296,7 @@ def _timing(name: str, value: str, source: str | Path) -> Timing:
     if not all(matches) or set(statistics) != set(names):
         fix = "the line is damaged: run it again"
         raise MeasurementError(source, name, value, fix)
-    return Timing(**statistics, percentiles=percentiles)
+    return QueryTimes(**statistics, percentiles=percentiles)
 
 
 def _figure(name: str, value: str, source: str | Path) -> float:
