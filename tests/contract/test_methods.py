@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tests.engine_forms import OTHER_ENGINES, open_form
+from tests.engine_forms import OTHER_ENGINES, open_form, open_network, write_network
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -206,6 +206,17 @@ def test_other_engines_answer_as_onnxruntime(method, artifact, tmp_path, form):
     for want, got, unit in zip(
         expected, open_form(artifact, form, tmp_path).run(images), (128, 1), strict=True
     ):
+        np.testing.assert_allclose(got, want, atol=BOUND * unit)
+
+
+def test_torch_runs_the_network_that_the_artifact_was_exported_from(
+    method, slender, trained, artifact, tmp_path
+):
+    write_network(tmp_path, artifact, trained, method.folder, slender.recipe.options)
+    images = np.random.default_rng(0).random((2, 3, 128, 128), dtype=np.float32)
+    expected = open_artifact(artifact).run(images)
+    outputs = open_network(tmp_path, method.folder).run(images)
+    for want, got, unit in zip(expected, outputs, (128, 1), strict=True):
         np.testing.assert_allclose(got, want, atol=BOUND * unit)
 
 

@@ -382,13 +382,14 @@ def test_a_study_may_not_be_called_as_a_shared_folder(checkout):
 def test_engines_and_precisions_add_their_jobs_and_no_race(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study |= {
-        "engines": ["onnxruntime", "openvino", "ncnn"],
+        "engines": ["onnxruntime", "openvino", "ncnn", "torch", "torch_graph", "tensorrt"],
         "precisions": ["fp32", "fp16", "int8"],
     }
     (checkout / "forms.yaml").write_text(yaml.safe_dump(study | {"study": "forms"}))
     jobs, plain = planned(checkout, "--configfile", "forms.yaml"), planned(checkout)
     files = DETECTORS + CLASSIFIERS + CUT
-    more = {"quantise_model": files, "convert_model": 2 * files, "measure_form": 5 * files}
+    # two of ncnn, one of torch, which its captured form shares, three of TensorRT
+    more = {"quantise_model": files, "convert_model": 6 * files, "measure_form": 10 * files}
     assert {name: jobs.get(name) for name in more} == more
     assert jobs["race_models"] == plain["race_models"] == 1
     assert not set(more) & set(plain)

@@ -112,6 +112,12 @@ def test_the_wall_is_the_clock_where_the_other_is_hidden_or_threads_are_several(
     assert clock_of_ratios(answers, 1) == "wall"
 
 
+def test_the_wall_is_the_clock_of_what_computes_on_a_gpu_and_of_what_is_held_against_it():
+    answers = [answer | {"devices": ["cpu", "cuda"]} for answer in make_answers()]
+    assert [clock_of_ratios(answers, 1, model) for model in (0, 1)] == ["processor", "wall"]
+    assert clock_of_ratios(answers, 1, 0, base=1) == "wall"
+
+
 def test_an_interval_that_is_too_wide_invalidates_the_row():
     answers = [make_answer((ms, 5.0), process=n) for n, ms in enumerate((8, 9, 10, 11, 12))]
     figures = figures_of(answers)

@@ -1,9 +1,9 @@
 """Input functions of the forms of a model file: which engine runs it, and with which arithmetic."""
 
-from defectbench.base.engines import CONVERTED, form_named
+from defectbench.base.engines import form_named
 
 FORMS = pattern(form.name for form in PLAN.forms)
-CONVERTED_FORMS = pattern(form.name for form in PLAN.forms if form.engine in CONVERTED)
+CONVERTED_FORMS = pattern(form.maker.name for form in PLAN.forms if form.maker)
 
 
 def files_of_form(wildcards):
@@ -11,6 +11,17 @@ def files_of_form(wildcards):
     form = form_named(wildcards.form)
     cell = CELL.format(**dict(wildcards.items()))
     return [f"{cell}/{name}" for name in (form.model, form.conversion) if name]
+
+
+def sources_of_form(wildcards):
+    """What an engine's own files are made of: a model file, or the trained network that it was exported from."""
+    form = form_named(wildcards.form)
+    cell = CELL.format(**dict(wildcards.items()))
+    sources = [f"{cell}/{form.file}"]
+    if form.is_network and PLAN.is_trained_by_engine(cell_of(wildcards)):
+        sources += [f"{cell}/weights.safetensors", f"{cell}/train.json"]
+        sources += method_files(wildcards)
+    return sources
 
 
 def raced_forms():

@@ -77,6 +77,10 @@ class UnsupportedError(ArtifactError):
     """An engine lacks an operator of a model: a fact about both, and no fault of the file."""
 
 
+class DeviceMemoryError(DefectBenchError):
+    """A device has no room for what it is asked to hold."""
+
+
 class WeightsError(DefectBenchError):
     """Published weights are damaged, hostile, or do not fit the network."""
 

@@ -142,6 +142,10 @@ class StudyPlan:
         of_task = TASKS[task]
         return [kind for kind in of_task.control_rows(of_task.controls) if kind in wanted]
 
+    def is_trained_by_engine(self, cell: Cell) -> bool:
+        """Whether the suite's own engine trains a cell's method, and no program of its own."""
+        return base_method(cell.method) in self.catalogue.trained_by_engine
+
     def finds_boxes(self, cell: Cell) -> bool:
         """Whether a cell is a detector, whose score depends on a threshold once it is deployed."""
         return TASKS[self.datasets[cell.dataset].task].finds_boxes

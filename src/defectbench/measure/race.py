@@ -21,7 +21,7 @@ from typing import Any
 
 from ..base.compressions import base_method
 from ..base.engines import REFERENCE, Form
-from ..base.errors import ArtifactError, ConfigError, ProgramError
+from ..base.errors import ArtifactError, ConfigError, DeviceMemoryError, ProgramError
 from ..base.files import sha256_file, unchanged
 from ..base.records import ABSENT, read_record, record_beside, write_record
 from ..base.studies import LatencySettings
@@ -29,6 +29,7 @@ from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
 from ..deploy.engines.files import files_of, inputs_of, mib_of
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
+from ..deploy.runtime import ClassifierModel, DetectorModel
 from .race_figures import invalid_because, summarise
 from .reference import write_reference
 from .worker_failures import worker_failure
@@ -229,11 +230,22 @@ def check_models(entries: Sequence[RaceEntry], threads: int) -> None:
     failed = {}
     for model, engine in dict.fromkeys((entry.model, entry.engine) for entry in entries):
         try:
-            open_checked(model, threads, engine)
-        except ArtifactError as error:
+            refuse_process_a_call(open_checked(model, threads, engine))
+        except (ArtifactError, DeviceMemoryError) as error:
             failed[str(model)] = f"{type(error).__name__}: {error}"
     if failed:
         raise _failure(failed)
+
+
+def refuse_process_a_call(model: DetectorModel | ClassifierModel) -> None:
+    """Stop before a race of what starts a process for each call: its time would be the process's.
+
+    Raises:
+        ArtifactError: The engine does so.
+    """
+    if getattr(model.session, "starts_processes", False):
+        fix = "install the engine's Python package: its program can score a model and not race"
+        raise ArtifactError(model.path, "engine", "a process a call", fix)
 
 
 def _failure(failed: Mapping[str, str]) -> ProgramError:
@@ -341,7 +353,12 @@ def write_entry(
     figures |= {"valid": not reasons, "invalid_because": reasons}
     tiles = tiling_of_pack(entry.pack)
     extra = {
-        "settings": {**asked, "engine": entry.engine, "threshold": entry.threshold},
+        "settings": {
+            **asked,
+            "engine": entry.engine,
+            "device": answers[0]["devices"][position],
+            "threshold": entry.threshold,
+        },
         "evidence": [answer["evidence"] for answer in answers],
         "regime": REGIME,
         **({"tiles": tiles} if tiles is not None else {}),

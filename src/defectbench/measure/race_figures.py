@@ -37,7 +37,7 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
         base: Position of the model that it was made of, if it was compressed.
         threads: Threads of the engine.
     """
-    clock = clock_of_ratios(answers, threads)
+    clock = clock_of_ratios(answers, threads, model, base)
     calls = call_ms(answers, model)
     phases = calls[..., :3].reshape(-1, 3)
     figures: dict[str, Any] = _percentiles("latency_ms", phases.sum(axis=1))
@@ -104,8 +104,17 @@ def _aside(answers: Answers, model: int) -> dict[str, Any]:
     return figures | counts
 
 
-def clock_of_ratios(answers: Answers, threads: int) -> str:
-    """Whose time ratios are of: ``processor``, or ``wall`` with several threads or where the former is hidden."""
+def clock_of_ratios(
+    answers: Answers, threads: int, model: int | None = None, base: int | None = None
+) -> str:
+    """Whose time ratios are of: ``processor``, or ``wall``.
+
+    The wall's clock is taken with several threads, of what computes on a GPU, for which the processor only waits, and
+    where the machine hides the other one.
+    """
+    devices = answers[0].get("devices", [])
+    if any(devices[n] != "cpu" for n in (model, base) if n is not None and devices):
+        return "wall"
     busy = _reference_ms(answers)[..., 1]
     ticks_finely = bool((busy > 0).all()) and len(np.unique(busy)) > 1
     return "processor" if threads == 1 and ticks_finely else "wall"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from ..base.errors import ArtifactError, DefectBenchError
+from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
 from ..deploy.nms import SCORING_THRESHOLD, nms
@@ -337,6 +337,7 @@ def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> di
         "reference": reference.blocks,
         "runners": [{name: getattr(r, name) for name in kept} for r in runners],
         "images": [len(r.images) for r in runners],
+        "devices": [r.engine.device for r in runners],
         "tiles_per_image": [r.tiled.tiles_per_image if r.tiled else None for r in runners],
         "evidence": evidence,
     }
@@ -351,7 +352,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     gc.disable()
     try:
         return run_race(runners, request, Watch())
-    except ArtifactError as error:
+    except (ArtifactError, DeviceMemoryError) as error:
         return {"failed": {error.where: f"{type(error).__name__}: {error}"}}
     finally:
         gc.enable()
