@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 import psutil
-from tests.small_models import SIDE, write_images, write_model
 
 from defectbench.base.studies import LatencySettings
 from defectbench.deploy.edge.host import Host
 from defectbench.measure.cell import Truth, measure_cell
+from tests.small_models import SIDE, write_images, write_model
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=1, warmup=1, burst_calls=1)
 SSHD = shutil.which("sshd") or next(filter(os.path.exists, ["/usr/sbin/sshd"]), None)
@@ -44,7 +44,14 @@ def _write_truth(root):
         {"id": n, "file_name": name, "width": SIDE, "height": SIDE} for n, name in enumerate(names)
     ]
     boxes = [
-        {"id": n, "image_id": n, "category_id": 0, "bbox": [2, 2, 20, 20], "area": 400, "iscrowd": 0}
+        {
+            "id": n,
+            "image_id": n,
+            "category_id": 0,
+            "bbox": [2, 2, 20, 20],
+            "area": 400,
+            "iscrowd": 0,
+        }
         for n in range(IMAGES)
     ]
     kinds = [{"id": 0, "name": "pit"}, {"id": 1, "name": "scratch"}]

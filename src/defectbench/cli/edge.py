@@ -60,7 +60,9 @@ def run(
     ] = None,
     option: Annotated[
         list[str] | None,
-        Option(metavar="KEY=VALUE", help="A further option of ssh, as for its -o; repeat it for more."),
+        Option(
+            metavar="KEY=VALUE", help="A further option of ssh, as for its -o; repeat it for more."
+        ),
     ] = None,
     folder: Annotated[
         str, Option(help="Folder on the board, below the home of the user.")

@@ -26,7 +26,9 @@ TOPICS = {
     "Report": report.VERBS,
     "Documentation": document.VERBS,
 }
-GROUPS = {"edge": "Run model files on a board that is reached by ssh: pack, run."}  # of verbs of two words
+GROUPS = {
+    "edge": "Run model files on a board that is reached by ssh: pack, run."
+}  # of verbs of two words
 
 
 def build_app() -> Typer:
@@ -75,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as error:
-        verb = next((f" {name}" for name in _verbs() if given[: name.count(" ") + 1] == name.split()), "")
+        verb = next(
+            (f" {name}" for name in _verbs() if given[: name.count(" ") + 1] == name.split()), ""
+        )
         message = " ".join(error.format_message().split())
         return _refuse(f"{message.rstrip('.')}; see defectbench{verb} --help")
     except BrokenPipeError:

@@ -155,7 +155,7 @@ def test_a_host_without_python_or_with_an_old_one_or_without_numpy_is_named(
         host = board.host(tmp_path / "there", python=str(python))
         return host.call(bundle, {"verb": "look", "files": {}})
 
-    with pytest.raises(HostError, match="install Python 3.8") as none:
+    with pytest.raises(HostError, match=r"install Python 3\.8") as none:
         look(tmp_path / "no python's here")
     assert none.value.field == "python"
     # the interpreter of this machine, told that it is an old one, or kept from its packages
@@ -163,13 +163,13 @@ def test_a_host_without_python_or_with_an_old_one_or_without_numpy_is_named(
     old = tmp_path / "old python"
     old.write_text(
         f'#!/bin/sh\nshift\nexec "{real}" -c "import sys; sys.version_info = (3, 6, 9); '
-        "exec(sys.argv.pop(1))\" \"$@\"\n"
+        'exec(sys.argv.pop(1))" "$@"\n'
     )
     bare = tmp_path / "bare"
     bare.write_text(f'#!/bin/sh\nexec "{real}" -S -I "$@"\n')
     for script in (old, bare):
         script.chmod(0o755)
-    with pytest.raises(HostError, match="version 3.6"):
+    with pytest.raises(HostError, match=r"version 3\.6"):
         look(old)
     with pytest.raises(HostError, match="pip install numpy"):
         look(bare)
