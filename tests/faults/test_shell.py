@@ -132,6 +132,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
         "truth",
         "kinds",
         "notes",
+        "board",
         "card",
     }
     plain = {

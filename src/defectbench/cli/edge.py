@@ -31,14 +31,13 @@ def pack(
     change: Change = None,
 ) -> None:
     """Pack model files, images and a runner for a board."""
+    from ..base.boards import forms_named
     from ..base.commandline import parse_settings
-    from ..base.engines import REFERENCE
     from ..base.studies import LatencySettings
-    from ..measure.edge.packing import board_form, pack_cells
+    from ..measure.edge.packing import pack_cells
 
-    forms = [board_form(name) for name in dict.fromkeys(form or [REFERENCE])]
     protocol = parse_settings(LatencySettings, settings, change or [])
-    bundle = pack_cells(cells, forms, out, protocol, images)
+    bundle = pack_cells(cells, forms_named(form), out, protocol, images)
     print(f"{out}: {len(bundle.plan['entries'])} models, bundle {bundle.key[:12]}")  # noqa: T201
 
 
@@ -73,12 +72,12 @@ def run(
     ] = 3600.0,
 ) -> None:
     """Run a bundle on a board; what was interrupted goes on, and the records come to the cells."""
+    from ..base.boards import device_name
     from ..deploy.edge.bundle import read_bundle
     from ..deploy.edge.host import Host
-    from ..measure.edge.running import check_device_name, run_on_board
+    from ..measure.edge.running import run_on_board
 
-    device = name if name is not None else out.resolve().name
-    check_device_name(device)
+    device = device_name(out, name)
     board = Host(host, folder, python, port, identity, tuple(option or ()), longest_call)
     for path in run_on_board(read_bundle(bundle), board, out, device, _tell):
         print(path)  # noqa: T201

@@ -21,10 +21,10 @@ TOPICS = {
     "Collaborative filter pruning": cfp.VERBS,
     "Measures": measure.VERBS,
     "Engines": engines.VERBS,
-    "Boards": edge.VERBS,
     "Published weights": weights.VERBS,
     "Report": report.VERBS,
     "Documentation": document.VERBS,
+    "Boards": edge.VERBS,
 }
 GROUPS = {
     "edge": "Run model files on a board that is reached by ssh: pack, run."

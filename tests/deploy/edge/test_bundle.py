@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.edge_boards import SHORT, make_cell
 
+from defectbench.base.boards import board_form
 from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError, HashMismatchError, UnsupportedError
 from defectbench.base.files import sha256_file
@@ -19,7 +20,7 @@ from defectbench.deploy.edge.board import MARK
 from defectbench.deploy.edge.bundle import read_bundle, runner_source
 from defectbench.deploy.nms import nms
 from defectbench.measure.edge import packing
-from defectbench.measure.edge.packing import board_form, pack_cells
+from defectbench.measure.edge.packing import pack_cells
 
 
 @pytest.fixture(scope="module")

@@ -45,10 +45,10 @@ def load_module(name: str) -> Any:
         raise RefusalError(
             name, said, f"install it there: python3 -m pip install {name}"
         ) from error
-    version = str(getattr(module, "__version__", ""))
-    if name in WRONG and version.startswith(WRONG[name]):
+    number = str(getattr(module, "__version__", ""))
+    if name in WRONG and number.startswith(WRONG[name]):
         fix = "this version computes wrong numbers where a mean follows a padding; install 1.23.2"
-        raise RefusalError(name, version, fix)
+        raise RefusalError(name, number, fix)
     return module
 
 
@@ -202,10 +202,10 @@ class TensorRtSession:
         Raises:
             RefusalError: TensorRT cannot read the file or build it.
         """
-        trt, version = self.trt, int(self.trt.__version__.split(".")[0])
+        trt, major = self.trt, int(self.trt.__version__.split(".")[0])
         builder = trt.Builder(self.logger)
         # what has an explicit batch: everything since version 10
-        flags = 0 if version >= 10 else 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+        flags = 0 if major >= 10 else 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
         network = builder.create_network(flags)
         parser = trt.OnnxParser(network, self.logger)
         if not parser.parse(path.read_bytes()):
@@ -240,10 +240,10 @@ class TensorRtSession:
         return [values.copy() for values in self.outputs.values()]
 
 
-def plan_path(path: Path, version: str, precision: str) -> Path:
+def plan_path(path: Path, number: str, precision: str) -> Path:
     """Where the plan of a model file is kept: its name says of which file, version and precision it is."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return path.with_name(f"{digest}-{version}-{precision}.plan")
+    return path.with_name(f"{digest}-{number}-{precision}.plan")
 
 
 def keep(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def ask(command: list[str]) -> str | None:
 
 
 def module_version(name: str) -> str | None:
-    """Version of a module that can be imported; None of one that cannot."""
+    """Version of a module; None of one that is not there. What packages tell is asked first: imports take seconds."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        pass
     try:
         module = importlib.import_module(name)
     except Exception:  # noqa: BLE001 - a broken install is as good as none, and any error may come

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...base.boards import DEVICES, board_form
 from ...base.engines import REFERENCE, Form
 from ...base.errors import HashMismatchError, MeasurementError
 from ...base.files import atomic_write_json, atomic_write_text, sha256_file
@@ -23,7 +24,6 @@ from ...deploy.runtime import open_artifact
 from ..cell import Truth, evaluate_predictions
 from ..forms import BOUND
 from ..race_figures import invalid_because, summarise
-from .packing import board_form
 from .tegrastats import summarise_lines
 from .trtexec_times import trtexec_figures
 
@@ -62,7 +62,7 @@ def join_entry(
     """
     entry, origin = bundle.plan["entries"][number], bundle.origins[number]
     form, cell = board_form(origin["form"]), Path(origin["cell"])
-    folder = cell / "devices" / device / form.name
+    folder = cell / DEVICES / device / form.name
     _check_origin(origin)
     model = Path(origin["model"])
     pack = load_arrays(origin["pack"], task=origin["task"])

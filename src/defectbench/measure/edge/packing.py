@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.engines import ENGINES, PRECISIONS, REFERENCE, Form
+from ...base.boards import model_of
+from ...base.engines import REFERENCE, Form
 from ...base.errors import ConfigError, UnsupportedError
 from ...base.files import sha256_file
 from ...base.records import read_record, record_beside
-from ...base.strict import name_one_of
 from ...base.studies import LatencySettings
 from ...data.pack import load_arrays, tiling_of_pack
 from ...deploy.artifact import validate_artifact
@@ -26,33 +26,6 @@ from ..race import absence_of
 from ..reference import SIDE, write_reference
 
 IMAGES = 200
-TENSORRT = "tensorrt"
-BOARD_ENGINES = {**ENGINES, TENSORRT: PRECISIONS}
-
-
-def board_form(name: str) -> Form:
-    """The form of a name, as a board may run it.
-
-    Raises:
-        ConfigError: There is none of that name.
-
-    Example:
-        >>> board_form("tensorrt-fp16")
-        Form(engine='tensorrt', precision='fp16')
-    """
-    engine, _, precision = name.partition("-")
-    form = Form(engine, precision or PRECISIONS[0])
-    if form.name != name or form.precision not in BOARD_ENGINES.get(engine, ()):
-        names = [Form(e, p).name for e, some in BOARD_ENGINES.items() for p in some]
-        raise ConfigError("--form", "name", name, name_one_of(name, names))
-    return form
-
-
-def model_of(cell: Path, form: Form) -> Path:
-    """What a board is sent of a cell: TensorRT builds its own of the ONNX file."""
-    if form.engine == TENSORRT:
-        return cell / Form(REFERENCE, "int8" if form.precision == "int8" else "fp32").model
-    return cell / form.model
 
 
 def pack_cells(

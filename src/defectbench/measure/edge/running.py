@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...base.boards import TENSORRT
 from ...base.errors import ConfigError, HostError, MeasurementError
 from ...base.files import atomic_write_json, exclusive_lock, read_json
-from ...base.places import PLAIN_NAME
 from ...deploy.edge.bundle import PLAN, Bundle, entries_of_engine
 from ...deploy.edge.host import Host
 from .identity import board_card, power_mode
 from .joining import join_entry, write_board
-from .packing import TENSORRT
 
 Told = Callable[[str], None]
 LOOK, ANSWERS, BOARD = "look.json", "answers", "board.json"
@@ -68,17 +66,6 @@ def run_on_board(
             answers[unit] = read_json(path)
         _check_power(look, answers, host)
         return _join(bundle, engines, answers, look, folder, device)
-
-
-def check_device_name(name: str) -> None:
-    """Stop at a name that makes no folder, or that the folders of seeds have.
-
-    Raises:
-        ConfigError: It is such a one.
-    """
-    if not re.fullmatch(PLAIN_NAME, name) or name.startswith("seed"):
-        fix = "use letters, digits, '-', '_' and '.', and no name that begins with seed"
-        raise ConfigError("--name", "board", name, fix)
 
 
 def _look(bundle: Bundle, host: Host, folder: Path, device: str) -> dict[str, Any]:

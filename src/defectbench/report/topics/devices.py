@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.board_claims import BoardClaim, read_board_claims
+from ...base.boards import DEVICES
 from ...base.compressions import base_method
 from ...base.errors import ReportError
 from ...base.tasks import TASKS
@@ -23,7 +24,6 @@ from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
 
 ORDER = 36
-FOLDER = "devices"  # in a cell
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _folders(entry: Entry) -> list[list[Path]]:
     """Folders of records by board and form, a folder a cell; without those of emulated boards."""
     by_place: dict[tuple[str, str], list[Path]] = {}
     for cell in entry.cells:
-        for path in sorted((cell.folder / FOLDER).glob("*/*/latency.json")):
+        for path in sorted((cell.folder / DEVICES).glob("*/*/latency.json")):
             if not _latency(path.parent)["emulated"]:
                 by_place.setdefault(path.parts[-3:-1], []).append(path.parent)
     return list(by_place.values())
