@@ -1,6 +1,7 @@
 # DefectBench: from raw archives to paper-style tables.
 #   snakemake --cores 8 all                                      the default study, offline
 #   snakemake all --cores 8 --configfile config/neu-det.yaml     real steel
+#   snakemake edge --cores 8 --config host=user@board            its model files on a board
 #   snakemake my --cores 8 --config data=DIR minutes=60          a folder of your own pictures
 
 from snakemake.utils import min_version
@@ -31,8 +32,10 @@ else:
     include: "workflow/helpers/engines.smk"
     include: "workflow/rules/engines.smk"
     include: "workflow/rules/measure.smk"
+    include: "workflow/helpers/edge.smk"
     include: "workflow/helpers/report.smk"
     include: "workflow/rules/report.smk"
+    include: "workflow/rules/edge.smk"
 
     for method in PLAN.catalogue.names:
 

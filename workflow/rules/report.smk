@@ -12,6 +12,7 @@ rule render_report:
         certificates=certificates(),
         cards=[f"models/{name}/card.yaml" for name in PLAN.base_methods()],
         topics=topic_files(),
+        boards=board_records(),
     output:
         tables=TABLES,
         figures=directory(f"{REPORT}/figures"),

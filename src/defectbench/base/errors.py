@@ -97,6 +97,10 @@ class ProgramError(DefectBenchError):
     """A program that runs in its own process failed."""
 
 
+class HostError(DefectBenchError):
+    """A board cannot be reached, refuses, lacks what is needed, or vanished."""
+
+
 class BusyError(DefectBenchError):
     """Another run works on the same output."""
 
