@@ -11,6 +11,7 @@ from ..base.errors import ConfigError, UnsupportedError
 from ..base.files import atomic_directory
 from ..base.records import ABSENT, write_record
 from ..base.strict import name_one_of
+from .checked import open_checked
 from .engines import require_engine
 from .engines.files import inputs_of, mib_of
 
@@ -36,6 +37,7 @@ def convert_model(model: str | Path, form: Form, folder: str | Path) -> None:
         fix = f"{form.engine} runs the artifact itself; {name_one_of(form.engine, CONVERTED)}"
         raise ConfigError("--form", "engine", form.engine, fix)
     state = require_engine(form.engine)
+    open_checked(model)
     module = importlib.import_module(f"{__package__}.engines.{form.engine}")
     out = Path(folder)
     figures: dict[str, object] = {"precision": form.precision}
