@@ -190,6 +190,33 @@ def test_further_numbers_of_threads_have_records_of_their_own():
     assert [protocol.threads for protocol in made.study.latency.by_threads] == [2, 1]
 
 
+def test_the_study_of_engines_scores_and_races_every_light_method_in_all_forms():
+    study = load_study(ROOT / "config" / "neu-det-engines.yaml")
+    made = plan_study(study, "neu-det-engines", *FOLDERS)
+    light = {
+        name
+        for name, card in made.catalogue.cards.items()
+        if card.task == "detection" and not card.heavy
+    }
+    assert {cell.method for cell in made.raced} == light
+    names = ["onnxruntime-int8", "openvino", "openvino-int8", "ncnn", "ncnn-fp16"]
+    assert [form.name for form in made.forms] == names
+    records = made.records()
+    for cell in made.raced:
+        for name in ("onnxruntime", *names):
+            assert f"{cell.folder}/latency/{name}.json" in records
+            assert f"{cell.folder}/latency/threads2/{name}.json" in records
+        assert all(f"{cell.folder}/engines/{name}/accuracy.json" in records for name in names)
+
+
+def test_engines_of_a_study_change_nothing_of_its_cells():
+    study = load_study(ROOT / "config" / "neu-det.yaml")
+    plain = plan_study(study, "neu-det", *FOLDERS)
+    with_engines = plan_study(study.model_copy(update=FORMS), "neu-det", *FOLDERS)
+    assert with_engines.cells == plain.cells
+    assert set(plain.records()) < set(with_engines.records())
+
+
 @pytest.mark.parametrize(
     ("latency", "message"),
     [
