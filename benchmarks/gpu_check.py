@@ -582,10 +582,9 @@ def tensorrt_latency(check: Check, pack: Path, folder: Path, figures: dict[str, 
         raise AbsentError("TensorRT runs on a GPU alone")
     if importlib.util.find_spec("tensorrt") is None and shutil.which("trtexec") is None:
         raise AbsentError("TensorRT is absent: neither its Python package nor trtexec")
-    from defectbench.deploy.engines.tensorrt import convert  # type: ignore[import-not-found]
-
     from defectbench.data.pack import load_pack
     from defectbench.deploy.engines import load_engine
+    from defectbench.deploy.engines.tensorrt import convert  # type: ignore[import-not-found]
 
     given = load_pack(pack)
 

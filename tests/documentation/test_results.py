@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from shelf import Shelf
 
 from defectbench.base.errors import ReportError
+from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
 from defectbench.documentation.reference import References
@@ -89,6 +90,22 @@ def test_a_folder_is_shown_as_the_report_shows_it(facts):
     assert "| mAP50 | a | b | +15.0 [-1.0, +30.0] | 4 | not distinguishable |" in text
     assert "- Decided by paired." in text
     assert "p99" not in text, "a page has no room for it"
+
+
+def test_second_figures_of_a_race_stand_on_the_page(tmp_path):
+    shelf = Shelf(tmp_path)
+    shelf.split("clean")
+    folder = shelf.method("a")
+    timed = read_record(folder / "latency" / "onnxruntime.json", "latency")["figures"]
+    again = timed | {"threads": 2, "latency_ms_p50": 2.5, "fps": 400.0}
+    path = folder / "latency" / "threads2" / "onnxruntime.json"
+    write_record(path, "latency", again, {"model": folder / "model.onnx"})
+    keep_reference([shelf.runs], tmp_path / "reference" / "set")
+    facts = Facts(References(tmp_path / "reference", MODELS))
+    text = folder_tables(facts.references.study("set"))
+    assert "## Threads and images a call" in text
+    assert "| a | onnxruntime | fp32 | 2 | 2.50" in text
+    assert "## Engines and precisions" not in text  # one engine in one precision
 
 
 def test_facts_are_read_and_a_pair_is_turned_round(facts):

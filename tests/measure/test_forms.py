@@ -102,11 +102,15 @@ def test_what_cannot_run_is_recorded_in_each_place(home, tmp_path):
     ]
 
 
-def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch):
+def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch, tmp_path):
     _, cell, test, truth = home
     monkeypatch.setattr(forms, "BOUND", 0.0)
+    other = tmp_path / "clean" / "four" / "seed0"
+    other.mkdir(parents=True)
+    (other / "model.onnx").write_bytes((cell / "model.onnx").read_bytes())
     with pytest.raises(MeasurementError, match="difference of openvino"):
-        measure_form(cell, Form("openvino"), test, truth)
+        measure_form(other, Form("openvino"), test, truth)
+    assert [path.name for path in other.iterdir()] == ["model.onnx"]  # nothing half written
 
 
 def test_what_starts_a_process_a_call_is_scored_and_not_raced(home, monkeypatch):

@@ -134,3 +134,27 @@ def forms_of(engines: Iterable[str], precisions: Iterable[str]) -> list[Form]:
         for precision in wanted
         if precision in ENGINES[engine]
     ]
+
+
+ONE_IMAGE = ("ncnn",)  # engines that take one image a call
+
+
+def takes_batch(engine: str, batch: int) -> bool:
+    """Whether an engine runs so many images in one call.
+
+    Example:
+        >>> takes_batch("ncnn", 1), takes_batch("ncnn", 4), takes_batch("openvino", 4)
+        (True, False, True)
+    """
+    return batch == 1 or engine not in ONE_IMAGE
+
+
+def latency_record(form: str, threads: int | None = None) -> str:
+    """Record of a form's latency, relative to the cell; of a further number of threads in a folder of its own.
+
+    Example:
+        >>> latency_record("openvino"), latency_record("openvino", 2)
+        ('latency/openvino.json', 'latency/threads2/openvino.json')
+    """
+    folder = "latency" if threads is None else f"latency/threads{threads}"
+    return f"{folder}/{form}.json"

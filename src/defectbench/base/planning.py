@@ -202,6 +202,7 @@ class StudyPlan:
             return ["latency/own.json", "train.json"]
         measured = ["complexity.json", "latency/onnxruntime.json", "train.json"]
         measured += [path for form in self.forms for path in form.records]
+        measured += [path for path in self.study.latency_records if path not in measured]
         return measured + (cell.compression.cut_records if cell.compression else [])
 
     def _shared_records(self) -> list[str]:

@@ -12,6 +12,7 @@ from ..base.errors import ConfigError, UnsupportedError
 from ..base.files import atomic_directory
 from ..base.records import ABSENT, write_record
 from ..base.strict import name_one_of
+from .checked import open_checked
 from .engines import require_engine
 from .engines.files import inputs_of, mib_of
 
@@ -41,6 +42,7 @@ def convert_model(
         fix = f"{form.engine} runs {runs}; {name_one_of(form.engine, dict.fromkeys(CONVERTED.values()))}"
         raise ConfigError("--form", "engine", form.engine, fix)
     state = require_engine(form.engine)
+    open_checked(model)
     module = importlib.import_module(f"{__package__}.engines.{form.engine}")
     out = Path(folder)
     figures: dict[str, object] = {"precision": form.precision}

@@ -14,7 +14,7 @@ from ..report.writers.markdown import markdown_body
 from .facts import Facts
 from .markdown import NOTICE, Page
 from .page_tables import TABLES, controls_table
-from .reference import References, by_block, comparisons, kept, with_columns
+from .reference import References, by_block, comparisons, kept, of_engines, with_columns
 
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
@@ -63,9 +63,10 @@ def table_text(table: Table, level: int = 2) -> str:
 
 
 def folder_tables(study: StudyRecords) -> str:
-    """All tables of a folder of reference: the comparison of its methods, then what is kept beside them."""
+    """All tables of a folder of reference: its methods compared, its engines, then what is kept beside them."""
     compared = [part for table in study.share(comparisons) for part in by_block(table)]
     parts = [table_text(table) for table in compared]
+    parts += [f"## {t.title}\n\n{table_text(t, level=3)}" for t in of_engines(study)]
     for table in study.share(kept):
         if table.name in FOLDED:
             parts.append(_folded(table))

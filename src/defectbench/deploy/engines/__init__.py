@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 from ...base.engines import ENGINES, ON_GPU, REFERENCE
 from ...base.errors import ConfigError
@@ -152,8 +153,17 @@ def load_engine(name: str, path: str | Path, threads: int) -> DetectorModel | Cl
         ConfigError: There is no such engine, or it cannot be used here.
         ArtifactError: The engine cannot load the model.
     """
-    require_engine(name)
-    if name == REFERENCE:
+    module = import_engine(name)
+    if module is None:
         return open_artifact(path, threads)
-    module = importlib.import_module(f"{__name__}.{name}")
     return artifact_of(path, module.open_session(Path(path), threads))
+
+
+def import_engine(name: str) -> ModuleType | None:
+    """The module that opens models in an engine; None of the reference, which is always there.
+
+    Raises:
+        ConfigError: There is no such engine, or it is not installed.
+    """
+    require_engine(name)
+    return None if name == REFERENCE else importlib.import_module(f"{__name__}.{name}")
