@@ -11,6 +11,7 @@ import yaml
 from tests.e2e.planning import snakemake
 
 from defectbench.base.catalogue import load_catalogue
+from defectbench.deploy.engines import engine_state
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue(ROOT / "models")
@@ -42,6 +43,11 @@ def planned(folder, *options):
     """Number of jobs by rule in a dry run."""
     status, said = snakemake(folder, "all", "--dry-run", "--quiet", "host", *options)
     assert status == 0, said
+    return jobs_in(said)
+
+
+def jobs_in(said):
+    """Number of jobs by rule in what a dry run says."""
     lines = said.split("count", 1)[1].splitlines()
     pairs = [line.split() for line in lines[2:]]
     jobs = {}
@@ -386,7 +392,12 @@ def test_engines_and_precisions_add_their_jobs_and_no_race(checkout):
         "precisions": ["fp32", "fp16", "int8"],
     }
     (checkout / "forms.yaml").write_text(yaml.safe_dump(study | {"study": "forms"}))
-    jobs, plain = planned(checkout, "--configfile", "forms.yaml"), planned(checkout)
+    asked = ("all", "--dry-run", "--quiet", "host", "--configfile", "forms.yaml")
+    status, said = snakemake(checkout, *asked)
+    assert status == 0, said
+    for state in map(engine_state, study["engines"]):  # told before hours of training
+        assert (f"engine {state.name}: {state.told}" in said) is not state.runs_here
+    jobs, plain = jobs_in(said), planned(checkout)
     files = DETECTORS + CLASSIFIERS + CUT
     # two of ncnn, one of torch, which its captured form shares, three of TensorRT
     more = {"quantise_model": files, "convert_model": 6 * files, "measure_form": 10 * files}

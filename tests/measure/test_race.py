@@ -148,18 +148,21 @@ def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("told", "kind"), [("out of memory", "DeviceMemoryError"), ("no kernel", "ArtifactError")]
+)
+def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path, told, kind):
     request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, 0, tmp_path)
     write_reference(tmp_path / "reference.onnx")
 
     def fails(runner, calls):
-        raise RuntimeError("out of memory\nand more")
+        raise RuntimeError(f"{told}\nand more")
 
     monkeypatch.setattr(race_worker.Runner, "run_block", fails)
     (failed,) = race_worker.measure(request)["failed"].items()
     assert failed[0] == str(shelf / "pixels" / "seed0" / "model.onnx")
-    assert "ArtifactError" in failed[1]
-    assert "'out of memory'" in failed[1]
+    assert kind in failed[1]
+    assert f"'{told}'" in failed[1]
 
 
 def test_a_process_that_dies_names_the_model_at_hand(shelf, tmp_path, monkeypatch):

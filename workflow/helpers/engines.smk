@@ -5,6 +5,14 @@ from defectbench.base.engines import form_named
 FORMS = pattern(form.name for form in PLAN.forms)
 CONVERTED_FORMS = pattern(form.maker.name for form in PLAN.forms if form.maker)
 
+# Told before hours of training, and no error: jobs may run on another machine than this one.
+if workflow.is_main_process and len(STUDY.engines) > 1:
+    from defectbench.deploy.engines import engine_state
+
+    for state in map(engine_state, STUDY.engines):
+        if not state.runs_here:
+            logger.warning(f"engine {state.name}: {state.told}")
+
 
 def files_of_form(wildcards):
     """What a form runs, and the record of how it was made."""
