@@ -53,7 +53,9 @@ def all_entries(cells, forms, folder):
         for form in forms:
             model = converted(form, cell, folder)
             runs = model.is_file() or (model.is_dir() and any(model.iterdir()))
-            if not form.is_artifact and runs:
+            if not runs:
+                print(f"{form.name} does not run {cell}: it is left out", flush=True)
+            elif not form.is_artifact:
                 made = replace(artifact, model=model, engine=form.engine, base=artifact.model)
                 entries.append(made)
     return entries

@@ -55,3 +55,13 @@ def test_the_script_races_the_same_files_again(tmp_path):
     assert len(record["races"]) == 2
     assert all(set(race["models"]) == names for race in record["races"])
     assert not [path for cell in cells for path in (tmp_path / cell).glob("*/")]
+
+
+KEPT = sorted((ROOT / "results" / "reference" / "race-repeatability").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
+def test_the_kept_record_says_that_ratios_repeat(path):
+    figures = read_record(path, "race_repeatability")["figures"]
+    assert figures["n_races"] >= 5
+    assert figures["largest_spread"] < 0.05

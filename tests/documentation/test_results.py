@@ -45,6 +45,20 @@ def test_no_page_is_left_over_and_each_reference_folder_has_one(pages):
     assert made == {"index", *kept}
 
 
+def test_a_template_waits_for_its_records(tmp_path):
+    (tmp_path / "templates").mkdir()
+    for name in ("index", "quiet"):
+        (tmp_path / "templates" / f"{name}.md.j2").write_text(f"# {name}\n")
+    kept = tmp_path / "reference"
+
+    def stems():
+        return [Path(page.path).stem for page in results_pages(kept, tmp_path / "templates")]
+
+    assert stems() == ["index"]
+    (kept / "quiet").mkdir(parents=True)
+    assert stems() == ["index", "quiet"]
+
+
 def test_generating_twice_gives_the_same_bytes(pages):
     assert kept_pages(ROOT) == pages
 

@@ -16,6 +16,7 @@ from .markdown import NOTICE, Page
 from .page_tables import TABLES, controls_table
 from .reference import References, by_block, comparisons, kept, of_engines, with_columns
 
+INDEX = "index"  # the one page that is about no folder
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
 PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict")
@@ -25,6 +26,8 @@ def results_pages(
     reference_dir: str | Path, templates_dir: str | Path, models_dir: str | Path = "models"
 ) -> list[Page]:
     """One page for each template of a folder; a template is named as the reference folder that it is about.
+
+    A template waits for its folder: as long as nothing is kept there, it has no page.
 
     Args:
         reference_dir: ``results/reference``.
@@ -38,6 +41,8 @@ def results_pages(
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")
+        if name != INDEX and not (Path(reference_dir) / name).is_dir():
+            continue
         text = page_template(path.read_text(encoding="utf-8"), facts).render(folder=name)
         pages.append(Page(f"results/{name}.md", f"{NOTICE}\n{text.strip()}\n"))
     return pages

@@ -37,7 +37,7 @@ class Meter(Protocol):
 
 
 @dataclass
-class Package:
+class PackageMeter:
     """The counter of a processor package, which begins anew where it is full.
 
     It is read at least every few seconds, within which it cannot come round twice.
@@ -64,7 +64,7 @@ class Package:
 
 
 @dataclass
-class Gpu:
+class GpuMeter:
     """The counter of a GPU.
 
     Args:
@@ -100,7 +100,7 @@ def find_packages(root: Path = POWERCAP) -> tuple[list[Meter], str]:
             name = (zone / "name").read_text(encoding="utf-8").strip()
             if name.startswith("package"):
                 full = read_number(zone / "max_energy_range_uj")
-                meters.append(Package(name, zone / "energy_uj", full))
+                meters.append(PackageMeter(name, zone / "energy_uj", full))
         except PermissionError as error:
             return [], f"{error.filename} may be read by root alone"
         except (OSError, ValueError) as error:
@@ -125,7 +125,7 @@ def find_gpus() -> tuple[list[Meter], str]:
         nvml.nvmlInit()
         handles = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
         meters: list[Meter] = [
-            Gpu(f"gpu-{n}", lambda gpu=gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu))
+            GpuMeter(f"gpu-{n}", lambda gpu=gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu))
             for n, gpu in enumerate(handles)
         ]
     except nvml.NVMLError as error:

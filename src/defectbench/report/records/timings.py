@@ -19,7 +19,7 @@ _FURTHER = "threads"  # begins the folder of a further number of threads
 
 
 @dataclass(frozen=True)
-class Timing:
+class FormTiming:
     """A method by one engine, precision and number of threads.
 
     Attributes:
@@ -85,7 +85,7 @@ def note_on_tiles(entries: Iterable[Entry]) -> list[str]:
     ]
 
 
-def timings_of(study: StudyRecords) -> list[Timing]:
+def timings_of(study: StudyRecords) -> list[FormTiming]:
     """Timings of all trained methods with a model file; forms that an engine cannot run have none.
 
     Raises:
@@ -95,7 +95,7 @@ def timings_of(study: StudyRecords) -> list[Timing]:
     return [timing for entry in study.entries for timing in _of_entry(entry, is_kept)]
 
 
-def _of_entry(entry: Entry, is_kept: bool) -> Iterator[Timing]:
+def _of_entry(entry: Entry, is_kept: bool) -> Iterator[FormTiming]:
     if entry.first.is_control:
         return
     for form in forms_of(ENGINES, PRECISIONS):
@@ -107,7 +107,7 @@ def _of_entry(entry: Entry, is_kept: bool) -> Iterator[Timing]:
             figures = [_figures(cell, form, path) for cell in cells]
             if not any(ABSENT in each for each in figures):
                 threads = figures[0]["threads"]
-                yield Timing(entry, form, threads, further is not None, figures)
+                yield FormTiming(entry, form, threads, further is not None, figures)
 
 
 def _further_counts(folder: Path) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..numbers import number as digits
 from ..numbers import whole
 from ..records.study import StudyRecords
-from ..records.timings import Timing, note_on_tiles, timings_of
+from ..records.timings import FormTiming, note_on_tiles, timings_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Table, word_column
 
 ORDER = 36
@@ -29,13 +29,13 @@ def parts(study: StudyRecords) -> Iterator[Table]:
         yield speed_table(timings)
 
 
-def batches_of(timings: Sequence[Timing]) -> list[int]:
+def batches_of(timings: Sequence[FormTiming]) -> list[int]:
     """Numbers of images a call, beyond one, that any of them was timed with."""
     names = {name for timing in timings for name in timing.figures[0]}
     return sorted(int(seen[1]) for name in names if (seen := _BATCH.fullmatch(name)))
 
 
-def speed_table(timings: Sequence[Timing]) -> Table:
+def speed_table(timings: Sequence[FormTiming]) -> Table:
     """A row for each method, engine, precision and number of threads."""
     batches = batches_of(timings)
     columns = [
@@ -71,7 +71,7 @@ def speed_table(timings: Sequence[Timing]) -> Table:
     )
 
 
-def block_by_place(timings: Sequence[Timing]) -> dict[int, RowBlock]:
+def block_by_place(timings: Sequence[FormTiming]) -> dict[int, RowBlock]:
     """The block of rows of each timing, by its identity: those of a dataset and protocol stand together."""
     blocks: dict[str, RowBlock] = {}
     by_timing = {}
@@ -86,7 +86,7 @@ def _keys(batch: int) -> tuple[str, str]:
     return f"images_per_s_batch{batch}", f"ratio_to_reference_batch{batch}"
 
 
-def _values(timing: Timing, batches: Sequence[int]) -> dict[str, object]:
+def _values(timing: FormTiming, batches: Sequence[int]) -> dict[str, object]:
     """Figures of a row by key; the interval of a figure beside it."""
     values: dict[str, object] = {**timing.names, "latency_ms_p50": timing.mean("latency_ms_p50")}
     values |= timing.ends("latency_ms_p50")

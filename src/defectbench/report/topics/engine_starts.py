@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..numbers import number as digits
 from ..records.study import StudyRecords
-from ..records.timings import Timing, note_on_tiles, timings_of
+from ..records.timings import FormTiming, note_on_tiles, timings_of
 from ..table import HEADLINE, Column, Row, Table
 from .engine_speed import NAMES, block_by_place
 
@@ -35,13 +35,13 @@ def parts(study: StudyRecords) -> Iterator[Table]:
         yield start_table(timings)
 
 
-def columns_of(timings: Sequence[Timing]) -> list[Column]:
+def columns_of(timings: Sequence[FormTiming]) -> list[Column]:
     """Columns of what was measured of any of them."""
     columns = [*MEMORY, *START, *ENERGY]
     return [column for column in columns if any(t.mean(column.key) is not None for t in timings)]
 
 
-def start_table(timings: Sequence[Timing]) -> Table:
+def start_table(timings: Sequence[FormTiming]) -> Table:
     """A row for each method, engine, precision and number of threads."""
     columns = columns_of(timings)
     blocks = block_by_place(timings)
