@@ -16,8 +16,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from ..base.bounds import LARGEST_SIDE
 from .. import __version__
+from ..base.bounds import LARGEST_SIDE
 from ..base.errors import ArtifactError
 from ..base.files import OF_POINTER, POINTER, named_refusal
 from ..base.tasks import DETECTION
