@@ -371,6 +371,8 @@ def prepared(check: Check, name: str, pack: Path, folder: Path, **recipe: Any) -
 
 
 def training(check: Check, pack: Path, figures: dict[str, Any]) -> None:
+    import torch
+
     each_s = check.section_left_s / len(check.args.methods)
 
     def one(name: str, row: dict[str, Any]) -> None:
@@ -379,15 +381,14 @@ def training(check: Check, pack: Path, figures: dict[str, Any]) -> None:
             row["batch"], row["size_px"] = run.recipe.batch, int(run.batches.images.shape[-1])
             row["precision"] = run.recipe.precision
             graphs, run.graphs = run.graphs, None
+            if check.args.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
             row["eager_images_per_s"] = round(images_per_s(check, run, each_s * 0.25), 1)
             check.write()
             if check.args.device != "cuda":
                 return
-            import torch
-
             row["waits_in_a_step"] = waits(run)
             row["peak_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
-            torch.cuda.reset_peak_memory_stats()
             check.write()
             run.graphs = graphs
             speed = images_per_s(check, run, each_s * 0.25)

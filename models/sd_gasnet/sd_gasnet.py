@@ -283,7 +283,7 @@ class SDGasNet(Detector):
         return "truth" if self.teacher is None else epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = boxes_of_sides(raw[..., self.nc :], priors)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 

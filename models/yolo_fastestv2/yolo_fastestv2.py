@@ -230,7 +230,7 @@ class YOLOFastestV2(Detector):
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         boxes, objectness, classes = self._split(raw)
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device).unsqueeze(1)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device).unsqueeze(1)
         levels = zip(self.anchors, level_sizes(height, width, self.strides), strict=True)
         anchors = torch.cat([level.expand(count, -1, -1) for level, count in levels])
         placed = place_boxes(boxes, priors[..., :2], priors[..., 2:], anchors).flatten(1, 2)

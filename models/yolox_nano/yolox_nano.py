@@ -241,7 +241,7 @@ class YOLOXNano(Detector):
         return epoch >= self.closing_epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         scores = raw[..., 4:5].sigmoid() * raw[..., 5:].sigmoid()
         return clip_boxes(place_boxes(raw, priors), height, width), scores
 

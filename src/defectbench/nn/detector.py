@@ -80,7 +80,13 @@ class Deployed(nn.Module):
         return self.detector.decode(raw, images.shape[-2], images.shape[-1])
 
 
-def grid_priors(height: int, width: int, strides: Sequence[int], offset: float = 0.5) -> Tensor:
+def grid_priors(
+    height: int,
+    width: int,
+    strides: Sequence[int],
+    offset: float = 0.5,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """Priors [P, 3]: x, y and stride of every cell, pixels; maps are ceil(size / stride).
 
     Args:
@@ -88,11 +94,13 @@ def grid_priors(height: int, width: int, strides: Sequence[int], offset: float =
         width: Of the input, pixels.
         strides: Of the levels, pixels.
         offset: Where the prior lies, in strides from the cell's corner.
+        device: Where they are made, so that none is sent there.
     """
     levels = []
     for stride in strides:
         rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        cells = (torch.arange(side, device=device) for side in (rows, columns))
+        y, x = torch.meshgrid(*cells, indexing="ij")
         points = (torch.stack((x, y), -1).view(-1, 2) + offset) * stride
         levels.append(F.pad(points.float(), (0, 1), value=float(stride)))
     return torch.cat(levels)
@@ -120,7 +128,7 @@ def _kept_priors(
     height: int, width: int, strides: tuple[int, ...], offset: float, device: torch.device
 ) -> Tensor:
     with torch.inference_mode(mode=False):  # a tensor made in inference mode cannot serve training
-        return grid_priors(height, width, strides, offset).to(device)
+        return grid_priors(height, width, strides, offset, device)
 
 
 class Normalise(nn.Module):

@@ -119,7 +119,7 @@ class NanoDetFamily(Detector):
         return epoch >= self.detach_epoch
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 

@@ -237,7 +237,7 @@ class TaskAlignedDetector(Detector):
         return "all"
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors, self.ramp)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 

@@ -169,7 +169,7 @@ class YOLOv4(Detector):
     def _cells(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of every prior: its cell's corner [P, 2], stride [P, 1], anchor [P, 2], stretch [P, 1]."""
         if is_exporting():  # what is made while a graph is traced belongs to that graph
-            cells = grid_priors(height, width, self.strides, self.offset).to(self.anchors.device)
+            cells = grid_priors(height, width, self.strides, self.offset, self.anchors.device)
         else:
             cells = self.priors_of(height, width, self.anchors.device)
         counts = level_sizes(height, width, self.strides)

@@ -95,6 +95,8 @@ class StepGraphs:
         self.model, self.folder, self.recorder = model, folder, recorder
         self.parameters = list(model.parameters())
         self.off: str | None = None
+        self.recorded = 0
+        self._phase: Hashable | None = None
         self._graphs: dict[Hashable, _Graph] = {}
         self._met: Counter[Hashable] = Counter()
 
@@ -115,7 +117,11 @@ class StepGraphs:
             self._give_up("its loss does not tell what of the epoch it depends on")
         if self.off is not None:
             return learn(images, targets)
-        key = (images.shape, targets.boxes.shape, phase)
+        if phase != self._phase:  # phases do not come again
+            self._phase = phase
+            self._graphs.clear()
+            self._met.clear()
+        key = (images.shape, targets.boxes.shape)
         if key in self._graphs:
             return self._replayed(self._graphs[key], images, targets)
         self._met[key] += 1
@@ -124,8 +130,8 @@ class StepGraphs:
         return self._recorded(key, images, targets, seed, learn)
 
     def words(self) -> dict[str, Any]:
-        """How many graphs serve the run, or why none does; for its record."""
-        return {"cuda_graphs": len(self._graphs) if self.off is None else f"none: {self.off}"}
+        """How many graphs were recorded, or why none serves the run; for its record."""
+        return {"cuda_graphs": self.recorded if self.off is None else f"none: {self.off}"}
 
     def _replayed(self, graph: _Graph, images: Tensor, targets: Targets) -> Losses:
         graph.images.copy_(images)
@@ -159,6 +165,7 @@ class StepGraphs:
                 parameter.grad = gradient
             return losses
         self._graphs[key] = graph
+        self.recorded += 1
         return replayed
 
     def _record(self, images: Tensor, targets: Targets, learn: Learn) -> _Graph:

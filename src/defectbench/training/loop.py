@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, take_device
+from ..base.errors import ConfigError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method
 from ..base.records import write_record
@@ -63,9 +64,9 @@ def train(
         checkpoint_s: Least seconds between two checkpoints.
 
     Raises:
-        ConfigError: There is no GPU and one is asked for, the recipe has no such field, the method cannot learn from
-            the teacher, the teacher has the run's own seed, the start is of another network, or either lacks its
-            record.
+        ConfigError: There is no GPU and one is asked for, or it has no room for a step, the recipe has no such field,
+            the method cannot learn from the teacher, the teacher has the run's own seed, the start is of another
+            network, or either lacks its record.
         CompressionError: The plan is missing or is none, or does not fit.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
@@ -130,9 +131,13 @@ def _checked_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
 
     Raises:
         TrainingDivergedError: A loss or the gradient of a step that waits to be read is not finite.
+        ConfigError: The GPU has no room for a step.
     """
     try:
         train_step(run, order, position, epoch)
+    except torch.OutOfMemoryError as error:
+        fix = "the GPU's memory is full: take a smaller batch, or fewer gpu_slots"
+        raise ConfigError(run.folder, "batch", run.recipe.batch, fix) from error
     except (RuntimeError, IndexError, ValueError):
         run.readings.read()
         raise
