@@ -12,6 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 from tests.advice.small_cell import told, write_cards, write_latency, write_small
+from tests.measure.race_cases import write_classifier
 
 from defectbench.advice import deploying
 from defectbench.advice.deploying import deploy
@@ -230,7 +231,7 @@ def test_another_folder_is_never_replaced(small, tmp_path):
 def test_what_cannot_be_deployed_is_named_with_what_mends_it(small, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.rmtree(small.cell / "engines" / "int8")
-    with pytest.raises(ConfigError, match="defectbench quantise --model"):
+    with pytest.raises(ConfigError, match=r"defectbench quantise --model .*train@<size>"):
         deployed(small, out, Form("openvino", "int8"))
     figures = {ABSENT: "ncnn operator: Einsum"}
     write_record(small.cell / "engines" / "ncnn" / "conversion.json", "conversion", figures, {})
@@ -255,6 +256,16 @@ def test_what_cannot_be_deployed_is_named_with_what_mends_it(small, tmp_path, mo
     with pytest.raises(ArtifactError):
         deployed(small, out, val=small.pack("val"))
     assert not out.exists()
+
+
+def test_a_classifier_and_a_method_without_a_card_are_named(small, tmp_path):
+    (small.shelves.models / "four" / "card.yaml").unlink()
+    with pytest.raises(ConfigError, match="card"):
+        deployed(small, tmp_path / "out")
+    write_classifier(small.model)
+    with pytest.raises(ConfigError, match="for detectors"):
+        deployed(small, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_are_checked_before_anything_is_read(small, tmp_path, capsys):
