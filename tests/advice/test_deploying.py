@@ -79,7 +79,7 @@ def run(folder, *words, without=()):
             "class Refuse:\n"
             "    def find_spec(self, name, *rest):\n"
             f"        if name.partition('.')[0] in {without!r}:\n"
-            "            raise ImportError('refused: ' + name)\n"
+            "            raise ModuleNotFoundError('refused: ' + name, name=name)\n"
             "sys.meta_path.insert(0, Refuse())\n"
         )
         environment["PYTHONPATH"] = str(refusing)
@@ -256,6 +256,19 @@ def test_what_cannot_be_deployed_is_named_with_what_mends_it(small, tmp_path, mo
     with pytest.raises(ArtifactError):
         deployed(small, out, val=small.pack("val"))
     assert not out.exists()
+
+
+def test_another_model_or_a_missing_engine_is_told_by_the_script(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    out = tmp_path / "out"
+    deployed(small, out)
+    assert not list(out.rglob("__pycache__"))
+    missing = run(out, "--check", without=("onnxruntime",))
+    assert missing.returncode == 1
+    assert "pip install numpy pillow onnxruntime" in missing.stderr
+    with (out / "model.onnx").open("ab") as handle:
+        handle.write(b"\x7a\x00")  # an empty field more: the same model in other bytes
+    assert "another file than the one" in run(out, "--check", small.data / "images").stderr
 
 
 def test_a_classifier_and_a_method_without_a_card_are_named(small, tmp_path):
