@@ -181,6 +181,7 @@ def test_a_timing_that_is_not_to_be_cited_is_marked(small, tmp_path):
 def test_pictures_are_given_on_only_where_the_terms_allow_it(small, tmp_path):
     deployed(small, tmp_path / "out")
     assert not (tmp_path / "out" / "check").exists()
+    assert "giving them on is not stated" in (tmp_path / "out" / "README.md").read_text()
     without = run(tmp_path / "out", "--check")
     assert without.returncode == 1
     assert "--check FOLDER" in without.stderr

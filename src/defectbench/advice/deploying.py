@@ -275,7 +275,7 @@ def _check(
         _check_scored(folder, score.record)
     else:
         stored = "what the suite finds with this file, which was not scored,"
-    return Check(pictures, stored, dataset.allows.redistribution == "allowed")
+    return Check(pictures, stored, dataset.allows.redistribution)
 
 
 def _is_bare(rows: Sequence[Mapping[str, Any]], threshold: float) -> bool:
