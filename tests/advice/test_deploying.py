@@ -12,6 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 from tests.advice.small_cell import told, write_cards, write_latency, write_small
+from tests.measure.race_cases import write_classifier
 
 from defectbench.advice import deploying
 from defectbench.advice.deploying import deploy
@@ -78,7 +79,7 @@ def run(folder, *words, without=()):
             "class Refuse:\n"
             "    def find_spec(self, name, *rest):\n"
             f"        if name.partition('.')[0] in {without!r}:\n"
-            "            raise ImportError('refused: ' + name)\n"
+            "            raise ModuleNotFoundError('refused: ' + name, name=name)\n"
             "sys.meta_path.insert(0, Refuse())\n"
         )
         environment["PYTHONPATH"] = str(refusing)
@@ -180,6 +181,7 @@ def test_a_timing_that_is_not_to_be_cited_is_marked(small, tmp_path):
 def test_pictures_are_given_on_only_where_the_terms_allow_it(small, tmp_path):
     deployed(small, tmp_path / "out")
     assert not (tmp_path / "out" / "check").exists()
+    assert "giving them on is not stated" in (tmp_path / "out" / "README.md").read_text()
     without = run(tmp_path / "out", "--check")
     assert without.returncode == 1
     assert "--check FOLDER" in without.stderr
@@ -230,7 +232,7 @@ def test_another_folder_is_never_replaced(small, tmp_path):
 def test_what_cannot_be_deployed_is_named_with_what_mends_it(small, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.rmtree(small.cell / "engines" / "int8")
-    with pytest.raises(ConfigError, match="defectbench quantise --model"):
+    with pytest.raises(ConfigError, match=r"defectbench quantise --model .*train@<size>"):
         deployed(small, out, Form("openvino", "int8"))
     figures = {ABSENT: "ncnn operator: Einsum"}
     write_record(small.cell / "engines" / "ncnn" / "conversion.json", "conversion", figures, {})
@@ -255,6 +257,29 @@ def test_what_cannot_be_deployed_is_named_with_what_mends_it(small, tmp_path, mo
     with pytest.raises(ArtifactError):
         deployed(small, out, val=small.pack("val"))
     assert not out.exists()
+
+
+def test_another_model_or_a_missing_engine_is_told_by_the_script(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    out = tmp_path / "out"
+    deployed(small, out)
+    assert not list(out.rglob("__pycache__"))
+    missing = run(out, "--check", without=("onnxruntime",))
+    assert missing.returncode == 1
+    assert "pip install numpy pillow onnxruntime" in missing.stderr
+    with (out / "model.onnx").open("ab") as handle:
+        handle.write(b"\x7a\x00")  # an empty field more: the same model in other bytes
+    assert "another file than the one" in run(out, "--check", small.data / "images").stderr
+
+
+def test_a_classifier_and_a_method_without_a_card_are_named(small, tmp_path):
+    (small.shelves.models / "four" / "card.yaml").unlink()
+    with pytest.raises(ConfigError, match="card"):
+        deployed(small, tmp_path / "out")
+    write_classifier(small.model)
+    with pytest.raises(ConfigError, match="for detectors"):
+        deployed(small, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_are_checked_before_anything_is_read(small, tmp_path, capsys):

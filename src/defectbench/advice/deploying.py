@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ..base.cards import DatasetCard, load_dataset_card
@@ -55,7 +56,7 @@ class Shelves:
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedFolder:
     """A folder to deploy that was written.
 
     Attributes:
@@ -94,7 +95,7 @@ def deploy(
     out: Path | None = None,
     val: Path | None = None,
     shelves: Shelves | None = None,
-) -> Deployed:
+) -> DeployedFolder:
     """Write the folder to deploy of one form of a cell, and check it.
 
     Args:
@@ -155,7 +156,7 @@ def deploy(
             _check(cell, form, engine, score, threshold.threshold, dataset),
         )
         checked = write_deployment(deployment, target)
-    return Deployed(target, threshold, checked, score, speed)
+    return DeployedFolder(target, threshold, checked, score, speed)
 
 
 def model_of(cell: Path, form: Form) -> Path:
@@ -184,11 +185,17 @@ def model_of(cell: Path, form: Form) -> Path:
 
 
 def _making(cell: Path, form: Form) -> str:
-    if form.model.endswith(".onnx"):
-        return (
-            f"defectbench quantise --model {cell}/model.onnx --train PACK --out {cell / form.model}"
-        )
-    return f"defectbench convert-model --model {cell}/model.onnx --form {form.name} --out {cell / form.model}"
+    """The command that makes a form."""
+    model, out = quote(f"{cell}/model.onnx"), quote(f"{cell}/{form.model}")
+    if not form.model.endswith(".onnx"):
+        return f"defectbench convert-model --model {model} --form {form.name} --out {out}"
+    trained = cell / "train.json"
+    pack = (
+        read_record(trained, "train")["inputs"]["pack"]["path"]
+        if trained.is_file()
+        else "<dataset>/<protocol>/split0/train@<size>.safetensors"
+    )
+    return f"defectbench quantise --model {model} --train {quote(pack)} --out {out}"
 
 
 def _records(cell: Path, form: Form) -> Path:
@@ -268,7 +275,7 @@ def _check(
         _check_scored(folder, score.record)
     else:
         stored = "what the suite finds with this file, which was not scored,"
-    return Check(pictures, stored, dataset.allows.redistribution == "allowed")
+    return Check(pictures, stored, dataset.allows.redistribution)
 
 
 def _is_bare(rows: Sequence[Mapping[str, Any]], threshold: float) -> bool:

@@ -20,7 +20,7 @@ from ..base.records import usable_cores
 from ..base.studies import Study, load_study
 from ..base.tasks import task_named
 from ..data.adoption.adopting import PROTOCOL, light_methods
-from ..data.adoption.writing import MARK, SHORT, write_study
+from ..data.adoption.writing import MARK, SHORT, short_recipes, write_study
 from ..data.pack import pack
 from ..report.render import make_report
 from ..report.topics.detection import compared
@@ -87,7 +87,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
         tell(line)
     study_name = f"my-{name}-recommend"
     study = home / "config" / f"{study_name}.yaml"
-    recipe = {**SHORT, "schedule.warmup_steps": max(1, plan.epochs * per_epoch // 10)}
+    warmup = {"schedule.warmup_steps": max(1, plan.epochs * per_epoch // 10)}
+    recipe, recipes = short_recipes(plan.methods, home / "models", **warmup)
     fields = {"size": size, "epochs": plan.epochs, "batch": batch, "threads": 1, "recipe": recipe}
     mirror = Path(base.mirrors[name])
     write_study(
@@ -99,6 +100,7 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
         seeds=plan.seeds,
         latency=LATENCY,
         split_seed=base.split_seed,
+        recipes=recipes,
         **fields,
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)

@@ -77,12 +77,17 @@ class Check:
     Attributes:
         pictures: Pictures of the test part.
         stored: Where their predictions come from, in words.
-        packed: Whether the pictures are given on in the folder.
+        redistribution: What the dataset's terms say of giving its pictures on.
     """
 
     pictures: Sequence[CheckPicture]
     stored: str
-    packed: bool
+    redistribution: str
+
+    @property
+    def packed(self) -> bool:
+        """Whether the pictures are in the folder."""
+        return self.redistribution == "allowed"
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,8 @@ def run_check(folder: Path, pictures: Path) -> str:
     Raises:
         MeasurementError: The script fails, or finds other boxes than are stored.
     """
-    command = [sys.executable, str(folder.absolute() / SCRIPT.name), "--check"]
+    # -B: the folder holds what was written into it, and nothing that Python makes of it
+    command = [sys.executable, "-B", str(folder.absolute() / SCRIPT.name), "--check"]
     command.append(str(pictures.absolute()))
     run = subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", check=False

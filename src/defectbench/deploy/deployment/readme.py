@@ -111,8 +111,8 @@ def _check(deployment: Deployment, checked: str) -> str:
     where = "`python run_model.py --check`"
     if not check.packed:
         where = (
-            "`python run_model.py --check FOLDER`, with the folder of the dataset's images (they are known by their "
-            "SHA-256; the dataset's terms do not say that they may be given on)"
+            "`python run_model.py --check FOLDER`, with the folder of the dataset's images (known by their SHA-256; "
+            f"giving them on is {check.redistribution} in the dataset's terms),"
         )
     return (
         f"{where} holds the script against {check.stored} of {len(check.pictures)} test pictures, stored in "

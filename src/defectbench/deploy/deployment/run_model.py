@@ -177,6 +177,9 @@ def check(model: Any, folder: Path) -> str:
 
     Boxes whose score lies within the bound of the threshold may be on either side of it.
     """
+    for name, digest in read("deployment.json")["files"].items():
+        if hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest:
+            sys.exit(f"{HERE / name}: it is another file than the one that was deployed")
     stored = read("check.json")
     threshold, bound = stored["threshold"], stored["bound"]
     worst, count, alone = np.zeros(2), 0, []
@@ -229,7 +232,11 @@ def main(words: list[str]) -> None:
         fit(pixels_of(Path(words[1])))[0].tofile(words[2])
         return
     openers = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "ncnn": open_ncnn}
-    model = openers[SETTINGS["engine"]](HERE / SETTINGS["model"])
+    engine = SETTINGS["engine"]
+    try:
+        model = openers[engine](HERE / SETTINGS["model"])
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error.name} is not installed: pip install numpy pillow {engine}")
     if words[0] == "--check":
         print(check(model, Path(words[1]) if words[1:] else HERE / "check"))  # noqa: T201
         return
