@@ -18,9 +18,11 @@ from defectbench.cli import main
 from defectbench.data.pack import load_arrays
 from defectbench.deploy.edge.board import MARK
 from defectbench.deploy.edge.bundle import read_bundle, runner_source
+from defectbench.deploy.edge.sessions import SESSIONS
 from defectbench.deploy.nms import nms
 from defectbench.measure.edge import packing
 from defectbench.measure.edge.packing import pack_cells
+from defectbench.measure.reference import SIDE
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,18 @@ def test_a_bundle_holds_models_images_and_hashes(cell, tmp_path):
     assert (entry["size"], entry["outputs"]) == (32, ["boxes", "scores"])
     again = pack_cells([cell], [Form("onnxruntime")], tmp_path / "again", SHORT, 4)
     assert again.key == bundle.key
+
+
+def test_the_reference_model_answers_alike_in_each_engine(tmp_path):
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    answers = []
+    for engine in ("onnxruntime", "openvino", "ncnn"):
+        model = packing._reference(engine, tmp_path)
+        entry = {"outputs": ["out"], "precision": "fp32"}
+        (answer,) = SESSIONS[engine](model, entry, 1).run(image)
+        answers.append(np.asarray(answer).reshape(-1))
+    assert answers[0].max() > 2 * answers[0].min() > 0
+    assert all(np.allclose(answers[0], other, rtol=1e-3, atol=1e-8) for other in answers[1:])
 
 
 def test_what_is_wanted_of_a_board_is_held_to_its_folder(cell, tmp_path):
