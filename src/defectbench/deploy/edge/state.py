@@ -144,7 +144,7 @@ def busy_seconds() -> float | None:
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
-class Watch:
+class BoardWatch:
     """What the board does while calls are counted: clocks, heat, other programs; on a Jetson its power."""
 
     def __init__(self) -> None:
