@@ -65,7 +65,11 @@ def module_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        pass
+        return imported_version(name)
+
+
+def imported_version(name: str) -> str | None:
+    """What a module says of itself, such as one that a system's own packages brought."""
     try:
         module = importlib.import_module(name)
     except Exception:  # noqa: BLE001 - a broken install is as good as none, and any error may come
