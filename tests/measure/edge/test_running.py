@@ -9,6 +9,7 @@ from tests.edge_boards import SHORT, SSHD, WITHOUT_SSHD, Board, make_cell, make_
 from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError, HashMismatchError, HostError, MeasurementError
 from defectbench.base.records import read_record
+from defectbench.cli import main
 from defectbench.deploy.edge.board import OURS
 from defectbench.deploy.edge.bundle import read_bundle
 from defectbench.measure.edge import joining, running
@@ -63,6 +64,21 @@ def test_a_bundle_is_run_and_comes_back_as_records_of_the_cell(board, cell, tmp_
         assert read_record(folder / "agreement.json", "agreement")["figures"]["n_images"] == 4
     exact = json.loads((made[0] / "predictions.json").read_text())
     assert exact == [row for row in whole if row["image_id"] in {r["image_id"] for r in exact}]
+
+
+def test_the_verb_runs_a_bundle_on_a_board(board, cell, tmp_path, capsys):
+    bundle = pack_cells([cell], ONE, tmp_path / "bundle", FEW, 2)
+    host = board.host("unused")
+    reached = ["--port", str(host.port), "--identity", str(host.identity)]
+    reached += [word for option in host.options for word in ("--option", option)]
+    there = ["--folder", str(tmp_path / "there"), "--python", host.python]
+    out = ["--bundle", str(bundle.folder), "--out", str(tmp_path / "devices" / "orin")]
+    assert main(["edge", "run", host.name, *out, *reached, *there]) == 0
+    assert capsys.readouterr().out == f"{cell / 'devices' / 'orin' / 'onnxruntime'}\n"
+    record = read_record(tmp_path / "devices" / "orin" / "board.json", "board")
+    assert record["figures"]["n_models"] == 1
+    assert main(["edge", "run", host.name, *out, "--name", "seed0"]) == 2
+    assert "seed0" in capsys.readouterr().err
 
 
 def test_a_classifier_gives_probabilities(board, tmp_path):
