@@ -132,6 +132,15 @@ def test_a_form_that_an_engine_cannot_run_has_no_entry(cell, tmp_path):
     made.unlink()
 
 
+def test_tensorrt_is_left_to_the_board_whatever_stops_it_here(cell, tmp_path):
+    here = cell / "engines" / "tensorrt-fp16" / "conversion.json"
+    write_record(here, "conversion", {ABSENT: "no GPU"}, {})
+    bundle = pack_cells([cell], [board_form("tensorrt-fp16")], tmp_path / "b", SHORT, 2)
+    (entry,) = bundle.plan["entries"]
+    assert (entry["engine"], entry["precision"]) == ("tensorrt", "fp16")
+    assert bundle.plan["references"]["tensorrt"]["model"].endswith(".onnx")
+
+
 def test_a_part_in_tiles_and_a_model_that_is_not_there_are_named(cell, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="engines/int8"):
         pack_cells([cell], [board_form("tensorrt-int8")], tmp_path / "b", SHORT)
