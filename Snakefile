@@ -1,7 +1,6 @@
 # DefectBench: from raw archives to paper-style tables.
 #   snakemake --cores 8 all                                      the default study, offline
 #   snakemake all --cores 8 --configfile config/neu-det.yaml     real steel
-#   snakemake edge --cores 8 --config host=user@board            its model files on a board
 #   snakemake my --cores 8 --config data=DIR minutes=60          a folder of your own pictures
 
 from snakemake.utils import min_version
@@ -32,10 +31,8 @@ else:
     include: "workflow/helpers/engines.smk"
     include: "workflow/rules/engines.smk"
     include: "workflow/rules/measure.smk"
-    include: "workflow/helpers/edge.smk"
     include: "workflow/helpers/report.smk"
     include: "workflow/rules/report.smk"
-    include: "workflow/rules/edge.smk"
 
     for method in PLAN.catalogue.names:
 

@@ -15,7 +15,10 @@ import psutil
 
 from defectbench.base.studies import LatencySettings
 from defectbench.deploy.edge.host import Host
-from defectbench.measure.cell import Truth, measure_cell
+from defectbench.deploy.predict import predict
+from defectbench.measure.cell import Truth, evaluate_predictions, measure_cell
+from tests.class_packs import write_class_pack
+from tests.measure.race_cases import write_classifier
 from tests.small_models import SIDE, write_images, write_model
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=1, warmup=1, burst_calls=1)
@@ -141,3 +144,32 @@ class Board:
         told = {"port": self.port, "identity": self.home / "user_key", "options": options}
         told["python"] = sys.executable
         return Host(name, **{"folder": str(folder), **told, **more})
+
+
+def make_class_cell(root):
+    """A cell of a classifier: the means of two colours."""
+    cell = root / "runs" / "stripes" / "clean" / "colours" / "seed0"
+    write_classifier(cell / "model.onnx")
+    kinds = ["pit", "scratch"]
+    pack = write_class_pack(root / "test.safetensors", 8, (3, 3), classes=json.dumps(kinds))
+    names = [f"image{n}.png" for n in range(1, 7)]
+    content = {
+        "info": {"task": "classification"},
+        "images": [
+            {"id": n, "file_name": name, "width": 8, "height": 8} for n, name in enumerate(names, 1)
+        ],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": int(n > 3), "bbox": [0, 0, 8, 8], "area": 64}
+            | {"iscrowd": 0}
+            for n in range(1, 7)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(kinds)],
+    }
+    (root / "annotations.json").write_text(json.dumps(content))
+    (root / "test.txt").write_text("".join(f"{name}\n" for name in names))
+    rows = "".join(f"{n},{name},{n}\n" for n, name in enumerate(names, 1))
+    (root / "groups.csv").write_text("image_id,file_name,group\n" + rows)
+    truth = Truth(root / "annotations.json", root / "test.txt", root / "groups.csv")
+    predict(cell / "model.onnx", pack, cell / "predictions.json")
+    evaluate_predictions(cell / "predictions.json", truth, cell / "accuracy.json")
+    return cell

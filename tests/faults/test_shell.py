@@ -101,7 +101,9 @@ def test_a_study_of_tabbed_json_is_planned_in_a_folder_of_blanks_and_letters_of_
 
 
 def test_a_board_reaches_the_shell_as_it_was_written(checkout):
-    write_study(checkout, blocks=[{**BLOCK, "methods": ["yolo_fastestv2"]}])
+    write_study(
+        checkout, blocks=[{**BLOCK, "methods": ["yolo_fastestv2"]}], mirrors={"my-steel": "plates"}
+    )
     key = "/my keys/it's $HOME"
     told = ("host=pi@board.local", "device=desk_1", "forms=onnxruntime,tensorrt-fp16", "port=2222")
     target = "results/mine/devices/desk_1/board.json"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from defectbench.base.boards import DEVICES, board_form, model_of
+from defectbench.base.boards import BOARD_ENGINES, DEVICES, board_form, model_of
 
 BOARDS = f"{RESULTS}/{STUDY.study}/{DEVICES}"
 BUNDLE = f"{RESULTS}/{STUDY.study}/edge/bundle"
@@ -17,7 +17,8 @@ def board_records():
 
 def board_forms():
     """Engines and precisions that a board is to run."""
-    names = BOARD.forms or [form.name for form in STUDY.forms]
+    of_study = [form.name for form in STUDY.forms if form.engine in BOARD_ENGINES]
+    names = BOARD.forms or of_study
     return [board_form(name) for name in names]
 
 

@@ -27,3 +27,6 @@ rule render_report:
         folder=subpath(output.page, parent=True),
     shell:
         "defectbench report --study {params.name:q} --out {params.folder} {params.notes} {params.runs:q} 2>&1 | tee {log}"
+
+
+include: "edge.smk"

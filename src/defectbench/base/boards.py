@@ -16,7 +16,8 @@ from .places import PLAIN_NAME
 from .strict import Strict, first_fault, name_one_of
 
 TENSORRT = "tensorrt"
-BOARD_ENGINES = {**ENGINES, TENSORRT: PRECISIONS}
+ON_PROCESSORS = (REFERENCE, "openvino", "ncnn")
+BOARD_ENGINES = {**{name: ENGINES[name] for name in ON_PROCESSORS}, TENSORRT: PRECISIONS}
 DEVICES = "devices"  # folder of boards, in a study and in a cell
 
 

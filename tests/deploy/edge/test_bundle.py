@@ -18,9 +18,11 @@ from defectbench.cli import main
 from defectbench.data.pack import load_arrays
 from defectbench.deploy.edge.board import MARK
 from defectbench.deploy.edge.bundle import read_bundle, runner_source
+from defectbench.deploy.edge.sessions import SESSIONS
 from defectbench.deploy.nms import nms
 from defectbench.measure.edge import packing
 from defectbench.measure.edge.packing import pack_cells
+from defectbench.measure.reference import SIDE
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,18 @@ def test_a_bundle_holds_models_images_and_hashes(cell, tmp_path):
     assert again.key == bundle.key
 
 
+def test_the_reference_model_answers_alike_in_each_engine(tmp_path):
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    answers = []
+    for engine in ("onnxruntime", "openvino", "ncnn"):
+        model = packing._reference(engine, tmp_path)
+        entry = {"outputs": ["out"], "precision": "fp32"}
+        (answer,) = SESSIONS[engine](model, entry, 1).run(image)
+        answers.append(np.asarray(answer).reshape(-1))
+    assert answers[0].max() > 2 * answers[0].min() > 0
+    assert all(np.allclose(answers[0], other, rtol=1e-3, atol=1e-8) for other in answers[1:])
+
+
 def test_what_is_wanted_of_a_board_is_held_to_its_folder(cell, tmp_path):
     bundle = pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", SHORT, 2)
     for name in ("../outside", "/etc/passwd", ""):
@@ -116,6 +130,15 @@ def test_a_form_that_an_engine_cannot_run_has_no_entry(cell, tmp_path):
         pack_cells([cell], [Form("ncnn")], tmp_path / "none", SHORT, 2)
     assert not (tmp_path / "none").exists()
     made.unlink()
+
+
+def test_tensorrt_is_left_to_the_board_whatever_stops_it_here(cell, tmp_path):
+    here = cell / "engines" / "tensorrt-fp16" / "conversion.json"
+    write_record(here, "conversion", {ABSENT: "no GPU"}, {})
+    bundle = pack_cells([cell], [board_form("tensorrt-fp16")], tmp_path / "b", SHORT, 2)
+    (entry,) = bundle.plan["entries"]
+    assert (entry["engine"], entry["precision"]) == ("tensorrt", "fp16")
+    assert bundle.plan["references"]["tensorrt"]["model"].endswith(".onnx")
 
 
 def test_a_part_in_tiles_and_a_model_that_is_not_there_are_named(cell, tmp_path, monkeypatch):

@@ -11,8 +11,8 @@ import pytest
 
 from defectbench.deploy.edge import sessions, trtexec_model
 from defectbench.deploy.edge.board import race_by_trtexec
-from defectbench.deploy.edge.sessions import RefusalError, TensorRtSession, plan_path
-from defectbench.deploy.edge.trtexec_model import TrtexecModel
+from defectbench.deploy.edge.sessions import BoardTensorRt, RefusalError, plan_path
+from defectbench.deploy.edge.trtexec_model import BoardTrtexec
 
 ENTRY = {
     "name": "cell tensorrt-fp16",
@@ -72,7 +72,7 @@ def model(tmp_path):
 
 def test_the_program_builds_once_and_answers_and_is_timed(program, model):
     log = program()
-    made = TrtexecModel(model, ENTRY)
+    made = BoardTrtexec(model, ENTRY)
     build = log.read_text().splitlines()[1].split()
     assert {"--fp16", "--noTF32", "--skipInference", "--maxShapes"} <= set(build)
     images = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
@@ -83,17 +83,17 @@ def test_the_program_builds_once_and_answers_and_is_timed(program, model):
     assert "221.5 qps" in timed["printed"]
     assert json.loads(timed["export_times"])[0]["latencyMs"] == 2.0
     before = len(log.read_text().splitlines())
-    TrtexecModel(model, ENTRY)
+    BoardTrtexec(model, ENTRY)
     again = log.read_text().splitlines()[before:]
     assert again == ["--help"]  # the plan is kept
     model.write_bytes(b"another graph")
-    TrtexecModel(model, ENTRY)
+    BoardTrtexec(model, ENTRY)
     assert "--saveEngine" in log.read_text().splitlines()[-1]
 
 
 def test_the_reference_is_timed_right_before_each_model(program, model):
     program()
-    one = TrtexecModel(model, ENTRY)
+    one = BoardTrtexec(model, ENTRY)
     answer = race_by_trtexec([one, one, one], 0)
     assert [run["entry"] is None for run in answer["trtexec"]] == [True, False, True, False]
     assert sorted(run["entry"] for run in answer["trtexec"][1::2]) == [0, 1]
@@ -102,14 +102,14 @@ def test_the_reference_is_timed_right_before_each_model(program, model):
 def test_a_program_that_fails_is_named_by_its_error_and_leaves_no_plan(program, model):
     program(broken=True)
     with pytest.raises(RefusalError, match="Unknown option"):
-        TrtexecModel(model, ENTRY)
+        BoardTrtexec(model, ENTRY)
     assert list(model.parent.glob("*.plan*")) == []
 
 
 def test_a_board_without_module_and_program_is_named(model, monkeypatch):
     monkeypatch.setattr(trtexec_model, "trtexec_path", lambda: None)
     with pytest.raises(RefusalError, match="JetPack"):
-        TrtexecModel(model, ENTRY)
+        BoardTrtexec(model, ENTRY)
 
 
 class FakeCuda:
@@ -231,8 +231,8 @@ def fake_tensorrt(version, calls, parses=True):
 def test_the_module_is_called_as_each_version_asks(version, network, flag, model, monkeypatch):
     calls = []
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(version, calls))
-    monkeypatch.setattr(sessions, "Cuda", FakeCuda)
-    session = TensorRtSession(model, ENTRY, 1)
+    monkeypatch.setattr(sessions, "BoardCuda", FakeCuda)
+    session = BoardTensorRt(model, ENTRY, 1)
     assert ("network", network) in calls
     assert (("flag", "FP16") in calls) is flag
     assert ("clear", "TF32") in calls
@@ -247,13 +247,13 @@ def test_the_module_is_called_as_each_version_asks(version, network, flag, model
 
 
 def test_a_plan_of_another_board_and_a_file_that_is_not_read_are_named(model, monkeypatch):
-    monkeypatch.setattr(sessions, "Cuda", FakeCuda)
+    monkeypatch.setattr(sessions, "BoardCuda", FakeCuda)
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt("10.3.0", []))
     plan_path(model, "10.3.0", "fp16").write_bytes(b"of another GPU")
     with pytest.raises(RefusalError, match="refuses its plan"):
-        TensorRtSession(model, ENTRY, 1)
+        BoardTensorRt(model, ENTRY, 1)
     plan_path(model, "10.3.0", "fp16").unlink()
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt("10.3.0", [], parses=False))
     with pytest.raises(RefusalError, match="leave this form out"):
-        TensorRtSession(model, ENTRY, 1)
+        BoardTensorRt(model, ENTRY, 1)
     assert list(model.parent.glob("*.plan*")) == []

@@ -4,18 +4,20 @@ import json
 import shutil
 
 import pytest
-from tests.edge_boards import SHORT, SSHD, WITHOUT_SSHD, Board, make_cell
+from tests.edge_boards import SHORT, SSHD, WITHOUT_SSHD, Board, make_cell, make_class_cell
 
 from defectbench.base.engines import Form
-from defectbench.base.errors import ConfigError, HashMismatchError, HostError
+from defectbench.base.errors import ConfigError, HashMismatchError, HostError, MeasurementError
 from defectbench.base.records import read_record
+from defectbench.cli import main
 from defectbench.deploy.edge.board import OURS
 from defectbench.deploy.edge.bundle import read_bundle
-from defectbench.measure.edge import running
+from defectbench.measure.edge import joining, running
 from defectbench.measure.edge.packing import pack_cells
 from defectbench.measure.edge.running import run_on_board
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason=WITHOUT_SSHD)
+FEW = SHORT.model_copy(update={"processes": 1, "rounds": 2, "burst_calls": 0})
 ONE, TWO = [Form("onnxruntime")], [Form("onnxruntime"), Form("openvino")]
 
 
@@ -62,6 +64,47 @@ def test_a_bundle_is_run_and_comes_back_as_records_of_the_cell(board, cell, tmp_
         assert read_record(folder / "agreement.json", "agreement")["figures"]["n_images"] == 4
     exact = json.loads((made[0] / "predictions.json").read_text())
     assert exact == [row for row in whole if row["image_id"] in {r["image_id"] for r in exact}]
+
+
+def test_the_verb_runs_a_bundle_on_a_board(board, cell, tmp_path, capsys):
+    bundle = pack_cells([cell], ONE, tmp_path / "bundle", FEW, 2)
+    host = board.host("unused")
+    reached = ["--port", str(host.port), "--identity", str(host.identity)]
+    reached += [word for option in host.options for word in ("--option", option)]
+    there = ["--folder", str(tmp_path / "there"), "--python", host.python]
+    out = ["--bundle", str(bundle.folder), "--out", str(tmp_path / "devices" / "orin")]
+    assert main(["edge", "run", host.name, *out, *reached, *there]) == 0
+    assert capsys.readouterr().out == f"{cell / 'devices' / 'orin' / 'onnxruntime'}\n"
+    record = read_record(tmp_path / "devices" / "orin" / "board.json", "board")
+    assert record["figures"]["n_models"] == 1
+    assert main(["edge", "run", host.name, *out, "--name", "seed0"]) == 2
+    assert "seed0" in capsys.readouterr().err
+
+
+def test_a_classifier_gives_probabilities(board, tmp_path):
+    cell = make_class_cell(tmp_path)
+    bundle = pack_cells([cell], ONE, tmp_path / "bundle", FEW, 4)
+    host = board.host(tmp_path / "there")
+    (folder,) = run_on_board(bundle, host, tmp_path / "orin", "orin", silent)
+    mine = json.loads((folder / "predictions.json").read_text())
+    whole = {row["image_id"]: row for row in json.loads((cell / "predictions.json").read_text())}
+    assert len(mine) == 4
+    assert mine == [whole[row["image_id"]] for row in mine]
+    assert read_record(folder / "accuracy.json", "accuracy")["figures"]["n_images"] == 4
+
+
+def test_outputs_that_differ_are_an_error_and_no_record(board, cell, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(joining, "BOUND", -1.0)
+    with pytest.raises(MeasurementError, match="install another version"):
+        run_on_board(bundle, board.host(tmp_path / "there"), tmp_path / "o", "orin", silent)
+    assert not list(cell.glob("devices/*/*/latency.json"))
+
+
+def test_a_power_mode_that_changed_meanwhile_is_an_error(board, bundle, tmp_path, monkeypatch):
+    modes = iter(["15W", "15W", "25W", "25W"])
+    monkeypatch.setattr(running, "power_mode", lambda text: next(modes))
+    with pytest.raises(MeasurementError, match="power mode in race-onnxruntime-0"):
+        run_on_board(bundle, board.host(tmp_path / "there"), tmp_path / "o", "orin", silent)
 
 
 def test_a_board_that_vanishes_is_named_and_a_later_call_goes_on(board, bundle, tmp_path):

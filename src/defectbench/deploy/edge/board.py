@@ -24,8 +24,8 @@ import numpy as np
 
 from ..nms import nms
 from .sessions import SESSIONS, Entry, RefusalError
-from .state import Watch, identity
-from .trtexec_model import TrtexecModel
+from .state import BoardWatch, identity
+from .trtexec_model import BoardTrtexec
 
 MARK = "defectbench-edge-answer "
 OURS = ".defectbench-edge"  # in a folder that was made for bundles
@@ -135,7 +135,7 @@ def open_entry(folder: Path, plan: Request, entry: Entry) -> Any:
     path = checked_model(folder, plan, entry)
     try:
         if entry["engine"] == "tensorrt" and plan["by_trtexec"]:
-            return TrtexecModel(path, entry)
+            return BoardTrtexec(path, entry)
         return SESSIONS[entry["engine"]](path, entry, plan["protocol"]["threads"])
     except (RefusalError, MemoryError):
         raise
@@ -275,7 +275,7 @@ def run_rounds(
     reference.run_block()
     del reference.blocks[:]  # it has warmed up
     orders = [turns(len(runners), process, n) for n in range(protocol["rounds"])]
-    watch = Watch()
+    watch = BoardWatch()
     gc.disable()
     try:
         reference.run_block()
@@ -295,7 +295,7 @@ def run_rounds(
 def race_by_trtexec(models: list[Any], process: int) -> Answer:
     """Time each model by TensorRT's program, the reference model, the last of them, before each."""
     *models, reference = models
-    runs, watch = [], Watch()
+    runs, watch = [], BoardWatch()
     try:
         for n in turns(len(models), process, 0):
             runs.append({"entry": None, **reference.time()})

@@ -52,7 +52,7 @@ def load_module(name: str) -> Any:
     return module
 
 
-class OnnxRuntimeSession:
+class BoardOnnxRuntime:
     """A model file in onnxruntime, on the processor."""
 
     def __init__(self, path: Path, entry: Entry, threads: int) -> None:
@@ -69,7 +69,7 @@ class OnnxRuntimeSession:
         return self.session.run(self.outputs, {"images": images})
 
 
-class OpenVinoSession:
+class BoardOpenVino:
     """A model file in OpenVINO, on the processor."""
 
     def __init__(self, path: Path, entry: Entry, threads: int) -> None:
@@ -89,7 +89,7 @@ class OpenVinoSession:
         return [self.request.get_output_tensor(n).data.copy() for n in range(self.count)]
 
 
-class NcnnModelSession:
+class BoardNcnn:
     """A folder of ncnn's files, on the processor."""
 
     def __init__(self, path: Path, entry: Entry, threads: int) -> None:
@@ -118,7 +118,7 @@ class NcnnModelSession:
         return answers
 
 
-class Cuda:
+class BoardCuda:
     """The few calls of CUDA's runtime library that a session needs."""
 
     def __init__(self) -> None:
@@ -167,14 +167,14 @@ class Cuda:
         self.check(self.library.cudaStreamSynchronize(ctypes.c_void_p(stream)), "wait")
 
 
-class TensorRtSession:
+class BoardTensorRt:
     """A model file in TensorRT by its Python module.
 
     It is built once; the plan is kept beside the model by file, version and precision, and read by no other board.
     """
 
     def __init__(self, path: Path, entry: Entry, threads: int) -> None:
-        self.trt, self.cuda = load_module("tensorrt"), Cuda()
+        self.trt, self.cuda = load_module("tensorrt"), BoardCuda()
         self.logger = self.trt.Logger(self.trt.Logger.ERROR)
         self.runtime = self.trt.Runtime(self.logger)
         kept = plan_path(path, self.trt.__version__, entry["precision"])
@@ -254,8 +254,8 @@ def keep(path: Path, content: bytes) -> None:
 
 
 SESSIONS = {
-    "onnxruntime": OnnxRuntimeSession,
-    "openvino": OpenVinoSession,
-    "ncnn": NcnnModelSession,
-    "tensorrt": TensorRtSession,
+    "onnxruntime": BoardOnnxRuntime,
+    "openvino": BoardOpenVino,
+    "ncnn": BoardNcnn,
+    "tensorrt": BoardTensorRt,
 }

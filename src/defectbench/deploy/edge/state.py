@@ -65,7 +65,11 @@ def module_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        pass
+        return imported_version(name)
+
+
+def imported_version(name: str) -> str | None:
+    """What a module says of itself, such as one that a system's own packages brought."""
     try:
         module = importlib.import_module(name)
     except Exception:  # noqa: BLE001 - a broken install is as good as none, and any error may come
@@ -144,7 +148,7 @@ def busy_seconds() -> float | None:
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
-class Watch:
+class BoardWatch:
     """What the board does while calls are counted: clocks, heat, other programs; on a Jetson its power."""
 
     def __init__(self) -> None:

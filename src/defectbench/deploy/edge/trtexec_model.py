@@ -22,7 +22,7 @@ TRTEXEC_SECONDS = 15
 WARM_UP_MS = 2000
 
 
-class TrtexecModel:
+class BoardTrtexec:
     """A model whose plan the program makes, runs and times.
 
     Args:

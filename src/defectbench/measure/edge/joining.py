@@ -111,7 +111,9 @@ def _write_predictions(
     predictions = folder / "predictions.json"
     atomic_write_json(predictions, results)
     inputs = {**inputs_of(origin["model"]), "pack": origin["pack"], "predictions": predictions}
-    figures = {"n_images": len(answers), "n_detections": len(results)}
+    figures = {"n_images": len(answers)}
+    if len(entry["outputs"]) > 1:
+        figures["n_detections"] = len(results)
     write_record(record_beside(predictions), "predictions", figures, inputs, extra=board)
     truth = origin["truth"]
     names = {

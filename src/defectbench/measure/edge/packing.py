@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.boards import model_of
+from ...base.boards import TENSORRT, model_of
 from ...base.engines import REFERENCE, Form
 from ...base.errors import ConfigError, UnsupportedError
 from ...base.files import sha256_file
@@ -58,7 +58,8 @@ def pack_cells(
             images.append(part.pop("pixels"))
         part.pop("pixels", None)
         for form in forms:
-            if absence_of(cell, form) is None:
+            # TensorRT builds on the board, whatever stops it here
+            if form.engine == TENSORRT or absence_of(cell, form) is None:
                 entries.append(_entry(cell, form, packs[part["pack"]], part))
     engines = dict.fromkeys(entry.form.engine for entry in entries)
     with tempfile.TemporaryDirectory() as name:

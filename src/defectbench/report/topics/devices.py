@@ -131,7 +131,8 @@ def _folders(entry: Entry) -> list[list[Path]]:
     for cell in entry.cells:
         for path in sorted((cell.folder / DEVICES).glob("*/*/latency.json")):
             if not _latency(path.parent)["emulated"]:
-                by_place.setdefault(path.parts[-3:-1], []).append(path.parent)
+                form = path.parent
+                by_place.setdefault((form.parent.name, form.name), []).append(form)
     return list(by_place.values())
 
 
