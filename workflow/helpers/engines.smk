@@ -21,15 +21,24 @@ def files_of_form(wildcards):
     return [f"{cell}/{name}" for name in (form.model, form.conversion) if name]
 
 
-def sources_of_form(wildcards):
-    """What an engine's own files are made of: a model file, or the trained network that it was exported from."""
-    form = form_named(wildcards.form)
+def source_of_form(wildcards):
+    """The model file that an engine's own files are made of."""
+    return f"{CELL.format(**dict(wildcards.items()))}/{form_named(wildcards.form).file}"
+
+
+def network_of_form(wildcards):
+    """The trained network that the model file was exported from, for an engine that runs that."""
+    if not (
+        form_named(wildcards.form).is_network
+        and PLAN.is_trained_by_engine(cell_of(wildcards))
+    ):
+        return []
     cell = CELL.format(**dict(wildcards.items()))
-    sources = [f"{cell}/{form.file}"]
-    if form.is_network and PLAN.is_trained_by_engine(cell_of(wildcards)):
-        sources += [f"{cell}/weights.safetensors", f"{cell}/train.json"]
-        sources += method_files(wildcards)
-    return sources
+    return [
+        f"{cell}/weights.safetensors",
+        f"{cell}/train.json",
+        *method_files(wildcards),
+    ]
 
 
 def raced_forms():

@@ -27,14 +27,14 @@ if BOARD:
         input:
             BUNDLE,
         output:
-            f"{BOARDS}/{BOARD.name}/board.json",
+            record=f"{BOARDS}/{BOARD.name}/board.json",
         log:
             f"{LOGS}/run-edge-bundle-{BOARD.name}.log",
         params:
             host=BOARD.host,
             board=BOARD.options,
             name=BOARD.name,
-            folder=subpath(output[0], parent=True),
+            folder=subpath(output.record, parent=True),
         shell:
             "defectbench edge run {params.host:q} --bundle {input} --out {params.folder} --name {params.name:q} "
             "{params.board} 2>&1 | tee {log}"
@@ -48,6 +48,8 @@ if BOARD:
 else:
 
     rule edge:
+        log:
+            f"{LOGS}/edge.log",
         localrule: True
         shell:
-            "echo 'name the board: snakemake edge --cores 8 --config host=user@board' >&2; exit 2"
+            "echo 'name the board: snakemake edge --cores 8 --config host=user@board' 2>&1 | tee {log} >&2; exit 2"

@@ -19,7 +19,8 @@ rule quantise_model:
 
 rule convert_model:
     input:
-        sources_of_form,
+        network_of_form,
+        model=source_of_form,
     output:
         model=directory(f"{CELL}/engines/{{form}}/model"),
         record=f"{CELL}/engines/{{form}}/conversion.json",
@@ -32,7 +33,7 @@ rule convert_model:
     params:
         method=method_folder,
     shell:
-        "defectbench convert-model --model {input[0]} --form {wildcards.form} --method {params.method} "
+        "defectbench convert-model --model {input.model} --form {wildcards.form} --method {params.method} "
         "--out {output.model} 2>&1 | tee {log}"
 
 
