@@ -616,8 +616,8 @@ def study(check: Check, paths: dict[str, Path], figures: dict[str, Any]) -> None
     from defectbench.training.sources import Sources
 
     args = check.args
-    scores = importlib.util.find_spec("faster_coco_eval") is not None
-    if scores:
+    validate: Callable[[Any], float] | None = None
+    if importlib.util.find_spec("faster_coco_eval") is not None:
         from defectbench.measure.validation import make_validator
 
         validate = make_validator(paths["val"])
@@ -628,7 +628,7 @@ def study(check: Check, paths: dict[str, Path], figures: dict[str, Any]) -> None
 
     def watched(model: Any) -> float:
         row = {"epoch": len(history) + 1, "seconds": round(time.monotonic() - started, 2)}
-        if scores:
+        if validate is not None:
             row["val_map50_95"] = round(validate(model), 4)
         history.append(row)
         figures["history"] = history
