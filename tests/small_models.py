@@ -62,6 +62,54 @@ def write_model(path, depth=4):
     return path
 
 
+def write_steady(path, more=None):
+    """A detector of four convolutions whose boxes hardly move and never suppress each other; with more metadata.
+
+    A grey level more or less changes no more than the third digit of a score, as in a trained network.
+    """
+    random = np.random.default_rng(0)
+    nodes, stored, name = [], [], "images"
+    for n, (into, out) in enumerate(pairwise([3, 8, 8, 8, 2])):
+        weights = (random.normal(size=(out, into, 3, 3)) / np.sqrt(2 * into)).astype(np.float32)
+        stored.append(numpy_helper.from_array(weights, f"w{n}"))
+        more_of = {"strides": [2, 2] if n < 3 else [1, 1], "pads": [1, 1, 1, 1]}
+        nodes.append(
+            helper.make_node("Conv", [name, f"w{n}"], [f"c{n}"], name=f"conv{n}", **more_of)
+        )
+        if n < 3:
+            nodes.append(helper.make_node("Relu", [f"c{n}"], [f"r{n}"]))
+            name = f"r{n}"
+    side = SIDE // 8
+    x, y = (axis.ravel() for axis in np.meshgrid(*[np.arange(side) * 8 + 4] * 2))
+    grid = np.stack([x - 6, y - 6, x + 6, y + 6], -1)[None].astype(np.float32)
+    ends = {"shape": [0, 2, -1], "zero": [0], "one": [1], "axis": [2]}
+    stored += [numpy_helper.from_array(np.array(values), key) for key, values in ends.items()]
+    stored += [numpy_helper.from_array(grid, "grid")]
+    nodes += [
+        helper.make_node("Reshape", ["c3", "shape"], ["flat"]),
+        helper.make_node("Transpose", ["flat"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("Sigmoid", ["rows"], ["scores"]),
+        helper.make_node("Slice", ["scores", "zero", "one", "axis"], ["first"]),
+        helper.make_node("Add", ["first", "grid"], ["boxes"]),
+    ]
+    value, points = helper.make_tensor_value_info, side**2
+    graph = helper.make_graph(
+        nodes,
+        "steady",
+        [value("images", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
+        [
+            value("boxes", TensorProto.FLOAT, ["N", points, 4]),
+            value("scores", TensorProto.FLOAT, ["N", points, 2]),
+        ],
+        stored,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    told = make_metadata(["pit", "scratch"], SIDE, {**PROVENANCE, **(more or {})})
+    set_metadata(model, told)
+    onnx.save(model, str(path))
+    return path
+
+
 def write_images(path, part="train", images=6):
     """A pack of noise; half of it in the left, so that images differ."""
     pixels = np.random.default_rng(1).integers(0, 256, (images, 3, SIDE, SIDE), np.uint8)

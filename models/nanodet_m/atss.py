@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ def adaptive_selection(
     boxes: Tensor,
     priors: Tensor,
     targets: Targets,
+    sizes: Sequence[int],
     top: int = 9,
     side: float = 5.0,
     margin: float = 0.01,
@@ -30,6 +33,7 @@ def adaptive_selection(
         boxes: [B, P, 4] decoded, pixels; they only give the quality.
         priors: [P, 3] x, y, stride, pixels; levels one after the other.
         targets: Truth of the batch.
+        sizes: How many priors each level has.
         top: Candidates a level.
         side: Side of an anchor, in strides.
         margin: Least distance of a positive's point to the box's sides, pixels.
@@ -43,7 +47,7 @@ def adaptive_selection(
         return Assignment(empty.bool(), empty.long(), empty)
     points, half = priors[:, :2], priors[:, 2:] * (side / 2)
     iou = pairwise_iou(torch.cat((points - half, points + half), -1), targets.boxes)
-    nearest = _nearest(priors, targets, top)
+    nearest = _nearest(priors, targets, sizes, top)
     seen = iou.gather(1, nearest)
     reaches = seen >= seen.mean(1, keepdim=True) + seen.std(1, keepdim=True)
     claimed = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, nearest, reaches)
@@ -54,13 +58,12 @@ def adaptive_selection(
     return Assignment(positive, best * positive, quality * positive)
 
 
-def _nearest(priors: Tensor, targets: Targets, top: int) -> Tensor:
+def _nearest(priors: Tensor, targets: Targets, sizes: Sequence[int], top: int) -> Tensor:
     """Rows of the ``top`` priors of each level nearest to each box's centre, int64 [B, K, M]."""
     centres = (targets.boxes[..., :2] + targets.boxes[..., 2:]) / 2
     apart = (priors[:, :2].view(1, -1, 1, 2) - centres.unsqueeze(1)).square().sum(-1)
-    sizes = torch.unique_consecutive(priors[:, 2], return_counts=True)[1].tolist()
     rows, start = [], 0
-    for level in apart.split(sizes, 1):
+    for level in apart.split(list(sizes), 1):
         # Points lie on a grid, so equal distances are common: a stable sort settles them
         rows.append(level.sort(dim=1, stable=True).indices[:, :top] + start)
         start += level.shape[1]

@@ -53,9 +53,11 @@ class PAN(nn.Module):
 # --- build ----------------------------------------------------------------------------------------
 
 
-def assign(_: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
+def assign(
+    _logits: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, sizes: Sequence[int]
+) -> Assignment:
     """ATSS of priors [P, 3], which looks at their places and not at the logits [B, P, C]."""
-    return adaptive_selection(boxes, priors, targets)
+    return adaptive_selection(boxes, priors, targets, sizes)
 
 
 def build(nc: int) -> NanoDetFamily:

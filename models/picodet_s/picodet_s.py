@@ -6,10 +6,14 @@ reference loads ImageNet weights into the backbone; here it is trained from scra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from defectbench.nn.assigners import Assignment
 from defectbench.nn.blocks import ConvBlock, channel_shuffle, outputs_of, separable
+from defectbench.nn.detector import Targets
 from defectbench.nn.heads import NanoDetPlusHead
 from defectbench.nn.nanodet import Learning, NanoDetFamily
 from defectbench.nn.necks import GhostPAN
@@ -155,6 +159,13 @@ class CSPNode(nn.Module):
 # --- build ----------------------------------------------------------------------------------------
 
 
+def assign(
+    logits: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, _sizes: Sequence[int]
+) -> Assignment:
+    """SimOTA, to which all levels are one."""
+    return varifocal_simota(logits, boxes, priors, targets)
+
+
 def build(nc: int) -> NanoDetFamily:
     """Build PicoDet-S.
 
@@ -174,5 +185,5 @@ def build(nc: int) -> NanoDetFamily:
     backbone = ESNet()
     neck = GhostPAN(backbone.widths, 96, CSPNode, ACT, "nearest")
     head = NanoDetPlusHead(nc, act=ACT)
-    learning = Learning(varifocal_simota, "vfl")
+    learning = Learning(assign, "vfl")
     return NanoDetFamily(nc, backbone, neck, head, offset=0.5, learning=learning)

@@ -8,7 +8,7 @@ enhanced KL loss are *reconstructed*. Written from a description, not from that 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from defectbench.nn.losses import distribution_focal, varifocal
 from defectbench.nn.necks import bilinear_like
 from defectbench.nn.rep import RepConv
 from defectbench.nn.task_aligned import task_aligned
+from defectbench.nn.waiting import picked
 from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, conv_silu
 
 from .frequency import FGPEM
@@ -277,8 +278,12 @@ class SDGasNet(Detector):
             parts |= {"kd_cls": 2.0 * fade * lost["cls"], "kd_loc": 0.5 * fade * lost["loc"]}
         return total_of(parts)
 
+    def phase(self, epoch: int) -> Hashable:
+        """A teacher fades from epoch to epoch; the truth stays."""
+        return "truth" if self.teacher is None else epoch
+
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = boxes_of_sides(raw[..., self.nc :], priors)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 
@@ -301,23 +306,23 @@ def detection_losses(
         targets: Truth, at least one row.
         assignment: Which prior learns which box.
     """
-    positive, total = assignment.positive, assignment.quality.sum().clamp(min=1)
+    rows, total = picked(assignment.positive), assignment.quality.sum().clamp(min=1)
     label = targets.labels.clamp(min=0).gather(1, assignment.index).unsqueeze(-1)
     wanted = torch.zeros_like(logits).scatter_(2, label, assignment.quality.unsqueeze(-1))
-    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
-    weight = assignment.quality[positive] / total
+    truth = rows.of(targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4)))
+    weight = rows.of(assignment.quality) / total
     parts = {
         "vfl": varifocal(logits, wanted).sum() / total,
-        "giou": 2.5 * (weight * (1 - generalised_iou(boxes[positive], truth))).sum(),
+        "giou": 2.5 * rows.only(weight * (1 - generalised_iou(rows.of(boxes), truth))).sum(),
     }
     if bins is not None:
-        where, spread = priors.expand(len(logits), -1, -1)[positive], bins[positive]
+        where, spread = rows.of(priors.expand(len(logits), -1, -1)), rows.of(bins)
         drawn = decode_bins(spread.unsqueeze(0), where).squeeze(0)
-        parts["giou_bins"] = 2.5 * (weight * (1 - generalised_iou(drawn, truth))).sum()
+        parts["giou_bins"] = 2.5 * rows.only(weight * (1 - generalised_iou(drawn, truth))).sum()
         sides = torch.cat((where[:, :2] - truth[:, :2], truth[:, 2:] - where[:, :2]), -1)
         sides = (sides / where[:, 2:]).clamp(0, BINS - 1 - 0.01)
         focal = distribution_focal(spread.unflatten(-1, (4, BINS)), sides).mean(-1)
-        parts["dfl"] = 0.5 * (weight * focal).sum()
+        parts["dfl"] = 0.5 * rows.only(weight * focal).sum()
     return parts
 
 

@@ -6,8 +6,7 @@ trained from scratch like all others. Its images are BGR, here RGB.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +16,17 @@ from defectbench.nn.anchor_matching import match_cells, shape_ratio
 from defectbench.nn.anchors import anchor_quality, cluster_anchors
 from defectbench.nn.blocks import ConvBlock, PredictionConv2d, channel_shuffle
 from defectbench.nn.boxes import complete_iou
-from defectbench.nn.detector import Detector, Targets, clip_boxes, grid_priors, total_of
+from defectbench.nn.detector import (
+    Detector,
+    Targets,
+    clip_boxes,
+    grid_priors,
+    level_sizes,
+    total_of,
+)
 from defectbench.nn.heads import join_levels
 from defectbench.nn.shufflenet import ShuffleNetV2, left_branch, right_branch
+from defectbench.nn.waiting import mark
 
 ACT = "relu"
 WIDTHS = (48, 96, 192)
@@ -31,6 +38,7 @@ COCO_ANCHORS = (
 LARGEST_RATIO = 2.0  # of the sides of a box and an anchor that learns it
 BOX_GAIN, OBJECT_GAIN, CLASS_GAIN = 3.2, 64.0, 32.0
 LEVEL_GAINS = (1.0, 0.4)  # of the objectness loss
+IGNORED = -100  # label of a pair that does not count
 
 # --- blocks ---------------------------------------------------------------------------------------
 
@@ -181,6 +189,10 @@ class YOLOFastestV2(Detector):
         raw = self.forward(images).float()
         return total_of(self.losses(raw, targets, *images.shape[-2:]))
 
+    def phase(self, epoch: int) -> Hashable:
+        """The same loss in every epoch."""
+        return "all"
+
     def losses(self, raw: Tensor, targets: Targets, height: int, width: int) -> dict[str, Tensor]:
         """1 - CIoU and class of the pairs, objectness of all anchors; means of the levels, summed.
 
@@ -192,28 +204,34 @@ class YOLOFastestV2(Detector):
         """
         fits = shape_ratio(targets, self.anchors) < LARGEST_RATIO
         matches = match_cells(fits, targets, height, width, self.strides)
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = self.priors_of(height, width, raw.device)
         boxes, objectness, classes = self._split(raw)
         wanted = torch.zeros_like(objectness)
         for m in matches:
-            wanted[m.image, m.cell, m.anchor] = 1.0
+            mark(wanted, (m.image, m.cell, m.anchor), m.rows)
         error = F.binary_cross_entropy_with_logits(objectness, wanted, reduction="none")
-        levels = zip(error.split(self._cells(height, width), 1), LEVEL_GAINS, strict=True)
+        levels = zip(
+            error.split(level_sizes(height, width, self.strides), 1), LEVEL_GAINS, strict=True
+        )
         objects = torch.stack([gain * level.mean() for level, gain in levels]).sum()
         ciou, ce = raw.new_zeros(()), raw.new_zeros(())
         for m, anchors in zip(matches, self.anchors, strict=True):
-            where, count = priors[m.cell], max(len(m.cell), 1)
+            where, count = priors[m.cell], m.rows.count(m.cell)
             offsets = boxes[m.image, m.cell, m.anchor]
             placed = place_boxes(offsets, where[:, :2], where[:, 2:], anchors[m.anchor])
-            ciou = ciou + (1 - complete_iou(placed, targets.boxes[m.image, m.box])).sum() / count
+            apart = 1 - complete_iou(placed, targets.boxes[m.image, m.box])
+            ciou = ciou + m.rows.only(apart).sum() / count
             label, logits = targets.labels[m.image, m.box], classes[m.image, m.cell]
-            ce = ce + F.cross_entropy(logits, label, reduction="sum") / (count * self.nc)
+            label = m.rows.only(label, IGNORED)
+            ce = ce + F.cross_entropy(logits, label, ignore_index=IGNORED, reduction="sum") / (
+                count * self.nc
+            )
         return {"ciou": BOX_GAIN * ciou, "obj": OBJECT_GAIN * objects, "ce": CLASS_GAIN * ce}
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         boxes, objectness, classes = self._split(raw)
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device).unsqueeze(1)
-        levels = zip(self.anchors, self._cells(height, width), strict=True)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device).unsqueeze(1)
+        levels = zip(self.anchors, level_sizes(height, width, self.strides), strict=True)
         anchors = torch.cat([level.expand(count, -1, -1) for level, count in levels])
         placed = place_boxes(boxes, priors[..., :2], priors[..., 2:], anchors).flatten(1, 2)
         scores = objectness.sigmoid().unsqueeze(-1) * classes.softmax(-1).unsqueeze(2)
@@ -224,10 +242,6 @@ class YOLOFastestV2(Detector):
         count = self.anchors.shape[1]
         boxes, objectness, classes = raw.split((4 * count, count, self.nc), -1)
         return boxes.unflatten(-1, (count, 4)), objectness, classes
-
-    def _cells(self, height: int, width: int) -> list[int]:
-        """Number of cells of each level."""
-        return [math.ceil(height / s) * math.ceil(width / s) for s in self.strides]
 
 
 def build(nc: int) -> YOLOFastestV2:

@@ -6,7 +6,7 @@ too; its images are BGR in 0..255 without mean and deviation, here RGB in 0..255
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
 import torch
@@ -19,6 +19,7 @@ from defectbench.nn.boxes import paired_iou
 from defectbench.nn.detector import Detector, Normalise, Targets, clip_boxes, grid_priors, total_of
 from defectbench.nn.heads import PRIOR_BIAS, join_levels
 from defectbench.nn.simota import objectness_simota
+from defectbench.nn.waiting import picked
 from defectbench.nn.yolo import BN_EPS, BN_MOMENTUM, SPPF, Residual, conv_silu
 
 # --- blocks ---------------------------------------------------------------------------------------
@@ -184,23 +185,25 @@ def losses_of(
         distance: Whether the L1 distance of the raw box joins in, as in the last epochs.
     """
     positive, count = assignment.positive, assignment.positive.sum().clamp(min=1)
-    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
-    label = targets.labels.clamp(min=0).gather(1, assignment.index)[positive].unsqueeze(-1)
-    objectness, logits = raw[..., 4], raw[..., 5:][positive]
-    quality = assignment.quality[positive].unsqueeze(-1).to(logits.dtype)
+    rows = picked(positive)
+    truth = rows.of(targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4)))
+    label = rows.of(targets.labels.clamp(min=0).gather(1, assignment.index)).unsqueeze(-1)
+    objectness, logits = raw[..., 4], rows.of(raw[..., 5:])
+    quality = rows.of(assignment.quality).unsqueeze(-1).to(logits.dtype)
     wanted = torch.zeros_like(logits).scatter_(1, label, quality)
     to_loss = F.binary_cross_entropy_with_logits
     parts = {
-        "iou": 5 * (1 - paired_iou(boxes[positive], truth).square()).sum(),
+        "iou": 5 * rows.only(1 - paired_iou(rows.of(boxes), truth).square()).sum(),
         "obj": to_loss(objectness, positive.to(objectness.dtype), reduction="sum"),
-        "cls": to_loss(logits, wanted, reduction="sum"),
+        "cls": rows.only(to_loss(logits, wanted, reduction="none")).sum(),
     }
     if distance:
-        where = priors.expand(len(raw), -1, -1)[positive]
+        where = rows.of(priors.expand(len(raw), -1, -1))
         stride = where[:, 2:]
         centre = ((truth[:, :2] + truth[:, 2:]) / 2 - where[:, :2]) / stride + 0.5
         sides = ((truth[:, 2:] - truth[:, :2]) / stride + 1e-8).log()
-        parts["l1"] = (raw[..., :4][positive] - torch.cat((centre, sides), -1)).abs().sum()
+        apart = (rows.of(raw[..., :4]) - torch.cat((centre, sides), -1)).abs()
+        parts["l1"] = rows.only(apart).sum()
     return {name: value / count for name, value in parts.items()}
 
 
@@ -233,8 +236,12 @@ class YOLOXNano(Detector):
         late = epoch >= self.closing_epoch  # L1 joins in when mosaic stops
         return total_of(losses_of(raw, boxes, priors, targets, assignment, distance=late))
 
+    def phase(self, epoch: int) -> Hashable:
+        """Whether L1 has joined in."""
+        return epoch >= self.closing_epoch
+
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         scores = raw[..., 4:5].sigmoid() * raw[..., 5:].sigmoid()
         return clip_boxes(place_boxes(raw, priors), height, width), scores
 

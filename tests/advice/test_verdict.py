@@ -2,7 +2,8 @@
 
 import pytest
 
-from defectbench.advice.verdict import alike, chosen, defect_sides, front, paragraph
+from defectbench.advice.on_validation import Choice
+from defectbench.advice.verdict import alike, choice_words, defect_sides, front, paragraph
 from defectbench.report.records.comparison import UNKNOWN, Pair
 from defectbench.report.topics.detection.rows import DetectionRow
 
@@ -69,13 +70,19 @@ def test_the_front_holds_what_no_other_beats_in_both():
     assert [entry.method for entry in front(ROWS)] == ["c", "b", "a"]
 
 
-def test_taken_is_the_fastest_of_those_that_are_not_told_apart_from_the_best():
+def test_those_that_are_not_told_apart_from_the_best_come_by_their_time():
     assert [entry.method for entry in alike(ROWS, PAIRS)] == ["b", "a"]
-    assert chosen(ROWS, PAIRS).method == "b"
-    far = [row("a", 0.70, 3.0), row("b", 0.60, 1.0)]
-    assert chosen(far, PAIRS[:1]).method == "a"
-    flagged = [row("a", 0.70, 3.0), row("b", 0.65, 1.0, flags="not above Memoriser")]
-    assert chosen(flagged, PAIRS[:1]).method == "a"
+
+
+def test_the_choice_is_said_with_its_score_on_the_test_part():
+    scores = {"a": 0.62, "b": 0.60, "c": 0.1, "d": 0.2}
+    said = choice_words(Choice("b", 0, "a", scores), ROWS)
+    assert "Taken is B, by the validation part alone, where it scores 60.0 %" in said
+    assert "the best there, A with 62.0 %, that is not told apart" in said
+    assert said.endswith("On the test part it scores 65.0 % [55.0, 75.0].")
+    assert "A, by the validation part alone" in choice_words(Choice("a", 0, "a", scores), ROWS)
+    unlearnt = [row("a", 0.70, 3.0, flags="not above Class prior"), *ROWS[1:]]
+    assert "has not learnt" in choice_words(Choice("a", 0, "a", scores), unlearnt)
 
 
 def test_the_paragraph_names_groups_and_seeds_that_would_settle_it():

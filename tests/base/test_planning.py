@@ -172,6 +172,69 @@ def test_forms_of_a_study_are_scored_and_timed_beside_the_artifact():
     assert plan({"methods": ["lidd_net"]}).forms == []
 
 
+def test_further_numbers_of_threads_have_records_of_their_own():
+    made = plan(
+        {"methods": ["lidd_net"]}, engines=["onnxruntime", "ncnn"], latency={"threads": [2, 1]}
+    )
+    cell = "demo-steel/clean/lidd_net/seed0"
+    timed = [path for path in made.records() if "/latency/" in path]
+    names = ("onnxruntime", "ncnn")
+    wanted = {
+        f"{cell}/latency/{folder}{name}.json" for folder in ("", "threads1/") for name in names
+    }
+    assert set(timed) == wanted
+    assert made.study.latency_records == [
+        *(f"latency/{name}.json" for name in names),
+        *(f"latency/threads1/{name}.json" for name in names),
+    ]
+    assert [protocol.threads for protocol in made.study.latency.by_threads] == [2, 1]
+
+
+def test_the_study_of_engines_scores_and_races_every_light_method_in_all_forms():
+    study = load_study(ROOT / "config" / "neu-det-engines.yaml")
+    made = plan_study(study, "neu-det-engines", *FOLDERS)
+    light = {
+        name
+        for name, card in made.catalogue.cards.items()
+        if card.task == "detection" and not card.heavy
+    }
+    assert {cell.method for cell in made.raced} == light
+    names = ["onnxruntime-int8", "openvino", "openvino-int8", "ncnn", "ncnn-fp16"]
+    assert [form.name for form in made.forms] == names
+    records = made.records()
+    for cell in made.raced:
+        for name in ("onnxruntime", *names):
+            assert f"{cell.folder}/latency/{name}.json" in records
+            assert f"{cell.folder}/latency/threads2/{name}.json" in records
+        assert all(f"{cell.folder}/engines/{name}/accuracy.json" in records for name in names)
+
+
+def test_engines_of_a_study_change_nothing_of_its_cells():
+    study = load_study(ROOT / "config" / "neu-det.yaml")
+    plain = plan_study(study, "neu-det", *FOLDERS)
+    with_engines = plan_study(study.model_copy(update=FORMS), "neu-det", *FOLDERS)
+    assert with_engines.cells == plain.cells
+    assert set(plain.records()) < set(with_engines.records())
+
+
+@pytest.mark.parametrize(
+    ("latency", "message"),
+    [
+        ({"threads": []}, "latency.threads"),
+        ({"threads": 0}, "latency.threads: got 0"),
+        ({"threads": [1, 1]}, "threads: 1 stands twice"),
+        ({"batches": [4, 16]}, "batches: the race is of one image a call: name 1 first"),
+        ({"batches": [1, 4, 4]}, "batches: 4 stands twice"),
+        ({"batches": [1, True]}, "yes, on and true"),
+        ({"starts": -1}, "latency.starts: got -1"),
+        ({"energy_s": -1}, "latency.energy_s: got -1"),
+    ],
+)
+def test_odd_second_figures_are_named(latency, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        plan({"methods": ["lidd_net"]}, latency=latency)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from defectbench.base import steps
+from defectbench.base import devices, steps
 from defectbench.base.commandline import parse_settings
 from defectbench.base.methods import Recipe
 from defectbench.base.steps import as_json
@@ -34,6 +34,18 @@ def test_a_training_has_the_studys_budget_and_else_the_recipes():
     assert own.role is None
     assert steps.training(cell(SLIM), RECIPE).threads == steps.THREADS
     assert steps.training(cell(SLIM, device="cpu"), RECIPE, role="teacher").role == "teacher"
+
+
+@pytest.mark.parametrize(
+    ("device", "has_gpu", "slots"),
+    [("cuda", False, 1), ("cpu", True, 0), (None, True, 1), (None, False, 0), ("auto", True, 1)],
+)
+def test_a_training_on_a_gpu_takes_a_slot_of_it(device, has_gpu, slots, monkeypatch, tmp_path):
+    driver = tmp_path / "nvidia0"
+    monkeypatch.setattr(devices, "GPU_FILES", (tmp_path / "none", driver))
+    if has_gpu:
+        driver.touch()
+    assert steps.gpu_slots(cell(CUT, **({} if device is None else {"device": device}))) == slots
 
 
 def test_stages_of_slimming_differ_as_the_study_says():

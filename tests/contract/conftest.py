@@ -41,3 +41,10 @@ def slender(method):
     if method.card.heavy and "width" in inspect.signature(method.module.build).parameters:
         return replace(method, recipe=override_recipe(method.recipe, {"options.width": 0.25}))
     return method
+
+
+@pytest.fixture(scope="module")
+def built(slender):
+    """The network of six classes, which tests copy."""
+    torch.manual_seed(0)
+    return slender.module.build(6, **slender.recipe.options)

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from tests.class_packs import write_class_pack
-from tests.engine_forms import OTHER_ENGINES, open_form
+from tests.engine_forms import OTHER_ENGINES, open_form, open_network, write_network
 from tests.runs import run_training
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -191,7 +191,8 @@ def test_deployed_equals_trained_and_leaves_it_as_it_was(classifier):
 
 
 def test_onnx_equals_torch_at_batch_1_and_3(classifier, tmp_path):
-    deployed = lively(classifier, **NARROW).deploy()
+    network = lively(classifier, **NARROW)
+    deployed = network.deploy()
     provenance = {"method": classifier.card.name, "dataset": "none", "protocol": "clean", "seed": 0}
     provenance["weights_sha256"] = hashlib.sha256(b"").hexdigest()
     path = tmp_path / "model.onnx"
@@ -208,6 +209,11 @@ def test_onnx_equals_torch_at_batch_1_and_3(classifier, tmp_path):
         for form in OTHER_ENGINES:
             model = open_form(path, form, tmp_path / form.name)
             np.testing.assert_allclose(model.run(images.numpy())[0], found, atol=BOUND)
+    options = {**classifier.recipe.options, **NARROW}
+    (tmp_path / "cell").mkdir()
+    write_network(tmp_path / "cell", path, network, classifier.folder, options)
+    model = open_network(tmp_path / "cell", classifier.folder)
+    np.testing.assert_allclose(model.run(images.numpy())[0], found, atol=BOUND)
 
 
 @pytest.fixture(scope="module")

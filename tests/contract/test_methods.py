@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tests.engine_forms import OTHER_ENGINES, open_form
+from tests.engine_forms import OTHER_ENGINES, open_form, open_network, write_network
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,13 +47,6 @@ def crowd(nc=6, size=128, count=200):
     corner = torch.rand(2, count, 2) * (size - 28)
     boxes = torch.cat((corner, corner + 4 + torch.rand(2, count, 2) * 24), -1)
     return Targets(boxes, torch.randint(0, nc, (2, count)))
-
-
-@pytest.fixture(scope="module")
-def built(slender):
-    """The network of six classes, which tests copy."""
-    torch.manual_seed(0)
-    return slender.module.build(6, **slender.recipe.options)
 
 
 @pytest.fixture
@@ -213,6 +206,17 @@ def test_other_engines_answer_as_onnxruntime(method, artifact, tmp_path, form):
     for want, got, unit in zip(
         expected, open_form(artifact, form, tmp_path).run(images), (128, 1), strict=True
     ):
+        np.testing.assert_allclose(got, want, atol=BOUND * unit)
+
+
+def test_torch_runs_the_network_that_the_artifact_was_exported_from(
+    method, slender, trained, artifact, tmp_path
+):
+    write_network(tmp_path, artifact, trained, method.folder, slender.recipe.options)
+    images = np.random.default_rng(0).random((2, 3, 128, 128), dtype=np.float32)
+    expected = open_artifact(artifact).run(images)
+    outputs = open_network(tmp_path, method.folder).run(images)
+    for want, got, unit in zip(expected, outputs, (128, 1), strict=True):
         np.testing.assert_allclose(got, want, atol=BOUND * unit)
 
 

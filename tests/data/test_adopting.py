@@ -13,7 +13,7 @@ from defectbench.base.records import read_record
 from defectbench.base.studies import load_study
 from defectbench.cli import main
 from defectbench.data.adoption.adopting import adopt
-from defectbench.data.adoption.writing import set_name
+from defectbench.data.adoption.writing import set_name, short_recipes, write_study
 from defectbench.data.coco import read_coco, read_part
 from defectbench.data.groups import read_groups
 from tests.own_pictures import (
@@ -172,6 +172,21 @@ def test_class_folders_are_adopted_for_classification(checkout, tmp_path):
     content = yaml.safe_load(adopted.study.read_text())
     assert content["blocks"][0]["controls"] == ["memoriser", "class_prior"]
     assert len(read_coco(adopted.data / "annotations.json").images) == 24
+
+
+def test_methods_keep_the_clip_of_their_own_recipe(checkout, tmp_path):
+    recipe, own = short_recipes(["lidd_net", "yolov8n", "yolox_nano"], checkout / "models")
+    assert recipe["grad_clip"] == 10
+    assert {method: changed["grad_clip"] for method, changed in own.items()} == {"lidd_net": 35}
+    for methods in (["lidd_net", "yolox_nano"], ["lidd_net"]):
+        recipe, own = short_recipes(methods, checkout / "models", validate_every=7)
+        path = tmp_path / f"my-{len(methods)}.yaml"
+        fields = {"size": 96, "epochs": 3, "recipe": recipe}
+        write_study("set", path.stem, tmp_path, methods, path, recipes=own, **fields)
+        (block,) = load_study(path).blocks
+        changes = block.budgets["lidd_net"].recipe or {}
+        assert (changes["grad_clip"], changes["validate_every"]) == (35, 7)
+        assert (block.budget.recipe is None) == (len(methods) == 1)
 
 
 def test_names_of_folders_become_names_of_datasets():

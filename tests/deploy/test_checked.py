@@ -2,20 +2,27 @@
 
 import json
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from test_predict import make_pack
 
+from defectbench.base.engines import Form
 from defectbench.base.errors import ArtifactError, DefectBenchError, MeasurementError, ProgramError
 from defectbench.base.records import write_record
 from defectbench.base.studies import LatencySettings
 from defectbench.deploy import predict as predict_module
 from defectbench.deploy.artifact import make_metadata, read_metadata, set_metadata
 from defectbench.deploy.checked import open_checked
+from defectbench.deploy.convert_model import convert_model
+from defectbench.deploy.pictures import predict_pictures
 from defectbench.deploy.predict import predict
+from defectbench.deploy.quantise import quantise
+from defectbench.measure.cell import Truth
 from defectbench.measure.complexity import count
+from defectbench.measure.forms import measure_form
 from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.race import entries_of, race
 
@@ -28,11 +35,27 @@ def race_cell(model, pack, out):
     race(entries_of([model.parent]), LatencySettings())
 
 
+def score_form(model, pack, out):
+    truth = Truth(*(model.parent / name for name in ("annotations.json", "test.txt", "groups.csv")))
+    measure_form(model.parent, Form("openvino"), pack, truth)
+
+
+def predict_folder(model, pack, out):
+    pictures = model.parent / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "plate.png"), np.zeros((8, 8, 3), np.uint8))
+    predict_pictures(model, pictures, out)
+
+
 VERBS = {
     "predict": predict,
+    "predict-folder": predict_folder,
     "choose-threshold": choose_operating_point,
     "count": lambda model, pack, out: count(model, out),
     "race": race_cell,
+    "quantise": quantise,
+    "convert-model": lambda model, pack, out: convert_model(model, Form("ncnn"), out),
+    "measure-form": score_form,
 }
 
 
@@ -132,7 +155,8 @@ def test_every_verb_refuses_it(artifact, tmp_path, verb, change, message):
     with pytest.raises(DefectBenchError, match=message):
         VERBS[verb](path, pack, out)
     assert not out.exists()
-    assert not (tmp_path / "latency").exists()
+    assert not [name for name in ("latency", "engines") if (tmp_path / name).exists()]
+    assert not (tmp_path / "conversion.json").exists()
 
 
 def classifier(path, axes=("N", 2), scale=1.0, task_names=("pit", "scratch")):

@@ -1,13 +1,15 @@
 """Engines beside the reference, on a tiny detector; every method meets them in the contract."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from defectbench.base.engines import ENGINES, PRECISIONS, Form, form_named, forms_of
+from defectbench.base.engines import ENGINES, ON_GPU, PRECISIONS, Form, form_named, forms_of
 from defectbench.base.errors import ArtifactError, ConfigError, UnsupportedError
 from defectbench.base.records import ABSENT
 from defectbench.deploy import engines
@@ -31,16 +33,29 @@ def test_forms_have_names_of_their_own_and_lie_apart():
     assert [form.name for form in forms] == [
         "onnxruntime",
         "onnxruntime-int8",
+        "onnxruntime_cuda",
         "openvino",
         "openvino-int8",
         "ncnn",
         "ncnn-fp16",
+        "torch",
+        "torch_compiled",
+        "torch_graph",
+        "tensorrt",
+        "tensorrt-fp16",
+        "tensorrt-int8",
     ]
     assert all(form_named(form.name) == form for form in forms)
     assert form_named("ncnn-int8") is form_named("onnxruntime-fp32") is form_named("x") is None
     assert [form.name for form in forms if form.is_artifact] == ["onnxruntime"]
-    shared = [form.name for form in forms if form.model == "engines/int8/model.onnx"]
-    assert shared == ["onnxruntime-int8", "openvino-int8"]  # one quantised file for all engines
+    shared = [form.name for form in forms if form.file == "engines/int8/model.onnx"]
+    # one quantised file for all engines
+    assert shared == ["onnxruntime-int8", "openvino-int8", "tensorrt-int8"]
+    assert Form("tensorrt", "int8").model == "engines/tensorrt-int8/model"
+    assert Form("tensorrt", "int8").records[:2] == [
+        "engines/tensorrt-int8/conversion.json",
+        "engines/int8/conversion.json",
+    ]
 
 
 def test_every_engine_is_told_with_its_version_and_what_it_can_do(capsys):
@@ -49,6 +64,18 @@ def test_every_engine_is_told_with_its_version_and_what_it_can_do(capsys):
     assert [state.name for state in find_engines()] == list(ENGINES)
     assert main(["engines"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(ENGINES)
+
+
+def test_the_extras_that_errors_name_are_there():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    always = " ".join(project["dependencies"])
+    for name in ENGINES:
+        extra = engines.EXTRAS.get(name)
+        told = always if extra is None else " ".join(extras[extra])
+        assert all(package in told for package in engines.PACKAGES[name]), name
+    locked = " ".join(extras["dev"])
+    assert not [engine for engine in ON_GPU if engines.EXTRAS.get(engine, "none") in locked]
 
 
 def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, artifact, capsys):
@@ -61,10 +88,32 @@ def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, artifact, caps
         load_engine("openvino", artifact, 1)
     assert main(["engines"]) == 0
     assert (
-        'openvino     not installed; pip install "defectbench[openvino]"' in capsys.readouterr().out
+        'openvino         not installed; pip install "defectbench[openvino]"\n'
+        in capsys.readouterr().out
     )
     with pytest.raises(ConfigError, match="name one of onnxruntime"):
         require_engine("tensorflow")
+
+
+def test_the_cuda_provider_is_asked_for_alone_and_its_absence_named(artifact, monkeypatch):
+    from defectbench.deploy.engines import onnxruntime_cuda as cuda
+
+    monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ConfigError, match=r"onnxruntime provider.*force-reinstall"):
+        cuda.open_session(artifact, 1)
+    asked = {}
+
+    class Session:
+        def __init__(self, path, options, providers):
+            asked["providers"] = providers
+            asked["fallback"] = options.get_session_config_entry("session.disable_cpu_ep_fallback")
+            raise RuntimeError("no driver")
+
+    monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: [cuda.PROVIDER])
+    monkeypatch.setattr(cuda.ort, "InferenceSession", Session)
+    with pytest.raises(ArtifactError, match="no driver"):
+        cuda.open_session(artifact, 1)
+    assert asked == {"providers": [(cuda.PROVIDER, {"use_tf32": "0"})], "fallback": "1"}
 
 
 @pytest.mark.parametrize("name", ["openvino", "ncnn"])

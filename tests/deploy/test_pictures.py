@@ -3,17 +3,23 @@
 import csv
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
+from tests.data.small_sets import texture, write_dataset, write_overlaps
 from tests.hand_made import write_detector
 
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import read_json
 from defectbench.base.records import write_record
+from defectbench.base.tiling import Tiling
 from defectbench.cli import main
+from defectbench.data.certificate import certify
+from defectbench.data.groups import group_images
+from defectbench.data.tile_pack import pack_tiles
 from defectbench.deploy.nms import nms
 from defectbench.deploy.pictures import predict_pictures, threshold_of
-from defectbench.deploy.predict import to_original
+from defectbench.deploy.predict import predict, to_original
 from defectbench.deploy.runtime import OnnxDetector, prepare
 
 
@@ -113,3 +119,69 @@ def test_what_is_wrong_is_one_line(model, folder, tmp_path, monkeypatch, capsys,
     assert main(["predict", *arguments, "--model", str(model)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+@pytest.fixture
+def tiled(tmp_path):
+    """A set of images larger than the tiles of 64 pixels that a model sees at 32, one of them smaller; their pack."""
+    images = {
+        f"pit_{k}.png": texture(k, *((50, 40), (100, 140), (90, 100))[k % 3]) for k in range(4)
+    }
+    for pixels in images.values():
+        pixels[20:70, 25:75] //= 8
+    boxes = {name: [(0, [5.0, 6.0, 20.0, 10.0])] for name in images}
+    data = write_dataset(tmp_path / "set", images, boxes, ("pit", "scratch"))
+    write_overlaps(data, [])
+    group_images(data)
+    parts = data / "random" / "split0"
+    parts.mkdir(parents=True)
+    for part, names in {
+        "train": ["pit_3.png"],
+        "val": ["pit_2.png"],
+        "test": ["pit_0.png", "pit_1.png"],
+    }.items():
+        (parts / f"{part}.txt").write_text("".join(f"{name}\n" for name in names))
+    certify(data, "random")
+    tiling = Tiling(side=64, overlap=16)
+    pack = tmp_path / "test.safetensors"
+    pack_tiles(data, "random", "test", 32, pack, tiling)
+    model = write_detector(tmp_path / "tiled.onnx")
+    written = onnx.load(model)
+    written.metadata_props.add(key="tiles", value=tiling.model_dump_json())
+    onnx.save(written, model)
+    return model, data / "images", pack
+
+
+def test_a_model_of_tiles_says_of_a_picture_what_was_scored_of_its_tiles(tiled, tmp_path):
+    model, images, pack = tiled
+    scored = predict(model, pack, tmp_path / "predictions.json")
+    shown = tmp_path / "shown"
+    shown.mkdir()
+    for name in ("pit_0.png", "pit_1.png"):
+        (shown / name).write_bytes((images / name).read_bytes())
+    predict_pictures(model, shown, tmp_path / "out", threshold=0.3)
+    said = read_json(tmp_path / "out" / "predictions.json")
+    assert {row["image_id"] for row in said} == {1, 2}
+    # joined over tiles: one has boxes of 24 pixels
+    assert any(max(row["bbox"][2:]) > 24 for row in said)
+    kept = [row for row in scored if row["score"] > 0.3]
+    for key, bound in {"image_id": 0, "category_id": 0, "score": 1e-5, "bbox": 1e-3}.items():
+        values = [[row[key] for row in rows] for rows in (said, kept)]
+        np.testing.assert_allclose(*values, rtol=0, atol=bound)
+
+
+def test_a_picture_of_too_many_tiles_is_named_and_the_others_are_done(tiled, tmp_path, monkeypatch):
+    model, images, _ = tiled
+    monkeypatch.setattr("defectbench.deploy.pictures.MOST_TILES", 1)
+    done = predict_pictures(model, images, tmp_path / "out", threshold=0.3)
+    assert (done.read, len(done.faults)) == (2, 2)
+    assert all("tiles: got" in fault and "in parts" in fault for fault in done.faults)
+
+
+def test_tiles_that_cannot_be_cut_are_named(tiled, tmp_path):
+    model, images, _ = tiled
+    written = onnx.load(model)
+    written.metadata_props[-1].value = '{"side": 64}'
+    onnx.save(written, model)
+    with pytest.raises(ConfigError, match="metadata tiles"):
+        predict_pictures(model, images, tmp_path / "out")

@@ -8,7 +8,8 @@ import pytest
 from onnx import numpy_helper
 from tests.small_models import SIDE, write_images, write_model
 
-from defectbench.base.errors import ArtifactError, PackError
+from defectbench.base.errors import ArtifactError, DefectBenchError, PackError
+from defectbench.deploy import quantise as quantise_module
 from defectbench.deploy.artifact import validate_artifact
 from defectbench.deploy.engines import load_engine
 from defectbench.deploy.engines.openvino import read_unsigned
@@ -101,13 +102,24 @@ def test_openvino_reads_unsigned_activations_of_the_same_values(quantised):
     [
         ("test", 6, "part: got 'test'; calibrate with the training part"),
         ("val", 6, "part: got 'val'"),
+        ("train", 0, "images: got 0; there is nothing to calibrate with"),
     ],
 )
 def test_no_other_part_calibrates(model, tmp_path, part, images, message):
     pack = write_images(tmp_path / "pack.safetensors", part, images)
     with pytest.raises(PackError, match=message):
         quantise(model, pack, tmp_path / "model.onnx")
-    assert not (tmp_path / "model.onnx").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pack.safetensors"]
+
+
+def test_a_calibration_that_fails_leaves_nothing(model, train, tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(quantise_module, "quantize_static", fails)
+    with pytest.raises(DefectBenchError, match="quantisation: got 'out of memory'"):
+        quantise(model, train, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_in_which_nothing_can_be_rounded_is_named(train, tmp_path):

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from shelf import Shelf
 
 from defectbench.base.errors import ReportError
+from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
 from defectbench.documentation.reference import References
@@ -42,6 +43,20 @@ def test_no_page_is_left_over_and_each_reference_folder_has_one(pages):
     # a study that is pinned and has no cell yet has nothing to show
     kept = {path.relative_to(REFERENCE).parts[0] for path in REFERENCE.glob("*/**/*.json")}
     assert made == {"index", *kept}
+
+
+def test_a_template_waits_for_its_records(tmp_path):
+    (tmp_path / "templates").mkdir()
+    for name in ("index", "quiet"):
+        (tmp_path / "templates" / f"{name}.md.j2").write_text(f"# {name}\n")
+    kept = tmp_path / "reference"
+
+    def stems():
+        return [Path(page.path).stem for page in results_pages(kept, tmp_path / "templates")]
+
+    assert stems() == ["index"]
+    (kept / "quiet").mkdir(parents=True)
+    assert stems() == ["index", "quiet"]
 
 
 def test_generating_twice_gives_the_same_bytes(pages):
@@ -89,6 +104,22 @@ def test_a_folder_is_shown_as_the_report_shows_it(facts):
     assert "| mAP50 | a | b | +15.0 [-1.0, +30.0] | 4 | not distinguishable |" in text
     assert "- Decided by paired." in text
     assert "p99" not in text, "a page has no room for it"
+
+
+def test_second_figures_of_a_race_stand_on_the_page(tmp_path):
+    shelf = Shelf(tmp_path)
+    shelf.split("clean")
+    folder = shelf.method("a")
+    timed = read_record(folder / "latency" / "onnxruntime.json", "latency")["figures"]
+    again = timed | {"threads": 2, "latency_ms_p50": 2.5, "fps": 400.0}
+    path = folder / "latency" / "threads2" / "onnxruntime.json"
+    write_record(path, "latency", again, {"model": folder / "model.onnx"})
+    keep_reference([shelf.runs], tmp_path / "reference" / "set")
+    facts = Facts(References(tmp_path / "reference", MODELS))
+    text = folder_tables(facts.references.study("set"))
+    assert "## Threads and images a call" in text
+    assert "| a | onnxruntime | fp32 | 2 | 2.50" in text
+    assert "## Engines and precisions" not in text  # one engine in one precision
 
 
 def test_facts_are_read_and_a_pair_is_turned_round(facts):

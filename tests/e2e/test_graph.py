@@ -1,6 +1,7 @@
 """The graph as a user meets it: what is planned, what a new folder adds, what an error says."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from tests.e2e.planning import snakemake
 
 from defectbench.base.catalogue import load_catalogue
+from defectbench.deploy.engines import engine_state
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue(ROOT / "models")
@@ -41,6 +43,11 @@ def planned(folder, *options):
     """Number of jobs by rule in a dry run."""
     status, said = snakemake(folder, "all", "--dry-run", "--quiet", "host", *options)
     assert status == 0, said
+    return jobs_in(said)
+
+
+def jobs_in(said):
+    """Number of jobs by rule in what a dry run says."""
     lines = said.split("count", 1)[1].splitlines()
     pairs = [line.split() for line in lines[2:]]
     jobs = {}
@@ -56,6 +63,19 @@ def test_a_plain_call_takes_the_profile_that_makes_incomplete_files_anew(checkou
     assert "profile profiles/default" in said
     settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
     assert settings["rerun-incomplete"] is True
+
+
+@pytest.mark.parametrize(("device", "slots"), [("cpu", "0"), ("cuda", "1")])
+def test_cells_on_a_gpu_share_it_by_slots(checkout, device, slots):
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    for block in study["blocks"]:
+        block["budget"] = {**block.get("budget", {}), "device": device}
+    (checkout / "mine.yaml").write_text(yaml.safe_dump(study))
+    status, said = snakemake(checkout, "all", "--dry-run", "--configfile", "mine.yaml")
+    assert status == 0, said
+    claimed = re.findall(r"gpu_slots=(\d)", said)
+    assert set(claimed) == {slots}
+    assert len(claimed) > DETECTORS
 
 
 def test_default_study_plans_every_stage(checkout):
@@ -368,13 +388,19 @@ def test_a_study_may_not_be_called_as_a_shared_folder(checkout):
 def test_engines_and_precisions_add_their_jobs_and_no_race(checkout):
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     study |= {
-        "engines": ["onnxruntime", "openvino", "ncnn"],
+        "engines": ["onnxruntime", "openvino", "ncnn", "torch", "torch_graph", "tensorrt"],
         "precisions": ["fp32", "fp16", "int8"],
     }
     (checkout / "forms.yaml").write_text(yaml.safe_dump(study | {"study": "forms"}))
-    jobs, plain = planned(checkout, "--configfile", "forms.yaml"), planned(checkout)
+    asked = ("all", "--dry-run", "--quiet", "host", "--configfile", "forms.yaml")
+    status, said = snakemake(checkout, *asked)
+    assert status == 0, said
+    for state in map(engine_state, study["engines"]):  # told before hours of training
+        assert (f"engine {state.name}: {state.told}" in said) is not state.runs_here
+    jobs, plain = jobs_in(said), planned(checkout)
     files = DETECTORS + CLASSIFIERS + CUT
-    more = {"quantise_model": files, "convert_model": 2 * files, "measure_form": 5 * files}
+    # two of ncnn, one of torch, which its captured form shares, three of TensorRT
+    more = {"quantise_model": files, "convert_model": 6 * files, "measure_form": 10 * files}
     assert {name: jobs.get(name) for name in more} == more
     assert jobs["race_models"] == plain["race_models"] == 1
     assert not set(more) & set(plain)

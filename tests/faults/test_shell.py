@@ -100,6 +100,42 @@ def test_a_study_of_tabbed_json_is_planned_in_a_folder_of_blanks_and_letters_of_
     assert status == 0, said
 
 
+def test_a_board_reaches_the_shell_as_it_was_written(checkout):
+    write_study(
+        checkout, blocks=[{**BLOCK, "methods": ["yolo_fastestv2"]}], mirrors={"my-steel": "plates"}
+    )
+    key = "/my keys/it's $HOME"
+    told = ("host=pi@board.local", "device=desk_1", "forms=onnxruntime,tensorrt-fp16", "port=2222")
+    target = "results/mine/devices/desk_1/board.json"
+    options = ("--configfile", "mine.yaml", "-n", "-p", "--config", *told, f'identity="{key}"')
+    status, said = snakemake(checkout, target, *options)
+    assert status == 0, said
+    (pack,) = re.findall(r"^Shell command: (defectbench edge pack .*) 2>&1", said, re.MULTILINE)
+    assert "--form onnxruntime --form tensorrt-fp16" in pack
+    (run,) = re.findall(r"^Shell command: (defectbench edge run .*) 2>&1", said, re.MULTILINE)
+    words = shlex.split(run)
+    assert words[3] == "pi@board.local"
+    assert {"--port=2222", f"--identity={key}", "desk_1"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ("host=pi@board device=seed0", "no name that begins"),
+        ("device=x", "host"),
+        ("host=pi@b port=x", "port"),
+    ],
+)
+def test_a_board_that_cannot_be_is_named_before_anything_is_made(told, fault, checkout):
+    write_study(checkout)
+    status, said = snakemake(
+        checkout, "edge", "--configfile", "mine.yaml", "-n", "--config", *told.split()
+    )
+    assert status != 0
+    assert fault in said
+    assert not (checkout / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -132,6 +168,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
         "truth",
         "kinds",
         "notes",
+        "board",
         "card",
     }
     plain = {

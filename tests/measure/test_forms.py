@@ -6,13 +6,14 @@ import pytest
 from measure_cases import make_truth
 from tests.small_models import SIDE, write_images, write_model
 
-from defectbench.base.engines import ENGINES, PRECISIONS, Form, forms_of
-from defectbench.base.errors import MeasurementError
+from defectbench.base.engines import ENGINES, NETWORK, ON_GPU, PRECISIONS, Form, forms_of
+from defectbench.base.errors import MeasurementError, ProgramError
 from defectbench.base.records import ABSENT, read_record, write_record
 from defectbench.base.studies import LatencySettings
 from defectbench.cli import main
 from defectbench.deploy.convert_model import convert_model
 from defectbench.deploy.engines.files import recorded_sha256
+from defectbench.deploy.engines.openvino import OpenVinoSession
 from defectbench.deploy.quantise import quantise
 from defectbench.measure import forms
 from defectbench.measure.cell import Truth, measure_cell
@@ -20,7 +21,8 @@ from defectbench.measure.forms import measure_form
 from defectbench.measure.race import entries_of, note_absences, race
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=0)
-OTHERS = [form for form in forms_of(ENGINES, PRECISIONS) if not form.is_artifact]
+OF_PROCESSOR = [name for name in ENGINES if name not in (*ON_GPU, NETWORK)]
+OTHERS = [form for form in forms_of(OF_PROCESSOR, PRECISIONS) if not form.is_artifact]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,7 @@ def test_all_forms_meet_in_one_race_and_are_held_against_the_artifact(home):
     for form in OTHERS:
         record = read_record(cell / "latency" / f"{form.name}.json", "latency")
         assert record["settings"]["engine"] == form.engine
+        assert record["settings"]["device"] == "cpu"
         assert record["figures"]["ratio_to_base"] > 0
         scored = read_record(cell / form.folder / "accuracy.json", "accuracy")["model_sha256"]
         assert recorded_sha256(record["inputs"]) == scored  # what is timed is what was scored
@@ -99,11 +102,22 @@ def test_what_cannot_run_is_recorded_in_each_place(home, tmp_path):
     ]
 
 
-def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch):
+def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch, tmp_path):
     _, cell, test, truth = home
     monkeypatch.setattr(forms, "BOUND", 0.0)
+    other = tmp_path / "clean" / "four" / "seed0"
+    other.mkdir(parents=True)
+    (other / "model.onnx").write_bytes((cell / "model.onnx").read_bytes())
     with pytest.raises(MeasurementError, match="difference of openvino"):
-        measure_form(cell, Form("openvino"), test, truth)
+        measure_form(other, Form("openvino"), test, truth)
+    assert [path.name for path in other.iterdir()] == ["model.onnx"]  # nothing half written
+
+
+def test_what_starts_a_process_a_call_is_scored_and_not_raced(home, monkeypatch):
+    _, cell, _, _ = home
+    monkeypatch.setattr(OpenVinoSession, "starts_processes", True, raising=False)
+    with pytest.raises(ProgramError, match="a process a call"):
+        race(entries_of([cell], [Form("onnxruntime"), Form("openvino")]), SHORT)
 
 
 def test_the_verb_measures_a_form(home, capsys):

@@ -15,7 +15,7 @@ from defectbench.base.studies import LatencySettings
 from defectbench.measure import machine_watch
 from defectbench.measure.machine_watch import Watch, read_or_none
 from defectbench.measure.race import RaceEntry, race
-from defectbench.measure.worker_failures import worker_failure
+from defectbench.measure.workers import worker_failure
 
 
 def test_a_watch_tells_load_and_clock():

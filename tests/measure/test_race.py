@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from race_cases import write_classifier, write_detector, write_pack
 
+from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError, ProgramError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import read_record, write_record
@@ -16,11 +18,19 @@ from defectbench.base.studies import LatencySettings
 from defectbench.cli import main
 from defectbench.measure import race as race_module
 from defectbench.measure import race_worker
-from defectbench.measure.race import RaceEntry, entries_of, make_request, race, split_heats
+from defectbench.measure.race import (
+    RaceEntry,
+    entries_of,
+    make_request,
+    race,
+    race_cells,
+    split_heats,
+)
 from defectbench.measure.race_worker import read_images, turns
 from defectbench.measure.reference import write_reference
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=3)
+ROOT = Path(__file__).parents[2]
 CELLS = ("pixels", "pixels+small", "colours")
 
 
@@ -138,18 +148,21 @@ def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("told", "kind"), [("out of memory", "DeviceMemoryError"), ("no kernel", "ArtifactError")]
+)
+def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path, told, kind):
     request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, 0, tmp_path)
     write_reference(tmp_path / "reference.onnx")
 
     def fails(runner, calls):
-        raise RuntimeError("out of memory\nand more")
+        raise RuntimeError(f"{told}\nand more")
 
     monkeypatch.setattr(race_worker.Runner, "run_block", fails)
     (failed,) = race_worker.measure(request)["failed"].items()
     assert failed[0] == str(shelf / "pixels" / "seed0" / "model.onnx")
-    assert "ArtifactError" in failed[1]
-    assert "'out of memory'" in failed[1]
+    assert kind in failed[1]
+    assert f"'{told}'" in failed[1]
 
 
 def test_a_process_that_dies_names_the_model_at_hand(shelf, tmp_path, monkeypatch):
@@ -157,7 +170,7 @@ def test_a_process_that_dies_names_the_model_at_hand(shelf, tmp_path, monkeypatc
     (tmp_path / "dying_worker.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(race_module, "WORKER", "dying_worker")
-    with pytest.raises(ProgramError, match=r"b\.onnx: race: got 'ended by signal 9'"):
+    with pytest.raises(ProgramError, match=r"b\.onnx: race: got 'ended by signal 9'.*memory"):
         race([entry(shelf, "pixels", tmp_path)], SHORT)
 
 
@@ -226,6 +239,78 @@ def test_records_of_heats_say_so(shelf, tmp_path, monkeypatch):
     assert heats == [{"number": n, "of": 2, "models": 1} for n in (1, 2)]
 
 
+SECOND = SHORT.model_copy(
+    update={"threads": [1, 2], "batches": [1, 4], "starts": 1, "energy_s": 0.05, "rounds": 10}
+)
+
+
+def test_second_figures_are_of_each_number_of_threads(shelf, monkeypatch):
+    sources = ([], {"rapl": "hidden"})
+    monkeypatch.setattr(race_module, "run_worker", in_this_process)
+    monkeypatch.setattr(race_worker, "find_meters", lambda: sources)
+    cell = shelf / "colours" / "seed0"
+    race_cells([cell], [Form("onnxruntime")], SECOND)
+    for threads, name in (
+        (1, "latency/onnxruntime.json"),
+        (2, "latency/threads2/onnxruntime.json"),
+    ):
+        record = read_record(cell / name, "latency")
+        figures = record["figures"]
+        assert (figures["threads"], record["settings"]["threads"]) == (threads, threads)
+        assert figures["images_per_s_batch4_low"] <= figures["images_per_s_batch4"]
+        assert figures["ratio_to_reference_batch4"] > 0
+        assert figures["n_blocks_batch4"] == 20
+        assert figures["n_starts"] == 1
+        assert record["energy"] == [{"absent_because": {"rapl": "hidden"}}] * 2
+
+
+def in_this_process(module, arguments, threads):
+    """A worker of the race without a process of its own."""
+    race_worker.main(*arguments)
+    return subprocess.CompletedProcess([], 0, "", "")
+
+
+def test_several_images_a_call_are_answered_one_by_one(shelf, tmp_path):
+    images = read_images(shelf / "test@16.safetensors", 6)
+    request = {"model": str(shelf / "pixels" / "seed0" / "model.onnx"), "engine": "onnxruntime"}
+    runner = race_worker.Runner(request | {"threshold": 0.25}, 1, images)
+    seen = []
+    runner.suppress = lambda outputs, threshold, image: seen.append(outputs[0][image].copy())
+    runner.call(4)
+    runner.call(4)  # the seventh and eighth are the first two again
+    np.testing.assert_array_equal(seen[6], seen[0])
+    np.testing.assert_array_equal(seen[7], seen[1])
+    assert not np.array_equal(seen[0], seen[1])
+    runner.run_batch(4)
+    assert np.array(runner.batched[4]).shape == (1, 1, 4)
+
+
+def test_an_engine_of_single_images_is_left_out_of_larger_calls(shelf, tmp_path):
+    write_reference(tmp_path / "reference4.onnx", 4)
+    images = read_images(shelf / "test@16.safetensors", 6)
+    request = {"model": str(shelf / "pixels" / "seed0" / "model.onnx"), "engine": "onnxruntime"}
+    runners = [race_worker.Runner(request | {"threshold": 0.25}, 1, images) for _ in range(2)]
+    runners[0].engine_name = "ncnn"
+    asked = {"process": 0, "batch_rounds": 3, "threads": 1}
+    watch = race_worker.Watch()
+    seen = race_worker.run_batches(runners, 4, str(tmp_path / "reference4.onnx"), asked, watch)
+    assert (seen["models"], len(seen["runners"])) == ([1], 1)
+    assert [len(seen["runners"][0]["calls"]), len(seen["reference"])] == [3, 4]
+    assert len(seen["reference"][0]) == 2  # calls of four images
+    runners[1].engine_name = "ncnn"
+    nobody = race_worker.run_batches(runners, 4, str(tmp_path / "reference4.onnx"), asked, watch)
+    assert (nobody["models"], nobody["runners"]) == ([], [])
+
+
+def test_the_reference_of_one_image_is_that_of_kept_records(tmp_path):
+    kept = ROOT / "results/reference/cfp-neu-cls-resnet50/clean/resnet50/seed0/latency"
+    record = read_record(kept / "onnxruntime.json", "latency")
+    write_reference(tmp_path / "reference.onnx")
+    write_reference(tmp_path / "four.onnx", 4)
+    timed = record["settings"]["reference_sha256"]
+    assert sha256_file(tmp_path / "reference.onnx") == timed != sha256_file(tmp_path / "four.onnx")
+
+
 def test_the_verb_races_cells(shelf, capsys):
     cells = [str(shelf / "colours" / "seed0")]
     out = shelf / "colours" / "seed0" / "latency" / "onnxruntime.json"
@@ -241,7 +326,7 @@ def test_the_verb_races_cells(shelf, capsys):
 
 def test_worker_imports_no_training_framework():
     code = (
-        "import sys, defectbench.measure.race_worker, defectbench.measure.memory_worker\n"
+        "import sys, defectbench.measure.race_worker, defectbench.measure.start_worker\n"
         "assert not {'torch', 'onnx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

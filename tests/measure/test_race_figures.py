@@ -112,6 +112,12 @@ def test_the_wall_is_the_clock_where_the_other_is_hidden_or_threads_are_several(
     assert clock_of_ratios(answers, 1) == "wall"
 
 
+def test_the_wall_is_the_clock_of_what_computes_on_a_gpu_and_of_what_is_held_against_it():
+    answers = [answer | {"devices": ["cpu", "cuda"]} for answer in make_answers()]
+    assert [clock_of_ratios(answers, 1, model) for model in (0, 1)] == ["processor", "wall"]
+    assert clock_of_ratios(answers, 1, 0, base=1) == "wall"
+
+
 def test_an_interval_that_is_too_wide_invalidates_the_row():
     answers = [make_answer((ms, 5.0), process=n) for n, ms in enumerate((8, 9, 10, 11, 12))]
     figures = figures_of(answers)
@@ -180,3 +186,53 @@ def test_the_interval_covers_the_truth(between, within):
         low, high = interval_ends(interquartile_mean(blocks[chosen].reshape(300, -1)))
         covered += low <= 0 <= high
     assert covered / trials >= 0.88
+
+
+def batched(models=(40.0,), **settings):
+    """Answers whose second model alone takes four images a call."""
+    answers = make_answers(**settings)
+    races = make_answers(models=models, calls=1, **settings)
+    for answer, race in zip(answers, races, strict=True):
+        answer["batches"] = {"4": race | {"models": [1]}}
+    return answers
+
+
+def test_throughput_by_hand():
+    figures = figures_of(batched(), model=1)
+    rates = [figures[f"images_per_s_batch4{end}"] for end in ENDS]
+    assert rates == pytest.approx([4000 / 41.5] * 3)
+    assert ratio(figures, "ratio_to_reference_batch4") == pytest.approx([41.5] * 3, rel=1e-3)
+    assert figures["n_blocks_batch4"] == 60
+    assert not [name for name in figures_of(batched()) if "batch4" in name]
+
+
+def test_ends_of_throughput_are_those_of_the_time_turned_round():
+    slow = {n: (lambda moment, name, n=n: (1.0, 1.0 + 0.2 * n)) for n in range(5)}
+    answers = make_answers()
+    for n, answer in enumerate(answers):
+        race = make_answer(models=(40.0,), calls=1, process=n, slow=slow[n])
+        answer["batches"] = {"4": race | {"models": [0]}}
+    low, rate, high = (
+        figures_of(answers)[f"images_per_s_batch4{end}"] for end in ("_low", "", "_high")
+    )
+    assert low < rate < high
+    assert rate == pytest.approx(4000 / (41.5 * 1.4))
+
+
+def test_energy_by_hand():
+    answers = make_answers(processes=3)
+    for answer, joules in zip(answers, (9.0, 10.0, 20.0), strict=True):
+        spent = {"images": 10, "seconds": 2.0, "joules": {"package-0": joules, "gpu-0": 1.0}}
+        idle = {"package-0": 1.5, "gpu-0": 0.5}
+        answer["energy"] = {"absent_because": {}, "idle_w": idle, "runners": [spent, spent]}
+    figures = figures_of(answers)
+    assert figures["joules_per_image"] == pytest.approx(1.1)
+    assert figures["joules_per_image_above_idle"] == pytest.approx(0.7)
+    assert (figures["idle_w"], figures["n_energy_images"]) == (2.0, 30)
+
+
+def test_a_machine_that_tells_no_energy_has_no_such_figure():
+    answers = make_answers()
+    for answer in answers:
+        answer["energy"] = {"absent_because": {"rapl": "hidden"}}
+    assert not [name for name in figures_of(answers) if "joules" in name or "idle" in name]

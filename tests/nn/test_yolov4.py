@@ -51,7 +51,7 @@ def test_matching_equals_plain_code(seed):
                     column, line = int((x0 + x1) / 2 // stride), int((y0 + y1) / 2 // stride)
                     prior = start + (line * (size // stride) + column) * 3 + anchor
                     expected.add((image, prior, row))
-    found = zip(*(part.tolist() for part in model.match(targets, size, size)), strict=True)
+    found = zip(*(part.tolist() for part in model.match(targets, size, size)[0]), strict=True)
     assert set(found) == expected
 
 

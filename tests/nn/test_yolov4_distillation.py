@@ -113,7 +113,7 @@ def test_a_student_learns_from_a_wider_teacher(kd):
     parts = student.loss(images, targets, 0)
     with torch.no_grad():
         own, taught = student(images), teacher(images)
-        image, prior, row = student.match(targets, 64, 64)
+        (image, prior, row), _ = student.match(targets, 64, 64)
         stride = student._cells(64, 64)[1][prior]
         seen = [
             Seen(raw[..., 4:], student.boxes(raw, 64, 64)[image, prior] / stride)

@@ -1,6 +1,7 @@
 """The table of engines: differences on the same images, what cannot be run, marks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -77,7 +78,12 @@ def test_a_form_is_compared_with_the_artifact_on_the_same_images(shelf, cell):
     table = engines.engine_table([artifact, rounded, other])
     (gain,) = (column for column in table.columns if column.key == "gain")
     assert [gain.show(row).mark for row in table.rows] == ["", engines.LOSES, ""]
-    assert any("loses more than 2 points" in note for note in table.notes)
+    (note,) = [note for note in table.notes if "loses more than 2 points" in note]
+    assert "in 0 of 1 rows so marked the whole interval does" in note  # of six images
+    surely = replace(rounded, gain=-0.03, gain_low=-0.04, gain_high=-0.021)
+    (note,) = [note for note in engines.engine_table([surely]).notes if "points" in note[:30]]
+    assert "in 1 of 1 rows" in note
+    assert any("Latency is with 1 thread." in note for note in table.notes)
 
 
 def test_what_an_engine_cannot_run_is_a_row_that_names_the_operator(shelf, cell):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from defectbench.base.errors import TrainingDivergedError
+from defectbench.base.errors import ConfigError, TrainingDivergedError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import Schedule
 from defectbench.training import loop, readings
@@ -69,6 +69,15 @@ def test_what_breaks_on_an_unread_loss_is_told_as_divergence(
         run_training(pack_path, lost, tmp_path / "lost")
     with pytest.raises(IndexError, match="an assigner"):
         run_training(pack_path, method, tmp_path / "sound")
+
+
+def test_a_gpu_without_room_is_told_with_a_fix(pack_path, tmp_path, method, monkeypatch):
+    def full(run, *args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(loop, "train_step", full)
+    with pytest.raises(ConfigError, match=r"batch: got 4; .*smaller batch, or fewer gpu_slots"):
+        run_training(pack_path, method, tmp_path / "run")
 
 
 class Lost(TinyDetector):

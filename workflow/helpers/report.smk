@@ -4,6 +4,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
+include: "edge.smk"
+
+
 def topic_files():
     """The modules that say which tables there are: a new one renders the report anew."""
     package = find_spec("defectbench.report.topics")

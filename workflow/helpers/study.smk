@@ -6,6 +6,7 @@ from functools import cache
 from shlex import quote
 
 from defectbench.base import steps
+from defectbench.base.boards import take_board
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
@@ -17,6 +18,7 @@ from defectbench.base.records import usable_cores
 from defectbench.base.studies import PROTOCOLS, base_protocol, parse_study
 from defectbench.base.tasks import TASKS
 
+BOARD = take_board(config)
 STUDY_FILE = study_file(workflow.configfiles)
 STUDY = parse_study(STUDY_FILE or [*workflow.configfiles, "study"][0], config)
 refuse_another_owner(STUDY, STUDY_FILE)
@@ -89,6 +91,11 @@ def settings_of(make, **more):
 def training_cores(wildcards):
     """Cores that a cell's training claims from the scheduler."""
     return claim(steps.thread_count(cell_of(wildcards)))
+
+
+def gpu_slots(wildcards):
+    """Slots of the GPU that a cell's training claims: none on a processor."""
+    return steps.gpu_slots(cell_of(wildcards))
 
 
 def pack_of(part):

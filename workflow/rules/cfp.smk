@@ -34,6 +34,8 @@ rule score_channels:
         method=FILTER_BASES,
         images=r"\d+",
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         method=method_folder,
         settings=score_settings,
@@ -114,6 +116,8 @@ rule fine_tune_classifier:
         method=FILTERED,
     priority: 10
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         method=method_folder,
         settings=settings_of(steps.fine_tuning),

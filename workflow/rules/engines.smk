@@ -19,7 +19,8 @@ rule quantise_model:
 
 rule convert_model:
     input:
-        model=f"{CELL}/model.onnx",
+        network_of_form,
+        model=source_of_form,
     output:
         model=directory(f"{CELL}/engines/{{form}}/model"),
         record=f"{CELL}/engines/{{form}}/conversion.json",
@@ -29,8 +30,11 @@ rule convert_model:
         method=MODEL_FILES,
         form=CONVERTED_FORMS,
     threads: claim(1)
+    params:
+        method=method_folder,
     shell:
-        "defectbench convert-model --model {input.model} --form {wildcards.form} --out {output.model} 2>&1 | tee {log}"
+        "defectbench convert-model --model {input.model} --form {wildcards.form} --method {params.method} "
+        "--out {output.model} 2>&1 | tee {log}"
 
 
 rule measure_form:

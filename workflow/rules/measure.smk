@@ -112,11 +112,7 @@ if PLAN.raced:
             predictions=raced("predictions.record.json"),
             forms=raced_forms(),
         output:
-            [
-                path
-                for form in STUDY.forms
-                for path in raced(f"latency/{form.name}.json")
-            ],
+            [path for record in STUDY.latency_records for path in raced(record)],
         log:
             f"{LOGS}/race.log",
         threads: all_cores

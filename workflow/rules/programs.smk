@@ -24,6 +24,8 @@ rule train_by_ultralytics:
         method=NOBODY,
     priority: 10
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
@@ -91,6 +93,8 @@ rule train_by_mmdetection:
         method=NOBODY,
     priority: 10
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),

@@ -12,6 +12,7 @@ rule render_report:
         certificates=certificates(),
         cards=[f"models/{name}/card.yaml" for name in PLAN.base_methods()],
         topics=topic_files(),
+        boards=board_records(),
     output:
         tables=TABLES,
         figures=directory(f"{REPORT}/figures"),
@@ -26,3 +27,6 @@ rule render_report:
         folder=subpath(output.page, parent=True),
     shell:
         "defectbench report --study {params.name:q} --out {params.folder} {params.notes} {params.runs:q} 2>&1 | tee {log}"
+
+
+include: "edge.smk"

@@ -64,6 +64,8 @@ rule prune_channels:
     wildcard_constraints:
         method=SLIMMED,
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         method=method_folder,
         settings=settings_of(steps.channel_pruning),

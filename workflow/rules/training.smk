@@ -18,6 +18,8 @@ rule train_network:
         method=NOBODY,
     priority: 10
     threads: training_cores
+    resources:
+        gpu_slots=gpu_slots,
     params:
         method=method_folder,
         settings=settings_of(steps.training),

@@ -6,14 +6,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..base.cards import DatasetCard, load_dataset_card
 from ..base.catalogue import load_catalogue
+from ..base.engines import REFERENCE, Form
 from ..base.errors import ConfigError, ProgramError
 from ..base.files import atomic_write_text, read_json
 from ..base.places import RESULTS, parts_folder
@@ -21,17 +20,18 @@ from ..base.records import usable_cores
 from ..base.studies import Study, load_study
 from ..base.tasks import task_named
 from ..data.adoption.adopting import PROTOCOL, light_methods
-from ..data.adoption.writing import MARK, SHORT, write_study
-from ..data.coco import read_coco
+from ..data.adoption.writing import MARK, SHORT, short_recipes, write_study
 from ..data.pack import pack
 from ..report.render import make_report
 from ..report.topics.detection import compared
 from ..report.writers.stored import stored_tables
 from ..report.writers.terminal import print_tables
 from .budget import TimePlan, Timing, plan_time
-from .deployment import CHECKED, check_script, choose_threshold, write_deployment
+from .deploying import Shelves, deploy
+from .on_validation import choose_on_validation, validated
+from .threshold import check_overkill
 from .timing import time_method
-from .verdict import chosen, defect_sides, paragraph
+from .verdict import choice_words, defect_sides, paragraph, time_of
 
 LATENCY = {"processes": 3, "rounds": 8, "block_calls": 4, "warmup": 3, "burst_calls": 0}
 TIMING_SHARE = 0.1  # of the time, that is spent on timing steps
@@ -87,7 +87,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
         tell(line)
     study_name = f"my-{name}-recommend"
     study = home / "config" / f"{study_name}.yaml"
-    recipe = {**SHORT, "schedule.warmup_steps": max(1, plan.epochs * per_epoch // 10)}
+    warmup = {"schedule.warmup_steps": max(1, plan.epochs * per_epoch // 10)}
+    recipe, recipes = short_recipes(plan.methods, home / "models", **warmup)
     fields = {"size": size, "epochs": plan.epochs, "batch": batch, "threads": 1, "recipe": recipe}
     mirror = Path(base.mirrors[name])
     write_study(
@@ -99,6 +100,7 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
         seeds=plan.seeds,
         latency=LATENCY,
         split_seed=base.split_seed,
+        recipes=recipes,
         **fields,
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
@@ -128,10 +130,7 @@ def _adopted(name: str, home: Path) -> tuple[DatasetCard, Study]:
 def _check_asked(asked: Asked) -> None:
     if not 0 < asked.minutes <= 60 * 24 * 30:
         raise ConfigError("--minutes", "minutes", asked.minutes, "give a time above 0, such as 60")
-    if not 0 <= asked.overkill < 1:
-        raise ConfigError(
-            "--overkill", "rate", asked.overkill, "give a share from 0 to below 1, such as 0.05"
-        )
+    check_overkill(asked.overkill)
     if asked.size is not None and (asked.size % 32 or not 32 <= asked.size <= 4096):
         raise ConfigError("--size", "side", asked.size, "give a multiple of 32 pixels, up to 4096")
 
@@ -237,43 +236,27 @@ def _answer(
     truth = read_json(data / "annotations.json")
     sides = defect_sides(truth["images"], truth["annotations"])
     answer = paragraph(rows, pairs, sides, size)
-    row = chosen(rows, pairs)
-    cell = runs / card.name / PROTOCOL / row.method / f"seed{block.seeds[0]}"
     parts = parts_folder(data, PROTOCOL, made.split_seed)
     val = parts / f"val@{size}.safetensors"
-    threshold = choose_threshold(cell / "model.onnx", val, asked.overkill)
-    out = home / RESULTS / study / "deploy"
-    write_deployment(cell / "model.onnx", val, threshold, out)
-    answer += f" Taken is {row.title}: the fastest within 5 points of the best that is not told apart from it."
-    if row.flags:
-        answer += " It has not learnt: give it more time before it is deployed."
+    of_methods = {
+        row.method: [cell for cell in cells if cell.parent.name == row.method]
+        for row in rows
+        if not row.is_control
+    }
+    times = {row.method: time_of(row) for row in rows}
+    choice = choose_on_validation(validated(of_methods, val, data), times)
+    row = next(row for row in rows if row.method == choice.method)
+    cell = runs / card.name / PROTOCOL / row.method / f"seed{choice.seed}"
+    answer += " " + choice_words(choice, rows)
     tell(answer)
-    tell(f"threshold {threshold.threshold:.3f}: {threshold.why}")
-    tell(f"the script says what was scored: {_check(out, data, parts, cell, threshold.threshold)}")
-    tell(f"to deploy: {out}; on new pictures: defectbench predict FOLDER --model {out}/model.onnx")
+    shelves = Shelves(home / "datasets", home / "models")
+    out = home / RESULTS / study / "deploy"
+    for line in deploy(cell, Form(REFERENCE), asked.overkill, out, val, shelves).told():
+        tell(line)
+    tell(f"on new pictures: defectbench predict FOLDER --model {out}/model.onnx")
     minutes = (time.monotonic() - begun) / 60
     tell(
         f"{minutes:.1f} of {asked.minutes:g} minutes; report: {home / RESULTS / study / 'report' / 'index.html'}"
     )
     atomic_write_text(home / RESULTS / study / "recommendation.txt", f"{answer}\n")
     return out
-
-
-def _check(out: Path, data: Path, parts: Path, cell: Path, threshold: float) -> str:
-    """Run the script on test pictures, those with boxes first."""
-    by_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in read_json(cell / "predictions.json"):
-        by_image[row["image_id"]].append(row)
-    coco = read_coco(data / "annotations.json")
-    names = (parts / "test.txt").read_text(encoding="utf-8").splitlines()
-    ids = {name: coco.images[name]["id"] for name in names}
-
-    def bare(name: str) -> bool:
-        return not any(row["score"] > threshold for row in by_image[ids[name]])
-
-    pictures = sorted(names, key=bare)[:CHECKED]
-    return check_script(
-        out,
-        [data / "images" / name for name in pictures],
-        [by_image[ids[name]] for name in pictures],
-    )

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..report.records.comparison import UNKNOWN, Pair
 from ..report.topics.detection.rows import DetectionRow
+from .on_validation import Choice
 
 FIGURE = "map50"
 FINEST_STRIDE = 8  # of the grids of light detectors, pixels
 TEST_SHARE = 0.2  # of the groups of a set
 ENOUGH_SEEDS = 3
 SIDE_STEP = 32
-CLOSE = 0.05  # of the best score, within which a faster method is taken
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,16 @@ def front(rows: Sequence[DetectionRow]) -> list[DetectionRow]:
     def beaten(row: DetectionRow) -> bool:
         return any(
             other.map50 >= row.map50
-            and _time(other) <= _time(row)
-            and (other.map50, _time(other)) != (row.map50, _time(row))
+            and time_of(other) <= time_of(row)
+            and (other.map50, time_of(other)) != (row.map50, time_of(row))
             for other in methods
         )
 
-    return sorted((row for row in methods if not beaten(row)), key=_time)
+    return sorted((row for row in methods if not beaten(row)), key=time_of)
 
 
-def _time(row: DetectionRow) -> float:
+def time_of(row: DetectionRow) -> float:
+    """Its time as a multiple of the reference model's; infinity where it was not timed."""
     return row.ratio_to_reference if row.ratio_to_reference is not None else math.inf
 
 
@@ -81,15 +82,33 @@ def alike(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> list[Detection
         and pair.verdict == UNKNOWN
         for other in (pair.first, pair.second)
     }
-    return sorted((row for row in methods if row.method in same), key=_time)
+    return sorted((row for row in methods if row.method in same), key=time_of)
 
 
-def chosen(rows: Sequence[DetectionRow], pairs: Sequence[Pair]) -> DetectionRow:
-    """The fastest within 5 points of the best that cannot be told apart from it, of those above the controls."""
-    same = alike(rows, pairs)
-    learnt = [row for row in same if not row.flags] or same
-    best = max(row.map50 for row in learnt)
-    return next(row for row in learnt if best - row.map50 <= CLOSE)
+def choice_words(choice: Choice, rows: Sequence[DetectionRow]) -> str:
+    """Which method is taken, by what, and what it scores on the test part, which had no say in it.
+
+    Args:
+        choice: The choice on validation.
+        rows: Of one dataset and protocol.
+    """
+    titles = {row.method: row.title for row in rows}
+    row = next(row for row in rows if row.method == choice.method)
+    there = choice.scores[choice.method]
+    words = (
+        f"Taken is {row.title}, by the validation part alone, where it scores {100 * there:.1f} %: "
+    )
+    if choice.method == choice.best:
+        words += "the highest, and none within 5 points of it that is not told apart is faster."
+    else:
+        words += (
+            f"the fastest within 5 points of the best there, {titles[choice.best]} with "
+            f"{100 * choice.scores[choice.best]:.1f} %, that is not told apart from it."
+        )
+    words += f" On the test part it scores {_score(row)}."
+    if row.flags:
+        words += " It has not learnt: give it more time before it is deployed."
+    return words
 
 
 def paragraph(
@@ -112,7 +131,7 @@ def paragraph(
 
 def _front_words(rows: Sequence[DetectionRow]) -> str:
     best = front(rows)
-    told = [f"{row.title} ({_score(row)}, {_time(row):.2f} times the reference)" for row in best]
+    told = [f"{row.title} ({_score(row)}, {time_of(row):.2f} times the reference)" for row in best]
     others = [r.title for r in rows if not r.is_control and r not in best]
     beaten = (
         f"; {_and(others)} {'is' if len(others) == 1 else 'are'} beaten in both" if others else ""

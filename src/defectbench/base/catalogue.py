@@ -36,6 +36,11 @@ class Catalogue:
         return [name for name, card in self.cards.items() if card.artifact == "predictions"]
 
     @property
+    def trained_by_engine(self) -> list[str]:
+        """Those whose network the suite's own engine trains."""
+        return [name for name, card in self.cards.items() if card.family == "engine"]
+
+    @property
     def exporting(self) -> list[str]:
         """Those that make a model file."""
         return [name for name, card in self.cards.items() if card.artifact == "model"]

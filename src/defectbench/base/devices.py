@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from .methods import Recipe
 
 DEVICES = ("auto", "cpu", "cuda")
+GPU_FILES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"))
 
 
 def resolve_device(wanted: str) -> str:
@@ -33,6 +35,11 @@ def resolve_device(wanted: str) -> str:
         fix = "no GPU is visible to torch: use cpu or auto"
         raise ConfigError("--device", "device", wanted, fix)
     return "cuda" if has_gpu and wanted != "cpu" else "cpu"
+
+
+def sees_gpu() -> bool:
+    """Whether this machine shows a GPU of NVIDIA, by its driver's files: torch, which takes seconds, is not asked."""
+    return any(path.exists() for path in GPU_FILES)
 
 
 def take_device(wanted: str, threads: int | None) -> str:

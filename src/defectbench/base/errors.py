@@ -77,6 +77,10 @@ class UnsupportedError(ArtifactError):
     """An engine lacks an operator of a model: a fact about both, and no fault of the file."""
 
 
+class DeviceMemoryError(DefectBenchError):
+    """A device has no room for what it is asked to hold."""
+
+
 class WeightsError(DefectBenchError):
     """Published weights are damaged, hostile, or do not fit the network."""
 
@@ -91,6 +95,10 @@ class ReportError(DefectBenchError):
 
 class ProgramError(DefectBenchError):
     """A program that runs in its own process failed."""
+
+
+class HostError(DefectBenchError):
+    """A board cannot be reached, refuses, lacks what is needed, or vanished."""
 
 
 class BusyError(DefectBenchError):

@@ -142,6 +142,10 @@ class StudyPlan:
         of_task = TASKS[task]
         return [kind for kind in of_task.control_rows(of_task.controls) if kind in wanted]
 
+    def is_trained_by_engine(self, cell: Cell) -> bool:
+        """Whether the suite's own engine trains a cell's method, and no program of its own."""
+        return base_method(cell.method) in self.catalogue.trained_by_engine
+
     def finds_boxes(self, cell: Cell) -> bool:
         """Whether a cell is a detector, whose score depends on a threshold once it is deployed."""
         return TASKS[self.datasets[cell.dataset].task].finds_boxes
@@ -198,6 +202,7 @@ class StudyPlan:
             return ["latency/own.json", "train.json"]
         measured = ["complexity.json", "latency/onnxruntime.json", "train.json"]
         measured += [path for form in self.forms for path in form.records]
+        measured += [path for path in self.study.latency_records if path not in measured]
         return measured + (cell.compression.cut_records if cell.compression else [])
 
     def _shared_records(self) -> list[str]:

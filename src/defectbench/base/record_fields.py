@@ -15,13 +15,13 @@ AGAIN = "delete it and make it again"
 # Figures by the beginning of their names: numbers, or null where one does not exist.
 _NUMBERS = re.compile(
     r"(map|recall|accuracy|balanced_accuracy|macro_|ratio_to|latency_ms|base_latency|reference_ms|burst_|pre_ms"
-    r"|forward_ms|post_ms|image_latency_ms|merge_ms|image_fps|tiles_per_image|fps|params|macs|gflops|size_|peak_|stored_|n_|epochs|steps|batch|train_|images_per_s"
+    r"|forward_ms|post_ms|image_latency_ms|merge_ms|image_fps|tiles_per_image|fps|params|macs|gflops|size_|peak_|stored_|n_|epochs|steps|batch|train_|images_per_s|cold_|joules_|idle_w"
     r"|final_loss|best_epoch|threads|val_|threshold|f1|waiting_share|teacher_|start_|leak_share|visible_share)"
 )
 # Those that are never null.
 _TOLD = re.compile(
     r"(map(50|50_95|75)|accuracy|balanced_accuracy|macro_f1|latency_ms_p\d+|ratio_to_\w+?)(_low|_high)?"
-    r"|params(_m)?|macs(_g)?|gflops|size_(px|mib)|fps|epochs|train_s|images_per_s|threads|n_images|n_groups"
+    r"|params(_m)?|macs(_g)?|gflops|size_(px|mib)|fps|epochs|train_s|images_per_s(_batch\d+)?|threads|n_images|n_groups"
 )
 
 

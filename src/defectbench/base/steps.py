@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .compressions import CFP, Pruning, Slimming
+from .devices import sees_gpu
 from .filter_pruning import PUBLISHED, Choice, FilterCut, Teaching, teachers_of
 from .methods import Recipe
 from .settings import Role, TrainingSettings
@@ -136,6 +137,12 @@ def thread_count(cell: Cell) -> int:
 def device_of(cell: Cell) -> Device:
     """Where a cell is trained."""
     return cell.budget.device or "auto"
+
+
+def gpu_slots(cell: Cell) -> int:
+    """Slots of the GPU that a training of a cell takes: one, or none where it trains on a processor."""
+    device = device_of(cell)
+    return int(device == "cuda" or (device == "auto" and sees_gpu()))
 
 
 def training(

@@ -145,7 +145,9 @@ def name_one_of(name: str, names: Iterable[str], nothing: str = "there is none")
 
 def _is_kind(part: int | str) -> bool:
     """Whether a part of a place is the kind of a value, of the several that a field takes, and no field."""
-    return isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool"))
+    return isinstance(part, str) and (
+        "[" in part or part.removeprefix("constrained-") in ("str", "int", "float", "bool")
+    )
 
 
 def _field_names(kind: type[BaseModel], path: Sequence[int | str]) -> list[str]:

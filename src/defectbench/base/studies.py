@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -14,7 +14,7 @@ from .compressions import (
     base_method,
     compressed_name,
 )
-from .engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
+from .engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of, latency_record
 from .errors import ConfigError
 from .places import fault_of_study_name
 from .rates import Written
@@ -42,6 +42,7 @@ else:
     Control = Literal[CONTROLS]
     EngineName = Literal[tuple(ENGINES)]
     Precision = Literal[PRECISIONS]
+Batch = Annotated[int, Field(ge=1, le=1024)]
 FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
@@ -156,7 +157,14 @@ class LatencySettings(Strict):
         warmup: Calls of each model before the first round, in each process.
         burst_calls: Further calls of each model in all, each after a pause of 200 ms, as a camera on a line
             makes them; 0 leaves this regime out.
-        threads: Threads of the engine.
+        threads: Threads of the engine. Of several numbers, each is a race of its own; the figures of the first stand in
+            the main tables.
+        batches: Images a call. One image is what the race times; of each further number images/s are counted in blocks
+            of their own, by engines that take so many.
+        starts: Fresh processes a file, in which memory and the times until the first answer are taken; 0 leaves
+            that out.
+        energy_s: Seconds of calls of each model, in each process, whose energy is read where the machine tells it; 0
+            leaves that out.
     """
 
     processes: int = Field(default=5, ge=2, le=1000)
@@ -164,7 +172,35 @@ class LatencySettings(Strict):
     block_calls: int = Field(default=8, ge=1, le=100_000)
     warmup: int = Field(default=10, ge=1, le=100_000)
     burst_calls: int = Field(default=20, ge=0, le=100_000)
-    threads: Threads = 1
+    threads: Threads | Annotated[list[Threads], Field(min_length=1)] = 1
+    batches: list[Batch] = Field(default=[1], min_length=1)
+    starts: int = Field(default=0, ge=0, le=1000)
+    energy_s: float = Field(default=0, ge=0, le=600)
+
+    @model_validator(mode="after")
+    def _each_number_once(self) -> LatencySettings:
+        for field, numbers in (("threads", self.thread_counts), ("batches", self.batches)):
+            twice = [number for n, number in enumerate(numbers) if number in numbers[:n]]
+            if twice:
+                raise ValueError(f"{field}: {twice[0]} stands twice, and the second has no effect")
+        if self.batches[0] != 1:
+            raise ValueError("batches: the race is of one image a call: name 1 first")
+        return self
+
+    @property
+    def thread_counts(self) -> list[int]:
+        """All numbers of threads, that of the main tables first."""
+        return self.threads if isinstance(self.threads, list) else [self.threads]
+
+    @property
+    def by_threads(self) -> list[LatencySettings]:
+        """The protocol of each race: one number of threads."""
+        return [self.model_copy(update={"threads": count}) for count in self.thread_counts]
+
+    @property
+    def further_threads(self) -> list[int]:
+        """Numbers of threads whose records have a folder of their own."""
+        return self.thread_counts[1:]
 
 
 class Study(Strict):
@@ -194,6 +230,12 @@ class Study(Strict):
     def forms(self) -> list[Form]:
         """All forms of a model file, the artifact first."""
         return forms_of(self.engines, self.precisions)
+
+    @property
+    def latency_records(self) -> list[str]:
+        """What a race writes of each cell, relative to it."""
+        counts = (None, *self.latency.further_threads)
+        return [latency_record(form.name, count) for count in counts for form in self.forms]
 
     @model_validator(mode="after")
     def _forms_begin_with_the_artifact(self) -> Study:

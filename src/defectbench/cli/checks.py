@@ -58,6 +58,20 @@ def check_form(name: str) -> Form:
     return form
 
 
+def check_engine_form(engine: str, precision: str) -> Form:
+    """The form of an engine and a precision.
+
+    Raises:
+        ConfigError: There is no such engine, or it has no such precision.
+    """
+    if engine not in ENGINES:
+        raise ConfigError("--engine", "name", engine, name_one_of(engine, ENGINES))
+    if precision not in ENGINES[engine]:
+        fix = f"{engine} has {', '.join(ENGINES[engine])}"
+        raise ConfigError("--precision", "name", precision, fix)
+    return Form(engine, precision)
+
+
 def check_forms(names: Iterable[str] | None) -> list[Form]:
     """The forms of some names; the artifact itself without any.
 

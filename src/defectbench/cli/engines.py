@@ -19,15 +19,7 @@ def engines() -> None:
     from ..deploy.engines import find_engines
 
     for state in find_engines():
-        versions = ", ".join(
-            f"{name} {number}" for name, number in state.versions.items() if number
-        )
-        told = (
-            f"{versions}: {', '.join(state.precisions)}"
-            if not state.missing
-            else f"not installed; {state.fix}"
-        )
-        print(f"{state.name:12} {told}")  # noqa: T201
+        print(f"{state.name:16} {state.told}")  # noqa: T201
 
 
 def quantise(
@@ -42,12 +34,20 @@ def quantise(
     quantise(model, train, out, images)
 
 
-def convert_model(model: Model, form: FormName, out: Folder) -> None:
+def convert_model(
+    model: Model,
+    form: FormName,
+    out: Folder,
+    method: Annotated[
+        Path | None,
+        Option(help="Folder of the method, models/<method>, where torch runs its network."),
+    ] = None,
+) -> None:
     """Make the files of an engine that does not run the model file itself."""
     from ..deploy.convert_model import convert_model
     from .checks import check_form
 
-    convert_model(model, check_form(form), out)
+    convert_model(model, check_form(form), out, method)
 
 
 def measure_form(

@@ -11,7 +11,7 @@ from typer import Exit, Typer, TyperException
 
 from ..base.errors import DefectBenchError
 from ..base.files import error_number, named_refusal
-from . import cfp, data, document, engines, measure, own, report, slimming, training, weights
+from . import cfp, data, document, edge, engines, measure, own, report, slimming, training, weights
 
 TOPICS = {
     "Your own pictures": own.VERBS,
@@ -24,7 +24,11 @@ TOPICS = {
     "Published weights": weights.VERBS,
     "Report": report.VERBS,
     "Documentation": document.VERBS,
+    "Boards": edge.VERBS,
 }
+GROUPS = {
+    "edge": "Run model files on a board that is reached by ssh: pack, run."
+}  # of verbs of two words
 
 
 def build_app() -> Typer:
@@ -36,9 +40,17 @@ def build_app() -> Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    groups: dict[str, Typer] = {}
     for topic, verbs in TOPICS.items():
         for name, verb in verbs.items():
-            app.command(name, rich_help_panel=topic)(verb)
+            group, _, second = name.partition(" ")
+            if not second:
+                app.command(name, rich_help_panel=topic)(verb)
+                continue
+            if group not in groups:
+                groups[group] = Typer(help=GROUPS[group])
+                app.add_typer(groups[group], name=group, rich_help_panel=topic)
+            groups[group].command(second)(verb)
     return app
 
 
@@ -65,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exit as end:
         return end.exit_code
     except TyperException as error:
-        verb = f" {given[0]}" if given and given[0] in _verbs() else ""
+        verb = next(
+            (f" {name}" for name in _verbs() if given[: name.count(" ") + 1] == name.split()), ""
+        )
         message = " ".join(error.format_message().split())
         return _refuse(f"{message.rstrip('.')}; see defectbench{verb} --help")
     except BrokenPipeError:

@@ -196,13 +196,11 @@ def race(
     """Time the models of all cells in one race, by one engine or several."""
     from ..base.commandline import parse_settings
     from ..base.studies import LatencySettings
-    from ..measure.race import entries_of, note_absences, race
+    from ..measure.race import race_cells
     from .checks import check_forms
 
     protocol = parse_settings(LatencySettings, settings, change or [])
-    forms = check_forms(form)
-    note_absences(cells, forms)
-    race(entries_of(cells, forms), protocol)
+    race_cells(cells, check_forms(form), protocol)
 
 
 VERBS = {

@@ -85,8 +85,42 @@ def recommend(
     recommend(set_name(name), _say, Asked(minutes, overkill, size, cores))
 
 
+def deploy(
+    cell: Annotated[
+        Path, Argument(help="Folder of the cell, with its model.onnx.", file_okay=False)
+    ],
+    engine: Annotated[
+        str, Option(help="What runs it: onnxruntime, openvino or ncnn.")
+    ] = "onnxruntime",
+    precision: Annotated[str, Option(help="Its arithmetic: fp32, fp16 or int8.")] = "fp32",
+    overkill: Annotated[
+        float, Option(help="Share of good parts that may be rejected, for the threshold.")
+    ] = 0.05,
+    out: Annotated[
+        Path | None,
+        Option(help="Folder to write; deployments/<dataset>-<method>-<form> by default."),
+    ] = None,
+    val: Annotated[
+        Path | None,
+        Option(
+            help="Pack of the validation part, by which the threshold is chosen; the cell's by default.",
+            dir_okay=False,
+        ),
+    ] = None,
+    datasets: Annotated[Path, Option(help="Folder of the datasets' cards.")] = Path("datasets"),
+    models: Annotated[Path, Option(help="Folder of the methods.")] = Path("models"),
+) -> None:
+    """Write a folder to deploy: model, threshold, script, what this very file scored; and check the script."""
+    from ..advice.deploying import Shelves, deploy
+    from .checks import check_engine_form
+
+    form = check_engine_form(engine, precision)
+    for line in deploy(cell, form, overkill, out, val, Shelves(datasets, models)).told():
+        _say(line)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
-VERBS = {"adopt": adopt, "recommend": recommend}
+VERBS = {"adopt": adopt, "recommend": recommend, "deploy": deploy}

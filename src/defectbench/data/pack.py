@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -20,13 +19,12 @@ from ..base.files import atomic_path, sha256_file
 from ..base.places import parts_folder
 from ..base.records import read_record
 from ..base.tasks import DETECTION
-from .coco import Coco, protocol_coco, read_part, read_pixels
-from .damage import damage_named
-from .letterbox import letterbox
 from .mapped import file_checksum, map_tensor
 
 if TYPE_CHECKING:  # torch takes seconds to load, and only who reads a pack needs it
     from torch import Tensor
+
+    from .coco import Coco
 
 SLACK = 1e-6  # rounding of x + w, pixels
 METADATA = ("classes", "sha256")
@@ -131,6 +129,10 @@ def pack(
             outside its image or names no class.
         SplitError: The part's list is missing.
     """
+    # who trains on a pack decodes nothing, and needs no library of images
+    from .coco import protocol_coco, read_part
+    from .letterbox import letterbox
+
     if size < 1:
         raise PackError(out, "size", size, "give the side of the images in pixels")
     folder = Path(dataset_dir)
@@ -250,6 +252,11 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         PackError: It cannot be decoded.
     """
+    import cv2
+
+    from .coco import read_pixels
+    from .damage import damage_named
+
     with damage_named(path, PackError, "image", "run the conversion again"):
         image = read_pixels(path, cv2.IMREAD_COLOR_RGB)
     if image is None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
+from .. import __version__
 from ..base.bounds import LARGEST_SIDE
 from ..base.errors import ArtifactError
 from ..base.files import OF_POINTER, POINTER, named_refusal
@@ -66,7 +66,7 @@ def make_metadata(
     signature = {
         "names": json.dumps(names),
         "size": str(size),
-        "defectbench": version("defectbench"),
+        "defectbench": __version__,
     }
     return {**signature, **{key: str(value) for key, value in sorted(provenance.items())}}
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # boards run this text, too, with a numpy that has no types
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating]
+    Integers = NDArray[np.int64]
 
 TOP_K = 1000
 CHUNK = 64
@@ -12,9 +19,6 @@ MAX_DETECTIONS = 100
 # Accuracy is scored with every box above this score; a factory works at a higher one.
 SCORING_THRESHOLD = 0.001
 DEPLOYMENT_THRESHOLD = 0.25
-
-Floats = NDArray[np.floating]
-Integers = NDArray[np.int64]
 
 
 def nms(

@@ -12,15 +12,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from pydantic import ValidationError
 
-from ..base.errors import ConfigError, DefectBenchError
+from ..base.errors import ConfigError, DefectBenchError, PackError
 from ..base.files import atomic_directory, files_below, is_system_file, sha256_file, unchanged
 from ..base.records import read_record
+from ..base.tiling import MOST_TILES, Tiling
 from ..data.letterbox import letterbox
 from ..data.pack import TILES, read_rgb
 from ..data.pairing import IMAGE_SUFFIXES, decode, told_kinds
+from ..data.tile_pack import crop
+from ..data.tiling import count_tiles, tile_windows
 from .checked import open_checked
-from .nms import DEPLOYMENT_THRESHOLD, nms
+from .merge import Detections, merge_tiles
+from .nms import DEPLOYMENT_THRESHOLD, SCORING_THRESHOLD, nms
 from .predict import check_output, coco_results, to_original
 from .runtime import ClassifierModel, DetectorModel, prepare
 
@@ -119,8 +124,9 @@ def predict_pictures(
 
     Writes ``predictions.csv``, ``predictions.json`` (COCO results; of a classifier its probabilities),
     ``images.json`` (COCO images and categories, to which the ids belong), ``drawn/`` with pictures on which the boxes
-    are drawn, and ``faults.txt`` where a picture could not be read. Pictures keep their path below the folder. Memory
-    does not grow with their number but for the results themselves.
+    are drawn, and ``faults.txt`` where a picture could not be read. Pictures keep their path below the folder. A model
+    that learnt from tiles sees each picture in such tiles, whose boxes are joined as in scoring. Memory does not grow
+    with the number of pictures but for the results themselves.
 
     Args:
         model: An artifact.
@@ -145,9 +151,7 @@ def predict_pictures(
     pictures = pictures_in(top)
     with unchanged(model):
         engine = open_checked(model, threads)
-        if TILES in engine.metadata:
-            fix = "it learnt from tiles of images, and whole pictures are not cut here: cut them into such tiles"
-            raise ConfigError(model, "tiles", engine.metadata[TILES], fix)
+        tiling_of(engine)
         chosen, words = _chosen(engine, model, threshold)
         with atomic_directory(target) as part:
             writer = _Writer(part, engine, chosen, draw)
@@ -203,6 +207,7 @@ class _Writer:
         try:
             decode(path)
             pixels = read_rgb(path)
+            self._check_tiles(path, pixels)
         except DefectBenchError as error:
             self.faults.append(str(error))
             return
@@ -215,6 +220,14 @@ class _Writer:
         self.marked += bool(found)
         if self.draw == "all" or (self.draw == "found" and found):
             _draw(pixels, self._captions(found), self.out / "drawn" / name)
+
+    def _check_tiles(self, path: Path, pixels: NDArray[np.uint8]) -> None:
+        """A picture that gives too many tiles would take hours."""
+        tiling = tiling_of(self.engine)
+        count = 0 if tiling is None else count_tiles(pixels.shape[1], pixels.shape[0], tiling)
+        if count > MOST_TILES:
+            fix = f"the model takes {MOST_TILES:,} tiles of a picture at most: give it in parts"
+            raise PackError(path, "tiles", count, fix)
 
     def _predict(self, image_id: int, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
         source = self.engine.path
@@ -265,10 +278,26 @@ def _top(row: dict[str, Any]) -> tuple[int, float]:
     return row["category_id"], row["score"]
 
 
+def tiling_of(engine: DetectorModel | ClassifierModel) -> Tiling | None:
+    """How a model's images were cut into tiles, as its file says; None where it learnt from whole images.
+
+    Raises:
+        ConfigError: What the file says is no way of cutting.
+    """
+    told = engine.metadata.get(TILES)
+    if told is None:
+        return None
+    try:
+        return Tiling.model_validate_json(told)
+    except ValidationError as error:
+        fix = "its metadata say no tiles that can be cut; export the model again"
+        raise ConfigError(engine.path, "metadata tiles", told, fix) from error
+
+
 def detect(
     engine: DetectorModel, pixels: NDArray[np.uint8], threshold: float, image_id: int
 ) -> list[dict[str, Any]]:
-    """COCO results of one picture, boxes in its own pixels.
+    """COCO results of one picture, boxes in its own pixels; of a model of tiles those of its tiles, joined.
 
     Args:
         engine: A detector.
@@ -279,13 +308,32 @@ def detect(
     Raises:
         ArtifactError: The model gives figures that are not finite, or scores that are no probabilities.
     """
+    tiling = tiling_of(engine)
+    if tiling is None:
+        return coco_results(image_id, *_look(engine, pixels, threshold, image_id))
+    height, width = pixels.shape[:2]
+    windows = tile_windows(width, height, tiling)
+    # a piece in one tile may score less than the whole does in another
+    least = min(threshold, SCORING_THRESHOLD)
+    tiles = [
+        _look(engine, crop(pixels, window, tiling.side), least, image_id) for window in windows
+    ]
+    boxes, scores, labels = merge_tiles(windows, (width, height), tiles, least)
+    kept = scores > threshold
+    return coco_results(image_id, boxes[kept], scores[kept], labels[kept])
+
+
+def _look(
+    engine: DetectorModel, pixels: NDArray[np.uint8], threshold: float, image_id: int
+) -> Detections:
+    """Boxes of a picture or of a tile, in its own pixels."""
     height, width = pixels.shape[:2]
     _, scale, pad = letterbox(pixels, engine.size)
     boxes, scores = engine(prepare(pixels, engine.size))
     check_output(engine.path, image_id, scores[0], boxes[0])
     kept, ranked, labels = nms(boxes[0], scores[0], threshold)
     size = np.array([width, height])
-    return coco_results(image_id, to_original(kept, scale, np.array(pad), size), ranked, labels)
+    return to_original(kept, scale, np.array(pad), size), ranked, labels
 
 
 def _draw(

@@ -35,6 +35,7 @@ from ..data.pack import load_arrays
 from .artifact import load_model, read_metadata, set_metadata, strip_origin, validate_artifact
 from .checked import open_checked
 from .predict import check_pack_fits
+from .runtime import engine_refusal
 
 IMAGES = 128
 _QUANTISED = ("Conv", "Gemm", "MatMul")
@@ -64,7 +65,7 @@ def quantise(
         images: Most images to calibrate with, spread evenly over the part.
 
     Raises:
-        ArtifactError: The file breaks the artifact signature, or nothing in it can be quantised.
+        ArtifactError: The file breaks the artifact signature, or it cannot be quantised.
         PackError: The pack is not of a training part, holds no image, or does not fit the model.
     """
     start = time.perf_counter()
@@ -87,20 +88,10 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder, atomic_path(out) as part:
         source, made = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save_model(_named(infer_shapes(model)), str(source))
-        quantize_static(
-            str(source),
-            str(made),
-            _Images(np.asarray(pack.images)[chosen]),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            nodes_to_quantize=quantised,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
-        )
+        try:
+            _quantise(source, made, np.asarray(pack.images)[chosen], quantised)
+        except Exception as error:  # the quantiser's errors share no public root
+            raise engine_refusal(model_path, "quantisation", error) from error
         written = onnx.load(str(made))
         strip_origin(written)
         set_metadata(written, metadata)
@@ -118,6 +109,24 @@ def quantise(
     seconds = time.perf_counter() - start
     write_record(
         Path(out).with_name("conversion.json"), "conversion", figures, inputs, seconds, extra
+    )
+
+
+def _quantise(source: Path, out: Path, images: Any, layers: list[str]) -> None:
+    """Let onnxruntime round some layers of a model file, by the rule of this module."""
+    quantize_static(
+        str(source),
+        str(out),
+        _Images(images),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(_QUANTISED),
+        nodes_to_quantize=layers,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
     )
 
 

@@ -14,12 +14,20 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..base.errors import ArtifactError
+from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
 
 Images = NDArray[np.float32]
+Provider = str | tuple[str, dict[str, str]]  # of onnxruntime: what computes
+PROCESSOR = "CPUExecutionProvider"
+_NO_ROOM = (
+    "out of memory",
+    "outofmemory",
+    "cudaerrormemoryallocation",
+    "failed to allocate memory",
+)
 
 
 class BoxFinder(Protocol):
@@ -84,14 +92,22 @@ class Artifact:
         self.classes: list[str] = json.loads(self.metadata["names"])
         self.size = int(self.metadata["size"])
 
+    @property
+    def device(self) -> str:
+        """What it computes on, ``cpu`` or ``cuda``."""
+        return getattr(self.session, "device", "cpu")
+
     def run(self, images: Images) -> list[Images]:
         """Run images [N,3,S,S] in 0..1; return the outputs in their order.
 
         Raises:
             ArtifactError: The engine cannot run the model.
+            DeviceMemoryError: The device has no room.
         """
         try:
             outputs = self.session.run(images)
+        except DefectBenchError:
+            raise
         except Exception as error:  # engines' errors share no public root
             raise engine_refusal(self.path, "run", error) from error
         return [np.asarray(out) for out in outputs]
@@ -133,18 +149,23 @@ def artifact_of(path: str | Path, session: Session) -> DetectorModel | Classifie
 
 
 class OnnxSession:
-    """A model file in onnxruntime, on the processor.
+    """A model file in onnxruntime.
 
     Args:
         path: The file.
         threads: Threads within one operator.
+        provider: What computes, the processor by default.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
 
     Raises:
         ArtifactError: onnxruntime cannot load the file.
     """
 
-    def __init__(self, path: str | Path, threads: int) -> None:
-        self.session = make_session(Path(path), threads)
+    def __init__(self, path: str | Path, threads: int, provider: Provider = PROCESSOR) -> None:
+        self.session = make_session(Path(path), threads, provider)
+        self.device = "cpu" if provider == PROCESSOR else "cuda"
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
         self.outputs: list[str] = [out.name for out in self.session.get_outputs()]
 
@@ -178,11 +199,17 @@ def open_artifact(path: str | Path, threads: int = 1) -> DetectorModel | Classif
     return artifact_of(path, OnnxSession(path, threads))
 
 
-def make_session(path: Path, threads: int) -> ort.InferenceSession:
-    """Open an onnxruntime session on the processor.
+def make_session(path: Path, threads: int, provider: Provider = PROCESSOR) -> ort.InferenceSession:
+    """Open an onnxruntime session.
+
+    Args:
+        path: The model file.
+        threads: Threads within one operator.
+        provider: What computes, the processor by default; with its settings where it has some.
 
     Raises:
         ArtifactError: The file is missing or onnxruntime refuses it.
+        DeviceMemoryError: The device has no room.
     """
     if not path.is_file():
         raise ArtifactError(path, "file", "nothing", "run the method's rule first")
@@ -191,16 +218,39 @@ def make_session(path: Path, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    if provider != PROCESSOR:  # else operators that it lacks would silently run on the processor
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=[provider])
     except Exception as error:  # onnxruntime's errors share no public root
         raise engine_refusal(path, "content", error) from error
 
 
-def engine_refusal(path: str | Path, field: str, error: Exception) -> ArtifactError:
+def engine_refusal(path: str | Path, field: str, error: Exception) -> DefectBenchError:
     """What an engine says of a model file, as one named error."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    told = str(error).strip()
+    if is_out_of_memory(told):
+        return memory_refusal(path, field, told)
+    first = (told.splitlines() or [type(error).__name__])[0]
     return ArtifactError(path, field, first, "export the model again")
+
+
+def is_out_of_memory(told: str) -> bool:
+    """Whether an engine says that a device has no room.
+
+    Example:
+        >>> is_out_of_memory("CUDA out of memory. Tried to allocate 2.00 GiB"), is_out_of_memory("no such operator")
+        (True, False)
+    """
+    words = told.lower()
+    return any(sign in words for sign in _NO_ROOM)
+
+
+def memory_refusal(path: str | Path, field: str, told: str) -> DeviceMemoryError:
+    """What an engine says of a device without room, as one named error."""
+    lines = [line.strip() for line in told.splitlines() if is_out_of_memory(line)]
+    fix = "end what else holds memory of the device, or take a smaller model or batch"
+    return DeviceMemoryError(path, field, lines[0], fix)
 
 
 def prepare(image: NDArray[np.uint8], size: int) -> Images:

@@ -66,7 +66,7 @@ def commands_page(verbs: Sequence[Verb]) -> Page:
 
 
 def _index(verbs: Sequence[Verb]) -> str:
-    rows = [[f"[`{verb.name}`](#{verb.name})", verb.meaning] for verb in verbs]
+    rows = [[f"[`{verb.name}`](#{verb.name.replace(' ', '-')})", verb.meaning] for verb in verbs]
     return table(["verb", "what it does"], rows) + "\n"
 
 

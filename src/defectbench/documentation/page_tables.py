@@ -55,6 +55,14 @@ _RACE = {
     "valid_share_without_load": "rows that are valid without it",
     "median_change_of_ratio_between_races_without_load": "median difference of the ratio between two races without it",
 }
+_REPEATED = (
+    word_column("file", "file and engine", NAME),
+    Column("ratio", "ratio to the reference model, median", write=number),
+    Column("spread", "its spread", "%", percent),
+    Column("sd", "its standard deviation", "%", percent),
+    Column("spread_of_milliseconds", "spread of milliseconds", "%", percent),
+    Column("valid", "valid races"),
+)
 _COSTS = (
     word_column("job", "job", NAME),
     word_column("method", "method"),
@@ -147,6 +155,13 @@ def race_table(facts: Facts) -> Table:
     )
     rows = [Row({"what": what, "share": facts.value(record, key)}) for key, what in _RACE.items()]
     return Table("race", "The race", columns, rows)
+
+
+def repeated_table(facts: Facts) -> Table:
+    """How far the ratio of each file moves from race to race."""
+    files = facts.value("race-repeatability/five-races.json", "files")
+    rows = [Row({"file": name, **figures}) for name, figures in sorted(files.items())]
+    return Table("repeated", "The race, repeated", _REPEATED, rows)
 
 
 def training_table(facts: Facts) -> Table:
@@ -313,6 +328,7 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "fuzz": fuzz_table,
     "moved": moved_table,
     "race": race_table,
+    "repeated": repeated_table,
     "training": training_table,
     "parity": parity_table,
 }

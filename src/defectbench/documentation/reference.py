@@ -13,6 +13,7 @@ from ..report.table import Row, Shown, Table
 from ..report.topics import parts_of
 
 COMPARISONS = ("comparison", "classification")
+ENGINES = ("engines", "engine_speed", "engine_starts")
 ESCAPES = "escape_rate_images"
 # What a page has no room for; the report of the same records shows it.
 LEFT_OUT = ("gflops", "latency_ms_p90", "latency_ms_p99", "fps", "macro_f1")
@@ -46,9 +47,17 @@ class References:
 def comparisons(study: StudyRecords) -> list[Table]:
     """The comparisons of the methods of a folder; what it keeps no record of is told in a note of the first one."""
     lacks = list(study.lacks or [])
-    tables = [part for part in parts_of(study) if isinstance(part, Table)]
-    first, *others = [table for table in tables if table.name in COMPARISONS]
+    first, *others = [t for t in study.share(_tables) if t.name in COMPARISONS]
     return [replace(first, notes=[*first.notes, *lacks]), *others]
+
+
+def of_engines(study: StudyRecords) -> list[Table]:
+    """The tables of engines, precisions and second figures of the race, where a folder has some."""
+    return [table for table in study.share(_tables) if table.name in ENGINES]
+
+
+def _tables(study: StudyRecords) -> list[Table]:
+    return [part for part in parts_of(study) if isinstance(part, Table)]
 
 
 def kept(study: StudyRecords) -> list[Table]:

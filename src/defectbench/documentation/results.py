@@ -14,8 +14,9 @@ from ..report.writers.markdown import markdown_body
 from .facts import Facts
 from .markdown import NOTICE, Page
 from .page_tables import TABLES, controls_table
-from .reference import References, by_block, comparisons, kept, with_columns
+from .reference import References, by_block, comparisons, kept, of_engines, with_columns
 
+INDEX = "index"  # the one page that is about no folder
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
 PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict")
@@ -25,6 +26,8 @@ def results_pages(
     reference_dir: str | Path, templates_dir: str | Path, models_dir: str | Path = "models"
 ) -> list[Page]:
     """One page for each template of a folder; a template is named as the reference folder that it is about.
+
+    A template waits for its folder: as long as nothing is kept there, it has no page.
 
     Args:
         reference_dir: ``results/reference``.
@@ -38,6 +41,8 @@ def results_pages(
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")
+        if name != INDEX and not (Path(reference_dir) / name).is_dir():
+            continue
         text = page_template(path.read_text(encoding="utf-8"), facts).render(folder=name)
         pages.append(Page(f"results/{name}.md", f"{NOTICE}\n{text.strip()}\n"))
     return pages
@@ -63,9 +68,10 @@ def table_text(table: Table, level: int = 2) -> str:
 
 
 def folder_tables(study: StudyRecords) -> str:
-    """All tables of a folder of reference: the comparison of its methods, then what is kept beside them."""
+    """All tables of a folder of reference: its methods compared, its engines, then what is kept beside them."""
     compared = [part for table in study.share(comparisons) for part in by_block(table)]
     parts = [table_text(table) for table in compared]
+    parts += [f"## {t.title}\n\n{table_text(t, level=3)}" for t in of_engines(study)]
     for table in study.share(kept):
         if table.name in FOLDED:
             parts.append(_folded(table))

@@ -9,9 +9,6 @@ leave out together, fvcore counts where the torch module is there.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,7 +26,7 @@ from ..base.records import write_record
 from ..deploy.artifact import load_model, validate_artifact
 from ..deploy.checked import open_checked
 from ..deploy.runtime import engine_refusal, make_session
-from .worker_failures import worker_failure
+from .starts import start_once
 
 TOLERANCE = 0.01
 EXPORT = "export the model again, with shapes that depend on nothing but the batch"
@@ -271,15 +268,9 @@ def peak_memory(path: str | Path, threads: int = 1) -> dict[str, float]:
     Raises:
         ProgramError: The process failed.
     """
-    command = [sys.executable, "-m", "defectbench.measure.memory_worker", str(path), str(threads)]
-    run = subprocess.run(
-        command, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
-    if run.returncode:
-        hint = "defectbench predict runs the file by itself"
-        raise worker_failure(run, path, "memory worker", hint)
-    before, after = json.loads(run.stdout)
-    return {"peak_rss_mib": round(after, 1), "peak_rss_model_mib": round(after - before, 1)}
+    start = start_once(path, threads=threads)
+    model = start["answered"] - start["ready"]
+    return {"peak_rss_mib": round(start["answered"], 1), "peak_rss_model_mib": round(model, 1)}
 
 
 def count(model_path: str | Path, out: str | Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from ..base.engines import REFERENCE, Form
 from ..base.errors import MeasurementError
 from ..base.records import ABSENT, record_beside, write_record
 from ..data.pack import load_arrays
-from ..deploy.engines import load_engine, require_engine
+from ..deploy.checked import open_checked
+from ..deploy.engines import require_engine
 from ..deploy.engines.files import inputs_of
 from ..deploy.predict import predict
 from .cell import Truth, evaluate_predictions, write_absence
@@ -34,7 +35,7 @@ def measure_form(cell: Path, form: Form, test: Path, truth: Truth) -> None:
 
     Raises:
         ConfigError: The engine is not installed.
-        ArtifactError: The engine cannot load or run the model.
+        ArtifactError: A model breaks the artifact signature, or its engine cannot load or run it.
         MeasurementError: A float32 engine answers otherwise than the reference.
     """
     folder = cell / form.folder
@@ -51,8 +52,8 @@ def measure_form(cell: Path, form: Form, test: Path, truth: Truth) -> None:
 
 def _record_agreement(cell: Path, form: Form, test: Path, out: Path) -> None:
     """How far the outputs lie from the artifact's on images of the part."""
-    artifact = load_engine(REFERENCE, cell / Form(REFERENCE).model, 1)
-    model = load_engine(form.engine, cell / form.model, 1)
+    artifact = open_checked(cell / Form(REFERENCE).model)
+    model = open_checked(cell / form.model, engine=form.engine)
     pack = load_arrays(test, task=artifact.task)
     images = np.asarray(pack.images)[:IMAGES].astype(np.float32) / np.float32(255)
     figures: dict[str, float | int] = {"n_images": len(images)}
@@ -61,16 +62,16 @@ def _record_agreement(cell: Path, form: Form, test: Path, out: Path) -> None:
     ):
         unit = artifact.size if name == "boxes" else 1.0
         figures[f"largest_difference_{name}"] = float(np.abs(want - got).max(initial=0.0)) / unit
+    worst = max(value for name, value in figures.items() if name != "n_images")
+    if form.precision == "fp32" and not worst <= BOUND:
+        fix = f"{REFERENCE} and an engine in float32 may differ by {BOUND}; report it with the model file"
+        raise MeasurementError(cell / form.model, f"difference of {form.name}", worst, fix)
     inputs = {
         "artifact": cell / Form(REFERENCE).model,
         **inputs_of(cell / form.model),
         "pack": test,
     }
     write_record(out, "agreement", figures, inputs)
-    worst = max(value for name, value in figures.items() if name != "n_images")
-    if form.precision == "fp32" and not worst <= BOUND:
-        fix = f"{REFERENCE} and an engine in float32 may differ by {BOUND}; report it with the model file"
-        raise MeasurementError(cell / form.model, f"difference of {form.name}", worst, fix)
 
 
 def _write_absence(reason: str, cell: Path, form: Form, predictions: Path, truth: Truth) -> None:

@@ -9,9 +9,8 @@ model, with its interval; milliseconds stand beside it. A compressed file meets 
 from __future__ import annotations
 
 import json
+import math
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.compressions import base_method
-from ..base.engines import REFERENCE, Form
-from ..base.errors import ArtifactError, ConfigError, ProgramError
+from ..base.engines import REFERENCE, Form, latency_record
+from ..base.errors import ArtifactError, ConfigError, DeviceMemoryError, ProgramError
 from ..base.files import sha256_file, unchanged
 from ..base.records import ABSENT, read_record, record_beside, write_record
 from ..base.studies import LatencySettings
@@ -29,9 +28,11 @@ from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
 from ..deploy.engines.files import files_of, inputs_of, mib_of
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
-from .race_figures import invalid_because, summarise
+from ..deploy.runtime import ClassifierModel, DetectorModel
+from .race_figures import LEAST_BLOCKS, invalid_because, summarise
 from .reference import write_reference
-from .worker_failures import worker_failure
+from .starts import measure_starts
+from .workers import run_worker, worker_failure
 
 WORKER = "defectbench.measure.race_worker"
 IMAGES = 64
@@ -85,8 +86,31 @@ class RaceEntry:
         return {**inputs_of(self.model), "pack": self.pack, **given}
 
 
+def race_cells(
+    cells: Sequence[str | Path], forms: Sequence[Form], settings: LatencySettings
+) -> None:
+    """Race the forms of cells, once for each number of threads.
+
+    Args:
+        cells: Folders of cells, as in ``entries_of``.
+        forms: Engines and precisions. Where an engine cannot run a model, the record says why.
+        settings: The latency protocol.
+
+    Raises:
+        ConfigError: As of ``entries_of`` and ``race``.
+        ProgramError: A model failed; names each that did.
+        MeasurementError: A model file was changed while it was timed.
+    """
+    for number, protocol in enumerate(settings.by_threads):
+        further = settings.thread_counts[number] if number else None
+        note_absences(cells, forms, further)
+        race(entries_of(cells, forms, further), protocol)
+
+
 def entries_of(
-    cells: Iterable[str | Path], forms: Sequence[Form] = (Form(REFERENCE),)
+    cells: Iterable[str | Path],
+    forms: Sequence[Form] = (Form(REFERENCE),),
+    further_threads: int | None = None,
 ) -> list[RaceEntry]:
     """The entries of cells, from what lies in their folders.
 
@@ -96,19 +120,20 @@ def entries_of(
             artifact.
         forms: Engines and precisions; the record is ``latency/<form>.json``. A form that an engine cannot run has no
             entry.
+        further_threads: A number of threads beyond the first, whose records have a folder of their own.
 
     Raises:
         ConfigError: A cell has no model file or no record of its predictions.
     """
     return [
-        _entry(cell, form)
+        _entry(cell, form, further_threads)
         for cell in map(Path, cells)
         for form in forms
         if absence_of(cell, form) is None
     ]
 
 
-def _entry(cell: Path, form: Form) -> RaceEntry:
+def _entry(cell: Path, form: Form, further_threads: int | None) -> RaceEntry:
     """The entry of one form of a cell."""
     model, point = cell / form.model, cell / "operating_point.json"
     if not model.exists():
@@ -122,20 +147,22 @@ def _entry(cell: Path, form: Form) -> RaceEntry:
     return RaceEntry(
         model=model,
         pack=Path(record["inputs"]["pack"]["path"]),
-        out=cell / "latency" / f"{form.name}.json",
+        out=cell / latency_record(form.name, further_threads),
         operating_point=point if point.is_file() else None,
         base=base,
         engine=form.engine,
     )
 
 
-def note_absences(cells: Iterable[str | Path], forms: Sequence[Form]) -> None:
+def note_absences(
+    cells: Iterable[str | Path], forms: Sequence[Form], further_threads: int | None = None
+) -> None:
     """Write the latency record of every form that an engine cannot run: it says why, and has no figure."""
     for cell in map(Path, cells):
         for form in forms:
             reason = absence_of(cell, form)
             if reason is not None and form.conversion is not None:
-                out = cell / "latency" / f"{form.name}.json"
+                out = cell / latency_record(form.name, further_threads)
                 inputs = {"conversion": cell / form.conversion}
                 write_record(out, "latency", {ABSENT: reason}, inputs)
 
@@ -156,11 +183,13 @@ def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
     ``ratio_to_reference`` with its interval; of a compressed file also ``ratio_to_base`` with its interval and
     ``base_latency_ms_p50``; ``valid``. Where images are cut into tiles a call is of one tile, and
     ``image_latency_ms_p50`` is of a whole image: ``tiles_per_image`` calls and the merging of their boxes,
-    ``merge_ms_p50``.
+    ``merge_ms_p50``. Of calls of B images ``images_per_s_batchB`` and ``ratio_to_reference_batchB``; of fresh processes
+    those of ``starts.summarise_starts``; ``joules_per_image``, ``joules_per_image_above_idle`` and ``idle_w`` where the
+    machine tells energy. ``energy`` of the record says why not.
 
     Args:
         entries: The files. Many of them are split into heats by their size; each heat meets the same reference model.
-        settings: Processes, rounds, calls a block, warm-up, calls after a pause and threads.
+        settings: The protocol of one number of threads.
 
     Raises:
         ConfigError: There is no entry, two write one record, a base is not in the race, or a file or folder cannot
@@ -168,28 +197,37 @@ def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
         ProgramError: A model failed; names each that did.
         MeasurementError: A model file was changed while it was timed.
     """
+    (threads,) = settings.thread_counts
     check_entries(entries)
-    check_models(entries, settings.threads)
+    check_models(entries, threads)
     heats = split_heats(entries)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_reference(folder / "reference.onnx")
+        for batch in settings.batches:
+            write_reference(reference_of(folder, batch), batch)
         for number, heat in enumerate(heats):
             start = time.perf_counter()
             with unchanged(*(file for entry in heat for file in files_of(entry.model))):
                 answers = [
-                    run_worker(make_request(heat, settings, process, folder), folder)
+                    run_process(make_request(heat, settings, process, folder), folder)
                     for process in range(settings.processes)
                 ]
+                models = [(entry.model, entry.engine) for entry in heat]
+                starts = measure_starts(models, settings.starts, threads)
             share = (time.perf_counter() - start) / len(heat)
             asked = {
                 **settings.model_dump(),
                 "images": IMAGES,
-                "reference_sha256": sha256_file(folder / "reference.onnx"),
+                "reference_sha256": sha256_file(reference_of(folder)),
                 "heat": {"number": number + 1, "of": len(heats), "models": len(heat)},
             }
             for position in range(len(heat)):
-                write_entry(heat, position, answers, asked, share)
+                write_entry(heat, position, answers, asked, share, starts[position])
+
+
+def reference_of(folder: Path, batch: int = 1) -> Path:
+    """The file of the reference model for so many images a call."""
+    return folder / ("reference.onnx" if batch == 1 else f"reference{batch}.onnx")
 
 
 def check_entries(entries: Sequence[RaceEntry]) -> None:
@@ -229,11 +267,22 @@ def check_models(entries: Sequence[RaceEntry], threads: int) -> None:
     failed = {}
     for model, engine in dict.fromkeys((entry.model, entry.engine) for entry in entries):
         try:
-            open_checked(model, threads, engine)
-        except ArtifactError as error:
+            refuse_process_a_call(open_checked(model, threads, engine))
+        except (ArtifactError, DeviceMemoryError) as error:
             failed[str(model)] = f"{type(error).__name__}: {error}"
     if failed:
         raise _failure(failed)
+
+
+def refuse_process_a_call(model: DetectorModel | ClassifierModel) -> None:
+    """Stop before a race of what starts a process for each call: its time would be the process's.
+
+    Raises:
+        ArtifactError: The engine does so.
+    """
+    if getattr(model.session, "starts_processes", False):
+        fix = "install the engine's Python package: its program can score a model and not race"
+        raise ArtifactError(model.path, "engine", "a process a call", fix)
 
 
 def _failure(failed: Mapping[str, str]) -> ProgramError:
@@ -288,12 +337,14 @@ def make_request(
         "burst_calls": share,
         "images": IMAGES,
         "process": process,
-        "reference": str(folder / "reference.onnx"),
+        "reference": str(reference_of(folder)),
+        "batch_references": {b: str(reference_of(folder, b)) for b in settings.batches if b > 1},
+        "batch_rounds": min(settings.rounds, math.ceil(LEAST_BLOCKS / settings.processes)),
         "entries": entries,
     }
 
 
-def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run_process(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Let a fresh process do what a request asks.
 
     Raises:
@@ -302,17 +353,7 @@ def run_worker(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     request_file, answer_file = folder / "request.json", folder / "answer.json"
     request_file.write_text(json.dumps(request), encoding="utf-8")
     answer_file.unlink(missing_ok=True)
-    threads = str(request["threads"])
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = [sys.executable, "-m", WORKER, str(request_file), str(answer_file)]
-    run = subprocess.run(
-        command,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        env=environment,
-    )
+    run = run_worker(WORKER, [str(request_file), str(answer_file)], request["threads"])
     if run.returncode:
         at = (run.stdout.strip().splitlines() or ["the first model"])[-1]
         hint = "it is the last model that was loaded; defectbench predict runs it by itself"
@@ -329,6 +370,7 @@ def write_entry(
     answers: Sequence[dict[str, Any]],
     asked: dict[str, Any],
     seconds: float,
+    starts: Mapping[str, float],
 ) -> dict[str, Any]:
     """Write the record of one entry of a heat."""
     entry = heat[position]
@@ -336,14 +378,26 @@ def write_entry(
     if entry.base_key is not None:
         base = [other.key for other in heat].index(entry.base_key)
     figures = summarise(answers, position, base, asked["threads"])
-    figures["threads"] = asked["threads"]
+    figures |= {"threads": asked["threads"], **starts}
     reasons = invalid_because(figures, answers)
     figures |= {"valid": not reasons, "invalid_because": reasons}
     tiles = tiling_of_pack(entry.pack)
     extra = {
-        "settings": {**asked, "engine": entry.engine, "threshold": entry.threshold},
+        "settings": {
+            **asked,
+            "engine": entry.engine,
+            "device": answers[0]["devices"][position],
+            "threshold": entry.threshold,
+        },
         "evidence": [answer["evidence"] for answer in answers],
         "regime": REGIME,
+        **({"energy": _energy_told(answers)} if asked["energy_s"] else {}),
         **({"tiles": tiles} if tiles is not None else {}),
     }
     return write_record(entry.out, "latency", figures, entry.inputs, seconds, extra)
+
+
+def _energy_told(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By process, watts of a pause by meter, and why a source has no meter."""
+    kept = ("idle_w", "absent_because")
+    return [{k: answer["energy"][k] for k in kept if k in answer["energy"]} for answer in answers]

@@ -37,7 +37,7 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
         base: Position of the model that it was made of, if it was compressed.
         threads: Threads of the engine.
     """
-    clock = clock_of_ratios(answers, threads)
+    clock = clock_of_ratios(answers, threads, model, base)
     calls = call_ms(answers, model)
     phases = calls[..., :3].reshape(-1, 3)
     figures: dict[str, Any] = _percentiles("latency_ms", phases.sum(axis=1))
@@ -61,7 +61,49 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
         "clock_evidence": clock_evidence(answers),
     }
     figures |= counts | {"n_images": answers[0]["images"][model]} | evidence
+    figures |= _throughput(answers, model, clock) | _energy(answers, model)
     return figures | _of_whole_images(answers, model, figures)
+
+
+def _throughput(answers: Answers, model: int, clock: str) -> dict[str, float | int]:
+    """Images/s of calls of several images, end to end, and the ratio to the reference model at as many."""
+    figures: dict[str, float | int] = {}
+    for batch in answers[0].get("batches", {}):
+        races = [answer["batches"][batch] for answer in answers]
+        if model not in races[0]["models"]:
+            continue
+        position = races[0]["models"].index(model)
+        calls = call_ms(races, position)
+        chosen = draw_rounds(*calls.shape[:2])
+        ends = _latency_ends(calls[..., :3].sum(axis=3), chosen)[50]
+        median = float(np.median(calls[..., :3].sum(axis=3)))
+        rates = [1000 * int(batch) / ms for ms in (median, ends[1], ends[0])]
+        name = f"images_per_s_batch{batch}"
+        figures |= dict(zip((name, f"{name}_low", f"{name}_high"), rates, strict=True))
+        blocks = block_ratios(races, position, clock)
+        figures |= _ratio(f"ratio_to_reference_batch{batch}", blocks, chosen)
+        figures[f"n_blocks_batch{batch}"] = blocks.size
+    return figures
+
+
+def _energy(answers: Answers, model: int) -> dict[str, Any]:
+    """Joules an image of all that the machine tells, as they are and without what a pause takes; medians."""
+    told = [answer["energy"] for answer in answers if answer.get("energy")]
+    told = [energy for energy in told if "runners" in energy]
+    if not told:
+        return {}
+    whole, above = [], []
+    for energy in told:
+        spent, idle = energy["runners"][model], sum(energy["idle_w"].values())
+        joules = sum(spent["joules"].values())
+        whole.append(joules / spent["images"])
+        above.append((joules - idle * spent["seconds"]) / spent["images"])
+    return {
+        "joules_per_image": float(np.median(whole)),
+        "joules_per_image_above_idle": float(np.median(above)),
+        "idle_w": float(np.median([sum(energy["idle_w"].values()) for energy in told])),
+        "n_energy_images": sum(energy["runners"][model]["images"] for energy in told),
+    }
 
 
 def _of_whole_images(
@@ -104,8 +146,17 @@ def _aside(answers: Answers, model: int) -> dict[str, Any]:
     return figures | counts
 
 
-def clock_of_ratios(answers: Answers, threads: int) -> str:
-    """Whose time ratios are of: ``processor``, or ``wall`` with several threads or where the former is hidden."""
+def clock_of_ratios(
+    answers: Answers, threads: int, model: int | None = None, base: int | None = None
+) -> str:
+    """Whose time ratios are of: ``processor``, or ``wall``.
+
+    The wall's clock is taken with several threads, of what computes on a GPU, for which the processor only waits, and
+    where the machine hides the other one.
+    """
+    devices = answers[0].get("devices", [])
+    if any(devices[n] != "cpu" for n in (model, base) if n is not None and devices):
+        return "wall"
     busy = _reference_ms(answers)[..., 1]
     ticks_finely = bool((busy > 0).all()) and len(np.unique(busy)) > 1
     return "processor" if threads == 1 and ticks_finely else "wall"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from ..base.errors import ArtifactError, DefectBenchError
+from ..base.engines import takes_batch
+from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
 from ..deploy.nms import SCORING_THRESHOLD, nms
 from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
+from .energy import STANDS_STILL, Meter, find_meters, read_joules
 from .machine_watch import Watch, processor_ns
 
 REFERENCE_CALLS = 5  # of each block of the reference model
@@ -122,7 +125,7 @@ class Call:
     """One timed call, nanoseconds.
 
     Attributes:
-        pre: Decoded image to network input.
+        pre: Decoded images to network input.
         forward: The engine.
         post: Suppression, or the choice of the class.
         outputs: What the engine answered.
@@ -148,6 +151,7 @@ class Runner:
         burst: Nanoseconds of the calls after a pause: pre, forward, post.
         scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
         merges: Nanoseconds of merging the boxes of all tiles of an image.
+        batched: By images a call, nanoseconds as in ``calls``.
     """
 
     def __init__(
@@ -158,6 +162,7 @@ class Runner:
         tiled: TiledPart | None = None,
     ) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
+        self.engine_name = request["engine"]
         self.engine: DetectorModel | ClassifierModel = load_engine(
             request["engine"], self.model, threads
         )
@@ -166,38 +171,50 @@ class Runner:
         self.burst: list[tuple[int, int, int]] = []
         self.scoring_post: list[int] = []
         self.merges: list[int] = []
+        self.batched: dict[int, list[list[tuple[int, int, int, int]]]] = {}
 
-    def call(self) -> Call:
-        """Run the next image, phase by phase, on one clock."""
-        image = self.images[self.turn % len(self.images)]
-        self.turn += 1
+    def call(self, batch: int = 1) -> Call:
+        """Run the next images, phase by phase, on one clock."""
+        images = [self.images[(self.turn + n) % len(self.images)] for n in range(batch)]
+        self.turn += batch
         start = time.perf_counter_ns()
-        images = prepare(image, self.engine.size)
+        inputs = [prepare(image, self.engine.size) for image in images]
+        together = inputs[0] if batch == 1 else np.concatenate(inputs)
         ready = time.perf_counter_ns()
-        outputs = self.engine(images)
+        outputs = self.engine(together)
         done = time.perf_counter_ns()
-        self.suppress(outputs, self.threshold)
+        for n in range(batch):
+            self.suppress(outputs, self.threshold, n)
         return Call(ready - start, done - ready, time.perf_counter_ns() - done, outputs)
 
-    def suppress(self, outputs: Any, threshold: float) -> None:
-        """What makes an answer of the engine's outputs for one image."""
+    def suppress(self, outputs: Any, threshold: float, image: int = 0) -> None:
+        """What makes an answer of the engine's outputs for one image of a call."""
         if isinstance(self.engine, ClassifierModel):
-            outputs[0].argmax()
+            outputs[image].argmax()
         else:
             boxes, scores = outputs
-            nms(boxes[0], scores[0], threshold)
+            nms(boxes[image], scores[image], threshold)
 
-    def run_block(self, calls: int) -> None:
-        """Settle, then count some calls back to back; a detector's last outputs are suppressed once more."""
+    def run_calls(self, calls: int, batch: int = 1) -> tuple[list[tuple[int, int, int, int]], Any]:
+        """Settle, then count some calls back to back; the block, and what the last call answered."""
         for _ in range(SETTLING_CALLS):
-            self.call()
+            self.call(batch)
         block, outputs = [], None
         for _ in range(calls):
             before = processor_ns()
-            call = self.call()
+            call = self.call(batch)
             busy = processor_ns() - before
             block.append((call.pre, call.forward, call.post, busy))
             outputs = call.outputs
+        return block, outputs
+
+    def run_batch(self, batch: int) -> None:
+        """One block of one counted call of several images."""
+        self.batched.setdefault(batch, []).append(self.run_calls(1, batch)[0])
+
+    def run_block(self, calls: int) -> None:
+        """Count some calls of one image; a detector's last outputs are suppressed once more."""
+        block, outputs = self.run_calls(calls)
         self.calls.append(block)
         if isinstance(self.engine, DetectorModel):
             start = time.perf_counter_ns()
@@ -209,6 +226,16 @@ class Runner:
         time.sleep(GAP_SECONDS)
         call = self.call()
         self.burst.append((call.pre, call.forward, call.post))
+
+    def run_energy(self, seconds: float, meters: Sequence[Meter]) -> dict[str, Any]:
+        """Calls of one image for some seconds, and the energy that the machine's meters tell of them."""
+        images, start, before = 0, time.perf_counter(), read_joules(meters)
+        while (spent := time.perf_counter() - start) < seconds:
+            self.call()
+            images += 1
+        after = read_joules(meters)
+        joules = {name: after[name] - before[name] for name in after}
+        return {"images": images, "seconds": spent, "joules": joules}
 
     def run_merges(self) -> None:
         """Merge the boxes of whole images, each twice, the second time on the clock."""
@@ -245,9 +272,10 @@ class ReferenceRunner:
         self.image = np.full(self.session.get_inputs()[0].shape, 0.5, np.float32)
 
     def run_block(self) -> None:
-        """Settle, then count some calls."""
+        """Settle, then count some calls: as many images as in a block of single ones, at least one call."""
         block = []
-        for _ in range(SETTLING_CALLS + REFERENCE_CALLS):
+        calls = math.ceil(REFERENCE_CALLS / len(self.image))
+        for _ in range(SETTLING_CALLS + calls):
             before, start = processor_ns(), time.perf_counter_ns()
             self.session.run(None, {"images": self.image})
             wall = time.perf_counter_ns() - start
@@ -310,19 +338,31 @@ def turns(runners: int, process: int, turn: int) -> list[int]:
     return np.random.default_rng([process, turn]).permutation(runners).tolist()
 
 
-def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> dict[str, Any]:
-    """Let all take turns, the reference model between; then the calls after a pause."""
-    reference = ReferenceRunner(request["reference"], request["threads"])
+def take_turns(
+    reference: ReferenceRunner,
+    runners: Sequence[Runner],
+    orders: Sequence[Sequence[int]],
+    run: Callable[[Runner], None],
+    watch: Watch,
+) -> None:
+    """Let runners have a block each, round by round, with one of the reference model between any two."""
     reference.run_block()
     reference.blocks.clear()  # it has warmed up
-    orders = [turns(len(runners), request["process"], n) for n in range(request["rounds"])]
     reference.run_block()
     for order in orders:
         for n in order:
             with failure_named(runners[n].model):
-                runners[n].run_block(request["block_calls"])
+                run(runners[n])
             reference.run_block()
         watch.look()
+
+
+def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Let all take turns, the reference model between; then the calls after a pause and all second figures."""
+    reference = ReferenceRunner(request["reference"], request["threads"])
+    orders = [turns(len(runners), request["process"], n) for n in range(request["rounds"])]
+    calls = request["block_calls"]
+    take_turns(reference, runners, orders, lambda runner: runner.run_block(calls), watch)
     evidence = watch.evidence()
     for _ in range(request["burst_calls"]):
         for runner in runners:
@@ -337,9 +377,61 @@ def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> di
         "reference": reference.blocks,
         "runners": [{name: getattr(r, name) for name in kept} for r in runners],
         "images": [len(r.images) for r in runners],
+        "devices": [r.engine.device for r in runners],
         "tiles_per_image": [r.tiled.tiles_per_image if r.tiled else None for r in runners],
         "evidence": evidence,
+        "batches": {
+            batch: run_batches(runners, int(batch), path, request, watch)
+            for batch, path in request.get("batch_references", {}).items()
+        },
+        "energy": run_energy(runners, request["energy_s"]) if request.get("energy_s") else None,
     }
+
+
+def run_batches(
+    runners: list[Runner], batch: int, reference: str, request: dict[str, Any], watch: Watch
+) -> dict[str, Any]:
+    """A race of calls of several images, of the models whose engines take so many.
+
+    Returns:
+        As of a race of single images: orders, blocks of the reference model and calls; ``models`` says by position
+        which models they are of.
+    """
+    models = [n for n, runner in enumerate(runners) if takes_batch(runner.engine_name, batch)]
+    taking = [runners[n] for n in models]
+    process, rounds = request["process"], request["batch_rounds"]
+    orders = [turns(len(taking), process, n) for n in range(rounds)] if taking else []
+    whole = ReferenceRunner(reference, request["threads"])
+    for runner in taking:
+        with failure_named(runner.model):
+            runner.call(batch)
+    take_turns(whole, taking, orders, lambda runner: runner.run_batch(batch), watch)
+    return {
+        "models": models,
+        "orders": orders,
+        "reference": whole.blocks,
+        "runners": [{"calls": runner.batched.get(batch, [])} for runner in taking],
+    }
+
+
+def run_energy(runners: list[Runner], seconds: float) -> dict[str, Any]:
+    """Energy of a pause and then of each model's calls, by meter; why meters are not there."""
+    meters, absent = find_meters()
+    before = read_joules(meters)
+    if meters:
+        time.sleep(seconds)
+    after = read_joules(meters)
+    idle_w = {name: (after[name] - before[name]) / seconds for name in after}
+    absent |= {name: STANDS_STILL for name, watts in idle_w.items() if not watts}
+    meters = [meter for meter in meters if idle_w[meter.name]]
+    if not meters:
+        return {"absent_because": absent}
+    spent = []
+    for runner in runners:
+        with failure_named(runner.model):
+            spent.append(runner.run_energy(seconds, meters))
+    idle_w = {meter.name: idle_w[meter.name] for meter in meters}
+    return {"absent_because": absent, "idle_w": idle_w, "runners": spent}
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -351,7 +443,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     gc.disable()
     try:
         return run_race(runners, request, Watch())
-    except ArtifactError as error:
+    except (ArtifactError, DeviceMemoryError) as error:
         return {"failed": {error.where: f"{type(error).__name__}: {error}"}}
     finally:
         gc.enable()

@@ -18,13 +18,14 @@ SIDE = 160
 WIDTHS = (3, 24, 48, 48, 96)
 
 
-def write_reference(path: str | Path) -> None:
-    """Write the reference model: four 3x3 stride-2 convolutions and a mean, 33 M multiply-adds.
+def write_reference(path: str | Path, batch: int = 1) -> None:
+    """Write the reference model: four 3x3 stride-2 convolutions and a mean, 33 M multiply-adds an image.
 
     It has the same bytes always.
 
     Args:
-        path: The file to make: input ``images`` [1, 3, 160, 160], output ``out`` [1, 96, 1, 1].
+        path: The file to make: input ``images`` [batch, 3, 160, 160], output ``out`` [batch, 96, 1, 1].
+        batch: Images a call.
     """
     nodes, weights, name = [], [], "images"
     for layer, (into, out) in enumerate(itertools.pairwise(WIDTHS)):
@@ -47,8 +48,8 @@ def write_reference(path: str | Path) -> None:
     graph = helper.make_graph(
         nodes,
         "reference",
-        [value("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [value("out", TensorProto.FLOAT, [1, WIDTHS[-1], 1, 1])],
+        [value("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [value("out", TensorProto.FLOAT, [batch, WIDTHS[-1], 1, 1])],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .detector import Targets
+from .waiting import Rows, constant, true_entries
 
 # A cell and its four neighbours, as steps in x and y
 STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
@@ -24,12 +25,14 @@ class AnchorMatches:
         cell: int64 [K], row of the priors; levels one after the other.
         anchor: int64 [K], number of the anchor among those of the cell's level.
         box: int64 [K], row of ``Targets``.
+        rows: Which of the K pairs count.
     """
 
     image: Tensor
     cell: Tensor
     anchor: Tensor
     box: Tensor
+    rows: Rows
 
 
 def shape_ratio(targets: Targets, anchors: Tensor) -> Tensor:
@@ -74,17 +77,17 @@ def match_cells(
         columns, rows = math.ceil(width / stride), math.ceil(height / stride)
         cells, used = _cells(centres / stride, columns, rows, neighbours)
         pairs = used.unsqueeze(-1) & fits[:, :, level].unsqueeze(2)
-        image, box, step, anchor = pairs.nonzero(as_tuple=True)
+        (image, box, step, anchor), counted = true_entries(pairs)
         x, y = cells[image, box, step].unbind(-1)
-        matches.append(AnchorMatches(image, first + y * columns + x, anchor, box))
+        matches.append(AnchorMatches(image, first + y * columns + x, anchor, box, counted))
         first += columns * rows
     return matches
 
 
 def _cells(centres: Tensor, columns: int, rows: int, neighbours: bool) -> tuple[Tensor, Tensor]:
     """Cells int64 [B, M, S, 2] of centres [B, M, 2] in cells, and bool [B, M, S]: which of them count."""
-    steps = centres.new_tensor(STEPS if neighbours else STEPS[:1])
-    size = centres.new_tensor((columns, rows))
+    steps = constant(STEPS if neighbours else STEPS[:1], centres)
+    size = constant((columns, rows), centres)
     cells = (centres.unsqueeze(2) + steps / 2).floor().long()
     cells = cells.clamp(min=0).minimum(size.long() - 1)
     centre_cell = torch.ones_like(centres[..., :1], dtype=torch.bool)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base.errors import ConfigError
-from .functional import depthwise_conv, mish, simam
+from .functional import depthwise_conv, is_narrowed, mish, simam
 
 _T = TypeVar("_T")
 
@@ -39,17 +39,11 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv(input, self.weight, self.stride[0], bias=self.bias)
 
 
-def _is_narrowed(x: Tensor) -> bool:
-    """Whether autocast would narrow a layer of this input; devices that only count shapes know no autocast."""
-    device = x.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
 class _Predicting(nn.Module):
     """Before a layer whose outputs are predictions: in float32 under autocast too, so that losses are."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class names it so
-        if not _is_narrowed(input):
+        if not is_narrowed(input):
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())

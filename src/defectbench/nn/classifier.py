@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -107,6 +107,10 @@ class Classifier(Trainable):
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         """Cross-entropy of the class of each image's one box."""
         return {"loss": F.cross_entropy(self(images), targets.labels[:, 0])}
+
+    def phase(self, epoch: int) -> Hashable:
+        """The same loss in every epoch."""
+        return "all"
 
     @classmethod
     def scaled_widths(cls, factor: float) -> dict[str, int]:

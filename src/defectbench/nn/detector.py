@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from .fold import fold_all
 from .trainable import Targets, Trainable
 
-__all__ = ["Detector", "Normalise", "Targets", "clip_boxes", "grid_priors", "total_of"]
+__all__ = [
+    "Detector",
+    "Normalise",
+    "Targets",
+    "clip_boxes",
+    "grid_priors",
+    "level_sizes",
+    "total_of",
+]
 
 
 class Detector(Trainable):
@@ -52,8 +60,11 @@ class Detector(Trainable):
 
     def priors(self, images: Tensor) -> Tensor:
         """Priors [P, 3] for a batch of images: x, y, stride in pixels."""
-        height, width = images.shape[-2:]
-        return _cached_priors(height, width, self.strides, self.offset).to(images.device)
+        return self.priors_of(images.shape[-2], images.shape[-1], images.device)
+
+    def priors_of(self, height: int, width: int, device: torch.device) -> Tensor:
+        """Priors [P, 3] of images of a size, pixels: made once and kept, for losses; see ``grid_priors``."""
+        return _kept_priors(height, width, self.strides, self.offset, device)
 
 
 class Deployed(nn.Module):
@@ -69,7 +80,13 @@ class Deployed(nn.Module):
         return self.detector.decode(raw, images.shape[-2], images.shape[-1])
 
 
-def grid_priors(height: int, width: int, strides: Sequence[int], offset: float = 0.5) -> Tensor:
+def grid_priors(
+    height: int,
+    width: int,
+    strides: Sequence[int],
+    offset: float = 0.5,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """Priors [P, 3]: x, y and stride of every cell, pixels; maps are ceil(size / stride).
 
     Args:
@@ -77,14 +94,21 @@ def grid_priors(height: int, width: int, strides: Sequence[int], offset: float =
         width: Of the input, pixels.
         strides: Of the levels, pixels.
         offset: Where the prior lies, in strides from the cell's corner.
+        device: Where they are made, so that none is sent there.
     """
     levels = []
     for stride in strides:
         rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        cells = (torch.arange(side, device=device) for side in (rows, columns))
+        y, x = torch.meshgrid(*cells, indexing="ij")
         points = (torch.stack((x, y), -1).view(-1, 2) + offset) * stride
         levels.append(F.pad(points.float(), (0, 1), value=float(stride)))
     return torch.cat(levels)
+
+
+def level_sizes(height: int, width: int, strides: Sequence[int]) -> list[int]:
+    """Number of priors of each level; maps are ceil(size / stride)."""
+    return [math.ceil(height / stride) * math.ceil(width / stride) for stride in strides]
 
 
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
@@ -100,8 +124,11 @@ def total_of(parts: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @lru_cache(maxsize=32)
-def _cached_priors(height: int, width: int, strides: tuple[int, ...], offset: float) -> Tensor:
-    return grid_priors(height, width, strides, offset)
+def _kept_priors(
+    height: int, width: int, strides: tuple[int, ...], offset: float, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(mode=False):  # a tensor made in inference mode cannot serve training
+        return grid_priors(height, width, strides, offset, device)
 
 
 class Normalise(nn.Module):

@@ -21,8 +21,10 @@ def simam(x: Tensor, eps: float = 1e-4) -> Tensor:
     if is_exporting():
         centred, energy_scale = _centred(x, eps)
         return x * (centred * centred * energy_scale + 0.5).sigmoid()
+    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    if not is_narrowed(x):
+        return _SimAM.apply(wide, eps).to(x.dtype)  # type: ignore[no-any-return]
     with torch.autocast(x.device.type, enabled=False):
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         return _SimAM.apply(wide, eps).to(x.dtype)  # type: ignore[no-any-return]
 
 
@@ -67,6 +69,12 @@ def mish(x: Tensor) -> Tensor:
     if learns and x.device.type == "cpu" and not is_exporting():
         return _Mish.apply(x)  # type: ignore[no-any-return]
     return F.mish(x)
+
+
+def is_narrowed(x: Tensor) -> bool:
+    """Whether autocast would narrow a layer of this input; devices that only count shapes know no autocast."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def is_exporting() -> bool:

@@ -62,12 +62,17 @@ class AssignGuide(Guide):
         raw = []
         for level, maps in enumerate(zip(neck, self.neck(features), strict=True)):
             x = torch.cat(maps, 1)
-            narrow = self.narrow or torch.is_autocast_enabled(x.device.type)
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=narrow):
-                classes, boxes = self.classes(self.class_tower(x)), self.boxes(self.box_tower(x))
+            if self.narrow:
+                with torch.autocast(x.device.type, torch.bfloat16):
+                    classes, boxes = self._towers(x)
+            else:
+                classes, boxes = self._towers(x)
             boxes = boxes * self.scales[level]
             raw.append(torch.cat((classes, boxes), 1).flatten(2))
         return torch.cat(raw, 2).transpose(1, 2)
+
+    def _towers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.classes(self.class_tower(x)), self.boxes(self.box_tower(x))
 
 
 def _dense(width: int) -> nn.Sequential:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from .assigners import Assignment, dynamic_soft_labels
 from .blocks import chosen
-from .detector import Detector, Normalise, Targets, clip_boxes, grid_priors, total_of
+from .detector import (
+    Detector,
+    Normalise,
+    Targets,
+    clip_boxes,
+    grid_priors,
+    level_sizes,
+    total_of,
+)
 from .heads import NanoDetPlusHead, decode_bins, nanodet_losses
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+def softly(
+    logits: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, _sizes: Sequence[int]
+) -> Assignment:
+    """NanoDet-Plus's assigner, to which all levels are one."""
+    return dynamic_soft_labels(logits, boxes, priors, targets)
 
 
 @dataclass(frozen=True)
@@ -21,12 +36,12 @@ class Learning:
 
     Attributes:
         assigner: Says which prior learns which box, from logits [B, P, C], decoded boxes [B, P, 4],
-            priors [P, 3] and the truth; pixels.
+            priors [P, 3], the truth, and how many priors each level has; pixels.
         class_loss: ``qfl`` or ``vfl``, see ``nanodet_losses``.
         least_weight: Least divisor of the box terms, see ``nanodet_losses``.
     """
 
-    assigner: Callable[[Tensor, Tensor, Tensor, Targets], Assignment] = dynamic_soft_labels
+    assigner: Callable[[Tensor, Tensor, Tensor, Targets, Sequence[int]], Assignment] = softly
     class_loss: str = "qfl"
     least_weight: float = 1.0
 
@@ -89,23 +104,30 @@ class NanoDetFamily(Detector):
         neck = self.neck(features)
         raw = self.head(neck).float()
         boxes = decode_bins(raw[..., self.nc :], priors)
+        sizes = level_sizes(images.shape[-2], images.shape[-1], self.strides)
         if self.guide is None:
-            assignment = self._assign(raw, boxes, priors, targets)
+            assignment = self._assign(raw, boxes, priors, targets, sizes)
             return total_of(self._losses(raw, boxes, priors, targets, assignment))
         guide = self.guide(features, neck, detach=epoch >= self.detach_epoch).float()
         guide_boxes = decode_bins(guide[..., self.nc :], priors)
-        assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets)
+        assignment = self._guided(raw, boxes, guide, guide_boxes, priors, targets, sizes)
         outputs = (raw, boxes), (guide, guide_boxes)
         return total_of(self._guided_losses(*outputs, priors, targets, assignment))
 
+    def phase(self, epoch: int) -> Hashable:
+        """Whether the guide no longer trains backbone and neck."""
+        return epoch >= self.detach_epoch
+
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 
-    def _assign(self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets) -> Assignment:
+    def _assign(
+        self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, sizes: Sequence[int]
+    ) -> Assignment:
         logits = raw[..., : self.nc].detach()
-        return self.learning.assigner(logits, boxes.detach(), priors, targets)
+        return self.learning.assigner(logits, boxes.detach(), priors, targets, sizes)
 
     def _losses(
         self, raw: Tensor, boxes: Tensor, priors: Tensor, targets: Targets, assignment: Assignment
@@ -136,10 +158,12 @@ class NanoDetFamily(Detector):
         guide_boxes: Tensor,
         priors: Tensor,
         targets: Targets,
+        sizes: Sequence[int],
     ) -> Assignment:
+        truth = priors, targets, sizes
         if self.assign_from == "main":
-            return self._assign(raw, boxes, priors, targets)
+            return self._assign(raw, boxes, *truth)
         if self.assign_from == "mean":
             p = (raw.detach().sigmoid() + guide.detach().sigmoid()) / 2
-            return self._assign(p.logit(eps=1e-6), (boxes + guide_boxes) / 2, priors, targets)
-        return self._assign(guide, guide_boxes, priors, targets)
+            return self._assign(p.logit(eps=1e-6), (boxes + guide_boxes) / 2, *truth)
+        return self._assign(guide, guide_boxes, *truth)

@@ -6,7 +6,7 @@ constants and sums as in YOLOv8, versions 8.0 to 8.4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from .distillation import Predictions, Teacher, enhanced_kl
 from .heads import decode_bins
 from .losses import distribution_focal, focal_efficient_iou
 from .plan import Plan, narrow
+from .waiting import answers_at_once, picked
 from .yolo import BINS
 
 BOX_GAIN, CLASS_GAIN, BINS_GAIN = 7.5, 0.5, 1.5
@@ -60,12 +61,8 @@ def task_aligned(
         Assignment of quality t, scaled so that the largest of a box is the box's largest overlap.
     """
     inside = inside_boxes(priors, targets, least_side)
-    image, prior, row = inside.nonzero(as_tuple=True)  # few of all pairs
-    overlap, t = boxes.new_zeros(inside.shape), boxes.new_zeros(inside.shape)
-    close = overlap_of(boxes[image, prior], targets.boxes[image, row]).clamp(min=0)
-    score = scores[image, prior, targets.labels[image, row]]
-    overlap[image, prior, row] = close
-    t[image, prior, row] = score.pow(alpha) * close.pow(beta)
+    aligned = _of_pairs_inside if answers_at_once(boxes) else _of_all_pairs
+    overlap, t = aligned(scores, boxes, targets, inside, alpha, beta, overlap_of)
     taken = _largest(t, min(top, t.shape[1]))
     nearest = torch.zeros_like(taken).scatter_(-1, overlap.argmax(-1, keepdim=True), value=True)
     taken = torch.where(taken.sum(-1, keepdim=True) > 1, nearest, taken)
@@ -73,6 +70,41 @@ def task_aligned(
     scale = (overlap * taken).amax(1, keepdim=True) / (t.amax(1, keepdim=True) + EPS)
     positive, index = taken.max(-1)
     return Assignment(positive, index * positive, (t * scale).amax(-1))
+
+
+def _of_pairs_inside(
+    scores: Tensor,
+    boxes: Tensor,
+    targets: Targets,
+    inside: Tensor,
+    alpha: float,
+    beta: float,
+    overlap_of: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Overlap and t [B, P, M], computed for the pairs inside alone, which are few; 0 elsewhere."""
+    image, prior, row = inside.nonzero(as_tuple=True)
+    overlap, t = boxes.new_zeros(inside.shape), boxes.new_zeros(inside.shape)
+    close = overlap_of(boxes[image, prior], targets.boxes[image, row]).clamp(min=0)
+    score = scores[image, prior, targets.labels[image, row]]
+    overlap[image, prior, row] = close
+    t[image, prior, row] = score.pow(alpha) * close.pow(beta)
+    return overlap, t
+
+
+def _of_all_pairs(
+    scores: Tensor,
+    boxes: Tensor,
+    targets: Targets,
+    inside: Tensor,
+    alpha: float,
+    beta: float,
+    overlap_of: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """The same, computed for all pairs: no device is asked how many are inside."""
+    close = overlap_of(boxes.unsqueeze(2), targets.boxes.unsqueeze(1)).clamp(min=0)
+    label = targets.labels.clamp(min=0).unsqueeze(1).expand(-1, boxes.shape[1], -1)
+    t = scores.gather(-1, label).pow(alpha) * close.pow(beta)
+    return torch.where(inside, close, 0), torch.where(inside, t, 0)
 
 
 def _largest(t: Tensor, top: int) -> Tensor:
@@ -104,14 +136,14 @@ def task_aligned_losses(
         box_loss: ``ciou`` or ``focal_eiou``.
         gamma: Exponent of the focal weight.
     """
-    logits, positive = raw[..., :nc], assignment.positive
+    logits, rows = raw[..., :nc], picked(assignment.positive)
     scale = len(raw) / assignment.quality.sum().clamp(min=1)
     label = targets.labels.clamp(min=0).gather(1, assignment.index).unsqueeze(-1)
     wanted = torch.zeros_like(logits).scatter_(2, label, assignment.quality.unsqueeze(-1))
     classes = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
-    truth = targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4))[positive]
-    weight, bins = assignment.quality[positive], raw[..., nc:][positive]
-    where = priors.expand(len(raw), -1, -1)[positive]
+    truth = rows.of(targets.boxes.gather(1, assignment.index.unsqueeze(-1).expand(-1, -1, 4)))
+    weight, bins = rows.of(assignment.quality), rows.of(raw[..., nc:])
+    where = rows.of(priors.expand(len(raw), -1, -1))
     boxes = decode_bins(bins.unsqueeze(0), where).squeeze(0)
     # Both losses compare boxes by ratios, so pixels and strides give the same value
     kinds = {
@@ -123,9 +155,9 @@ def task_aligned_losses(
     sides = (sides / where[:, 2:]).clamp(0, BINS - 1 - 0.01)
     spread = distribution_focal(bins.unflatten(-1, (4, BINS)), sides).mean(-1)
     return {
-        "box": BOX_GAIN * scale * (weight * apart).sum(),
+        "box": BOX_GAIN * scale * rows.only(weight * apart).sum(),
         "cls": CLASS_GAIN * scale * classes,
-        "dfl": BINS_GAIN * scale * (weight * spread).sum(),
+        "dfl": BINS_GAIN * scale * rows.only(weight * spread).sum(),
     }
 
 
@@ -200,8 +232,12 @@ class TaskAlignedDetector(Detector):
             parts["kd_loc"] = BINS_GAIN * len(raw) * lost["loc"]
         return total_of(parts)
 
+    def phase(self, epoch: int) -> Hashable:
+        """The same loss in every epoch."""
+        return "all"
+
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        priors = grid_priors(height, width, self.strides, self.offset).to(raw.device)
+        priors = grid_priors(height, width, self.strides, self.offset, raw.device)
         boxes = decode_bins(raw[..., self.nc :], priors, self.ramp)
         return clip_boxes(boxes, height, width), raw[..., : self.nc].sigmoid()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -57,6 +57,13 @@ class Trainable(nn.Module):
     def loss(self, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
         """Named scalar losses of images [B, 3, H, W]; the entry ``loss`` is their sum."""
         raise TypeError(f"{type(self).__name__} lacks loss()")
+
+    def phase(self, epoch: int) -> Hashable | None:
+        """What of the epoch ``loss`` depends on, such as whether an epoch is past: epochs of one phase have one loss.
+
+        None, where a method does not say, so that its steps are not recorded on a GPU.
+        """
+        return None
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:
         """Take from the training part what a method takes from it before its first step, such as anchors.

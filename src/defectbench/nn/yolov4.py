@@ -7,7 +7,7 @@ factor and a pruned one from its plan.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +18,11 @@ from .anchors import anchor_quality, cluster_anchors, shape_iou
 from .blocks import ConvBlock, PredictionConv2d, chosen
 from .boxes import complete_iou, pairwise_iou
 from .csp_darknet import Convs, CSPDarknet53
-from .detector import Detector, Targets, clip_boxes, grid_priors, total_of
+from .detector import Detector, Targets, clip_boxes, grid_priors, level_sizes, total_of
 from .distillation import Teacher
+from .functional import is_exporting
 from .plan import Plan
+from .waiting import Rows, mark
 from .yolov4_distillation import Seen, teaching_losses
 
 ANCHORS = (12, 16, 19, 36, 40, 28, 36, 75, 76, 55, 72, 146, 142, 110, 192, 243, 459, 401)  # COCO
@@ -166,8 +168,11 @@ class YOLOv4(Detector):
 
     def _cells(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of every prior: its cell's corner [P, 2], stride [P, 1], anchor [P, 2], stretch [P, 1]."""
-        cells = grid_priors(height, width, self.strides, self.offset).to(self.anchors.device)
-        counts = [-(-height // s) * -(-width // s) for s in self.strides]
+        if is_exporting():  # what is made while a graph is traced belongs to that graph
+            cells = grid_priors(height, width, self.strides, self.offset, self.anchors.device)
+        else:
+            cells = self.priors_of(height, width, self.anchors.device)
+        counts = level_sizes(height, width, self.strides)
         anchors = torch.cat(
             [level.repeat(n, 1) for level, n in zip(self.anchors, counts, strict=True)]
         )
@@ -182,44 +187,59 @@ class YOLOv4(Detector):
         height, width = images.shape[-2:]
         raw = self(images).float()
         boxes = self.boxes(raw, height, width)
-        image, prior, row = self.match(targets, height, width)
+        (image, prior, row), pairs = self.match(targets, height, width)
         truth, labels = targets.boxes[image, row], targets.labels[image, row]
         positive = torch.zeros_like(raw[..., 4])
-        positive[image, prior] = 1.0
+        mark(positive, (image, prior), pairs)
         near = pairwise_iou(boxes.detach(), targets.boxes) * targets.valid.unsqueeze(1)
         judged = (positive > 0) | (near.amax(-1) <= IGNORE_IOU)
         cross_entropy = F.binary_cross_entropy_with_logits
         objectness = cross_entropy(raw[..., 4], positive, judged.float(), reduction="sum")
         matched = raw[image, prior]
-        named = cross_entropy(matched[:, 5:], F.one_hot(labels, self.nc).float(), reduction="sum")
-        apart = (1 - complete_iou(boxes[image, prior], truth)).sum()
+        wanted = one_hot(labels.clamp(min=0), self.nc, raw.dtype)
+        named = pairs.only(cross_entropy(matched[:, 5:], wanted, reduction="none")).sum()
+        apart = pairs.only(1 - complete_iou(boxes[image, prior], truth)).sum()
         parts = {"ciou": BOX_WEIGHT * apart, "objectness": objectness, "classes": named}
         parts = {name: value / len(images) for name, value in parts.items()}
         if self.teacher is not None:
             taught = self.teacher(images)
             stride = self._cells(height, width)[1][prior]
             student, teacher = (
-                Seen(x[..., 4:], self.boxes(x, height, width)[image, prior] / stride)
+                Seen(x[..., 4:], pairs.only(self.boxes(x, height, width)[image, prior] / stride))
                 for x in (raw, taught)
             )
-            parts |= teaching_losses(self.kd, student, teacher, truth / stride)
+            parts |= teaching_losses(self.kd, student, teacher, pairs.only(truth / stride))
         return total_of(parts)
 
-    def match(self, targets: Targets, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    def phase(self, epoch: int) -> Hashable:
+        """The same loss in every epoch."""
+        return "all"
+
+    def match(
+        self, targets: Targets, height: int, width: int
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Rows]:
         """Pairs of a prior and a box: anchors of like shape, and the likest, in the cell of the centre.
 
         Returns:
-            Image, prior and row of ``targets`` of each pair, int64 [K].
+            Image, prior and row of ``targets`` of each pair, int64 [K]; which of the K pairs count.
         """
         sides = targets.boxes[..., 2:] - targets.boxes[..., :2]
         likeness = shape_iou(sides, self.anchors.view(-1, 2).to(sides))  # [B, M, 9]
-        likest = F.one_hot(likeness.argmax(-1), likeness.shape[-1]).bool()
+        likest = one_hot(likeness.argmax(-1), likeness.shape[-1], torch.bool)
         fits = ((likeness > SHAPE_IOU) | likest) & targets.valid.unsqueeze(-1)
         fits = fits.unflatten(-1, (-1, PER_LEVEL))
         levels = match_cells(fits, targets, height, width, self.strides, neighbours=False)
         image = torch.cat([level.image for level in levels])
         prior = torch.cat([level.cell * PER_LEVEL + level.anchor for level in levels])
-        return image, prior, torch.cat([level.box for level in levels])
+        box = torch.cat([level.box for level in levels])
+        held = [level.rows.held for level in levels if level.rows.held is not None]
+        return (image, prior, box), Rows(torch.cat(held) if held else None)
+
+
+def one_hot(numbers: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """Ones at the numbers int64 [...], [..., count]; unlike torch's, which looks first whether they are in range."""
+    zeros = torch.zeros(*numbers.shape, count, dtype=dtype, device=numbers.device)
+    return zeros.scatter_(-1, numbers.unsqueeze(-1), 1)
 
 
 def plan_of(state: Mapping[str, Tensor]) -> Plan:

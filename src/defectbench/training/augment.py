@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..base.methods import Augmentation
-from .batches import Batch, PackBatches
+from ..nn.waiting import answers_at_once
+from .batches import Batch, PackBatches, sent
 from .mosaic import Tiles, canvas_grid, compose_whole, compose_windows
 from .randomness import generator
 
@@ -22,10 +23,14 @@ class Draws:
     def __init__(self, seed: int, step: int, count: int, device: torch.device) -> None:
         self.seed, self.step, self.count, self.device = seed, step, count, device
 
+    def on_processor(self, purpose: str, low: float, high: float, columns: int = 1) -> Tensor:
+        """[B, columns] in low..high, where the program can look at it at once."""
+        made = torch.rand(self.count, columns, generator=generator(self.seed, self.step, purpose))
+        return made * (high - low) + low
+
     def uniform(self, purpose: str, low: float, high: float, columns: int = 1) -> Tensor:
         """[B, columns] in low..high."""
-        made = torch.rand(self.count, columns, generator=generator(self.seed, self.step, purpose))
-        return (made * (high - low) + low).to(self.device)
+        return sent(self.on_processor(purpose, low, high, columns), self.device)
 
     def chance(self, purpose: str, probability: float) -> Tensor:
         """Outcome for each image, bool [B]."""
@@ -76,7 +81,8 @@ def augment(
 def _draw_tiles(batch: Batch, settings: Augmentation, draws: Draws, source: PackBatches) -> Tiles:
     """Three more images for each of a batch, and where the four meet: within the middle half of the canvas."""
     size, canvas = batch.images.shape[-1], 2 if settings.mosaic_form == "whole" else 1
-    rows = draws.uniform("mosaic rows", 0, source.count, 3).long().clamp_(max=source.count - 1)
+    drawn = draws.on_processor("mosaic rows", 0, source.count, 3)
+    rows = drawn.long().clamp_(max=source.count - 1)
     others = source.rows(rows.T.reshape(-1))
     shape = (3, len(batch.images))
     centre = draws.uniform("mosaic centre", 0.25 * canvas * size, 0.75 * canvas * size, 2)
@@ -136,7 +142,7 @@ def warp_grid(matrix: Tensor, size: int) -> Tensor:
         matrix: Forward affine [B, 2, 3] in pixels, with pixel corners at integers.
         size: Side S, pixels.
     """
-    linear = torch.linalg.inv(matrix[:, :, :2])
+    linear = inverse(matrix[:, :, :2])
     # a grid runs from -1 to 1 over the same square that pixels span from 0 to S
     centre = torch.full((2,), size / 2, device=matrix.device)
     offset = (linear @ (centre - matrix[:, :, 2]).unsqueeze(-1)).squeeze(-1) - centre
@@ -144,6 +150,23 @@ def warp_grid(matrix: Tensor, size: int) -> Tensor:
     columns = ramp[:, None] * linear[:, None, :, 0]
     rows = ramp[:, None] * linear[:, None, :, 1] + (offset * (2 / size)).unsqueeze(1)
     return columns.unsqueeze(1) + rows.unsqueeze(2)
+
+
+def determinant(linear: Tensor) -> Tensor:
+    """Determinants [B] of maps [B, 2, 2]; on a GPU by hand, where the library's solvers may wait."""
+    if answers_at_once(linear):
+        return torch.linalg.det(linear)
+    (a, b), (c, d) = (row.unbind(-1) for row in linear.unbind(-2))
+    return a * d - b * c
+
+
+def inverse(linear: Tensor) -> Tensor:
+    """Inverses of maps [B, 2, 2]; no zoom is 0, so that each has one, and none is asked whether it has."""
+    if answers_at_once(linear):
+        return torch.linalg.inv_ex(linear).inverse
+    (a, b), (c, d) = (row.unbind(-1) for row in linear.unbind(-2))
+    adjugate = torch.stack((d, -b, -c, a), -1).view(-1, 2, 2)
+    return adjugate / determinant(linear).view(-1, 1, 1)
 
 
 def sample(images: Tensor, grid: Tensor) -> Tensor:
@@ -178,7 +201,7 @@ def enough_left(
     if settings.min_visible:
         area = (before[..., 2:] - before[..., :2]).prod(-1)
         if matrix is not None:
-            area = area * torch.linalg.det(matrix[:, :, :2]).abs().unsqueeze(1)
+            area = area * determinant(matrix[:, :, :2]).abs().unsqueeze(1)
         enough &= sides.prod(-1) > settings.min_visible * area
     if settings.min_side_px or settings.min_visible:
         enough &= sides.amax(-1) < MAX_ASPECT * sides.amin(-1)
@@ -201,6 +224,7 @@ def _colour(images: Tensor, settings: Augmentation, draws: Draws) -> Tensor:
         top = images.amax(1, keepdim=True)  # HSV: value stays, the distance to it is scaled
         images = torch.lerp(top, images, keep[:, :, None, None])
     if settings.noise_std:
-        made = torch.randn(images.shape, generator=generator(draws.seed, draws.step, "noise"))
-        images = images + made.to(images.device) * settings.noise_std
+        source = generator(draws.seed, draws.step, "noise", images.device)
+        made = torch.randn(images.shape, generator=source, device=images.device)
+        images = images + made * settings.noise_std
     return images.clamp_(0, 1)

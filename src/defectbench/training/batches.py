@@ -81,14 +81,21 @@ class PackBatches:
         """Batch number ``position`` of an epoch."""
         steps = self.steps_per_epoch
         first, end = (self.count * number // steps for number in (position, position + 1))
-        return self.rows(order[first:end].to(self.device))
+        return self.rows(order[first:end])
 
     def rows(self, rows: Tensor) -> Batch:
-        """Any rows of the part as a batch."""
+        """Any rows of the part, int64 [B] on the processor, as a batch on the device."""
+        there = sent(rows, self.device)
+        mapped = self.images.device != self.boxes.device
         return Batch(
-            self.images[rows.to(self.images.device)].to(self.device),
-            self.boxes[rows],
-            self.labels[rows],
-            self.image_ids[rows],
-            self.scale[rows],
+            sent(self.images[rows], self.device) if mapped else self.images[there],
+            self.boxes[there],
+            self.labels[there],
+            self.image_ids[there],
+            self.scale[there],
         )
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the processor on its way to a device: from pinned memory, so that the program need not wait."""
+    return x if device.type == "cpu" else x.pin_memory().to(device, non_blocking=True)

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, take_device
+from ..base.errors import ConfigError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.methods import Method
 from ..base.records import write_record
@@ -62,9 +64,9 @@ def train(
         checkpoint_s: Least seconds between two checkpoints.
 
     Raises:
-        ConfigError: There is no GPU and one is asked for, the recipe has no such field, the method cannot learn from
-            the teacher, the teacher has the run's own seed, the start is of another network, or either lacks its
-            record.
+        ConfigError: There is no GPU and one is asked for, or it has no room for a step, the recipe has no such field,
+            the method cannot learn from the teacher, the teacher has the run's own seed, the start is of another
+            network, or either lacks its record.
         CompressionError: The plan is missing or is none, or does not fit.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
@@ -129,9 +131,13 @@ def _checked_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
 
     Raises:
         TrainingDivergedError: A loss or the gradient of a step that waits to be read is not finite.
+        ConfigError: The GPU has no room for a step.
     """
     try:
         train_step(run, order, position, epoch)
+    except torch.OutOfMemoryError as error:
+        fix = "the GPU's memory is full: take a smaller batch, or fewer gpu_slots"
+        raise ConfigError(run.folder, "batch", run.recipe.batch, fix) from error
     except (RuntimeError, IndexError, ValueError):
         run.readings.read()
         raise
@@ -152,14 +158,13 @@ def train_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
     )
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    torch.manual_seed(
-        derived_seed(run.seed, step, "forward")
-    )  # of draws in a network, as dropout's
-    bf16 = recipe.precision == "bfloat16"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        losses = _losses(run, images, Targets(boxes, labels), epoch)
-    run.optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
+    drawn_from = derived_seed(run.seed, step, "forward")
+    torch.manual_seed(drawn_from)  # of draws in a network, as dropout's
+    learn, targets = partial(_learn, run, epoch), Targets(boxes, labels)
+    if run.graphs is None:
+        losses = learn(images, targets)
+    else:
+        losses = run.graphs.learn(images, targets, epoch, drawn_from, learn)
     limit = recipe.grad_clip or float("inf")
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), limit, foreach=True)
     run.readings.add(step, taken.image_ids, losses | clipping_of(run, step, norm), norm)
@@ -178,6 +183,16 @@ def clipping_of(run: Run, step: int, norm: Tensor) -> dict[str, Tensor]:
     clipped = (norm.detach() > run.recipe.grad_clip).float()
     warm = step >= run.warmup_steps
     return {CLIPPED: clipped, CLIPPED_WARM: clipped if warm else torch.zeros_like(clipped)}
+
+
+def _learn(run: Run, epoch: int, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """Scalar losses of a batch by name; it leaves the gradients in the parameters."""
+    bf16 = run.recipe.precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        losses = _losses(run, images, targets, epoch)
+    run.optimizer.zero_grad(set_to_none=True)
+    losses["loss"].backward()
+    return losses
 
 
 def _losses(run: Run, images: Tensor, targets: Targets, epoch: int) -> dict[str, Tensor]:
@@ -272,6 +287,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
             "ema": {"decay": run.average.decay, "tau": run.average.tau},
             **(run.sparse.chosen() if run.sparse else {}),
             **({"norms_by_running_moments": run.lone_norms} if run.lone_norms else {}),
+            **(run.graphs.words() if run.graphs else {}),
         },
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),

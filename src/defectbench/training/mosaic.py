@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..nn.waiting import answers_at_once, constant
+
 CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))  # of tiles: is it right of the centre, is it below
 
 
@@ -77,10 +79,16 @@ def compose_whole(tiles: Tiles, fill: int) -> tuple[Tensor, Tensor, Tensor]:
     atlas = first.new_empty(len(first), 3, 2, size, 2, size)
     for image, (right, below) in zip(tiles.images, CORNERS, strict=True):
         atlas[:, :, below, :, right] = image
-    alone = (~chosen).nonzero()[:, 0]
-    atlas[alone] = fill
-    atlas[alone, :, 0, :, 0] = first[alone]
-    corners = torch.tensor(CORNERS, device=first.device)
+    if answers_at_once(chosen):  # those that are alone are few or none
+        alone = (~chosen).nonzero()[:, 0]
+        atlas[alone] = fill
+        atlas[alone, :, 0, :, 0] = first[alone]
+    else:
+        beside = chosen.view(-1, 1, 1, 1)
+        for right, below in CORNERS[1:]:
+            part = atlas[:, :, below, :, right]
+            part.copy_(torch.where(beside, part, fill))
+    corners = constant(CORNERS, tiles.boxes)
     offset = meeting_point(tiles) + size * (corners[:, None] - 1)  # [4, B, 2]
     boxes = tiles.boxes + offset.repeat(1, 1, 2).unsqueeze(2)
     boxes = boxes.clamp_(0, 2 * size) - size / 2
@@ -112,10 +120,10 @@ def meeting_point(tiles: Tiles) -> Tensor:
 
 def _windows(tiles: Tiles) -> tuple[Tensor, Tensor]:
     """Low and high corners [4, B, 2] of the quarters about the centre; a lone image has all, the others nothing."""
-    right_or_below = torch.tensor(CORNERS, device=tiles.centre.device).unsqueeze(1)
+    right_or_below = constant(CORNERS, tiles.centre).unsqueeze(1)
     low = tiles.centre * right_or_below
     high = torch.where(right_or_below == 1, float(tiles.size), tiles.centre)
-    whole = torch.tensor((tiles.size, -1, -1, -1), device=low.device)[:, None, None]
+    whole = constant((tiles.size, -1, -1, -1), low)[:, None, None]
     chosen = tiles.chosen.unsqueeze(1)
     return low * chosen, torch.where(chosen, high, whole)
 

@@ -23,6 +23,7 @@ from ..nn.trainable import Trainable
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
 from .ema import Average
+from .graphs import CudaRecorder, StepGraphs
 from .objective import Objective
 from .optimizer import build_optimizer, warmup_of
 from .progress import report_lone_norms, report_set_aside, report_untaught
@@ -57,6 +58,7 @@ class Run:
     start: StartedFrom | None = None
     objective: Objective | None = None
     lone_norms: int = 0
+    graphs: StepGraphs | None = None
     tiles: dict[str, Any] | None = None
     facts: dict[str, float] = field(default_factory=dict)
 
@@ -207,6 +209,8 @@ def prepare(
     run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
     run.lone_norms = lone_norms
     run.tiles = pack.whole.tiling if pack.whole is not None else None
+    if device == "cuda" and objective is None:
+        run.graphs = StepGraphs(model, folder, CudaRecorder())
     if recipe.sparsity is not None:
         run.sparse = Sparse(model, recipe.sparsity, recipe.optimizer, run.steps)
     return run

@@ -86,6 +86,18 @@ def report_lone_norms(folder: Path, norms: int, side: int) -> None:
     )
 
 
+def report_no_graph(folder: Path, reason: str) -> None:
+    """Say that the steps of a run are not replayed as CUDA graphs.
+
+    Args:
+        folder: The cell's folder.
+        reason: Why not.
+    """
+    sys.stdout.write(
+        f"{cell_name(folder)}  note: its steps are not replayed as CUDA graphs: {reason}\n"
+    )
+
+
 MOST_CLIPPED_SHARE = 0.1
 
 

@@ -20,6 +20,8 @@ def derived_seed(seed: int, step: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def generator(seed: int, step: int, purpose: str) -> torch.Generator:
-    """A fresh CPU generator for one purpose in one step."""
-    return torch.Generator().manual_seed(derived_seed(seed, step, purpose))
+def generator(
+    seed: int, step: int, purpose: str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A fresh generator for one purpose in one step: a processor's, or that of a device for what is large."""
+    return torch.Generator(device).manual_seed(derived_seed(seed, step, purpose))

@@ -6,10 +6,11 @@ import pytest
 import torch
 from tests.networks import piece
 
-from defectbench.nn.detector import Targets, grid_priors
+from defectbench.nn.detector import Targets, grid_priors, level_sizes
 
 adaptive_selection = piece("nanodet_m", "atss").adaptive_selection
 PRIORS = grid_priors(96, 64, (8, 16, 32))
+SIZES = level_sizes(96, 64, (8, 16, 32))
 
 
 def iou(a, b):
@@ -60,7 +61,7 @@ def random_case(seed, whole=False, batch=3, most=6):
 @pytest.mark.parametrize("seed", range(20))
 def test_agrees_with_plain_code(seed, whole):
     boxes, targets = random_case(seed, whole)
-    found = adaptive_selection(boxes, PRIORS, targets)
+    found = adaptive_selection(boxes, PRIORS, targets, SIZES)
     for b in range(len(boxes)):
         truth = targets.boxes[b][targets.valid[b]].tolist()
         expected = plain(boxes[b].tolist(), truth)
@@ -75,16 +76,16 @@ def test_agrees_with_plain_code(seed, whole):
 def test_no_box_no_positive():
     boxes, targets = random_case(0)
     none = Targets(targets.boxes[:, :0], targets.labels[:, :0])
-    assert not adaptive_selection(boxes, PRIORS, none).positive.any()
+    assert not adaptive_selection(boxes, PRIORS, none, SIZES).positive.any()
     padded = Targets(targets.boxes, torch.full_like(targets.labels, -1))
-    assert not adaptive_selection(boxes, PRIORS, padded).positive.any()
+    assert not adaptive_selection(boxes, PRIORS, padded, SIZES).positive.any()
 
 
 def test_a_square_that_fits_an_anchor_takes_it():
     truth = Targets(
         torch.tensor([[[8.0, 8, 48, 48]]]), torch.tensor([[0]])
     )  # 5 x 8 px, centre 28, 28
-    found = adaptive_selection(torch.zeros(1, len(PRIORS), 4), PRIORS, truth)
+    found = adaptive_selection(torch.zeros(1, len(PRIORS), 4), PRIORS, truth, SIZES)
     row = PRIORS.tolist().index([28.0, 28.0, 8.0])
     assert found.positive[0, row]
     assert (PRIORS[found.positive[0], 2] == 8).all()

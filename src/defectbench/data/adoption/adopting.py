@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...base.cards import DatasetCard, load_dataset_card
 from ...base.catalogue import load_catalogue
@@ -25,7 +26,7 @@ from .direct import adopted_layout, direct_layout, unused_names
 from .finding import Found, Said, find
 from .importing import write_adopted
 from .survey import clean, told
-from .writing import SHORT, check_free, set_name, write_card, write_study
+from .writing import check_free, set_name, short_recipes, write_card, write_study
 
 PROTOCOL = "clean"
 FEW_GROUPS = 10  # of a part, below which its intervals say little
@@ -105,9 +106,9 @@ def adopt(
         tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
     finds_boxes = found.task.finds_boxes
     methods = light_methods(home, found.task.name)
-    budget = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1, "recipe": SHORT}
-    if not finds_boxes:
-        budget.pop("recipe")
+    budget: dict[str, Any] = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1}
+    if finds_boxes:
+        budget["recipe"], budget["recipes"] = short_recipes(methods, home / "models")
     write_study(
         name,
         f"my-{name}",

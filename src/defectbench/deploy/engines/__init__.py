@@ -10,13 +10,33 @@ import importlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
-from ...base.engines import ENGINES, REFERENCE
+from ...base.engines import ENGINES, ON_GPU, REFERENCE
 from ...base.errors import ConfigError
 from ...base.strict import name_one_of
 from ..runtime import ClassifierModel, DetectorModel, artifact_of, open_artifact
+from .gpu import Gpu, find_gpu
+from .trtexec import find_program
 
-PACKAGES = {REFERENCE: (REFERENCE,), "openvino": ("openvino",), "ncnn": ("ncnn", "pnnx")}
+PACKAGES = {
+    REFERENCE: (REFERENCE,),
+    "onnxruntime_cuda": ("onnxruntime-gpu",),
+    "openvino": ("openvino",),
+    "ncnn": ("ncnn", "pnnx"),
+    "torch": ("torch",),
+    "torch_compiled": ("torch",),
+    "torch_graph": ("torch",),
+    "tensorrt": ("tensorrt",),
+}
+# Extras by engine; the others are in every installation.
+EXTRAS = {
+    "onnxruntime_cuda": "cuda",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "tensorrt": "tensorrt",
+}
+NO_GPU = "no NVIDIA GPU is to be seen here"
 
 
 @dataclass(frozen=True)
@@ -26,22 +46,55 @@ class EngineState:
     Attributes:
         name: Its name.
         versions: Version by package; None of one that is not installed.
-        precisions: What it can do on a processor.
+        precisions: What it has.
+        gpu: The GPU that it would compute on; None where there is none, and of engines of a processor.
+        program: The program that does its work where its package is not installed; None without one.
     """
 
     name: str
     versions: dict[str, str | None]
     precisions: tuple[str, ...]
+    gpu: Gpu | None = None
+    program: Path | None = None
 
     @property
     def missing(self) -> list[str]:
-        """Packages that are not installed."""
+        """Packages that are not installed, and that no program stands in for."""
+        if self.program is not None:
+            return []
         return [package for package, number in self.versions.items() if number is None]
+
+    @property
+    def lacks_gpu(self) -> bool:
+        """Whether it computes on a GPU, and there is none."""
+        return self.name in ON_GPU and self.gpu is None
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing and not self.lacks_gpu
 
     @property
     def fix(self) -> str:
         """How what is missing is installed."""
-        return f'pip install "defectbench[{self.name}]"'
+        if not self.missing:
+            return "take a machine with one, or leave this engine out of the study"
+        extra = EXTRAS.get(self.name)
+        return f'pip install "defectbench[{extra}]"' if extra else "pip install defectbench"
+
+    @property
+    def told(self) -> str:
+        """What there is, in one line."""
+        if self.missing:
+            return f"not installed; {self.fix}" + (f"; {NO_GPU}" if self.lacks_gpu else "")
+        known = {name: number for name, number in self.versions.items() if number}
+        there = [f"{name} {number}" for name, number in known.items()]
+        if self.program is not None:
+            there.append(str(self.program))
+        if self.lacks_gpu:
+            return f"{', '.join(there)}; {NO_GPU}"
+        where = f" on {self.gpu.name}" if self.gpu else ""
+        return f"{', '.join(there)}: {', '.join(self.precisions)}{where}"
 
 
 def find_engines() -> list[EngineState]:
@@ -58,25 +111,33 @@ def engine_state(name: str) -> EngineState:
     if name not in ENGINES:
         raise ConfigError("engines", "engine", name, name_one_of(name, ENGINES))
     versions = {package: _version(package) for package in PACKAGES[name]}
-    return EngineState(name, versions, ENGINES[name])
+    stands_in = name == "tensorrt" and versions[name] is None
+    program = find_program() if stands_in else None
+    gpu = find_gpu() if name in ON_GPU else None
+    return EngineState(name, versions, ENGINES[name], gpu, program)
 
 
 def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    """Version of a package, or of its build for GPUs, which is a package of another name."""
+    for name in (package, f"{package}-gpu"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
 
 
 def require_engine(name: str) -> EngineState:
     """The state of an engine that is wanted.
 
     Raises:
-        ConfigError: There is no such engine, or it is not installed.
+        ConfigError: There is no such engine, it is not installed, or it computes on a GPU and there is none.
     """
     state = engine_state(name)
     if state.missing:
         raise ConfigError("engine", name, f"without {', '.join(state.missing)}", state.fix)
+    if state.lacks_gpu:
+        raise ConfigError("engine", name, NO_GPU, state.fix)
     return state
 
 
@@ -89,11 +150,20 @@ def load_engine(name: str, path: str | Path, threads: int) -> DetectorModel | Cl
         threads: Threads of the engine.
 
     Raises:
-        ConfigError: There is no such engine, or it is not installed.
+        ConfigError: There is no such engine, or it cannot be used here.
         ArtifactError: The engine cannot load the model.
     """
-    require_engine(name)
-    if name == REFERENCE:
+    module = import_engine(name)
+    if module is None:
         return open_artifact(path, threads)
-    module = importlib.import_module(f"{__name__}.{name}")
     return artifact_of(path, module.open_session(Path(path), threads))
+
+
+def import_engine(name: str) -> ModuleType | None:
+    """The module that opens models in an engine; None of the reference, which is always there.
+
+    Raises:
+        ConfigError: There is no such engine, or it is not installed.
+    """
+    require_engine(name)
+    return None if name == REFERENCE else importlib.import_module(f"{__name__}.{name}")

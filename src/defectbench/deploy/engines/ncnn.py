@@ -59,6 +59,25 @@ def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
             atomic_write_json(part / SIGNATURE, signature)
 
 
+def convert_network(model_path: str | Path, folder: str | Path, size: int) -> None:
+    """Make ncnn's graph and weights of a network that is no artifact, such as the reference model.
+
+    Args:
+        model_path: An ONNX file with one input ``images`` [1,3,S,S].
+        folder: The folder to make.
+        size: Side of the input, pixels.
+
+    Raises:
+        ProgramError: pnnx failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        network = onnx.load(str(model_path))
+        param, weights = _run_pnnx(Path(model_path), network, Path(name), size, "fp32")
+        with atomic_directory(Path(folder)) as part:
+            (part / PARAM).write_bytes(param.read_bytes())
+            (part / BIN).write_bytes(weights.read_bytes())
+
+
 def _run_pnnx(
     path: Path, model: onnx.ModelProto, folder: Path, size: int, precision: str
 ) -> tuple[Path, Path]:

@@ -54,9 +54,27 @@ class OpenVinoSession:
 
 def _read(core: openvino.Core, path: Path, model: onnx.ModelProto) -> openvino.Model:
     """The model as OpenVINO reads it: from its file, or, quantised, with unsigned activations."""
-    if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        return core.read_model(path)
-    return core.read_model(read_unsigned(model).SerializeToString())
+    return core.read_model(as_it_reads(model) if _is_quantised(model) else path)
+
+
+def write_as_it_reads(path: Path, out: Path) -> None:
+    """Write what OpenVINO is given of a model file: the same, or, quantised, with unsigned activations.
+
+    Args:
+        path: The file.
+        out: The file to write.
+    """
+    model = load_model(path)
+    out.write_bytes(as_it_reads(model) if _is_quantised(model) else path.read_bytes())
+
+
+def as_it_reads(model: onnx.ModelProto) -> bytes:
+    """The bytes of a quantised model with unsigned activations."""
+    return read_unsigned(model).SerializeToString(deterministic=True)
+
+
+def _is_quantised(model: onnx.ModelProto) -> bool:
+    return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def read_unsigned(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -19,6 +19,7 @@ from ..records.cells import CellRecords, Entry, read_figures
 from ..records.comparison import classifier_runs, precision_runs
 from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
+from ..records.timings import note_on_tiles, tile_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
 
 ORDER = 35
@@ -51,6 +52,8 @@ class EngineRow:
         largest_difference: Of its outputs from the artifact's: scores, or boxes as a share of the input's side.
         absent_because: What stopped the engine; empty where it ran.
         latency_valid: Whether the ratios can be trusted.
+        threads: Threads of the engine.
+        tile_px: Side of the tile, pixels, that latency is of; None where it is of a whole image.
     """
 
     dataset: str
@@ -72,6 +75,8 @@ class EngineRow:
     largest_difference: float | None = None
     absent_because: str = ""
     latency_valid: bool | None = None
+    threads: float | None = None
+    tile_px: int | None = None
 
 
 COLUMNS = (
@@ -94,7 +99,7 @@ def parts(study: StudyRecords) -> Iterator[Table]:
     """The table of engines; nothing where one engine ran all files in one precision."""
     rows = rows_of(study.entries)
     if rows:
-        yield engine_table(rows)
+        yield engine_table(rows, note_on_tiles(study.entries))
 
 
 def rows_of(entries: Sequence[Entry]) -> list[EngineRow]:
@@ -118,7 +123,7 @@ def _was_asked_for(entry: Entry, form: Form) -> bool:
 
 def _row(entry: Entry, form: Form) -> EngineRow:
     names = (entry.first.dataset, entry.first.protocol, entry.first.method, entry.title)
-    row = EngineRow(*names, form.engine, form.precision)
+    row = EngineRow(*names, form.engine, form.precision, tile_px=tile_of(entry))
     figure = TASKS[entry.task].headline_figure
     if form.is_artifact:
         timed = [cell.latency["figures"] for cell in entry.cells if cell.latency]
@@ -178,10 +183,11 @@ def _check_one_model(
         return
     artifact = cell.complexity["inputs"]["model"]["sha256"]
     source = seen
-    if form.conversion:
-        made = read_figures(
-            cell.folder / form.conversion, "conversion", f"snakemake --cores 8 {timed}"
-        )
+    # from the files of an engine back to the artifact, by way of the file in eight bits where there is one
+    for number, record in enumerate(dict.fromkeys(filter(None, (form.conversion, form.rounding)))):
+        made = read_figures(cell.folder / record, "conversion", f"snakemake --cores 8 {timed}")
+        if number and recorded_sha256(made["inputs"]) != source:
+            break
         source = made["inputs"].get("source", {}).get("sha256")
     if source != artifact:
         fix = f"the artifact is {artifact} now; make it again: snakemake --cores 8 {timed}"
@@ -205,7 +211,7 @@ def _agreement(path: Path) -> float:
 def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not timed:
         return {}
-    names = ("latency_ms_p50", "ratio_to_reference")
+    names = ("latency_ms_p50", "ratio_to_reference", "threads")
     valid = all(figures["valid"] for figures in timed)
     # artifacts that were timed before races have no ratio
     known = [name for name in names if all(name in figures for figures in timed)]
@@ -227,8 +233,13 @@ def _gain(
     return {"gain": interval.estimate, "gain_low": interval.low, "gain_high": interval.high}
 
 
-def engine_table(rows: Sequence[EngineRow]) -> Table:
-    """The rows as a table; a form that an engine cannot run is a row that says what stopped it."""
+def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> Table:
+    """The rows as a table; a form that an engine cannot run is a row that says what stopped it.
+
+    Args:
+        rows: The rows.
+        more_notes: What is said below the table beside what the rows tell.
+    """
     blocks = {
         place: RowBlock(f"{place[0]}, {place[1]}")
         for place in dict.fromkeys((row.dataset, row.protocol) for row in rows)
@@ -240,7 +251,16 @@ def engine_table(rows: Sequence[EngineRow]) -> Table:
     ]
     lossy = [row for row in rows if row.gain is not None and row.gain < -MOST_LOST]
     if lossy:
-        notes.append(f"{LOSES} loses more than {100 * MOST_LOST:.0f} points.")
+        surely = [row for row in lossy if row.gain_high is not None and row.gain_high < -MOST_LOST]
+        notes.append(
+            f"{LOSES} loses more than {100 * MOST_LOST:.0f} points; in {len(surely)} of {len(lossy)} rows so marked "
+            "the whole interval does."
+        )
+    notes += more_notes
+    counts = sorted({int(row.threads) for row in rows if row.threads})
+    if counts:
+        threads = " or ".join(map(str, counts))
+        notes.append(f"Latency is with {threads} thread{'s' if counts != [1] else ''}.")
     for row in rows:
         if row.absent_because:
             notes.append(f"{row.engine} does not run {row.title}: {row.absent_because}.")

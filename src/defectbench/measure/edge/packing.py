@@ -1,0 +1,122 @@
+"""A bundle of the cells of a study: their model files by engine and precision, and images of their test parts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...base.boards import TENSORRT, model_of
+from ...base.engines import REFERENCE, Form
+from ...base.errors import ConfigError, UnsupportedError
+from ...base.files import sha256_file
+from ...base.records import read_record, record_beside
+from ...base.studies import LatencySettings
+from ...data.pack import load_arrays, tiling_of_pack
+from ...deploy.artifact import validate_artifact
+from ...deploy.edge.bundle import Bundle, BundleEntry, choose_rows, write_bundle
+from ...deploy.engines.files import inputs_of, recorded_sha256
+from ...deploy.names import OUTPUTS
+from ...deploy.nms import DEPLOYMENT_THRESHOLD
+from ..race import absence_of
+from ..reference import SIDE, write_reference
+
+IMAGES = 200
+
+
+def pack_cells(
+    cells: Iterable[str | Path],
+    forms: Sequence[Form],
+    out: str | Path,
+    settings: LatencySettings,
+    most_images: int = IMAGES,
+) -> Bundle:
+    """Write the bundle of some cells.
+
+    Args:
+        cells: Folders of cells, each with its model file, predictions and accuracy.
+        forms: Engines and precisions; a form that an engine cannot run has no entry.
+        out: The folder to make.
+        settings: The race.
+        most_images: Images of each test part, spread evenly over it.
+
+    Raises:
+        ConfigError: A cell lacks a file, or nothing is left to pack.
+        UnsupportedError: A test part is cut into tiles.
+    """
+    packs: dict[str, int] = {}
+    images: list[NDArray[np.uint8]] = []
+    entries = []
+    for cell in map(Path, cells):
+        part = _read_part(cell, most_images)
+        if part["pack"] not in packs:
+            packs[part["pack"]] = len(images)
+            images.append(part.pop("pixels"))
+        part.pop("pixels", None)
+        for form in forms:
+            # TensorRT builds on the board, whatever stops it here
+            if form.engine == TENSORRT or absence_of(cell, form) is None:
+                entries.append(_entry(cell, form, packs[part["pack"]], part))
+    engines = dict.fromkeys(entry.form.engine for entry in entries)
+    with tempfile.TemporaryDirectory() as name:
+        references = {engine: _reference(engine, Path(name)) for engine in engines}
+        return write_bundle(Path(out), entries, images, references, settings.model_dump())
+
+
+def _read_part(cell: Path, most: int) -> dict[str, Any]:
+    """Images of the test part of a cell, and where their truth lies."""
+    info = validate_artifact(cell / Form(REFERENCE).model)
+    predicted = read_record(record_beside(cell / "predictions.json"), "predictions")
+    scored = read_record(cell / "accuracy.json", "accuracy")["inputs"]
+    source = predicted["inputs"]["pack"]["path"]
+    if tiling_of_pack(source) is not None:
+        fix = "name cells of whole images; boards see no tiles yet"
+        raise UnsupportedError(source, "tiles", "a part that is cut into tiles", fix)
+    pack = load_arrays(source, task=info.task)
+    rows = choose_rows(len(pack), most)
+    return {
+        "pixels": np.asarray(pack.images)[rows],
+        "pack": source,
+        "pack_sha256": sha256_file(source),
+        "rows": rows,
+        "task": info.task,
+        "size": info.size,
+        "truth": {name: scored[name]["path"] for name in ("annotations", "groups")},
+    }
+
+
+def _entry(cell: Path, form: Form, images: int, part: dict[str, Any]) -> BundleEntry:
+    model, point = model_of(cell, form), cell / "operating_point.json"
+    if not model.exists():
+        fix = f"make it first: snakemake --cores 8 {model}"
+        raise ConfigError(model, "file", "nothing", fix)
+    threshold = DEPLOYMENT_THRESHOLD
+    if point.is_file():
+        threshold = read_record(point, "operating_point")["figures"]["threshold"]
+    hashes = {name: {"sha256": sha256_file(file)} for name, file in inputs_of(model).items()}
+    origin = {
+        "cell": str(cell),
+        "form": form.name,
+        "model": str(model),
+        "model_sha256": recorded_sha256(hashes),
+        **part,
+    }
+    name = f"{'/'.join(cell.absolute().parts[-4:])} {form.name}"
+    outputs = OUTPUTS[part["task"]]
+    return BundleEntry(name, form, model, outputs, part["size"], images, threshold, origin)
+
+
+def _reference(engine: str, folder: Path) -> Path:
+    """The reference model as an engine runs it."""
+    path = folder / "reference.onnx"
+    write_reference(path)
+    if engine != "ncnn":
+        return path
+    from ...deploy.engines.ncnn import convert_network
+
+    convert_network(path, folder / engine, SIDE)
+    return folder / engine

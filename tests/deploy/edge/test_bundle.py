@@ -1,0 +1,172 @@
+"""A bundle: one runner that old Pythons read, every file hashed, what was packed is what is sent."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.edge_boards import SHORT, make_cell
+
+from defectbench.base.boards import board_form
+from defectbench.base.engines import Form
+from defectbench.base.errors import ConfigError, HashMismatchError, UnsupportedError
+from defectbench.base.files import sha256_file
+from defectbench.base.records import ABSENT, write_record
+from defectbench.cli import main
+from defectbench.data.pack import load_arrays
+from defectbench.deploy.edge.board import MARK
+from defectbench.deploy.edge.bundle import read_bundle, runner_source
+from defectbench.deploy.edge.sessions import SESSIONS
+from defectbench.deploy.nms import nms
+from defectbench.measure.edge import packing
+from defectbench.measure.edge.packing import pack_cells
+from defectbench.measure.reference import SIDE
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    return make_cell(tmp_path_factory.mktemp("edge"))
+
+
+def test_the_runner_is_one_file_that_python_3_8_reads_and_that_needs_numpy_alone():
+    source = runner_source()
+    tree = ast.parse(source, feature_version=(3, 8))
+    names = {
+        (node.module if isinstance(node, ast.ImportFrom) else alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name for name in names if name not in sys.stdlib_module_names} == {"numpy"}
+    assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert sorted(set(defined)) == sorted(defined)  # no module hides a name of another
+
+
+def test_the_suppression_of_the_runner_is_that_of_the_suite():
+    space = {"__name__": "runner"}
+    exec(compile(runner_source(), "runner.py", "exec"), space)
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 90, (400, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(5, 40, (400, 2))], 1)
+    scores = random.random((400, 3))
+    ours, theirs = nms(boxes, scores, 0.3), space["nms"](boxes, scores, 0.3)
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def ask(bundle, **request):
+    """What the runner answers to a request on this machine, started as on a board."""
+    run = subprocess.run(
+        [sys.executable, str(bundle.folder / "runner.py")],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    (line,) = [line for line in run.stdout.splitlines() if line.startswith(MARK)]
+    return json.loads(line[len(MARK) :])
+
+
+def test_a_bundle_holds_models_images_and_hashes(cell, tmp_path):
+    bundle = pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", SHORT, 4)
+    assert set(bundle.files) == {
+        "runner.py",
+        "plan.json",
+        "images/0.npy",
+        "models/0/model.onnx",
+        "references/onnxruntime/reference.onnx",
+    }
+    assert all(sha256_file(bundle.folder / name) == h for name, h in bundle.files.items())
+    (origin,) = bundle.origins
+    pixels = np.load(bundle.folder / "images/0.npy")
+    pack = load_arrays(origin["pack"])
+    assert np.array_equal(pixels, pack.images[origin["rows"]])
+    assert len(pixels) == 4
+    (entry,) = bundle.plan["entries"]
+    assert (entry["size"], entry["outputs"]) == (32, ["boxes", "scores"])
+    again = pack_cells([cell], [Form("onnxruntime")], tmp_path / "again", SHORT, 4)
+    assert again.key == bundle.key
+
+
+def test_the_reference_model_answers_alike_in_each_engine(tmp_path):
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    answers = []
+    for engine in ("onnxruntime", "openvino", "ncnn"):
+        model = packing._reference(engine, tmp_path)
+        entry = {"outputs": ["out"], "precision": "fp32"}
+        (answer,) = SESSIONS[engine](model, entry, 1).run(image)
+        answers.append(np.asarray(answer).reshape(-1))
+    assert answers[0].max() > 2 * answers[0].min() > 0
+    assert all(np.allclose(answers[0], other, rtol=1e-3, atol=1e-8) for other in answers[1:])
+
+
+def test_what_is_wanted_of_a_board_is_held_to_its_folder(cell, tmp_path):
+    bundle = pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", SHORT, 2)
+    for name in ("../outside", "/etc/passwd", ""):
+        answer = ask(bundle, verb="look", folder=str(tmp_path / "there"), files={name: "0"})
+        assert answer["refused"]["field"] == "file"
+
+
+def test_a_version_that_computes_wrong_is_refused(monkeypatch):
+    import onnxruntime
+
+    from defectbench.deploy.edge.sessions import RefusalError, load_module
+
+    assert load_module("onnxruntime") is onnxruntime
+    monkeypatch.setattr(onnxruntime, "__version__", "1.20.1")
+    with pytest.raises(RefusalError, match="wrong numbers"):
+        load_module("onnxruntime")
+
+
+def test_a_form_that_an_engine_cannot_run_has_no_entry(cell, tmp_path):
+    made = cell / "engines" / "ncnn" / "conversion.json"
+    write_record(made, "conversion", {ABSENT: "ncnn operator: Det"}, {})
+    forms = [Form("onnxruntime"), Form("ncnn")]
+    bundle = pack_cells([cell], forms, tmp_path / "b", SHORT, 2)
+    assert bundle.engines == ["onnxruntime"]
+    with pytest.raises(ConfigError, match="that an engine can run"):
+        pack_cells([cell], [Form("ncnn")], tmp_path / "none", SHORT, 2)
+    assert not (tmp_path / "none").exists()
+    made.unlink()
+
+
+def test_tensorrt_is_left_to_the_board_whatever_stops_it_here(cell, tmp_path):
+    here = cell / "engines" / "tensorrt-fp16" / "conversion.json"
+    write_record(here, "conversion", {ABSENT: "no GPU"}, {})
+    bundle = pack_cells([cell], [board_form("tensorrt-fp16")], tmp_path / "b", SHORT, 2)
+    (entry,) = bundle.plan["entries"]
+    assert (entry["engine"], entry["precision"]) == ("tensorrt", "fp16")
+    assert bundle.plan["references"]["tensorrt"]["model"].endswith(".onnx")
+
+
+def test_a_part_in_tiles_and_a_model_that_is_not_there_are_named(cell, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="engines/int8"):
+        pack_cells([cell], [board_form("tensorrt-int8")], tmp_path / "b", SHORT)
+    monkeypatch.setattr(packing, "tiling_of_pack", lambda path: {"side": 64})
+    with pytest.raises(UnsupportedError, match="tiles"):
+        pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", SHORT)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("name", ["tensorrt-fp64", "onnxruntime-fp16", "onxruntime", "ncnn-fp32"])
+def test_a_form_that_no_board_has_is_named(name):
+    with pytest.raises(ConfigError, match="tensorrt-int8"):
+        board_form(name)
+
+
+def test_the_verb_packs_and_a_file_that_is_no_bundle_is_named(cell, tmp_path, capsys):
+    out = tmp_path / "it's a bundle"
+    told = ["--images", "2", "--set", "rounds=3", "--out", str(out)]
+    assert main(["edge", "pack", str(cell), *told]) == 0
+    bundle = read_bundle(out)
+    assert bundle.plan["protocol"]["rounds"] == 3
+    assert bundle.key[:12] in capsys.readouterr().out
+    (out / "origin.json").write_text(json.dumps({"manifest": "0", "entries": []}))
+    with pytest.raises(HashMismatchError, match="another bundle"):
+        read_bundle(out)
+    run = ["edge", "run", "-oProxyCommand=x", "--bundle", str(out), "--out", str(tmp_path / "o")]
+    assert main(run) == 2
+    assert main(["edge", "run", "--bundel", "x"]) == 2
+    assert "see defectbench edge run --help" in capsys.readouterr().err
