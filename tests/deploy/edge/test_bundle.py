@@ -3,14 +3,16 @@
 import ast
 import io
 import json
+import shlex
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from tests.edge_boards import SHORT, make_cell
-from tests.small_models import write_images
+from tests.small_models import write_images, write_model
 
 from defectbench.base.boards import board_form
 from defectbench.base.engines import Form
@@ -110,6 +112,12 @@ def test_the_reference_model_answers_alike_in_each_engine(tmp_path):
     assert all(np.allclose(answers[0], other, rtol=1e-3, atol=1e-8) for other in answers[1:])
 
 
+def test_openvino_pins_no_process_to_a_core(tmp_path):
+    model = packing._reference("openvino", tmp_path)
+    session = SESSIONS["openvino"](model, {"outputs": ["out"]}, 1)
+    assert session.request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False
+
+
 def test_what_is_wanted_of_a_board_is_held_to_its_folder(cell, tmp_path):
     bundle = pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", SHORT, 2)
     for name in ("../outside", "/etc/passwd", ""):
@@ -149,7 +157,8 @@ def test_tensorrt_is_left_to_the_board_whatever_stops_it_here(cell, tmp_path):
     assert bundle.plan["references"]["tensorrt"]["model"].endswith(".onnx")
 
 
-def test_a_graph_says_in_which_types_tensorrt_computes_it(cell, tmp_path):
+def test_a_graph_says_in_which_types_tensorrt_computes_it(tmp_path):
+    cell = make_cell(tmp_path, write=write_biased)
     made = quantised(cell)
     forms = [board_form(f"tensorrt{end}") for end in ("", "-fp16", "-int8")]
     bundle = pack_cells([cell], forms, tmp_path / "b", SHORT, 2)
@@ -164,13 +173,23 @@ def test_a_graph_says_in_which_types_tensorrt_computes_it(cell, tmp_path):
     assert "QuantizeLinear" in {node.op_type for node in graphs[2].node}
 
 
+def write_biased(path):
+    """The small detector, with a bias in each convolution."""
+    model = onnx.load(write_model(path))
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            bias = numpy_helper.from_array(np.full(6 if "3" in node.name else 8, 0.1, np.float32))
+            bias.name = f"{node.name}_bias"
+            model.graph.initializer.append(bias)
+            node.input.append(bias.name)
+    onnx.save(model, path)
+
+
 def quantised(cell):
     """The file of a cell that says where it rounds."""
-    made = cell / "engines" / "int8" / "model.onnx"
-    if not made.exists():
-        train = cell.parents[4] / "train.safetensors"
-        write_images(train, "train", 4)
-        quantise(cell / "model.onnx", train, made, 4)
+    made, train = cell / "engines" / "int8" / "model.onnx", cell.parents[4] / "train.safetensors"
+    write_images(train, "train", 4)
+    quantise(cell / "model.onnx", train, made, 4)
     return made
 
 
@@ -178,6 +197,21 @@ def test_the_first_number_of_threads_is_that_of_the_board(cell, tmp_path):
     settings = SHORT.model_copy(update={"threads": [2, 1]})
     bundle = pack_cells([cell], [Form("onnxruntime")], tmp_path / "b", settings, 2)
     assert bundle.plan["protocol"]["threads"] == 2
+
+
+def test_what_is_told_of_a_file_that_is_not_there_makes_it(tmp_path):
+    cell = make_cell(tmp_path / "my study's")
+    with pytest.raises(ConfigError) as missing:
+        pack_cells([cell], [Form("ncnn", "fp16")], tmp_path / "b", SHORT, 2)
+    program, *words = shlex.split(missing.value.fix)
+    assert program == "defectbench"
+    assert main(words) == 0
+    assert pack_cells([cell], [Form("ncnn", "fp16")], tmp_path / "b", SHORT, 2).engines == ["ncnn"]
+
+
+def test_a_control_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="controls have none"):
+        pack_cells([tmp_path / "control_mean" / "seed0"], [Form("ncnn")], tmp_path / "b", SHORT)
 
 
 @pytest.mark.parametrize("name", ["onnxruntime-int8", "openvino-int8", "tensorrt-int8"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base.boards import DEVICES, board_form
+from ...base.boards import DEVICES, TENSORRT, board_form
 from ...base.engines import REFERENCE, Form
 from ...base.errors import HashMismatchError, MeasurementError
 from ...base.files import atomic_write_json, atomic_write_text, sha256_file
@@ -105,10 +105,11 @@ def join_refusal(
     write_absence(reason, predictions, _truth(origin, listed))
     extra = {"board": dict(card), "device": device, "engine": form.engine}
     inputs = {**inputs_of(origin["model"]), "plan": bundle.folder / "plan.json"}
+    by_trtexec = form.engine == TENSORRT and TENSORRT not in card["versions"]
     of_latency = {
         "emulated": card["emulated"],
         "power": None,
-        "settings": {**bundle.plan["protocol"], "engine": form.engine, "by_trtexec": False},
+        "settings": {**bundle.plan["protocol"], "engine": form.engine, "by_trtexec": by_trtexec},
     }
     write_record(record_beside(predictions), "predictions", {ABSENT: reason}, inputs, extra=extra)
     write_record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,10 @@ def _fix_of(cell: Path, form: Form) -> str:
     if not artifact.exists():
         return "name cells of trained methods that have a model.onnx; controls have none"
     made = model_of(cell, form)
+    files = f"--model {quote(str(artifact))} --out {quote(str(made))}"
     if form.precision == "int8":
-        return f"defectbench quantise --model {artifact} --train TRAIN.safetensors --out {made}"
-    return f"defectbench convert-model --model {artifact} --form {form.name} --out {made}"
+        return f"defectbench quantise --train PACK_OF_THE_TRAINING_PART {files}"
+    return f"defectbench convert-model --form {form.name} {files}"
 
 
 def _entry(cell: Path, form: Form, images: int, part: dict[str, Any]) -> BundleEntry:
