@@ -5,15 +5,20 @@ import shutil
 
 import pytest
 from tests.edge_boards import SHORT, SSHD, WITHOUT_SSHD, Board, make_cell, make_class_cell
+from tests.measure.edge.trtexec_runs import run as trtexec_run
 
+from defectbench.base.boards import board_form
 from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError, HashMismatchError, HostError, MeasurementError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import ABSENT, read_record
 from defectbench.cli import main
+from defectbench.deploy.edge import board as boards
 from defectbench.deploy.edge import bundle as bundles
 from defectbench.deploy.edge.board import OURS
 from defectbench.deploy.edge.bundle import read_bundle
+from defectbench.deploy.edge.sessions import SESSIONS
+from defectbench.deploy.edge.state import MODULES, identity
 from defectbench.deploy.engines.files import inputs_of, recorded_sha256
 from defectbench.measure.edge import joining, running
 from defectbench.measure.edge.packing import pack_cells
@@ -108,6 +113,24 @@ def test_a_model_that_its_engine_refuses_stops_no_other(board, cell, tmp_path, m
     assert begun == ["predict-0"]  # it may have been memory; the race of the others is kept
 
 
+def test_engines_that_ran_have_records_though_the_board_vanishes_in_a_later_one(
+    board, cell, tmp_path, monkeypatch
+):
+    races = running.Asking.races
+
+    def vanish_in_openvino(asking, engine, entries):
+        if engine == "openvino":
+            raise HostError("board", "connection", "ended", "run again")
+        return races(asking, engine, entries)
+
+    monkeypatch.setattr(running.Asking, "races", vanish_in_openvino)
+    bundle = pack_cells([cell], TWO, tmp_path / "bundle", FEW, 2)
+    with pytest.raises(HostError, match="run again"):
+        run_on_board(bundle, board.host(tmp_path / "there"), tmp_path / "o", "orin", silent)
+    made = [path.parent.name for path in cell.glob("devices/orin/*/latency.json")]
+    assert made == ["onnxruntime"]
+
+
 def test_the_verb_runs_a_bundle_on_a_board(board, cell, tmp_path, capsys):
     bundle = pack_cells([cell], ONE, tmp_path / "bundle", FEW, 2)
     host = board.host("unused")
@@ -151,6 +174,40 @@ def test_a_power_mode_that_changed_meanwhile_is_an_error(board, bundle, tmp_path
     assert [path.stem for path in out.glob("answers/*/*.json")] == ["predict-0"]
     monkeypatch.setattr(running, "power_mode", lambda text: "15W")
     assert len(run_on_board(bundle, host, out, "orin", silent)) == 1
+
+
+class Jetson:
+    """A board that has trtexec and no module of TensorRT, played here: models are run by onnxruntime."""
+
+    name = "jetson"
+
+    def call(self, bundle, request, files=(), told=silent):
+        if request["verb"] == "look":
+            modules = dict.fromkeys(MODULES)
+            return {**identity(), "modules": modules, "trtexec": "/x/trtexec", "missing": []}
+        if request["verb"] == "predict":
+            return boards.predict({**request, "folder": bundle.folder}, None)
+        runs = []
+        for n, entry in enumerate(request["entries"]):
+            ms = 2.0 + entry
+            runs += [trtexec_run(None, [1.0], 0.9), trtexec_run(n, [ms, ms], ms)]
+        power = "11-29-2026 10:00:00 RAM 1000/7620MB CPU [5%@1510] VDD_IN 6000mW/6000mW"
+        evidence = {"power_mode": identity()["programs"]["power_mode"], "tegrastats": [power]}
+        return {"trtexec": runs, "evidence": evidence}
+
+
+def test_models_that_trtexec_times_have_records_of_their_own(cell, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        boards, "BoardTrtexec", lambda path, entry: SESSIONS["onnxruntime"](path, entry, 1)
+    )
+    cells = [cell, make_cell(tmp_path / "my study's", "five")]
+    bundle = pack_cells(cells, [board_form("tensorrt")], tmp_path / "bundle", FEW, 2)
+    made = run_on_board(bundle, Jetson(), tmp_path / "o", "jetson", silent)
+    records = [read_record(folder / "latency.json", "latency") for folder in made]
+    assert [record["figures"]["ratio_to_reference"] for record in records] == pytest.approx([2, 3])
+    assert [record["power"]["board_w_mean"] for record in records] == [6.0, 6.0]
+    assert all(record["settings"]["by_trtexec"] for record in records)
+    assert all((folder / "trtexec.json").is_file() for folder in made)
 
 
 def test_timings_of_trtexec_that_have_no_figures_are_not_kept(bundle, tmp_path):

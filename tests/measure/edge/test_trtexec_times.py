@@ -1,22 +1,10 @@
 """Latency from exported times of trtexec, made by hand."""
 
-import json
-
 import pytest
+from tests.measure.edge.trtexec_runs import HEAD, MARKS, run
 
 from defectbench.base.errors import MeasurementError, ProgramError
 from defectbench.measure.edge.trtexec_times import trtexec_figures
-
-HEAD = "&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec\n"
-TAIL = "&&&& PASSED TensorRT.trtexec [TensorRT v100300] # trtexec\n"
-MARKS = "[11/29/2026-10:00:00] "
-
-
-def run(entry, latency, compute, said=""):
-    ends = {"startComputeMs": 0.0, "endComputeMs": compute, "computeMs": compute}
-    times = json.dumps([{"latencyMs": ms, **ends} for ms in latency])
-    printed = f"{HEAD}{said}{TAIL}"
-    return {"entry": entry, "status": 0, "printed": printed, "export_times": times}
 
 
 def test_the_ratio_is_to_the_reference_right_before():

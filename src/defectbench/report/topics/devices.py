@@ -24,7 +24,7 @@ from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
 
-ORDER = 36
+ORDER = 38
 BY_TRTEXEC = "tensorrt (trtexec)"
 
 
