@@ -8,6 +8,7 @@ from defectbench.base.boards import BOARD_ENGINES, BoardSettings, board_form, mo
 from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError
 from defectbench.deploy.edge.sessions import SESSIONS
+from defectbench.deploy.edge.state import MODULES
 
 
 def test_a_configuration_keeps_what_is_no_board():
@@ -48,6 +49,8 @@ def test_options_are_quoted():
 
 def test_every_engine_of_boards_is_run_there_and_tensorrt_reads_onnx(tmp_path):
     assert set(BOARD_ENGINES) == set(SESSIONS)
+    assert set(MODULES) == {"numpy", *BOARD_ENGINES}
+    assert not {"torch", "onnxruntime_cuda"} & set(BOARD_ENGINES)
     assert model_of(tmp_path, board_form("tensorrt-fp16")) == tmp_path / "model.onnx"
     int8 = tmp_path / "engines" / "int8" / "model.onnx"
     assert model_of(tmp_path, board_form("tensorrt-int8")) == int8

@@ -118,6 +118,20 @@ def test_a_board_reaches_the_shell_as_it_was_written(checkout):
     assert {"--port=2222", f"--identity={key}", "desk_1"} <= set(words)
 
 
+def test_a_board_may_run_forms_that_the_study_lacks(checkout):
+    write_study(
+        checkout, blocks=[{**BLOCK, "methods": ["yolo_fastestv2"]}], mirrors={"my-steel": "plates"}
+    )
+    told = ("host=pi@board.local", "device=pi", "forms=ncnn-fp16,openvino-int8,tensorrt-int8")
+    target = "results/mine/devices/pi/board.json"
+    status, said = snakemake(
+        checkout, target, "--configfile", "mine.yaml", "-n", "-p", "--config", *told
+    )
+    assert status == 0, said
+    assert re.search(r"^Shell command: defectbench convert-model .*--form ncnn-fp16", said, re.M)
+    assert re.search(r"^Shell command: defectbench quantise ", said, re.M)
+
+
 @pytest.mark.parametrize(
     ("told", "fault"),
     [

@@ -1,9 +1,15 @@
 """Input functions of the forms of a model file: which engine runs it, and with which arithmetic."""
 
+from defectbench.base.boards import TENSORRT, board_form
 from defectbench.base.engines import form_named
 
 FORMS = pattern(form.name for form in PLAN.forms)
-CONVERTED_FORMS = pattern(form.maker.name for form in PLAN.forms if form.maker)
+# a board may be named forms that the study lacks; TensorRT converts there
+OF_BOARD = [board_form(name) for name in (BOARD.forms if BOARD else ())]
+OF_BOARD = [form for form in OF_BOARD if form.engine != TENSORRT]
+CONVERTED_FORMS = pattern(
+    form.maker.name for form in (*PLAN.forms, *OF_BOARD) if form.maker
+)
 
 # Told before hours of training, and no error: jobs may run on another machine than this one.
 if workflow.is_main_process and len(STUDY.engines) > 1:

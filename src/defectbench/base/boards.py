@@ -10,13 +10,15 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from .engines import ENGINES, PRECISIONS, REFERENCE, Form
+from .engines import CONVERTED, ENGINES, NETWORK, ON_GPU, PRECISIONS, REFERENCE, Form
 from .errors import ConfigError
 from .places import PLAIN_NAME
 from .strict import Strict, first_fault, name_one_of
 
 TENSORRT = "tensorrt"
-ON_PROCESSORS = (REFERENCE, "openvino", "ncnn")
+ON_PROCESSORS = tuple(
+    name for name in ENGINES if name not in ON_GPU and CONVERTED.get(name) != NETWORK
+)
 BOARD_ENGINES = {**{name: ENGINES[name] for name in ON_PROCESSORS}, TENSORRT: PRECISIONS}
 DEVICES = "devices"  # folder of boards, in a study and in a cell
 

@@ -334,11 +334,25 @@ def read_times(path: str | Path) -> list[dict[str, float]]:
         FileAccessError: The operating system refuses it.
         MeasurementError: It is no such export; names the query and the field.
     """
-    fix = "export it again: trtexec --loadEngine=... --exportTimes=FILE"
     try:
-        content = json.loads(Path(path).read_bytes())
+        return parse_times(Path(path).read_bytes(), path)
     except OSError as error:
         raise named_refusal(error, path) from error
+
+
+def parse_times(text: str | bytes, path: str | Path) -> list[dict[str, float]]:
+    """The times of each query, from the text of an export.
+
+    Args:
+        text: All of it.
+        path: Named in errors.
+
+    Raises:
+        MeasurementError: It is no such export; names the query and the field.
+    """
+    fix = "export it again: trtexec --loadEngine=... --exportTimes=FILE"
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MeasurementError(path, "content", str(error), fix) from error
     if not isinstance(content, list) or not content:

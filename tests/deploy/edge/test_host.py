@@ -12,6 +12,7 @@ def test_the_key_of_the_host_is_always_checked():
     command = Host("pi@board", port=2222, identity="my key", options=["User=x"]).command("python3")
     assert command[:2] == ["ssh", "-T"]
     assert "StrictHostKeyChecking=yes" in command
+    assert "NoHostAuthenticationForLocalhost=no" in command
     assert command[command.index("-p") + 1] == "2222"
     assert command[command.index("-i") + 1] == "my key"
     assert command.index("StrictHostKeyChecking=yes") < command.index(
@@ -21,7 +22,14 @@ def test_the_key_of_the_host_is_always_checked():
 
 
 @pytest.mark.parametrize(
-    "option", ["StrictHostKeyChecking=no", "stricthostkeychecking=accept-new", "BatchMode=no"]
+    "option",
+    [
+        "StrictHostKeyChecking=no",
+        "stricthostkeychecking=accept-new",
+        "NoHostAuthenticationForLocalhost=yes",
+        "KnownHostsCommand=/bin/echo %H",
+        "BatchMode=no",
+    ],
 )
 def test_no_option_takes_the_place_of_ours(option):
     with pytest.raises(ConfigError, match="leave it out"):

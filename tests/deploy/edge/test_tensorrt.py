@@ -24,10 +24,12 @@ ENTRY = {
 PROGRAM = """#!{python}
 import json, sys
 told = dict(word.partition("=")[::2] for word in sys.argv[1:])
-known = {{"--help", "--onnx", "--saveEngine", "--skipInference", "--minShapes", "--optShapes", "--maxShapes", "--fp16",
-         "--int8", "--noTF32", "--loadEngine", "--shapes", "--loadInputs", "--exportOutput", "--exportTimes", "--iterations",
-         "--duration", "--warmUp", "--useSpinWait"}}
+known = {{"--help", "--onnx", "--saveEngine", "--skipInference", "--minShapes", "--optShapes", "--maxShapes",
+         "--noTF32", "--loadEngine", "--shapes", "--loadInputs", "--exportOutput", "--exportTimes", "--iterations",
+         "--duration", "--warmUp", "--useSpinWait"}} | set({typing})
 print("&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # " + " ".join(sys.argv))
+if "--help" in told:
+    print("\\n".join("  %s   what it does" % name for name in sorted(known)))
 with open({log!r}, "a") as log:
     log.write(" ".join(sorted(told)) + "\\n")
 odd = set(told) - known
@@ -44,6 +46,8 @@ if "--exportOutput" in told:
     json.dump([{{"name": "scores", "dimensions": "1x1x2", "values": total}}], open(told["--exportOutput"], "w"))
 if "--exportTimes" in told:
     json.dump([{{"latencyMs": 2.0, "computeMs": 1.5}}] * 3, open(told["--exportTimes"], "w"))
+    if {untimed}:
+        sys.exit("out of memory")
 print("[11/29/2026-10:00:00] [I] Throughput: 221.5 qps")
 print("&&&& PASSED TensorRT.trtexec [TensorRT v100300]")
 """
@@ -54,8 +58,9 @@ def program(tmp_path, monkeypatch):
     """Play trtexec; returns the options of its calls."""
     path, log = tmp_path / "trtexec", tmp_path / "log"
 
-    def play(broken=False):
-        path.write_text(PROGRAM.format(python=sys.executable, log=str(log), broken=broken))
+    def play(broken=False, untimed=False, typing=("--fp16", "--int8", "--stronglyTyped")):
+        told = {"broken": broken, "untimed": untimed, "typing": typing}
+        path.write_text(PROGRAM.format(python=sys.executable, log=str(log), **told))
         path.chmod(0o755)
         monkeypatch.setattr(trtexec_model, "trtexec_path", lambda: str(path))
         return log
@@ -74,7 +79,8 @@ def test_the_program_builds_once_and_answers_and_is_timed(program, model):
     log = program()
     made = BoardTrtexec(model, ENTRY)
     build = log.read_text().splitlines()[1].split()
-    assert {"--fp16", "--noTF32", "--skipInference", "--maxShapes"} <= set(build)
+    assert {"--stronglyTyped", "--noTF32", "--skipInference", "--maxShapes"} <= set(build)
+    assert not {"--fp16", "--int8"} & set(build)  # the builder would choose by itself
     images = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
     (scores,) = made.run(images)
     assert scores.shape == (1, 1, 2)
@@ -89,6 +95,20 @@ def test_the_program_builds_once_and_answers_and_is_timed(program, model):
     model.write_bytes(b"another graph")
     BoardTrtexec(model, ENTRY)
     assert "--saveEngine" in log.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_an_old_program_is_let_use_the_types_of_the_file(precision, program, model):
+    log = program(typing=("--fp16", "--int8"))
+    BoardTrtexec(model, {**ENTRY, "precision": precision})
+    build = set(log.read_text().splitlines()[1].split())
+    assert build & {"--fp16", "--int8", "--stronglyTyped"} == {f"--{precision}"}
+
+
+def test_a_timing_that_failed_is_no_answer(program, model):
+    program(untimed=True)
+    with pytest.raises(RefusalError, match="out of memory"):
+        BoardTrtexec(model, ENTRY).time()
 
 
 def test_the_reference_is_timed_right_before_each_model(program, model):
@@ -203,7 +223,9 @@ def fake_tensorrt(version, calls, parses=True):
         def deserialize_cuda_engine(self, plan):
             return Engine() if plan == b"plan" else None
 
-    creation = SimpleNamespace(EXPLICIT_BATCH=0) if major < 10 else SimpleNamespace()
+    creation = SimpleNamespace(STRONGLY_TYPED=1) if major >= 10 else SimpleNamespace()
+    if major < 11:
+        creation.EXPLICIT_BATCH = 0
     flags = (
         SimpleNamespace(TF32="TF32")
         if major >= 11
@@ -226,7 +248,7 @@ def fake_tensorrt(version, calls, parses=True):
 
 @pytest.mark.parametrize(
     ("version", "network", "flag"),
-    [("8.6.1", 1, True), ("10.3.0", 0, True), ("11.4.0", 0, False)],
+    [("8.6.1", 1, True), ("10.3.0", 2, False), ("11.4.0", 2, False)],
 )
 def test_the_module_is_called_as_each_version_asks(version, network, flag, model, monkeypatch):
     calls = []

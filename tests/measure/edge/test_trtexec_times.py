@@ -1,16 +1,10 @@
 """Latency from exported times of trtexec, made by hand."""
 
-import json
-
 import pytest
+from tests.measure.edge.trtexec_runs import HEAD, MARKS, run
 
-from defectbench.base.errors import MeasurementError
+from defectbench.base.errors import MeasurementError, ProgramError
 from defectbench.measure.edge.trtexec_times import trtexec_figures
-
-
-def run(entry, latency, compute, printed=""):
-    queries = [{"latencyMs": ms, "computeMs": compute} for ms in latency]
-    return {"entry": entry, "status": 0, "printed": printed, "export_times": json.dumps(queries)}
 
 
 def test_the_ratio_is_to_the_reference_right_before():
@@ -41,16 +35,27 @@ def test_the_ratio_is_to_the_reference_right_before():
     assert figures["invalid_because"] == []
 
 
-def test_what_trtexec_calls_unstable_is_marked():
-    said = "[11/29/2026-10:00:00] [W] * GPU compute time is unstable, with coefficient of variance = 4.7%.\n"
-    answers = [{"trtexec": [run(None, [1], 1), run(0, [2], 1, said)]}]
+def test_what_trtexec_says_against_a_run_is_kept_of_the_model_and_of_the_reference():
+    unstable = "[W] * GPU compute time is unstable, with coefficient of variance = 4.7%.\n"
+    bound = "[W] * Throughput may be bound by Enqueue Time rather than GPU Compute.\n"
+    reference = run(None, [1], 1, MARKS + bound)
+    answers = [{"trtexec": [reference, run(0, [2], 1, MARKS + unstable)]}]
     assert trtexec_figures(answers, 0)["invalid_because"] == [
-        "GPU compute time is unstable, says trtexec"
+        "submitting a query takes the host longer than the GPU computes it",
+        "compute time is unstable: coefficient of variation 4.7 %",
     ]
 
 
-@pytest.mark.parametrize("times", [None, "[", "[{}]", '{"a": 1}'])
-def test_a_run_without_times_is_named_by_what_it_said(times):
-    broken = {"entry": 0, "status": 1, "printed": "x\n&&&& FAILED\n", "export_times": times}
-    with pytest.raises(MeasurementError, match="&&&& FAILED"):
+@pytest.mark.parametrize("times", [None, "[", "[]", "[{}]", '{"a": 1}'])
+def test_a_run_without_times_is_named(times):
+    broken = {**run(0, [1], 1), "export_times": times}
+    with pytest.raises(MeasurementError, match="trtexec"):
         trtexec_figures([{"trtexec": [run(None, [1], 1), broken]}], 0)
+
+
+def test_a_run_that_failed_is_named_by_what_it_said():
+    failed = f"{HEAD}{MARKS}[E] no room\n&&&& FAILED TensorRT.trtexec [TensorRT v100300] # x\n"
+    with pytest.raises(ProgramError, match="no room"):
+        trtexec_figures(
+            [{"trtexec": [run(None, [1], 1), {**run(0, [1], 1), "printed": failed}]}], 0
+        )

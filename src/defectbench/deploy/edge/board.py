@@ -8,6 +8,7 @@ ends, the process ends: nothing goes on running on a board that nobody listens t
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import gc
 import hashlib
@@ -17,13 +18,14 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..nms import nms
-from .sessions import SESSIONS, Entry, RefusalError
+from .sessions import SESSIONS, Entry, ModelRefusalError, RefusalError
 from .state import BoardWatch, identity
 from .trtexec_model import BoardTrtexec
 
@@ -84,13 +86,28 @@ def receive(request: Request, stream: BinaryIO) -> Answer:
         fix = "something else is there: name another folder with --folder"
         raise RefusalError("folder", folder, fix)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / OURS).touch()
-    for count, line in enumerate(iter(stream.readline, b"")):
-        header = json.loads(line)
-        if header.get("end"):
-            return {"received": count}
-        take(path_in(folder, header["path"]), header, stream)
+    with held(folder):
+        for count, line in enumerate(iter(stream.readline, b"")):
+            header = json.loads(line)
+            if header.get("end"):
+                return {"received": count}
+            take(path_in(folder, header["path"]), header, stream)
     raise ended()
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder for bundles, for this process alone.
+
+    Raises:
+        RefusalError: Another one holds it.
+    """
+    with (folder / OURS).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusalError("board", "busy", "another run works there: wait for it") from error
+        yield
 
 
 def ended() -> RefusalError:
@@ -141,7 +158,8 @@ def open_entry(folder: Path, plan: Request, entry: Entry) -> Any:
         raise
     except Exception as error:  # engines' errors share no public root
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RefusalError(entry["engine"], first, "leave this form out", entry["name"]) from error
+        fix = "leave this form out"
+        raise ModelRefusalError(entry["engine"], first, fix, entry["name"]) from error
 
 
 def read_images(folder: Path, entry: Entry) -> Any:
@@ -155,7 +173,15 @@ def suppressed(outputs: Any, threshold: float) -> Any:
 
 
 def predict(request: Request, stream: BinaryIO) -> Answer:
-    """What a model finds in all images; of the first ones also the outputs themselves."""
+    """What a model finds in all images; of the first ones also the outputs themselves. Or why its engine refuses it."""
+    try:
+        return answers_of(request)
+    except ModelRefusalError as refusal:
+        return {"absent_because": "{field}: {value}".format(**refusal.told)}
+
+
+def answers_of(request: Request) -> Answer:
+    """The answers of one model to all images."""
     folder, plan = folder_of(request), request["plan"]
     entry = plan["entries"][request["entry"]]
     images, session = read_images(folder, entry), open_entry(folder, plan, entry)
@@ -164,7 +190,7 @@ def predict(request: Request, stream: BinaryIO) -> Answer:
         outputs = session.run(images[n : n + 1].astype(np.float32) / np.float32(255))
         if not all(np.isfinite(values).all() for values in outputs):
             fix = "the engine computes wrong there: try another version of it, or fp32"
-            raise RefusalError("output", f"not finite for image {n}", fix, entry["name"])
+            raise ModelRefusalError("output", f"not finite for image {n}", fix, entry["name"])
         if n < plan["raw_images"]:
             raw.append([packed(values) for values in outputs])
         kept = suppressed(outputs, plan["score_threshold"]) if len(outputs) > 1 else outputs[0]
@@ -265,7 +291,10 @@ def race(request: Request, stream: BinaryIO) -> Answer:
         for runner in runners:
             runner.run_burst()
     kept = [{"calls": r.calls, "burst": r.burst, "scoring_post": []} for r in runners]
-    return {**answer, "runners": kept, "images": [len(runner.images) for runner in runners]}
+    # for a GPU the processor only waits: its own time says nothing of the model's
+    devices = ["cuda" if entry["engine"] == "tensorrt" else "cpu" for entry in entries]
+    images = [len(runner.images) for runner in runners]
+    return {**answer, "runners": kept, "images": images, "devices": devices}
 
 
 def run_rounds(
@@ -329,12 +358,7 @@ def answer_to(request: Request, stream: BinaryIO) -> Answer:
         if request["verb"] in ("look", "receive"):
             return verb(request, stream)
         end_with_connection(stream)
-        with (folder_of(request) / OURS).open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                fix = "another run works there: wait for it"
-                return {"refused": RefusalError("board", "busy", fix).told}
+        with held(folder_of(request)):
             return verb(request, stream)
     except RefusalError as refusal:
         return {"refused": refusal.told}

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.boards import TENSORRT
 from ...base.engines import Form
 from ...base.errors import ConfigError, HashMismatchError
 from ...base.files import atomic_directory, atomic_write_json, read_json, sha256_file
@@ -198,6 +199,8 @@ def _copy(folder: Path, name: str, model: Path, form: Form) -> str:
         return name
     if (form.engine, form.precision) == ("openvino", "int8"):
         _read_unsigned(target / model.name)
+    if form.engine == TENSORRT:
+        _give_types(target / model.name, form.precision)
     return f"{name}/{model.name}"
 
 
@@ -207,6 +210,15 @@ def _read_unsigned(path: Path) -> None:
     from ..engines.openvino import read_unsigned
 
     path.write_bytes(read_unsigned(load_model(path)).SerializeToString(deterministic=True))
+
+
+def _give_types(path: Path, precision: str) -> None:
+    """The graph whose types say what TensorRT computes in which precision."""
+    from ..artifact import load_model
+    from ..engines.tensorrt_graph import fit_for_tensorrt
+
+    typed = fit_for_tensorrt(load_model(path), precision, path)
+    path.write_bytes(typed.SerializeToString(deterministic=True))
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -27,12 +27,15 @@ BOOT = (
 )
 ALWAYS = (
     "StrictHostKeyChecking=yes",
+    "NoHostAuthenticationForLocalhost=no",
     "BatchMode=yes",
     "ConnectTimeout=15",
     "ServerAliveInterval=10",
     "ServerAliveCountMax=3",
 )
 OURS = {option.partition("=")[0].lower() for option in ALWAYS}
+# A program that names keys may name any; old clients do not know the option, so that it cannot be set always.
+OF_KEYS = {"stricthostkeychecking", "nohostauthenticationforlocalhost", "knownhostscommand"}
 HOST = re.compile(
     r"([^\s\"'`$<>|;&(){}!*?~#-][^\s\"'`$<>|;&(){}!*?~#]*@)?[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*"
 )
@@ -73,11 +76,11 @@ class Host:
             name, sign, _ = option.partition("=")
             if not sign or not name.isalnum():
                 raise ConfigError("--option", "option", option, "write Key=value, as for ssh -o")
-            if name.lower() in OURS:
+            if name.lower() in OURS | OF_KEYS:
                 fix = "leave it out: "
                 fix += (
                     "the host's key is always checked; add it to known_hosts once, by ssh itself"
-                    if name.lower() == "stricthostkeychecking"
+                    if name.lower() in OF_KEYS
                     else "it is set already"
                 )
                 raise ConfigError("--option", name, option, fix)

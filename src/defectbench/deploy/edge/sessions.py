@@ -32,6 +32,10 @@ class RefusalError(Exception):
         self.told = {"field": field, "value": str(value), "fix": fix, "where": where}
 
 
+class ModelRefusalError(RefusalError):
+    """An engine that cannot run one model; what else is in the bundle goes on without it."""
+
+
 def load_module(name: str) -> Any:
     """The module of an engine, of a version that computes right.
 
@@ -79,6 +83,7 @@ class BoardOpenVino:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # processes that pin themselves would share one core
         }
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         self.request, self.count = compiled.create_infer_request(), len(entry["outputs"])
@@ -113,7 +118,8 @@ class BoardNcnn:
         for n in range(self.count):
             code, values = extractor.extract(f"out{n}")
             if code:
-                raise RefusalError("ncnn", f"code {code} of output {n}", "convert the model again")
+                fix = "convert the model again"
+                raise ModelRefusalError("ncnn", f"code {code} of output {n}", fix)
             answers.append(np.array(values)[None])
         return answers
 
@@ -197,34 +203,35 @@ class BoardTensorRt:
             self.context.set_tensor_address(name, address)
 
     def build(self, path: Path, entry: Entry) -> bytes:
-        """Build for one image; eight bits stand in the file itself, and are never asked of the builder alone.
+        """Build for one image: the file says in which types it is computed.
+
+        Since version 10 the builder holds itself to these types; an older one has to be let use them by a flag.
 
         Raises:
-            RefusalError: TensorRT cannot read the file or build it.
+            ModelRefusalError: TensorRT cannot read the file or build it.
         """
-        trt, major = self.trt, int(self.trt.__version__.split(".")[0])
-        builder = trt.Builder(self.logger)
-        # what has an explicit batch: everything since version 10
-        flags = 0 if major >= 10 else 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
-        network = builder.create_network(flags)
+        trt, is_typed = self.trt, int(self.trt.__version__.split(".")[0]) >= 10
+        builder, kinds = trt.Builder(self.logger), trt.NetworkDefinitionCreationFlag
+        network = builder.create_network(
+            1 << int(kinds.STRONGLY_TYPED if is_typed else kinds.EXPLICIT_BATCH)
+        )
         parser = trt.OnnxParser(network, self.logger)
         if not parser.parse(path.read_bytes()):
             said = parser.get_error(0) if parser.num_errors else "no word"
             fix = "leave this form out of the bundle"
-            raise RefusalError("TensorRT", said, fix, entry["name"])
+            raise ModelRefusalError("TensorRT", said, fix, entry["name"])
         config, profile = builder.create_builder_config(), builder.create_optimization_profile()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
         shape = (1, 3, entry["size"], entry["size"])
         profile.set_shape("images", shape, shape, shape)
         config.add_optimization_profile(profile)
         config.clear_flag(trt.BuilderFlag.TF32)  # 19 bits are no float32
-        flag = getattr(trt.BuilderFlag, entry["precision"].upper(), None)
-        if flag is not None:  # later versions take the types of the file
-            config.set_flag(flag)
+        if not is_typed and entry["precision"] != "fp32":
+            config.set_flag(getattr(trt.BuilderFlag, entry["precision"].upper()))
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             fix = "free memory of the board, or leave this form out of the bundle"
-            raise RefusalError("TensorRT", "it built no plan", fix, entry["name"])
+            raise ModelRefusalError("TensorRT", "it built no plan", fix, entry["name"])
         return bytes(plan)
 
     def run(self, images: Any) -> Outputs:

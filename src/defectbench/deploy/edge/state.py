@@ -153,7 +153,7 @@ class BoardWatch:
 
     def __init__(self) -> None:
         self.clocks, self.start, self.busy = [clock_mhz()], time.perf_counter(), busy_seconds()
-        self.own, self.hot = sum(os.times()[:2]), temperatures_c()
+        self.seconds_of_ours, self.hot = sum(os.times()[:2]), temperatures_c()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the watch ends
         self.process = None
         if shutil.which("tegrastats"):
@@ -180,16 +180,16 @@ class BoardWatch:
         has_power = self.process is not None
         self.stop()
         wall, after = time.perf_counter() - self.start, busy_seconds()
-        own = (sum(os.times()[:2]) - self.own) / wall
+        cores_of_ours = (sum(os.times()[:2]) - self.seconds_of_ours) / wall
         foreign = None
         if self.busy is not None and after is not None:
-            foreign = max(0.0, (after - self.busy) / wall - own)
+            foreign = max(0.0, (after - self.busy) / wall - cores_of_ours)
         self.log.seek(0)
         lines = self.log.read().decode("utf-8", "replace").splitlines()
         return {
             "wall_s": wall,
             "foreign_cores_busy": foreign,
-            "own_cores_busy": own,
+            "own_cores_busy": cores_of_ours,
             "usable_cores": usable_cores(),
             "clock_mhz": self.clocks,
             "temperatures_before_c": self.hot,

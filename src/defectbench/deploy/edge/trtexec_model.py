@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .sessions import Entry, Outputs, RefusalError, plan_path
+from .sessions import Entry, ModelRefusalError, Outputs, RefusalError, plan_path
 from .state import trtexec_path
 
 TRTEXEC_SECONDS = 15
@@ -36,7 +37,8 @@ class BoardTrtexec:
         if self.program is None:
             fix = "install JetPack's TensorRT there"
             raise RefusalError("TensorRT", "neither its module nor trtexec", fix)
-        banner = self.tell("--help")[1].partition("#")[0]  # names the version, not the options
+        self.help = self.tell("--help")[1]
+        banner = self.help.partition("#")[0]  # names the version, not the options
         version = hashlib.sha256(banner.encode()).hexdigest()[:8]
         self.plan = plan_path(path, f"trtexec-{version}", entry["precision"])
         self.shape = "images:1x3x{0}x{0}".format(entry["size"])
@@ -55,13 +57,15 @@ class BoardTrtexec:
         return run.returncode, run.stdout.decode("utf-8", "replace")
 
     def build(self) -> None:
-        """Make the plan; eight bits stand in the file itself, the switch only allows them.
+        """Make the plan; the file says in which types it is computed, an old program has to be let use them.
 
         Raises:
-            RefusalError: The program made none.
+            ModelRefusalError: The program made none.
         """
         sys.stderr.write(f"builds {self.entry['name']}\n")
-        switches = {"fp16": ["--fp16"], "int8": ["--int8"]}.get(self.entry["precision"], [])
+        named = set(re.findall(r"--\w+", self.help))
+        allowing = [f"--{self.entry['precision']}"] if self.entry["precision"] != "fp32" else []
+        switches = ["--stronglyTyped"] if "--stronglyTyped" in named else allowing
         shapes = [f"--{kind}Shapes={self.shape}" for kind in ("min", "opt", "max")]
         part = self.plan.with_name(f"{self.plan.name}.part")
         options = [f"--onnx={self.path}", f"--saveEngine={part}", "--skipInference"]
@@ -69,14 +73,15 @@ class BoardTrtexec:
         if status or not part.is_file():
             faults = [line for line in said.splitlines() if "[E]" in line] or said.splitlines()[-1:]
             fix = "leave this form out of the bundle"
-            raise RefusalError("trtexec", "".join(faults[:1]) or status, fix, self.entry["name"])
+            told = "".join(faults[:1]) or status
+            raise ModelRefusalError("trtexec", told, fix, self.entry["name"])
         part.replace(self.plan)
 
     def run(self, images: Any) -> Outputs:
         """The outputs for one image, by way of files.
 
         Raises:
-            RefusalError: The program failed.
+            ModelRefusalError: The program failed.
         """
         with tempfile.TemporaryDirectory() as name:
             source, target = Path(name) / "images.bin", Path(name) / "outputs.json"
@@ -86,7 +91,8 @@ class BoardTrtexec:
             status, said = self.tell(*self.loading(), *files, *once)
             if status or not target.is_file():
                 last = "".join(said.splitlines()[-1:])
-                raise RefusalError("trtexec", last, "run it there by hand", self.entry["name"])
+                fix = "run it there by hand"
+                raise ModelRefusalError("trtexec", last, fix, self.entry["name"])
             outputs = {entry["name"]: entry for entry in json.loads(target.read_text())}
         return [
             np.array(outputs[name]["values"], np.float32).reshape(
@@ -100,10 +106,16 @@ class BoardTrtexec:
         return [f"--loadEngine={self.plan}", f"--shapes={self.shape}"]
 
     def time(self) -> dict[str, Any]:
-        """What the program prints of its timing, and the times of its queries, both as they are."""
+        """What the program prints of its timing, and the times of its queries, both as they are.
+
+        Raises:
+            RefusalError: The program failed.
+        """
         with tempfile.TemporaryDirectory() as name:
             target = Path(name) / "times.json"
             long = [f"--warmUp={WARM_UP_MS}", f"--duration={TRTEXEC_SECONDS}", "--useSpinWait"]
             status, said = self.tell(*self.loading(), *long, f"--exportTimes={target}")
-            times = target.read_text() if target.is_file() else None
-        return {"status": status, "printed": said, "export_times": times}
+            if status or not target.is_file():
+                last = "".join(said.splitlines()[-1:])
+                raise RefusalError("trtexec", last, "run again", self.entry["name"])
+            return {"status": status, "printed": said, "export_times": target.read_text()}

@@ -5,16 +5,16 @@ A time is that of one query: copy to the GPU, computation, copy back. It holds n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...base.errors import MeasurementError
+from ...deploy.trtexec_log import parse_log, parse_times
 from ..race_figures import PERCENTILES, interval_ends
 
 RESAMPLES = 1000
+SOURCE = "trtexec"  # named in errors
 
 
 def trtexec_figures(answers: Sequence[Mapping[str, Any]], position: int) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def trtexec_figures(answers: Sequence[Mapping[str, Any]], position: int) -> dict
         position: Which model.
 
     Raises:
-        MeasurementError: A run exported no times.
+        MeasurementError: A run printed or exported no whole figures.
+        ProgramError: A run failed.
     """
     pairs = [_pair(answer["trtexec"], position) for answer in answers]
     latency = np.concatenate([_column(model, "latencyMs") for _, model in pairs])
@@ -38,8 +39,8 @@ def trtexec_figures(answers: Sequence[Mapping[str, Any]], position: int) -> dict
     ratios = np.log([model / reference for reference, model in medians])
     drawn = np.random.default_rng(0).integers(len(ratios), size=(RESAMPLES, len(ratios)))
     low, high = interval_ends(np.exp(ratios[drawn].mean(axis=1)))
-    shown = [line for _, run in pairs for line in run["printed"].splitlines()]
-    reasons = ["GPU compute time is unstable, says trtexec"] if any(map(_unstable, shown)) else []
+    runs = [run for pair in pairs for run in pair]
+    reasons = list(dict.fromkeys(doubt for run in runs for doubt in doubts_of(run)))
     figures |= {
         "fps": 1000 / figures["latency_ms_p50"],
         "reference_ms_p50": float(np.median([reference for reference, _ in medians])),
@@ -53,8 +54,15 @@ def trtexec_figures(answers: Sequence[Mapping[str, Any]], position: int) -> dict
     return figures
 
 
-def _unstable(line: str) -> bool:
-    return "* GPU compute time is unstable" in line
+def doubts_of(run: Mapping[str, Any]) -> list[str]:
+    """What the program itself says against the figures of a run, of the model or of the reference model beside it.
+
+    Raises:
+        MeasurementError: It printed or exported no whole figures.
+        ProgramError: It failed.
+    """
+    parse_times(run["export_times"] or "", SOURCE)
+    return parse_log(run["printed"], SOURCE).doubts
 
 
 def _pair(runs: Sequence[Mapping[str, Any]], position: int) -> tuple[Any, Any]:
@@ -65,10 +73,5 @@ def _pair(runs: Sequence[Mapping[str, Any]], position: int) -> tuple[Any, Any]:
 
 def _column(run: Mapping[str, Any], name: str) -> Any:
     """A figure of every query."""
-    try:
-        queries = json.loads(run["export_times"] or "null")
-        return np.array([query[name] for query in queries], np.float64)
-    except (ValueError, TypeError, KeyError) as error:
-        last = "".join(run["printed"].splitlines()[-1:])
-        fix = f"trtexec exported no {name}; run it on the board by hand"
-        raise MeasurementError("trtexec", "exported times", last, fix) from error
+    queries = parse_times(run["export_times"] or "", SOURCE)
+    return np.array([query[name] for query in queries], np.float64)

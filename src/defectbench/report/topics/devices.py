@@ -14,16 +14,18 @@ from ...base.board_claims import BoardClaim, read_board_claims
 from ...base.boards import DEVICES
 from ...base.compressions import base_method
 from ...base.errors import ReportError
+from ...base.records import ABSENT
 from ...base.tasks import TASKS
 from ...deploy.engines.files import recorded_sha256
 from ..numbers import INVALID, NOTHING, percent
 from ..numbers import number as digits
-from ..records.cells import Entry, read_figures
+from ..records.cells import CellRecords, Entry, read_figures
 from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
 
-ORDER = 36
+ORDER = 38
+BY_TRTEXEC = "tensorrt (trtexec)"
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ class DeviceRow:
         ratio_to_reference: Latency over that of the reference model in the same engine on that board.
         ratio_to_reference_low: Lower end of its 95 % interval.
         ratio_to_reference_high: Upper end.
-        board_w_mean: Power of the board meanwhile, W.
+        race_w_mean: Power of the board while all models of the engine took turns, W; none of this one alone.
         largest_difference: Of its outputs from the artifact's in onnxruntime on the desktop.
         latency_valid: Whether the ratio can be trusted.
+        absent_because: What the engine said when it refused the model; empty where there are figures.
         claimed_ms: What others print; never beside a figure of ours.
         claim: What of: board, input, precision, what is timed.
         claim_grade: Whether it can be measured again.
@@ -74,9 +77,10 @@ class DeviceRow:
     ratio_to_reference: float | None = None
     ratio_to_reference_low: float | None = None
     ratio_to_reference_high: float | None = None
-    board_w_mean: float | None = None
+    race_w_mean: float | None = None
     largest_difference: float | None = None
     latency_valid: bool | None = None
+    absent_because: str = ""
     claimed_ms: float | None = None
     claim: str = ""
     claim_grade: str = ""
@@ -94,7 +98,6 @@ COLUMNS = (
     Column("latency_ms_p99", "p99", "ms", digits, priority=6),
     Column("ratio_to_reference", "ratio to the reference model", write=digits, priority=HEADLINE),
     Column("score", "score", "%", percent, priority=2),
-    Column("board_w_mean", "power", "W", digits, priority=5),
     Column("largest_difference", "difference of outputs", write="{:.1e}".format, priority=9),
     Column("claimed_ms", "others print", "ms", digits, priority=4),
     word_column("claim", "of", 4),
@@ -115,73 +118,111 @@ def rows_of(entries: Sequence[Entry], claims: Sequence[BoardClaim]) -> list[Devi
     Raises:
         ReportError: A record lacks another one, or speaks of another model file.
     """
-    rows = []
+    rows: list[DeviceRow] = []
     for entry in entries:
         names = (entry.first.dataset, entry.first.protocol, entry.first.method, entry.title)
         plain = DeviceRow(*names)
-        rows += [_measured(plain, entry, folders) for folders in _folders(entry)]
+        rows += [_of_board(plain, entry, runs) for runs in _runs(entry)]
         if base_method(entry.first.method) == entry.first.method:
             rows += [_claimed(plain, c) for c in claims if c.method == entry.first.method]
     return rows
 
 
-def _folders(entry: Entry) -> list[list[Path]]:
-    """Folders of records by board and form, a folder a cell; without those of emulated boards."""
-    by_place: dict[tuple[str, str], list[Path]] = {}
+@dataclass(frozen=True)
+class _Run:
+    """The records of a cell in one form on one board."""
+
+    cell: CellRecords
+    folder: Path
+    latency: dict[str, Any]
+
+    def read(self, kind: str) -> dict[str, Any]:
+        """A further record."""
+        return read_figures(self.folder / f"{kind}.json", kind, _command(self.folder))
+
+    @property
+    def absent_because(self) -> str:
+        """What the engine said when it refused the model; empty where there are figures."""
+        return self.latency["figures"].get(ABSENT, "")
+
+    def check(self) -> None:
+        """What was scored, what was timed and the cell of today are one model.
+
+        Raises:
+            ReportError: They are not.
+        """
+        agreement, command = self.read("agreement"), f"run it again: {_command(self.folder)}"
+        artifact = agreement["inputs"]["artifact"]["sha256"]
+        now = self.cell.complexity and self.cell.complexity["inputs"]["model"]["sha256"]
+        if now and artifact != now:
+            fix = f"the artifact is {now} now; pack it and {command}"
+            raise ReportError(
+                self.folder / "agreement.json", "inputs.artifact.sha256", artifact, fix
+            )
+        seen = recorded_sha256(self.latency["inputs"])
+        scored = None if self.absent_because else self.read("accuracy")["model_sha256"]
+        if scored and scored != seen:
+            fix = f"the scored model is {scored}; {command}"
+            raise ReportError(self.folder / "latency.json", "inputs.model.sha256", seen, fix)
+
+
+def _runs(entry: Entry) -> list[list[_Run]]:
+    """Records by board and form, a run a cell; without those of emulated boards."""
+    by_place: dict[tuple[str, str], list[_Run]] = {}
     for cell in entry.cells:
         for path in sorted((cell.folder / DEVICES).glob("*/*/latency.json")):
-            if not _latency(path.parent)["emulated"]:
-                form = path.parent
-                by_place.setdefault((form.parent.name, form.name), []).append(form)
+            folder = path.parent
+            run = _Run(cell, folder, read_figures(path, "latency", _command(folder)))
+            if not run.latency["emulated"]:
+                by_place.setdefault((folder.parent.name, folder.name), []).append(run)
     return list(by_place.values())
-
-
-def _latency(folder: Path) -> dict[str, Any]:
-    return read_figures(folder / "latency.json", "latency", _command(folder))
 
 
 def _command(folder: Path) -> str:
     return f"defectbench edge run HOST --bundle BUNDLE --out FOLDER/{folder.parent.name}"
 
 
-def _measured(row: DeviceRow, entry: Entry, folders: Sequence[Path]) -> DeviceRow:
-    timed = [_latency(folder) for folder in folders]
-    scored = [
-        read_figures(folder / "accuracy.json", "accuracy", _command(folder)) for folder in folders
-    ]
-    agreed = [
-        read_figures(folder / "agreement.json", "agreement", _command(folder)) for folder in folders
-    ]
-    for folder, latency, accuracy in zip(folders, timed, scored, strict=True):
-        seen = recorded_sha256(latency["inputs"])
-        if accuracy["model_sha256"] != seen:
-            fix = (
-                f"the scored model is {accuracy['model_sha256']}; run it again: {_command(folder)}"
-            )
-            raise ReportError(folder / "latency.json", "inputs.model.sha256", seen, fix)
-    figures = [latency["figures"] for latency in timed]
-    board, power = timed[0]["board"], [latency["power"] for latency in timed]
-    differences = [
-        value
-        for record in agreed
-        for name, value in record["figures"].items()
-        if name.startswith("largest_difference")
-    ]
-    watts = [p["board_w_mean"] for p in power if p and p["board_w_mean"] is not None]
-    names = ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99")
-    engine, precision = _form(folders[0].name)
-    return replace(
+def _of_board(row: DeviceRow, entry: Entry, runs: Sequence[_Run]) -> DeviceRow:
+    """The row of a method in one form on one board, or of what its engine said there."""
+    for run in runs:
+        run.check()
+    board, folder = runs[0].latency["board"], runs[0].folder
+    engine, precision = _form(folder.name)
+    if any(run.latency["settings"]["by_trtexec"] for run in runs):
+        engine = BY_TRTEXEC
+    row = replace(
         row,
-        device=folders[0].parent.name,
+        device=folder.parent.name,
         board=board["model"] or board["cpu"] or "",
         power_mode=board["power_mode"],
         engine=engine,
         precision=precision,
-        score=mean([record["figures"] for record in scored], TASKS[entry.task].headline_figure),
-        n_images=scored[0]["figures"]["n_images"],
+    )
+    reasons = [run.absent_because for run in runs if run.absent_because]
+    if reasons:
+        return replace(row, absent_because=reasons[0])
+    return _with_figures(row, entry, runs)
+
+
+def _with_figures(row: DeviceRow, entry: Entry, runs: Sequence[_Run]) -> DeviceRow:
+    scored = [run.read("accuracy")["figures"] for run in runs]
+    figures = [run.latency["figures"] for run in runs]
+    differences = [
+        value
+        for run in runs
+        for name, value in run.read("agreement")["figures"].items()
+        if name.startswith("largest_difference")
+    ]
+    power = [run.latency["power"] for run in runs]
+    watts = [p["board_w_mean"] for p in power if p and p["board_w_mean"] is not None]
+    names = ("latency_ms_p50", "latency_ms_p90", "latency_ms_p99")
+    return replace(
+        row,
+        score=mean(scored, TASKS[entry.task].headline_figure),
+        n_images=scored[0]["n_images"],
         **{name: mean(figures, name) for name in names},
         **ratio_of(figures, "ratio_to_reference"),
-        board_w_mean=sum(watts) / len(watts) if watts else None,
+        race_w_mean=sum(watts) / len(watts) if watts else None,
         largest_difference=max(differences),
         latency_valid=all(record["valid"] for record in figures),
     )
@@ -223,6 +264,22 @@ def device_table(rows: Sequence[DeviceRow]) -> Table:
             for row in rows
             if row.device
         ]
+        notes += [
+            f"{row.device}, {row.engine}: {digits(row.race_w_mean)} W while its models took turns, the reference model "
+            "among them; power is of the board, not of a method."
+            for row in rows
+            if row.race_w_mean is not None
+        ]
+    if any(row.engine == BY_TRTEXEC for row in rows):
+        notes.append(
+            f"{BY_TRTEXEC} times copies and GPU, without preparation and suppression: no comparison with rows of other "
+            "engines."
+        )
+    notes += [
+        f"{row.device}, {row.engine} in {row.precision}: no figures of {row.title}: {row.absent_because}."
+        for row in rows
+        if row.absent_because
+    ]
     if any(row.latency_valid is False for row in rows):
         notes.append(f"{INVALID} The ratio cannot be trusted; the record says why.")
     if any(row.claimed_ms is not None for row in rows):
