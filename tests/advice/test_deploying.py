@@ -28,6 +28,7 @@ from defectbench.base.records import ABSENT, write_record
 from defectbench.base.tiling import Tiling
 from defectbench.cli import main
 from defectbench.deploy import engines
+from defectbench.deploy.artifact import read_metadata, set_metadata
 from defectbench.deploy.convert_model import convert_model
 from defectbench.deploy.deployment.content import RUNNERS
 from defectbench.deploy.deployment.folder import SCRIPT
@@ -156,6 +157,34 @@ def test_it_says_the_score_and_speed_of_this_very_file(small, tmp_path):
     assert manifest["model_sha256"] == sha256_file(model)
     assert manifest["files"] == {"model.onnx": sha256_file(tmp_path / "out" / "model.onnx")}
     assert manifest["figures"]["score"]["map50"] == scored["map50"]
+
+
+def test_no_two_cells_are_deployed_into_the_same_folder(small, tmp_path, monkeypatch):
+    cells = []
+    for method, seed in (("four", 0), ("four", 1), ("four+slim0.5mib", 0)):
+        cells.append(tmp_path / method / f"seed{seed}")
+        shutil.copytree(small.cell, cells[-1])
+        model = onnx.load(small.model)
+        set_metadata(model, read_metadata(model) | {"seed": str(seed)})
+        onnx.save(model, cells[-1] / "model.onnx")
+        (cells[-1] / "accuracy.json").write_text(
+            json.dumps(told(small.cell / "accuracy.json") | {"model_sha256": "0" * 64})
+        )
+    monkeypatch.chdir(tmp_path)
+    folders = [
+        deploy(cell, ARTIFACT, 0.05, val=small.pack("val"), shelves=small.shelves).folder
+        for cell in cells
+    ]
+    assert [folder.as_posix() for folder in folders] == [
+        "deployments/steel-clean-four-seed0-onnxruntime",
+        "deployments/steel-clean-four-seed1-onnxruntime",
+        "deployments/steel-clean-four+slim0.5mib-seed0-onnxruntime",
+    ]
+    titles = [(folder / "README.md").read_text().splitlines()[0] for folder in folders]
+    assert titles == [
+        *["# Four convolutions on Small steel: onnxruntime, fp32"] * 2,
+        "# Four convolutions, slimmed to 0.5 MiB on Small steel: onnxruntime, fp32",
+    ]
 
 
 def test_figures_of_another_file_are_not_borrowed(small, tmp_path):

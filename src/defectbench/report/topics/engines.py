@@ -21,10 +21,12 @@ from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
 from ..records.timings import note_on_tiles, tile_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
+from ..validity import marked_invalid, notes_on_invalid
 
 ORDER = 35
 MOST_LOST = 0.02  # of the headline figure, before a row is marked
 LOSES = "§"
+TIMED = ("ratio_to_artifact", "latency_ms_p50", "ratio_to_reference")  # columns
 FIGURE_TITLES = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy"}
 
 
@@ -52,6 +54,7 @@ class EngineRow:
         largest_difference: Of its outputs from the artifact's: scores, or boxes as a share of the input's side.
         absent_because: What stopped the engine; empty where it ran.
         latency_valid: Whether the ratios can be trusted.
+        latency_invalid_because: Why not; empty where they can.
         threads: Threads of the engine.
         tile_px: Side of the tile, pixels, that latency is of; None where it is of a whole image.
     """
@@ -75,6 +78,7 @@ class EngineRow:
     largest_difference: float | None = None
     absent_because: str = ""
     latency_valid: bool | None = None
+    latency_invalid_because: str = ""
     threads: float | None = None
     tile_px: int | None = None
 
@@ -212,10 +216,14 @@ def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not timed:
         return {}
     names = ("latency_ms_p50", "ratio_to_reference", "threads")
-    valid = all(figures["valid"] for figures in timed)
     # artifacts that were timed before races have no ratio
-    known = [name for name in names if all(name in figures for figures in timed)]
-    return {name: mean(timed, name) for name in known} | {"latency_valid": valid}
+    told = [name for name in names if all(name in figures for figures in timed)]
+    reasons = [reason for figures in timed for reason in figures["invalid_because"]]
+    return {
+        **{name: mean(timed, name) for name in told},
+        "latency_valid": all(figures["valid"] for figures in timed),
+        "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
+    }
 
 
 def _gain(
@@ -261,6 +269,14 @@ def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> T
     if counts:
         threads = " or ".join(map(str, counts))
         notes.append(f"Latency is with {threads} thread{'s' if counts != [1] else ''}.")
+    notes += notes_on_invalid(
+        {
+            f"{row.title} by {Form(row.engine, row.precision).name} "
+            f"({row.dataset}, {row.protocol})": row.latency_invalid_because
+            for row in rows
+            if row.latency_valid is False
+        }
+    )
     for row in rows:
         if row.absent_because:
             notes.append(f"{row.engine} does not run {row.title}: {row.absent_because}.")
@@ -285,4 +301,7 @@ def _shown(row: EngineRow, block: RowBlock) -> Row:
     elif row.gain is not None and row.gain < -MOST_LOST:
         (column,) = (column for column in COLUMNS if column.key == "gain")
         shown["gain"] = replace(column.show(Row(values)), mark=LOSES)
+    if row.latency_valid is False:
+        timed = [column for column in COLUMNS if column.key in TIMED]
+        shown |= marked_invalid(Row(values), timed)
     return Row(values, shown, block)
