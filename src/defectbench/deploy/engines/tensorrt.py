@@ -28,8 +28,9 @@ from ...base.errors import (
     UnsupportedError,
 )
 from ...base.files import atomic_directory, atomic_path, atomic_write_json, sha256_file
+from ...base.memory import is_out_of_memory, memory_refusal
 from ..artifact import load_model, read_metadata, validate_artifact
-from ..runtime import Images, engine_refusal, is_out_of_memory, memory_refusal
+from ..runtime import Images, engine_refusal
 from . import trtexec
 from .gpu import Gpu, find_gpu
 from .tensorrt_graph import fit_for_tensorrt

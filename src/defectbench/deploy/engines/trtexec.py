@@ -18,7 +18,8 @@ import numpy as np
 
 from ...base.errors import ArtifactError, ProgramError
 from ...base.files import atomic_path
-from ..runtime import Images, is_out_of_memory, memory_refusal
+from ...base.memory import is_out_of_memory, memory_refusal
+from ..runtime import Images
 from ..trtexec_log import TrtexecLog, parse_log, read_times, version_told
 
 PROGRAM = "trtexec"
