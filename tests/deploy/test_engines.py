@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from defectbench.base.engines import ENGINES, ON_GPU, PRECISIONS, Form, form_named, forms_of
-from defectbench.base.errors import ArtifactError, ConfigError, UnsupportedError
+from defectbench.base.errors import ArtifactError, ConfigError, RefusedError, UnsupportedError
 from defectbench.base.records import ABSENT
 from defectbench.deploy import engines
 from defectbench.deploy.checked import open_checked
@@ -111,9 +111,25 @@ def test_the_cuda_provider_is_asked_for_alone_and_its_absence_named(artifact, mo
 
     monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: [cuda.PROVIDER])
     monkeypatch.setattr(cuda.ort, "InferenceSession", Session)
-    with pytest.raises(ArtifactError, match="no driver"):
+    with pytest.raises(ConfigError, match=r"CUDAExecutionProvider: got 'no driver'.*nvidia-smi"):
         cuda.open_session(artifact, 1)
     assert asked == {"providers": [(cuda.PROVIDER, {"use_tf32": "0"})], "fallback": "1"}
+
+
+def test_what_the_cuda_provider_refuses_is_the_model_s_where_it_runs_another(artifact, monkeypatch):
+    from defectbench.deploy.engines import onnxruntime_cuda as cuda
+
+    start = cuda.ort.InferenceSession
+
+    def on_processor(path, options, providers):
+        if path == str(artifact):
+            raise RuntimeError("nodes that are assigned to the default CPU EP")
+        return start(path, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: [cuda.PROVIDER])
+    monkeypatch.setattr(cuda.ort, "InferenceSession", on_processor)
+    with pytest.raises(RefusedError, match="default CPU EP"):
+        cuda.open_session(artifact, 1)
 
 
 @pytest.mark.parametrize("name", ["openvino", "ncnn"])

@@ -30,12 +30,12 @@ from ..deploy.deployment.content import (
 )
 from ..deploy.deployment.folder import refuse_other_folder, write_deployment
 from ..deploy.engines import require_engine
-from ..deploy.engines.files import files_of, inputs_of, recorded_sha256
+from ..deploy.engines.files import files_of, model_sha256, recorded_sha256
 from ..deploy.nms import SCORING_THRESHOLD
 from ..deploy.pictures import detect, tiling_of
 from ..deploy.runtime import DetectorModel
+from ..measure.absences import absence_of
 from ..measure.accuracy import listed_images
-from ..measure.race import absence_of
 from .threshold import Threshold, check_overkill, choose_threshold
 
 CHECKED = 10  # pictures that the script is run on
@@ -131,7 +131,7 @@ def deploy(
         refuse_other_folder(target)
         pack = val or _val_of(cell)
         threshold = choose_threshold(model, pack, overkill, form.engine)
-        digest = recorded_sha256(_hashed(model))
+        digest = model_sha256(model)
         tiling = tiling_of(engine)
         score = _measured(_records(cell, form) / "accuracy.json", "accuracy", digest)
         speed = _measured(cell / "latency" / f"{form.name}.json", "latency", digest)
@@ -236,10 +236,6 @@ def _val_of(cell: Path) -> Path:
         fix = "the threshold is chosen on it: make it again, or name it with --val"
         raise ConfigError(pack, "pack of the validation part", "nothing", fix)
     return pack
-
-
-def _hashed(model: Path) -> dict[str, dict[str, str]]:
-    return {name: {"sha256": sha256_file(file)} for name, file in inputs_of(model).items()}
 
 
 def _measured(path: Path, kind: str, digest: str) -> Measured:

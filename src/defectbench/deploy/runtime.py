@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..base.errors import ArtifactError, DefectBenchError
+from ..base.errors import ArtifactError, DefectBenchError, RefusedError
 from ..base.memory import lacks_memory, memory_refusal
 from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
@@ -96,7 +96,7 @@ class Artifact:
         """Run images [N,3,S,S] in 0..1; return the outputs in their order.
 
         Raises:
-            ArtifactError: The engine cannot run the model.
+            RefusedError: The engine cannot run the model.
             DeviceMemoryError: The device has no room.
         """
         try:
@@ -203,7 +203,8 @@ def make_session(path: Path, threads: int, provider: Provider = PROCESSOR) -> or
         provider: What computes, the processor by default; with its settings where it has some.
 
     Raises:
-        ArtifactError: The file is missing or onnxruntime refuses it.
+        ArtifactError: The file is missing.
+        RefusedError: onnxruntime refuses it.
         DeviceMemoryError: The device has no room.
     """
     if not path.is_file():
@@ -227,7 +228,7 @@ def engine_refusal(path: str | Path, field: str, error: Exception) -> DefectBenc
     if lacks_memory(error):
         return memory_refusal(path, field, told)
     first = (told.splitlines() or [type(error).__name__])[0]
-    return ArtifactError(path, field, first, "export the model again")
+    return RefusedError(path, field, first, "export the model again")
 
 
 def prepare(image: NDArray[np.uint8], size: int) -> Images:

@@ -53,6 +53,7 @@ class EngineRow:
         model_mib: Size of the model's files, MiB.
         largest_difference: Of its outputs from the artifact's: scores, or boxes as a share of the input's side.
         absent_because: What stopped the engine; empty where it ran.
+        untimed_because: Why it was scored and not timed; empty where it was.
         latency_valid: Whether the ratios can be trusted.
         latency_invalid_because: Why not; empty where they can.
         threads: Threads of the engine.
@@ -77,6 +78,7 @@ class EngineRow:
     model_mib: float | None = None
     largest_difference: float | None = None
     absent_because: str = ""
+    untimed_because: str = ""
     latency_valid: bool | None = None
     latency_invalid_because: str = ""
     threads: float | None = None
@@ -139,13 +141,16 @@ def _row(entry: Entry, form: Form) -> EngineRow:
     reasons = [cell.accuracy["figures"][ABSENT] for cell in cells if cell.is_absent]
     if reasons:
         return replace(row, absent_because=reasons[0])
-    timed = [cell.latency["figures"] for cell in cells if cell.latency]
+    told = [cell.latency["figures"] for cell in cells if cell.latency]
+    timed = [figures for figures in told if ABSENT not in figures]
+    untimed = [figures[ABSENT] for figures in told if ABSENT in figures]
     agreed = [_agreement(cell.folder / "agreement.json") for cell in cells]
     return replace(
         row,
         score=mean([cell.accuracy["figures"] for cell in cells], figure),
         model_mib=mean([_size(cell, form) for cell in entry.cells], "mib"),
         largest_difference=max(agreed),
+        untimed_because=untimed[0] if untimed else "",
         **_gain(entry.cells, cells, figure),
         **_times(timed),
         **{
@@ -280,6 +285,8 @@ def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> T
     for row in rows:
         if row.absent_because:
             notes.append(f"{row.engine} does not run {row.title}: {row.absent_because}.")
+        if row.untimed_because:
+            notes.append(f"{row.engine} is not timed with {row.title}: {row.untimed_because}.")
     return Table(
         name="engines",
         title="Engines and precisions",
