@@ -251,6 +251,29 @@ def test_a_plan_is_kept_for_the_same_file_gpu_version_and_precision(home, tmp_pa
     assert len(list(cache.iterdir())) == 6
 
 
+def test_a_plan_of_an_earlier_way_of_writing_the_graph_is_not_taken(
+    home, tmp_path, on_gpu, cache, monkeypatch
+):
+    on_gpu()
+    convert(home / "model.onnx", tmp_path / "model", "fp16")
+
+    def otherwise(model, precision, path):
+        graph = fit_for_tensorrt(model, precision, path)
+        graph.graph.node[0].name = "written otherwise"
+        return graph
+
+    monkeypatch.setattr(tensorrt, "fit_for_tensorrt", otherwise)
+    module = on_gpu()
+    convert(home / "model.onnx", tmp_path / "other", "fp16")
+    assert len(of_kind(module, "Builder")) == 1
+    assert len(list(cache.iterdir())) == 2
+    signatures = [
+        json.loads((tmp_path / name / SIGNATURE).read_text()) for name in ("model", "other")
+    ]
+    assert signatures[0]["source_sha256"] == signatures[1]["source_sha256"]
+    assert signatures[0]["graph_sha256"] != signatures[1]["graph_sha256"]
+
+
 @pytest.mark.parametrize(
     ("version", "there", "told"),
     [

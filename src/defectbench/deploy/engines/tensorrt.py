@@ -51,6 +51,7 @@ class Identity:
 
     Attributes:
         source_sha256: Of the model file.
+        graph_sha256: Of the graph as TensorRT reads it, which code of this package makes of the file.
         gpu: Name of the GPU.
         compute_capability: Its generation.
         tensorrt: Version of TensorRT.
@@ -60,6 +61,7 @@ class Identity:
     """
 
     source_sha256: str
+    graph_sha256: str
     gpu: str
     compute_capability: str
     tensorrt: str
@@ -100,8 +102,9 @@ def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
     info, model = validate_artifact(path), load_model(path)
     graph = fit_for_tensorrt(model, precision, path)
     gpu = _gpu_here()
+    read = hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()
     identity = Identity(
-        sha256_file(path), gpu.name, gpu.compute_capability, version_here(), precision
+        sha256_file(path), read, gpu.name, gpu.compute_capability, version_here(), precision
     )
     kept = cache_folder() / f"{identity.key}.plan"
     if not kept.is_file():
