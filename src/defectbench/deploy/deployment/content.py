@@ -39,6 +39,11 @@ class Model:
     size: int
     tiles: Mapping[str, Any] | None
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the folder holds the file as the engine is given it, in other bytes than those that were scored."""
+        return self.form == Form("openvino", "int8")
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -51,6 +56,11 @@ class Measured:
 
     record: Mapping[str, Any] | None
     missing: str = ""
+
+    @property
+    def threads(self) -> int:
+        """Threads of the engine, as it was timed; 1 without a timing."""
+        return 1 if self.record is None else int(self.record["figures"].get("threads", 1))
 
 
 @dataclass(frozen=True)
