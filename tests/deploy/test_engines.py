@@ -9,7 +9,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from defectbench.base.engines import ENGINES, ON_GPU, PRECISIONS, Form, form_named, forms_of
+from defectbench.base.engines import (
+    ENGINES,
+    ON_GPU,
+    ON_PROCESSORS,
+    PRECISIONS,
+    Form,
+    form_named,
+    forms_of,
+)
 from defectbench.base.errors import ArtifactError, ConfigError, RefusedError, UnsupportedError
 from defectbench.base.records import ABSENT
 from defectbench.deploy import engines
@@ -76,6 +84,22 @@ def test_the_extras_that_errors_name_are_there():
         assert all(package in told for package in engines.PACKAGES[name]), name
     locked = " ".join(extras["dev"])
     assert not [engine for engine in ON_GPU if engines.EXTRAS.get(engine, "none") in locked]
+
+
+def test_lists_of_engines_beside_that_of_the_base_agree_with_it():
+    """Those that stand alone, in files that run where the suite is not installed, or that say more of each engine."""
+    from defectbench.base import boards
+    from defectbench.deploy.deployment.folder import SCRIPT
+    from defectbench.deploy.edge.sessions import SESSIONS
+    from defectbench.deploy.edge.state import MODULES
+
+    assert set(engines.PACKAGES) == set(ENGINES)
+    assert set(boards.ON_PROCESSORS) == set(ON_PROCESSORS) == {"onnxruntime", "openvino", "ncnn"}
+    assert set(SESSIONS) == set(boards.BOARD_ENGINES)
+    assert set(MODULES) == {"numpy", *SESSIONS}
+    script = SCRIPT.read_text()
+    assert all(f'"{name}": open_{name}' in script for name in ON_PROCESSORS)
+    assert script.count("\ndef open_") == len(ON_PROCESSORS)
 
 
 def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, artifact, capsys):

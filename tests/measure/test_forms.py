@@ -6,7 +6,7 @@ import pytest
 from measure_cases import make_truth
 from tests.small_models import SIDE, write_images, write_model
 
-from defectbench.base.engines import ENGINES, NETWORK, ON_GPU, PRECISIONS, Form, forms_of
+from defectbench.base.engines import ON_PROCESSORS, PRECISIONS, Form, forms_of
 from defectbench.base.errors import ArtifactError, DeviceMemoryError, MeasurementError
 from defectbench.base.records import ABSENT, read_record, write_record
 from defectbench.base.studies import LatencySettings
@@ -23,8 +23,7 @@ from defectbench.measure.forms import measure_form
 from defectbench.measure.race import entries_of, note_absences, race
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=0)
-OF_PROCESSOR = [name for name in ENGINES if name not in (*ON_GPU, NETWORK)]
-OTHERS = [form for form in forms_of(OF_PROCESSOR, PRECISIONS) if not form.is_artifact]
+OTHERS = [form for form in forms_of(ON_PROCESSORS, PRECISIONS) if not form.is_artifact]
 
 
 @pytest.fixture(scope="module")

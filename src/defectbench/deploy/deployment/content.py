@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.engines import Form
+from ...base.engines import ON_PROCESSORS, Form
 
-# Engines that the script opens; `snippets/` has a program in C++ for each.
-RUNNERS = ("onnxruntime", "openvino", "ncnn")
+RUNNERS = ON_PROCESSORS  # engines that the script opens; `snippets/` has a program in C++ for each
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,6 @@ from typing import Any
 
 from .content import Deployment, Measured
 
-PACKAGES = {
-    "onnxruntime": "numpy pillow onnxruntime",
-    "openvino": "numpy pillow openvino",
-    "ncnn": "numpy pillow ncnn",
-}
 _NOT_COMPILED = "not compiled where this folder was made"
 _COMPILED = "how to compile it is in its first lines"
 
@@ -42,9 +37,8 @@ def readme_of(deployment: Deployment, model: str, checked: str) -> str:
 
 
 def _use(deployment: Deployment) -> str:
-    packages = PACKAGES[deployment.model.form.engine]
     return (
-        f"```sh\npip install {packages}\npython run_model.py picture.png\n```\n\n"
+        f"```sh\npip install numpy pillow {deployment.model.form.engine}\npython run_model.py picture.png\n```\n\n"
         "prints class, score and corners (x0, y0, x1, y1 in pixels) of each box as JSON. The script fits a picture "
         f"into the input of {deployment.model.size} x {deployment.model.size} pixels and suppresses boxes as "
         f"the suite did that scored the model.{_tiles(deployment.model.tiles)}"

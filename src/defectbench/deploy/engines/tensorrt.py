@@ -7,7 +7,7 @@ built of, for and by. Building takes minutes, so that plans are kept in a cache 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import shutil
@@ -31,7 +31,7 @@ from ...base.files import atomic_directory, atomic_path, atomic_write_json, sha2
 from ...base.memory import is_out_of_memory, memory_refusal
 from ..artifact import load_model, read_metadata, validate_artifact
 from ..runtime import Images, engine_refusal
-from . import trtexec
+from . import packages, trtexec
 from .gpu import Gpu, find_gpu
 from .tensorrt_graph import fit_for_tensorrt
 
@@ -129,7 +129,7 @@ def _gpu_here() -> Gpu:
 
 def has_package() -> bool:
     """Whether TensorRT's Python package is installed; its program stands in for it elsewhere."""
-    return importlib.util.find_spec("tensorrt") is not None
+    return packages.package_version("tensorrt") is not None
 
 
 def _package() -> Any:

@@ -32,9 +32,9 @@ WARM_UP_MS, DURATION_S = 2000, 15
 
 def find_program() -> Path | None:
     """Where the program lies; None where it is not installed."""
-    found = shutil.which(PROGRAM)
-    if found:
-        return Path(found)
+    on_path = shutil.which(PROGRAM)
+    if on_path:
+        return Path(on_path)
     return INSTALLED if INSTALLED.is_file() else None
 
 

@@ -13,7 +13,7 @@ from ..records.timings import FormTiming, note_on_tiles, timings_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Table, word_column
 from ..validity import marked_invalid, notes_on_invalid
 
-ORDER = 36
+ORDER = 34
 _BATCH = re.compile(r"images_per_s_batch(\d+)")
 
 NAMES = (

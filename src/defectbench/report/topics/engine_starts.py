@@ -12,7 +12,7 @@ from ..table import HEADLINE, Column, Row, Table
 from ..validity import marked_invalid, notes_on_invalid
 from .engine_speed import NAMES, block_by_place
 
-ORDER = 37
+ORDER = 35
 MEMORY = (
     Column("peak_engine_mib", "memory of the engine", "MiB", digits),
     Column("peak_model_mib", "peak memory of the model", "MiB", digits, priority=HEADLINE),

@@ -23,7 +23,7 @@ from ..records.timings import note_on_tiles, tile_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
 from ..validity import marked_invalid, notes_on_invalid
 
-ORDER = 35
+ORDER = 33
 MOST_LOST = 0.02  # of the headline figure, before a row is marked
 LOSES = "§"
 TIMED = ("ratio_to_artifact", "latency_ms_p50", "ratio_to_reference")  # columns
