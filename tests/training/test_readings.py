@@ -75,7 +75,7 @@ ON_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"
 ON_PROCESSOR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 2 GiB")
 
 
-@pytest.mark.parametrize("part", ["PackBatches", "Average", "train_step", "validator"])
+@pytest.mark.parametrize("part", ["load_pack", "PackBatches", "Average", "train_step", "validator"])
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -92,7 +92,7 @@ def test_a_device_without_room_is_told_with_a_fix(
         raise error
 
     if part != "validator":
-        monkeypatch.setattr(loop if part == "train_step" else preparation, part, full)
+        monkeypatch.setattr(loop if hasattr(loop, part) else preparation, part, full)
     with pytest.raises(DeviceMemoryError, match=told):
         run_training(pack_path, method, tmp_path / "run", validator=full)
 

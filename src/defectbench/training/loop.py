@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, take_device
-from ..base.errors import DefectBenchError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
 from ..base.memory import lacks_memory, memory_refusal
 from ..base.methods import Method
@@ -78,15 +77,16 @@ def train(
     """
     keep_freed_memory()
     take_device(settings.device, settings.threads)
-    pack = load_pack(sources.pack, task=method.card.task)
-    refuse_leak(pack)
     folder = Path(out_dir)
-    with exclusive_lock(folder / ".train.lock"), memory_named(folder):
-        run = prepare(pack, method, settings, sources, folder, objective)
-        run.saved_at = time.monotonic()
-        while run.progress.step < run.steps:
-            _epoch(run, validator, checkpoint_s)
-        _finish(run, sources.pack, method)
+    with memory_named(folder):
+        pack = load_pack(sources.pack, task=method.card.task)
+        refuse_leak(pack)
+        with exclusive_lock(folder / ".train.lock"):
+            run = prepare(pack, method, settings, sources, folder, objective)
+            run.saved_at = time.monotonic()
+            while run.progress.step < run.steps:
+                _epoch(run, validator, checkpoint_s)
+            _finish(run, sources.pack, method)
 
 
 @contextmanager
@@ -101,8 +101,6 @@ def memory_named(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except DefectBenchError:
-        raise
     except (RuntimeError, MemoryError) as error:  # torch's own is a RuntimeError
         if not lacks_memory(error):
             raise
