@@ -8,8 +8,8 @@ It needs this folder, ``models/`` and ``src/``, Python 3.11 or later, torch, num
 What a GPU machine lacks of them travels as wheels (``pip download pydantic pydantic-core annotated-types
 typing-inspection``, then ``pip install --no-index --target``). It asks for no network and no Snakemake. Where no packs
 are given the embedded steel is drawn, which takes opencv, or rectangles on noise without it. Whatever else is absent
-costs its own figures and one line: ultralytics (``yolo train``), onnx and onnxruntime-gpu, TensorRT, faster-coco-eval
-(mAP).
+costs its own figures and one line: ultralytics (``yolo train``), onnx, opencv and onnxruntime-gpu, TensorRT,
+faster-coco-eval (mAP).
 
 The record is one JSON file, written anew after every figure, so that a run that is killed leaves what it measured. A
 section that fails leaves its error in its place. Sections, in order:
@@ -19,7 +19,8 @@ section that fails leaves its error in its place. Sections, in order:
   ratio, what the loss of a replayed step was held against, operations of a step that waited for the GPU, peak memory.
 - ``yolo_train``: images a second of ``yolo train`` on the same images, size and batch, in float32.
 - ``latency``: milliseconds of the deployed network by torch (as it is, as a CUDA graph, compiled), batch 1 and 16.
-- ``onnxruntime``, ``tensorrt``: the same of the artifact.
+- ``onnxruntime``, ``tensorrt``: the same of the artifact, opened as the suite opens it: float32 is float32, and what
+  the provider of the GPU cannot compute runs nowhere else.
 - ``study``: one method trained as the reference study does, as far as the time goes.
 """
 
@@ -41,6 +42,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -182,9 +184,9 @@ def installed(package: str) -> str | None:
 
 def environment(check: Check, figures: dict[str, Any]) -> None:
     figures |= {"python": platform.python_version(), "cores": os.cpu_count()}
-    found = {package: installed(package) for package in PACKAGES}
-    figures["packages"] = {package: number for package, number in found.items() if number}
-    figures["absent_packages"] = [package for package, number in found.items() if not number]
+    versions = {package: installed(package) for package in PACKAGES}
+    figures["packages"] = {package: number for package, number in versions.items() if number}
+    figures["absent_packages"] = [package for package, number in versions.items() if not number]
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             print(f"  {name} is absent: what needs it is left out", flush=True)
@@ -375,7 +377,7 @@ def training(check: Check, pack: Path, figures: dict[str, Any]) -> None:
 
     each_s = check.section_left_s / len(check.args.methods)
 
-    def one(name: str, row: dict[str, Any]) -> None:
+    def time_steps(name: str, row: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             run = prepared(check, name, pack, Path(folder))
             row["batch"], row["size_px"] = run.recipe.batch, int(run.batches.images.shape[-1])
@@ -399,7 +401,7 @@ def training(check: Check, pack: Path, figures: dict[str, Any]) -> None:
             del run, graphs
             torch.cuda.empty_cache()
 
-    check.each(figures, check.args.methods, one)
+    check.each(figures, check.args.methods, time_steps)
 
 
 def yolo_train(check: Check, paths: dict[str, Path], figures: dict[str, Any]) -> None:
@@ -474,20 +476,16 @@ def median_ms(check: Check, call: Callable[[], Any]) -> float:
     return round(1000 * statistics.median(seconds), 4)
 
 
-def captured(module: Any, images: Any) -> Callable[[], Any]:
-    """A module's call on the images as one CUDA graph."""
-    import torch
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Convolutions in float32 as the engines compute them, not with the 10 bits that GPUs take for it by default."""
+    from torch.backends import cudnn
 
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(3):
-            module(images)
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        module(images)
-    return graph.replay
+    before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
 
 
 def latency(check: Check, pack: Path, figures: dict[str, Any]) -> None:
@@ -495,28 +493,29 @@ def latency(check: Check, pack: Path, figures: dict[str, Any]) -> None:
     import torch
 
     from defectbench.data.pack import load_pack
+    from defectbench.nn.captured import CapturedNetwork
 
     device, given = check.args.device, load_pack(pack)
     shown = {b: (given.images[:b].float() / 255).to(device) for b in BATCHES}
 
-    def one(name: str, row: dict[str, Any]) -> None:
+    def time_network(name: str, row: dict[str, Any]) -> None:
         module = network(name, len(given.classes)).to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), whole_float32():
             for batch, images in shown.items():
                 row[f"eager_batch_{batch}_ms"] = median_ms(
                     check, lambda images=images: module(images)
                 )
                 check.write()
         if device == "cuda":
-            with torch.no_grad():
+            graphs = CapturedNetwork(module)
+            with torch.inference_mode(), whole_float32():
                 for batch, images in shown.items():
-                    replay = captured(module, images)
-                    row[f"graph_batch_{batch}_ms"] = median_ms(check, replay)
+                    row[f"graph_batch_{batch}_ms"] = median_ms(check, partial(graphs, images))
                     check.write()
 
     def compiled(name: str, row: dict[str, Any]) -> None:
-        module = torch.compile(network(name, len(given.classes)).to(device))
-        with torch.inference_mode():
+        module = torch.compile(network(name, len(given.classes)).to(device), dynamic=False)
+        with torch.inference_mode(), whole_float32():
             for batch, images in shown.items():
                 row[f"compiled_batch_{batch}_ms"] = median_ms(
                     check, lambda images=images: module(images)
@@ -525,7 +524,7 @@ def latency(check: Check, pack: Path, figures: dict[str, Any]) -> None:
                 if check.section_left_s <= 0:
                     raise TimeUpError
 
-    check.each(figures, check.args.methods, one)
+    check.each(figures, check.args.methods, time_network)
     if device != "cuda":
         figures["compiled"] = {"absent": "compiled networks are timed on a GPU alone"}
         return
@@ -547,62 +546,67 @@ def artifact(name: str, folder: Path, given: Any) -> Path:
     return path
 
 
-def onnxruntime_latency(check: Check, pack: Path, folder: Path, figures: dict[str, Any]) -> None:
-    import numpy as np
-    import onnxruntime
+def usable(engine: str) -> None:
+    """Stop a section whose engine is not here, or not for this machine."""
+    from defectbench.base.errors import ConfigError
+    from defectbench.deploy.engines import require_engine
 
+    try:
+        require_engine(engine)
+    except ConfigError as error:
+        raise AbsentError(str(error)) from error
+
+
+def time_engine(check: Check, engine: str, model: Path, given: Any, told: str) -> dict[str, float]:
+    """Milliseconds by number of images of a model in an engine, opened as the suite opens it: images to outputs."""
+    import numpy as np
+
+    from defectbench.deploy.engines import load_engine
+
+    opened = load_engine(engine, model, check.args.threads or os.cpu_count() or 1)
+    if getattr(opened.session, "starts_processes", False):
+        raise AbsentError(f"{engine} starts a process a call here: its Python package is absent")
+    figures = {}
+    for batch in BATCHES:
+        images = np.ascontiguousarray(given.images[:batch].float().numpy() / 255)
+        figures[f"{told}batch_{batch}_ms"] = median_ms(check, partial(opened.run, images))
+    return figures
+
+
+def onnxruntime_latency(check: Check, pack: Path, folder: Path, figures: dict[str, Any]) -> None:
     from defectbench.data.pack import load_pack
 
-    wanted = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[check.args.device]
-    figures["providers"] = onnxruntime.get_available_providers()
-    if wanted not in figures["providers"]:
-        raise AbsentError(f"this onnxruntime lacks {wanted}: onnxruntime-gpu has it")
+    engine = {"cuda": "onnxruntime_cuda", "cpu": "onnxruntime"}[check.args.device]
+    figures["engine"] = engine
+    usable(engine)
     given = load_pack(pack)
 
-    def one(name: str, row: dict[str, Any]) -> None:
-        path = artifact(name, folder, given)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = check.args.threads or 0  # 0: its own choice
-        session = onnxruntime.InferenceSession(path, options, providers=[wanted])
-        if session.get_providers()[0] != wanted:
-            raise AbsentError(f"onnxruntime fell back to {session.get_providers()[0]}")
-        for batch in BATCHES:
-            images = np.ascontiguousarray(given.images[:batch].float().numpy() / 255)
-            row[f"batch_{batch}_ms"] = median_ms(
-                check, lambda i=images: session.run(None, {"images": i})
-            )
-            check.write()
+    def time_artifact(name: str, row: dict[str, Any]) -> None:
+        row |= time_engine(check, engine, artifact(name, folder, given), given, "")
 
-    check.each(figures, check.args.methods[: 1 if check.args.tiny else 4], one)
+    check.each(figures, check.args.methods[: 1 if check.args.tiny else 4], time_artifact)
 
 
 def tensorrt_latency(check: Check, pack: Path, folder: Path, figures: dict[str, Any]) -> None:
-    import numpy as np
-
     if check.args.device != "cuda":
         raise AbsentError("TensorRT runs on a GPU alone")
-    if importlib.util.find_spec("tensorrt") is None and shutil.which("trtexec") is None:
-        raise AbsentError("TensorRT is absent: neither its Python package nor trtexec")
+    usable("tensorrt")
     from defectbench.data.pack import load_pack
-    from defectbench.deploy.engines import load_engine
-    from defectbench.deploy.engines.tensorrt import convert  # type: ignore[import-not-found]
+    from defectbench.deploy.engines.tensorrt import convert
 
     given = load_pack(pack)
 
-    def one(name: str, row: dict[str, Any]) -> None:
+    def time_plans(name: str, row: dict[str, Any]) -> None:
         path = artifact(name, folder, given)
         for precision in ("fp32", "fp16"):
             plan = folder / f"{name}-{precision}"
             started = time.monotonic()
             convert(path, plan, precision)
             row[f"{precision}_build_s"] = round(time.monotonic() - started, 1)
-            engine = load_engine("tensorrt", plan, 1)
-            for batch in BATCHES:
-                images = np.ascontiguousarray(given.images[:batch].float().numpy() / 255)
-                row[f"{precision}_batch_{batch}_ms"] = median_ms(check, partial(engine, images))
-                check.write()
+            row |= time_engine(check, "tensorrt", plan, given, f"{precision}_")
+            check.write()
 
-    check.each(figures, check.args.methods[:2], one)
+    check.each(figures, check.args.methods[:2], time_plans)
 
 
 # --- one method of the reference study ------------------------------------------------------------

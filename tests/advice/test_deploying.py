@@ -28,6 +28,7 @@ from defectbench.base.records import ABSENT, write_record
 from defectbench.base.tiling import Tiling
 from defectbench.cli import main
 from defectbench.deploy import engines
+from defectbench.deploy.artifact import read_metadata, set_metadata
 from defectbench.deploy.convert_model import convert_model
 from defectbench.deploy.deployment.content import RUNNERS
 from defectbench.deploy.deployment.folder import SCRIPT
@@ -150,12 +151,50 @@ def test_it_says_the_score_and_speed_of_this_very_file(small, tmp_path):
     assert sha256_file(model) in readme
     assert told(tmp_path / "out" / "deployment.json")["hardware"]["cpu"] in readme
     assert "that were scored" in readme
+    scored_file, deployed_file = sha256_file(model), sha256_file(tmp_path / "out" / "model.onnx")
+    assert ("of the model here is that of the scored one" in readme) == (
+        scored_file == deployed_file
+    )
     assert done.told()[-1] == f"to deploy: {tmp_path / 'out'}"
     assert len(done.told()) == 3
+    assert told(tmp_path / "out" / "deployment.json")["settings"]["threads"] == 1
+    deployed(small, tmp_path / "plain")
+    assert (
+        "of the model here is that of the scored one"
+        in (tmp_path / "plain" / "README.md").read_text()
+    )
     manifest = told(tmp_path / "out" / "deployment.json")
     assert manifest["model_sha256"] == sha256_file(model)
     assert manifest["files"] == {"model.onnx": sha256_file(tmp_path / "out" / "model.onnx")}
     assert manifest["figures"]["score"]["map50"] == scored["map50"]
+
+
+def test_no_two_cells_are_deployed_into_the_same_folder(small, tmp_path, monkeypatch):
+    cells = []
+    for method, seed in (("four", 0), ("four", 1), ("four+slim0.5mib", 0)):
+        cells.append(tmp_path / method / f"seed{seed}")
+        shutil.copytree(small.cell, cells[-1])
+        model = onnx.load(small.model)
+        set_metadata(model, read_metadata(model) | {"seed": str(seed)})
+        onnx.save(model, cells[-1] / "model.onnx")
+        (cells[-1] / "accuracy.json").write_text(
+            json.dumps(told(small.cell / "accuracy.json") | {"model_sha256": "0" * 64})
+        )
+    monkeypatch.chdir(tmp_path)
+    folders = [
+        deploy(cell, ARTIFACT, 0.05, val=small.pack("val"), shelves=small.shelves).folder
+        for cell in cells
+    ]
+    assert [folder.as_posix() for folder in folders] == [
+        "deployments/steel-clean-four-seed0-onnxruntime",
+        "deployments/steel-clean-four-seed1-onnxruntime",
+        "deployments/steel-clean-four+slim0.5mib-seed0-onnxruntime",
+    ]
+    titles = [(folder / "README.md").read_text().splitlines()[0] for folder in folders]
+    assert titles == [
+        *["# Four convolutions on Small steel: onnxruntime, fp32"] * 2,
+        "# Four convolutions, slimmed to 0.5 MiB on Small steel: onnxruntime, fp32",
+    ]
 
 
 def test_figures_of_another_file_are_not_borrowed(small, tmp_path):
@@ -176,6 +215,47 @@ def test_a_timing_that_is_not_to_be_cited_is_marked(small, tmp_path):
     write_latency(path, {"model": small.model}, valid=False, invalid_because=["a busy machine"])
     deployed(small, tmp_path / "out")
     assert "marked invalid** (a busy machine)" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("engine", RUNNERS)
+def test_the_script_takes_as_many_threads_as_were_timed(small, tmp_path, engine):
+    form = Form(engine)
+    write_latency(
+        small.cell / "latency" / f"{form.name}.json", inputs_of(small.cell / form.model), threads=2
+    )
+    deployed(small, tmp_path / "out", form)
+    assert "2 threads, as many as the script takes" in (tmp_path / "out" / "README.md").read_text()
+    look = (
+        "import importlib, sys; sys.argv = ['run_model.py']; import run_model; seen = {}\n"
+        "engine = run_model.SETTINGS['engine']; module = importlib.import_module(engine)\n"
+        "session = getattr(module, 'InferenceSession', None)\n"
+        "compile_model = getattr(module, 'compile_model', None)\n"
+        "if session: module.InferenceSession = lambda path, options, **more: (\n"
+        "    seen.update(n=options.intra_op_num_threads), session(path, options, **more))[1]\n"
+        "if compile_model: module.compile_model = lambda path, device, settings: (\n"
+        "    seen.update(n=settings['INFERENCE_NUM_THREADS']),\n"
+        "    compile_model(path, device, settings))[1]\n"
+        "opened = getattr(run_model, f'open_{engine}')(run_model.HERE / run_model.SETTINGS['model'])\n"
+        "held = dict(zip(opened.__code__.co_freevars, opened.__closure__))\n"
+        "if 'net' in held: seen.update(n=held['net'].cell_contents.opt.num_threads)\n"
+        "print(seen['n'])\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-B", "-c", look],
+        cwd=tmp_path / "out",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.stdout.split() == ["2"], said.stderr
+
+
+def test_files_that_ncnn_does_not_read_are_named_by_the_script(small, tmp_path):
+    deployed(small, tmp_path / "out", Form("ncnn"))
+    (tmp_path / "out" / "model" / "model.param").write_text("damaged")
+    said = run(tmp_path / "out", small.data / "images" / "plate_00.png")
+    assert said.returncode == 1
+    assert "model.param: not a file that this ncnn reads" in said.stderr
 
 
 def test_pictures_are_given_on_only_where_the_terms_allow_it(small, tmp_path):

@@ -94,6 +94,54 @@ def test_what_is_not_reached_is_named(script, tmp_path):
     assert rows == {"left_out": ["a", "b"]}
 
 
+def test_artifacts_are_timed_in_the_engine_that_a_study_names(script, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    import torch
+
+    from defectbench.base.errors import ConfigError
+    from defectbench.deploy import engines
+
+    asked, seen = [], []
+
+    def load(engine, path, threads):
+        asked.append((engine, path))
+        return SimpleNamespace(session=None, run=lambda images: seen.append(images.shape))
+
+    monkeypatch.setattr(engines, "load_engine", load)
+    monkeypatch.setattr(script, "synchronise", lambda device: None)
+    made = arguments(script, tmp_path / "gpu.json", device="cuda", threads=1)
+    given = SimpleNamespace(images=torch.zeros(16, 3, 8, 8, dtype=torch.uint8))
+    figures = script.time_engine(made, "onnxruntime_cuda", tmp_path / "m.onnx", given, "fp32_")
+    assert asked == [("onnxruntime_cuda", tmp_path / "m.onnx")]
+    assert set(figures) == {"fp32_batch_1_ms", "fp32_batch_16_ms"}
+    assert set(seen) == {(1, 3, 8, 8), (16, 3, 8, 8)}
+
+    def by_process(*given):
+        return SimpleNamespace(session=SimpleNamespace(starts_processes=True))
+
+    monkeypatch.setattr(engines, "load_engine", by_process)
+    with pytest.raises(script.AbsentError, match="a process a call"):
+        script.time_engine(made, "tensorrt", tmp_path / "plan", given, "")
+
+    def without(name):
+        raise ConfigError("engine", name, "no NVIDIA GPU is to be seen here", "take another")
+
+    monkeypatch.setattr(engines, "require_engine", without)
+    with pytest.raises(script.AbsentError, match="no NVIDIA GPU"):
+        script.usable("onnxruntime_cuda")
+
+
+def test_latency_is_of_whole_float32_and_leaves_the_setting_as_it_was(script):
+    from torch.backends import cudnn
+
+    before = cudnn.allow_tf32
+    with pytest.raises(ValueError, match="inside"), script.whole_float32():
+        assert cudnn.allow_tf32 is False
+        raise ValueError("inside")
+    assert cudnn.allow_tf32 is before
+
+
 def test_the_methods_are_the_light_detectors_of_the_shelf(script):
     from defectbench.base.methods import load_card, method_names
 

@@ -9,8 +9,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from defectbench.base.engines import ENGINES, ON_GPU, PRECISIONS, Form, form_named, forms_of
-from defectbench.base.errors import ArtifactError, ConfigError, UnsupportedError
+from defectbench.base.engines import (
+    ENGINES,
+    ON_GPU,
+    ON_PROCESSORS,
+    PRECISIONS,
+    Form,
+    form_named,
+    forms_of,
+)
+from defectbench.base.errors import ArtifactError, ConfigError, RefusedError, UnsupportedError
 from defectbench.base.records import ABSENT
 from defectbench.deploy import engines
 from defectbench.deploy.checked import open_checked
@@ -78,6 +86,22 @@ def test_the_extras_that_errors_name_are_there():
     assert not [engine for engine in ON_GPU if engines.EXTRAS.get(engine, "none") in locked]
 
 
+def test_lists_of_engines_beside_that_of_the_base_agree_with_it():
+    """Those that stand alone, in files that run where the suite is not installed, or that say more of each engine."""
+    from defectbench.base import boards
+    from defectbench.deploy.deployment.folder import SCRIPT
+    from defectbench.deploy.edge.sessions import SESSIONS
+    from defectbench.deploy.edge.state import MODULES
+
+    assert set(engines.PACKAGES) == set(ENGINES)
+    assert set(boards.ON_PROCESSORS) == set(ON_PROCESSORS) == {"onnxruntime", "openvino", "ncnn"}
+    assert set(SESSIONS) == set(boards.BOARD_ENGINES)
+    assert set(MODULES) == {"numpy", *SESSIONS}
+    script = SCRIPT.read_text()
+    assert all(f'"{name}": open_{name}' in script for name in ON_PROCESSORS)
+    assert script.count("\ndef open_") == len(ON_PROCESSORS)
+
+
 def test_an_engine_that_is_not_installed_is_one_line(monkeypatch, artifact, capsys):
     from defectbench.cli import main
 
@@ -111,9 +135,25 @@ def test_the_cuda_provider_is_asked_for_alone_and_its_absence_named(artifact, mo
 
     monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: [cuda.PROVIDER])
     monkeypatch.setattr(cuda.ort, "InferenceSession", Session)
-    with pytest.raises(ArtifactError, match="no driver"):
+    with pytest.raises(ConfigError, match=r"CUDAExecutionProvider: got 'no driver'.*nvidia-smi"):
         cuda.open_session(artifact, 1)
     assert asked == {"providers": [(cuda.PROVIDER, {"use_tf32": "0"})], "fallback": "1"}
+
+
+def test_what_the_cuda_provider_refuses_is_the_model_s_where_it_runs_another(artifact, monkeypatch):
+    from defectbench.deploy.engines import onnxruntime_cuda as cuda
+
+    start = cuda.ort.InferenceSession
+
+    def on_processor(path, options, providers):
+        if path == str(artifact):
+            raise RuntimeError("nodes that are assigned to the default CPU EP")
+        return start(path, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(cuda.ort, "get_available_providers", lambda: [cuda.PROVIDER])
+    monkeypatch.setattr(cuda.ort, "InferenceSession", on_processor)
+    with pytest.raises(RefusedError, match="default CPU EP"):
+        cuda.open_session(artifact, 1)
 
 
 @pytest.mark.parametrize("name", ["openvino", "ncnn"])

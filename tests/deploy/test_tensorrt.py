@@ -1,7 +1,9 @@
 """TensorRT as far as it goes without a GPU: graphs for real, builder and runtime against a module of its interface."""
 
+import importlib
 import json
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +31,7 @@ from defectbench.cli import main
 from defectbench.deploy import engines
 from defectbench.deploy.checked import open_checked
 from defectbench.deploy.convert_model import convert_model
-from defectbench.deploy.engines import gpu, tensorrt, trtexec
+from defectbench.deploy.engines import gpu, packages, tensorrt, trtexec
 from defectbench.deploy.engines.gpu import Gpu
 from defectbench.deploy.engines.tensorrt import PLAN, SIGNATURE, convert, open_session
 from defectbench.deploy.engines.tensorrt_graph import fit_for_tensorrt
@@ -62,8 +64,7 @@ def on_gpu(monkeypatch):
     def put(version=VERSIONS[0], there=ORIN, **more):
         monkeypatch.setattr(tensorrt, "find_gpu", lambda: there)
         monkeypatch.setattr(engines, "find_gpu", lambda: there)
-        monkeypatch.setattr(engines, "_version", lambda package: version)
-        monkeypatch.setattr(tensorrt, "has_package", lambda: True)
+        monkeypatch.setattr(packages, "package_version", lambda package: version)
         module = fake_tensorrt.make_module(version, there.name, **more)
         fake_tensorrt.install(monkeypatch, module)
         hold_tensors_in_memory(monkeypatch)
@@ -251,6 +252,29 @@ def test_a_plan_is_kept_for_the_same_file_gpu_version_and_precision(home, tmp_pa
     assert len(list(cache.iterdir())) == 6
 
 
+def test_a_plan_of_an_earlier_way_of_writing_the_graph_is_not_taken(
+    home, tmp_path, on_gpu, cache, monkeypatch
+):
+    on_gpu()
+    convert(home / "model.onnx", tmp_path / "model", "fp16")
+
+    def otherwise(model, precision, path):
+        graph = fit_for_tensorrt(model, precision, path)
+        graph.graph.node[0].name = "written otherwise"
+        return graph
+
+    monkeypatch.setattr(tensorrt, "fit_for_tensorrt", otherwise)
+    module = on_gpu()
+    convert(home / "model.onnx", tmp_path / "other", "fp16")
+    assert len(of_kind(module, "Builder")) == 1
+    assert len(list(cache.iterdir())) == 2
+    signatures = [
+        json.loads((tmp_path / name / SIGNATURE).read_text()) for name in ("model", "other")
+    ]
+    assert signatures[0]["source_sha256"] == signatures[1]["source_sha256"]
+    assert signatures[0]["graph_sha256"] != signatures[1]["graph_sha256"]
+
+
 @pytest.mark.parametrize(
     ("version", "there", "told"),
     [
@@ -372,6 +396,41 @@ def test_a_gpu_is_told_and_one_that_is_missing_refused(home, tmp_path, on_gpu, m
     monkeypatch.setattr(engines, "find_gpu", lambda: None)
     with pytest.raises(ConfigError, match=r"no NVIDIA GPU.*leave this engine out"):
         engines.require_engine("tensorrt")
+
+
+def list_package(folder, name, number):
+    """Let pip list a package, as an installed wheel does."""
+    info = folder / f"{name.replace('-', '_')}-{number}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n")
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-cu12", "tensorrt-cu13"])
+def test_every_build_of_the_package_counts_for_the_list_and_for_the_engine(
+    name, tmp_path, monkeypatch
+):
+    assert not tensorrt.has_package()
+    list_package(tmp_path / "site", name, "10.9.0")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setattr(engines, "find_gpu", lambda: ORIN)
+    assert engines.engine_state("tensorrt").told.startswith("tensorrt 10.9.0: fp32")
+    assert tensorrt.has_package()
+
+
+def test_a_module_that_no_package_lists_counts_too_and_a_broken_one_does_not(tmp_path, monkeypatch):
+    module = tmp_path / "site" / "tensorrt" / "__init__.py"
+    module.parent.mkdir(parents=True)
+    module.write_text('__version__ = "8.6.2"\n')
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    try:
+        assert packages.package_version("tensorrt") == "8.6.2"
+    finally:
+        sys.modules.pop("tensorrt", None)
+    module.write_text('raise OSError("libnvinfer.so.10: cannot open shared object file")\n')
+    shutil.rmtree(module.parent / "__pycache__", ignore_errors=True)
+    importlib.invalidate_caches()
+    assert not tensorrt.has_package()
+    assert engines.engine_state("tensorrt").missing == ["tensorrt"]
 
 
 class Driver:

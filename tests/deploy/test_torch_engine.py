@@ -16,9 +16,10 @@ from defectbench.base.records import ABSENT, read_record
 from defectbench.cli import main
 from defectbench.deploy.checked import open_checked
 from defectbench.deploy.convert_model import convert_model
-from defectbench.deploy.engines import load_engine, torch_graph
+from defectbench.deploy.engines import load_engine
 from defectbench.deploy.engines.files import recorded_sha256
 from defectbench.deploy.runtime import open_artifact
+from defectbench.nn import captured
 
 SIDE = 32
 SOURCE = """
@@ -217,7 +218,7 @@ class Cuda:
 
 def test_a_captured_network_reads_new_images_from_the_place_of_the_first(monkeypatch):
     cuda, runs = Cuda(), []
-    monkeypatch.setattr(torch_graph.torch, "cuda", cuda)
+    monkeypatch.setattr(captured.torch, "cuda", cuda)
 
     def network(images):
         runs.append(images)
@@ -225,10 +226,10 @@ def test_a_captured_network_reads_new_images_from_the_place_of_the_first(monkeyp
         cuda.recorded = lambda: out.copy_(images.sum((1, 2, 3)))
         return out
 
-    captured = torch_graph.CapturedNetwork(network)
+    graphs = captured.CapturedNetwork(network)
     for batch, value in ((1, 1.0), (1, 2.0), (2, 3.0), (1, 4.0)):
-        out = captured(torch.full((batch, 3, 2, 2), value))
+        out = graphs(torch.full((batch, 3, 2, 2), value))
         assert out.tolist() == [12 * value] * batch
     # for each of two batches: a warm-up aside, then one capture; afterwards nothing is run but replays
-    assert len(runs) == 2 * (torch_graph.WARM_UP + 1)
+    assert len(runs) == 2 * (captured.WARM_UP + 1)
     assert cuda.calls == ["aside waits", "aside", "main waits", "capture"] * 2

@@ -6,23 +6,24 @@ import pytest
 from measure_cases import make_truth
 from tests.small_models import SIDE, write_images, write_model
 
-from defectbench.base.engines import ENGINES, NETWORK, ON_GPU, PRECISIONS, Form, forms_of
-from defectbench.base.errors import MeasurementError, ProgramError
+from defectbench.base.engines import ON_PROCESSORS, PRECISIONS, Form, forms_of
+from defectbench.base.errors import ArtifactError, DeviceMemoryError, MeasurementError
 from defectbench.base.records import ABSENT, read_record, write_record
 from defectbench.base.studies import LatencySettings
 from defectbench.cli import main
 from defectbench.deploy.convert_model import convert_model
+from defectbench.deploy.engines import openvino
 from defectbench.deploy.engines.files import recorded_sha256
 from defectbench.deploy.engines.openvino import OpenVinoSession
 from defectbench.deploy.quantise import quantise
 from defectbench.measure import forms
+from defectbench.measure.absences import absence_of
 from defectbench.measure.cell import Truth, measure_cell
 from defectbench.measure.forms import measure_form
 from defectbench.measure.race import entries_of, note_absences, race
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=0)
-OF_PROCESSOR = [name for name in ENGINES if name not in (*ON_GPU, NETWORK)]
-OTHERS = [form for form in forms_of(OF_PROCESSOR, PRECISIONS) if not form.is_artifact]
+OTHERS = [form for form in forms_of(ON_PROCESSORS, PRECISIONS) if not form.is_artifact]
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +114,85 @@ def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch, tmp_path
     assert [path.name for path in other.iterdir()] == ["model.onnx"]  # nothing half written
 
 
-def test_what_starts_a_process_a_call_is_scored_and_not_raced(home, monkeypatch):
+def another(cell, tmp_path):
+    """A cell of the same model file in a folder of its own."""
+    folder = tmp_path / "clean" / "four" / "seed0"
+    folder.mkdir(parents=True)
+    for name in ("model.onnx", "predictions.record.json", "operating_point.json"):
+        if (cell / name).is_file():
+            (folder / name).write_bytes((cell / name).read_bytes())
+    return folder
+
+
+def test_what_starts_a_process_a_call_is_scored_and_not_raced(home, monkeypatch, tmp_path):
     _, cell, _, _ = home
+    folder = another(cell, tmp_path)
     monkeypatch.setattr(OpenVinoSession, "starts_processes", True, raising=False)
-    with pytest.raises(ProgramError, match="a process a call"):
-        race(entries_of([cell], [Form("onnxruntime"), Form("openvino")]), SHORT)
+    race(entries_of([folder], [Form("onnxruntime"), Form("openvino")]), SHORT)
+    record = read_record(folder / "latency" / "openvino.json", "latency")
+    assert list(record["figures"]) == [ABSENT]
+    assert "starts a process for each call" in record["figures"][ABSENT]
+    assert record["inputs"]["model"]["path"] == str(folder / "model.onnx")
+    timed = read_record(folder / "latency" / "onnxruntime.json", "latency")
+    assert timed["figures"]["ratio_to_reference"] > 0
+
+
+def refuse(monkeypatch, error):
+    """Let OpenVINO answer every model with an error."""
+
+    def refused(*given):
+        raise error
+
+    monkeypatch.setattr(openvino, "_read", refused)
+
+
+def test_what_an_engine_refuses_is_a_stated_cell_and_the_others_race(home, monkeypatch, tmp_path):
+    _, cell, test, truth = home
+    folder = another(cell, tmp_path)
+    forms_here = [Form("onnxruntime"), Form("openvino")]
+    with monkeypatch.context() as refusing:
+        refuse(refusing, RuntimeError("Check 'rank == 4' failed.\nand more"))
+        measure_form(folder, Form("openvino"), test, truth)
+    reason = "it refuses the model: Check 'rank == 4' failed"
+    for path, kind in (
+        ("accuracy.json", "accuracy"),
+        ("agreement.json", "agreement"),
+        ("predictions.record.json", "predictions"),
+    ):
+        assert read_record(folder / "engines/openvino" / path, kind)["figures"] == {ABSENT: reason}
+    assert absence_of(folder, Form("openvino")) == reason
+    note_absences([folder], forms_here)
+    assert read_record(folder / "latency/openvino.json", "latency")["figures"] == {ABSENT: reason}
+    assert [entry.engine for entry in entries_of([folder], forms_here)] == ["onnxruntime"]
+    # an engine that was mended is asked again
+    measure_form(folder, Form("openvino"), test, truth)
+    assert absence_of(folder, Form("openvino")) is None
+    assert len(entries_of([folder], forms_here)) == 2
+
+
+def test_what_an_engine_said_of_an_earlier_file_says_nothing_of_this_one(
+    home, monkeypatch, tmp_path
+):
+    _, cell, test, truth = home
+    folder = another(cell, tmp_path)
+    refuse(monkeypatch, RuntimeError("no"))
+    measure_form(folder, Form("openvino"), test, truth)
+    write_model(folder / "model.onnx", depth=5)
+    assert absence_of(folder, Form("openvino")) is None
+
+
+def test_a_full_or_damaged_machine_is_no_fact_about_an_engine(home, monkeypatch, tmp_path):
+    _, cell, test, truth = home
+    folder = another(cell, tmp_path)
+    with monkeypatch.context() as refusing:
+        refuse(refusing, MemoryError())
+        with pytest.raises(DeviceMemoryError):
+            measure_form(folder, Form("openvino"), test, truth)
+    convert_model(folder / "model.onnx", Form("ncnn"), folder / Form("ncnn").model)
+    (folder / Form("ncnn").model / "signature.json").write_text("{")
+    with pytest.raises(ArtifactError, match="make it again"):
+        measure_form(folder, Form("ncnn"), test, truth)
+    assert not list(folder.rglob("accuracy.json"))
 
 
 def test_the_verb_measures_a_form(home, capsys):

@@ -149,7 +149,7 @@ def test_models_that_fail_are_named_in_one_error_and_leave_no_record(shelf, tmp_
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"), [("out of memory", "DeviceMemoryError"), ("no kernel", "ArtifactError")]
+    ("told", "kind"), [("out of memory", "DeviceMemoryError"), ("no kernel", "RefusedError")]
 )
 def test_a_model_that_fails_in_the_race_is_named(shelf, monkeypatch, tmp_path, told, kind):
     request = make_request([entry(shelf, "pixels", tmp_path)], SHORT, 0, tmp_path)

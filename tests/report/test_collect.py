@@ -8,6 +8,7 @@ import pytest
 from defectbench.base.errors import ConfigError, ReportError
 from defectbench.base.files import read_json
 from defectbench.report.records.cells import find_cells, find_entries, method_title
+from defectbench.report.topics import find_topics
 
 
 def refuses(shelf, path, *words, find=find_entries):
@@ -191,3 +192,12 @@ def test_the_certificate_lies_beside_the_list_that_was_scored_on(shelf):
     (entry,) = find_entries([owned / "runs"])
     assert entry.certificate_path == parts / "certificate.json"
     assert entry.first.folder == owned / "runs" / "steel" / "clean" / "alpha" / "seed0"
+
+
+def test_every_topic_has_a_place_of_its_own_on_the_page():
+    topics = find_topics()
+    places = [topic.ORDER for topic in topics]
+    assert len(set(places)) == len(places) > 8
+    names = [topic.__name__.rsplit(".", 1)[-1] for topic in topics]
+    first = names.index("engines")
+    assert names[first : first + 3] == ["engines", "engine_speed", "engine_starts"]

@@ -7,6 +7,7 @@ import pytest
 
 from defectbench.base.errors import ReportError
 from defectbench.base.records import ABSENT, write_record
+from defectbench.report.numbers import INVALID, NOTHING
 from defectbench.report.records.study import read_study
 from defectbench.report.topics import engines
 
@@ -84,6 +85,35 @@ def test_a_form_is_compared_with_the_artifact_on_the_same_images(shelf, cell):
     (note,) = [note for note in engines.engine_table([surely]).notes if "points" in note[:30]]
     assert "in 1 of 1 rows" in note
     assert any("Latency is with 1 thread." in note for note in table.notes)
+
+
+def test_a_timing_that_cannot_be_trusted_is_marked_with_its_reason(shelf, cell):
+    why = ["12 blocks, under 20"]
+    add_form(shelf, cell, "openvino", shelf.oracle(), valid=False, invalid_because=why)
+    table = engines.engine_table(rows_of(shelf))
+    columns = {column.key: column for column in table.columns}
+    marks = [
+        {name: columns[name].show(row).mark for name in (*engines.TIMED, "score", "gain")}
+        for row in table.rows
+    ]
+    assert set(marks[0].values()) == {""}
+    assert [name for name, mark in marks[1].items() if mark == INVALID] == list(engines.TIMED)
+    (note,) = [note for note in table.notes if note.startswith(INVALID)]
+    assert "alpha by openvino (steel, clean): 12 blocks, under 20." in note
+    assert not [note for note in engines.engine_table(rows_of(shelf)[:1]).notes if INVALID in note]
+
+
+def test_a_form_that_is_scored_and_not_timed_has_its_score_and_the_reason(shelf, cell):
+    add_form(shelf, cell, "openvino", shelf.oracle())
+    model = {"model": cell / "model.onnx"}
+    reason = {ABSENT: "its engine starts a process for each call here"}
+    write_record(cell / "latency" / "openvino.json", "latency", reason, model)
+    _, row = rows_of(shelf)
+    assert (row.score, row.gain, row.latency_ms_p50, row.latency_valid) == (1.0, 0.0, None, None)
+    table = engines.engine_table([row])
+    (ratio,) = (column for column in table.columns if column.key == "ratio_to_artifact")
+    assert ratio.show(table.rows[0]).text == NOTHING
+    assert any("openvino is not timed with alpha: its engine starts" in n for n in table.notes)
 
 
 def test_what_an_engine_cannot_run_is_a_row_that_names_the_operator(shelf, cell):

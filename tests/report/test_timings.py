@@ -5,6 +5,7 @@ from test_engine_rows import TIMED, add_form
 
 from defectbench.base.errors import ReportError
 from defectbench.base.records import ABSENT, read_record, write_record
+from defectbench.report.numbers import INVALID
 from defectbench.report.records.study import read_study
 from defectbench.report.topics import engine_speed, engine_starts, engines
 
@@ -81,6 +82,28 @@ def test_each_number_of_threads_has_a_row_of_its_own(shelf, cell):
     assert rate.show(table.rows[4]).text == "–"
     assert any("takes one image a call" in note for note in table.notes)
     assert table.rows[0].values["images_per_s"] == 500.0
+
+
+def test_a_timing_that_cannot_be_trusted_is_marked_in_both_tables(shelf, cell):
+    shelf.change(cell / "latency" / "onnxruntime.json", **FOUR, **STARTED, **ENERGY)
+    why = ["other programs took 30% of the processors"]
+    add_form(
+        shelf,
+        cell,
+        "openvino",
+        shelf.oracle(),
+        **(ENDS | FOUR | STARTED | ENERGY | {"valid": False, "invalid_because": why}),
+    )
+    for topic, marked, bare in (
+        (engine_speed, "images_per_s_batch4", "threads"),
+        (engine_starts, "joules_per_image", "cold_start_ms"),
+    ):
+        (table,) = tables(shelf, topic)
+        columns = {column.key: column for column in table.columns}
+        assert [columns[marked].show(row).mark for row in table.rows] == ["", INVALID]
+        assert [columns[bare].show(row).mark for row in table.rows] == ["", ""]
+        (note,) = [note for note in table.notes if note.startswith(INVALID)]
+        assert "alpha by openvino, 1 thread (steel, clean): other programs took 30%" in note
 
 
 def test_a_record_of_another_file_is_named(shelf, cell):

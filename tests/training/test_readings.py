@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from defectbench.base.errors import ConfigError, TrainingDivergedError
+from defectbench.base.errors import DeviceMemoryError, TrainingDivergedError
 from defectbench.base.files import read_json, sha256_file
 from defectbench.base.methods import Schedule
-from defectbench.training import loop, readings
+from defectbench.training import loop, preparation, readings
 from defectbench.training.readings import Readings
 from tests.runs import run_training
 
@@ -71,12 +71,38 @@ def test_what_breaks_on_an_unread_loss_is_told_as_divergence(
         run_training(pack_path, method, tmp_path / "sound")
 
 
-def test_a_gpu_without_room_is_told_with_a_fix(pack_path, tmp_path, method, monkeypatch):
-    def full(run, *args):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+ON_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+ON_PROCESSOR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 2 GiB")
 
-    monkeypatch.setattr(loop, "train_step", full)
-    with pytest.raises(ConfigError, match=r"batch: got 4; .*smaller batch, or fewer gpu_slots"):
+
+@pytest.mark.parametrize("part", ["load_pack", "PackBatches", "Average", "train_step", "validator"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ON_GPU, "training: got 'CUDA out of memory.*the GPU's memory .*batch, or fewer gpu_slots"),
+        (ON_PROCESSOR, "can't allocate memory.*the machine's memory .*fewer jobs at once"),
+        (MemoryError(), "got 'out of memory'; the machine's memory is full"),
+    ],
+    ids=["gpu", "processor", "python"],
+)
+def test_a_device_without_room_is_told_with_a_fix(
+    pack_path, tmp_path, method, monkeypatch, part, error, told
+):
+    def full(*given, **named):
+        raise error
+
+    if part != "validator":
+        monkeypatch.setattr(loop if hasattr(loop, part) else preparation, part, full)
+    with pytest.raises(DeviceMemoryError, match=told):
+        run_training(pack_path, method, tmp_path / "run", validator=full)
+
+
+def test_other_errors_of_libraries_stay_what_they_are(pack_path, tmp_path, method, monkeypatch):
+    def wrong(*given):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(loop, "train_step", wrong)
+    with pytest.raises(RuntimeError, match="no such kernel"):
         run_training(pack_path, method, tmp_path / "run")
 
 

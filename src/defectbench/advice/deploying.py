@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from ..base.cards import DatasetCard, load_dataset_card
-from ..base.compressions import base_method
+from ..base.compressions import base_method, compressed_title
 from ..base.engines import Form
 from ..base.errors import ConfigError
 from ..base.files import read_json, sha256_file, unchanged
@@ -30,12 +30,12 @@ from ..deploy.deployment.content import (
 )
 from ..deploy.deployment.folder import refuse_other_folder, write_deployment
 from ..deploy.engines import require_engine
-from ..deploy.engines.files import files_of, inputs_of, recorded_sha256
+from ..deploy.engines.files import files_of, model_sha256, recorded_sha256
 from ..deploy.nms import SCORING_THRESHOLD
 from ..deploy.pictures import detect, tiling_of
 from ..deploy.runtime import DetectorModel
+from ..measure.absences import absence_of
 from ..measure.accuracy import listed_images
-from ..measure.race import absence_of
 from .threshold import Threshold, check_overkill, choose_threshold
 
 CHECKED = 10  # pictures that the script is run on
@@ -102,7 +102,7 @@ def deploy(
         cell: Folder of the cell, with its model file and the records of its score.
         form: Engine and precision.
         overkill: Largest share of good parts that may be rejected, 0..1.
-        out: The folder; ``deployments/<dataset>-<method>-<form>`` by default.
+        out: The folder; ``deployments/<dataset>-<protocol>-<method>-seed<k>-<form>`` by default.
         val: Pack of the validation part, by which the threshold is chosen; that of the cell's operating point by
             default.
         shelves: Where the cards lie.
@@ -125,12 +125,13 @@ def deploy(
             raise ConfigError(model, "task", engine.task, "a folder to deploy is for detectors")
         told = engine.metadata
         dataset = load_dataset_card(cards.datasets / f"{told['dataset']}.yaml")
-        method = load_card(cards.models / base_method(told["method"]))
-        target = out or Path("deployments") / f"{dataset.name}-{told['method']}-{form.name}"
+        name = method_of(cell, told["method"])
+        method = load_card(cards.models / base_method(name))
+        target = out or default_folder(told, name, form)
         refuse_other_folder(target)
         pack = val or _val_of(cell)
         threshold = choose_threshold(model, pack, overkill, form.engine)
-        digest = recorded_sha256(_hashed(model))
+        digest = model_sha256(model)
         tiling = tiling_of(engine)
         score = _measured(_records(cell, form) / "accuracy.json", "accuracy", digest)
         speed = _measured(cell / "latency" / f"{form.name}.json", "latency", digest)
@@ -139,7 +140,7 @@ def deploy(
                 form,
                 model,
                 digest,
-                method.title if told["method"] == method.name else told["method"],
+                method.title if name == method.name else compressed_title(method.title, name),
                 dataset.title,
                 told["seed"],
                 engine.classes,
@@ -157,6 +158,29 @@ def deploy(
         )
         checked = write_deployment(deployment, target)
     return DeployedFolder(target, threshold, checked, score, speed)
+
+
+def method_of(cell: Path, exported: str) -> str:
+    """Name of the method of a cell: its folder's, which tells a compressed one from its base, as the file does not.
+
+    Args:
+        cell: Folder of the cell.
+        exported: The method that its model file names; it stands for a folder of no method's name.
+    """
+    folder = cell.absolute().parent.name
+    return folder if base_method(folder) == base_method(exported) else exported
+
+
+def default_folder(told: Mapping[str, str], method: str, form: Form) -> Path:
+    """Where a cell is deployed if nothing else is said: no two cells of a study have the same folder.
+
+    Args:
+        told: Metadata of the model file.
+        method: Name of the method.
+        form: Engine and precision.
+    """
+    parts = (told["dataset"], told["protocol"], method, f"seed{told['seed']}", form.name)
+    return Path("deployments") / "-".join(parts)
 
 
 def model_of(cell: Path, form: Form) -> Path:
@@ -212,10 +236,6 @@ def _val_of(cell: Path) -> Path:
         fix = "the threshold is chosen on it: make it again, or name it with --val"
         raise ConfigError(pack, "pack of the validation part", "nothing", fix)
     return pack
-
-
-def _hashed(model: Path) -> dict[str, dict[str, str]]:
-    return {name: {"sha256": sha256_file(file)} for name, file in inputs_of(model).items()}
 
 
 def _measured(path: Path, kind: str, digest: str) -> Measured:

@@ -30,6 +30,10 @@ CONVERTED: Mapping[str, str] = {
     "torch_graph": NETWORK,
     "tensorrt": "tensorrt",
 }
+# Engines of a processor whose package alone runs a model's files: on a board, and from a folder to deploy.
+ON_PROCESSORS = tuple(
+    name for name in ENGINES if name not in ON_GPU and CONVERTED.get(name) != NETWORK
+)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ class UnsupportedError(ArtifactError):
     """An engine lacks an operator of a model: a fact about both, and no fault of the file."""
 
 
+class RefusedError(ArtifactError):
+    """An engine refuses to open or run a model, in its own words; where the file is sound, a fact about both."""
+
+
 class DeviceMemoryError(DefectBenchError):
     """A device has no room for what it is asked to hold."""
 

@@ -98,7 +98,9 @@ def deploy(
     ] = 0.05,
     out: Annotated[
         Path | None,
-        Option(help="Folder to write; deployments/<dataset>-<method>-<form> by default."),
+        Option(
+            help="Folder to write; deployments/<dataset>-<protocol>-<method>-seed<k>-<form> by default."
+        ),
     ] = None,
     val: Annotated[
         Path | None,

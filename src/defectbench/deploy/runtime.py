@@ -14,7 +14,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
+from ..base.errors import ArtifactError, DefectBenchError, RefusedError
+from ..base.memory import lacks_memory, memory_refusal
 from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
@@ -22,12 +23,6 @@ from .names import OUTPUTS, task_of_outputs
 Images = NDArray[np.float32]
 Provider = str | tuple[str, dict[str, str]]  # of onnxruntime: what computes
 PROCESSOR = "CPUExecutionProvider"
-_NO_ROOM = (
-    "out of memory",
-    "outofmemory",
-    "cudaerrormemoryallocation",
-    "failed to allocate memory",
-)
 
 
 class BoxFinder(Protocol):
@@ -101,7 +96,7 @@ class Artifact:
         """Run images [N,3,S,S] in 0..1; return the outputs in their order.
 
         Raises:
-            ArtifactError: The engine cannot run the model.
+            RefusedError: The engine cannot run the model.
             DeviceMemoryError: The device has no room.
         """
         try:
@@ -208,7 +203,8 @@ def make_session(path: Path, threads: int, provider: Provider = PROCESSOR) -> or
         provider: What computes, the processor by default; with its settings where it has some.
 
     Raises:
-        ArtifactError: The file is missing or onnxruntime refuses it.
+        ArtifactError: The file is missing.
+        RefusedError: onnxruntime refuses it.
         DeviceMemoryError: The device has no room.
     """
     if not path.is_file():
@@ -229,28 +225,10 @@ def make_session(path: Path, threads: int, provider: Provider = PROCESSOR) -> or
 def engine_refusal(path: str | Path, field: str, error: Exception) -> DefectBenchError:
     """What an engine says of a model file, as one named error."""
     told = str(error).strip()
-    if is_out_of_memory(told):
+    if lacks_memory(error):
         return memory_refusal(path, field, told)
     first = (told.splitlines() or [type(error).__name__])[0]
-    return ArtifactError(path, field, first, "export the model again")
-
-
-def is_out_of_memory(told: str) -> bool:
-    """Whether an engine says that a device has no room.
-
-    Example:
-        >>> is_out_of_memory("CUDA out of memory. Tried to allocate 2.00 GiB"), is_out_of_memory("no such operator")
-        (True, False)
-    """
-    words = told.lower()
-    return any(sign in words for sign in _NO_ROOM)
-
-
-def memory_refusal(path: str | Path, field: str, told: str) -> DeviceMemoryError:
-    """What an engine says of a device without room, as one named error."""
-    lines = [line.strip() for line in told.splitlines() if is_out_of_memory(line)]
-    fix = "end what else holds memory of the device, or take a smaller model or batch"
-    return DeviceMemoryError(path, field, lines[0], fix)
+    return RefusedError(path, field, first, "export the model again")
 
 
 def prepare(image: NDArray[np.uint8], size: int) -> Images:

@@ -127,10 +127,10 @@ class TrtexecLog:
     def protocol(self) -> dict[str, str]:
         """How queries were made, as far as the log tells: figures of another protocol are no comparison."""
         names = ("Inference Streams", "Data transfers", "Spin-wait", "CUDA Graph")
-        known = {name: self.options[name] for name in names if name in self.options}
+        told = {name: self.options[name] for name in names if name in self.options}
         # older logs call streams so
         streams = self.options.get("Streams")
-        return known | ({"Inference Streams": streams} if streams else {})
+        return told | ({"Inference Streams": streams} if streams else {})
 
     @property
     def doubts(self) -> list[str]:
@@ -250,8 +250,8 @@ def _options(told: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def _shapes(told: list[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-    found = (_SHAPE.match(line) for _, line in told)
-    return {m[1]: tuple(int(side) for side in m[2].split("x")) for m in found if m}
+    matches = (_SHAPE.match(line) for _, line in told)
+    return {m[1]: tuple(int(side) for side in m[2].split("x")) for m in matches if m}
 
 
 _TIMINGS = {
@@ -306,18 +306,18 @@ def _figure(name: str, value: str, source: str | Path) -> float:
     return float(match[1])
 
 
-def check_comparable(one: TrtexecLog, other: TrtexecLog, source: str | Path) -> None:
+def check_comparable(first: TrtexecLog, other: TrtexecLog, source: str | Path) -> None:
     """Check that two runs made their queries alike.
 
     Args:
-        one: A run.
+        first: A run.
         other: Another one.
         source: The log of the other one, named in errors.
 
     Raises:
         MeasurementError: Streams, copies, waiting or CUDA graphs differ, and with them what the figures mean.
     """
-    for name, value in one.protocol.items():
+    for name, value in first.protocol.items():
         seen = other.protocol.get(name)
         if seen != value:
             fix = f"the other run has {value}: time both with the same options"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..base.engines import REFERENCE, Form
-from ..base.errors import MeasurementError
-from ..base.records import ABSENT, record_beside, write_record
+from ..base.errors import ArtifactError, MeasurementError, RefusedError
+from ..base.records import ABSENT, read_record, record_beside, write_record
 from ..data.pack import load_arrays
 from ..deploy.checked import open_checked
 from ..deploy.engines import require_engine
-from ..deploy.engines.files import inputs_of
+from ..deploy.engines.files import inputs_of, model_sha256, recorded_sha256
 from ..deploy.predict import predict
+from ..deploy.runtime import Artifact
+from .absences import reason_in_conversion
 from .cell import Truth, evaluate_predictions, write_absence
-from .race import absence_of
 
 IMAGES = 8
 BOUND = 1e-3  # of float32 engines: scores as they are, boxes as a share of the input's side
@@ -25,7 +27,7 @@ def measure_form(cell: Path, form: Form, test: Path, truth: Truth) -> None:
     """Predict and score by one form of a cell's model; the records lie in ``engines/<form>``.
 
     ``agreement.json`` says how far its outputs lie from those of the artifact in the reference engine. Where the engine
-    cannot run the model, the records say so in the place of figures.
+    cannot run the model, the records say so in the place of figures: it lacks an operator, or it refuses a sound file.
 
     Args:
         cell: Folder of the cell.
@@ -34,26 +36,49 @@ def measure_form(cell: Path, form: Form, test: Path, truth: Truth) -> None:
         truth: What the predictions are held against.
 
     Raises:
-        ConfigError: The engine is not installed.
-        ArtifactError: A model breaks the artifact signature, or its engine cannot load or run it.
+        ConfigError: The engine is not installed, or does not start.
+        ArtifactError: A model breaks the artifact signature, or its files are no longer those that were made.
+        DeviceMemoryError: The device has no room.
         MeasurementError: A float32 engine answers otherwise than the reference.
     """
     folder = cell / form.folder
     predictions = folder / "predictions.json"
-    reason = absence_of(cell, form)
-    if reason is not None:
-        _write_absence(reason, cell, form, predictions, truth)
+    made = reason_in_conversion(cell, form)
+    if made is not None:
+        _write_absence(*made, predictions, truth)
         return
     require_engine(form.engine)
-    _record_agreement(cell, form, test, folder / "agreement.json")
+    artifact = open_checked(cell / Form(REFERENCE).model)
+    try:
+        model = open_checked(cell / form.model, engine=form.engine)
+    except RefusedError as error:
+        _check_as_made(cell, form)
+        reason = f"it refuses the model: {error.value}".rstrip(".")
+        _write_absence(reason, inputs_of(cell / form.model), predictions, truth)
+        return
+    _record_agreement(artifact, model, form, test, folder / "agreement.json")
     predict(cell / form.model, test, predictions, engine_name=form.engine)
     evaluate_predictions(predictions, truth, folder / "accuracy.json")
 
 
-def _record_agreement(cell: Path, form: Form, test: Path, out: Path) -> None:
-    """How far the outputs lie from the artifact's on images of the part."""
-    artifact = open_checked(cell / Form(REFERENCE).model)
-    model = open_checked(cell / form.model, engine=form.engine)
+def _check_as_made(cell: Path, form: Form) -> None:
+    """The files that an engine refuses are those that were made for it: what is damaged is no fact about the engine.
+
+    Raises:
+        ArtifactError: They are not.
+    """
+    if form.conversion is None:
+        return
+    made = recorded_sha256(read_record(cell / form.conversion, "conversion")["inputs"])
+    seen = model_sha256(cell / form.model)
+    if seen != made:
+        raise ArtifactError(cell / form.model, "sha256", seen, f"it was {made}: make it again")
+
+
+def _record_agreement(
+    artifact: Artifact, model: Artifact, form: Form, test: Path, out: Path
+) -> None:
+    """How far the outputs of a form lie from the artifact's on images of the part."""
     pack = load_arrays(test, task=artifact.task)
     images = np.asarray(pack.images)[:IMAGES].astype(np.float32) / np.float32(255)
     figures: dict[str, float | int] = {"n_images": len(images)}
@@ -65,19 +90,22 @@ def _record_agreement(cell: Path, form: Form, test: Path, out: Path) -> None:
     worst = max(value for name, value in figures.items() if name != "n_images")
     if form.precision == "fp32" and not worst <= BOUND:
         fix = f"{REFERENCE} and an engine in float32 may differ by {BOUND}; report it with the model file"
-        raise MeasurementError(cell / form.model, f"difference of {form.name}", worst, fix)
-    inputs = {
-        "artifact": cell / Form(REFERENCE).model,
-        **inputs_of(cell / form.model),
-        "pack": test,
-    }
+        raise MeasurementError(model.path, f"difference of {form.name}", worst, fix)
+    inputs = {"artifact": artifact.path, **inputs_of(model.path), "pack": test}
     write_record(out, "agreement", figures, inputs)
 
 
-def _write_absence(reason: str, cell: Path, form: Form, predictions: Path, truth: Truth) -> None:
-    """Records that say why there is no score."""
+def _write_absence(
+    reason: str, inputs: Mapping[str, Path], predictions: Path, truth: Truth
+) -> None:
+    """Records that say why there is no score.
+
+    Args:
+        reason: Why there is none.
+        inputs: What says so: the record of the conversion, or the files that the engine refuses.
+        predictions: The file in the place of predictions.
+        truth: What predictions would be held against.
+    """
     write_absence(reason, predictions, truth)
-    assert form.conversion is not None
-    conversion = {"conversion": cell / form.conversion}
-    write_record(record_beside(predictions), "predictions", {ABSENT: reason}, conversion)
-    write_record(predictions.with_name("agreement.json"), "agreement", {ABSENT: reason}, conversion)
+    write_record(record_beside(predictions), "predictions", {ABSENT: reason}, inputs)
+    write_record(predictions.with_name("agreement.json"), "agreement", {ABSENT: reason}, inputs)

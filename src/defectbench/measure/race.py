@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
 from ..deploy.engines.files import files_of, inputs_of, mib_of
 from ..deploy.nms import DEPLOYMENT_THRESHOLD
-from ..deploy.runtime import ClassifierModel, DetectorModel
+from .absences import absence_of, find_absence
 from .race_figures import LEAST_BLOCKS, invalid_because, summarise
 from .reference import write_reference
 from .starts import measure_starts
@@ -37,6 +37,10 @@ from .workers import run_worker, worker_failure
 WORKER = "defectbench.measure.race_worker"
 IMAGES = 64
 MOST_MIB = 512  # of model files that one process holds at once
+BY_PROCESS = (
+    "its engine starts a process for each call here, whose time would be the process's: the "
+    "Python package of the engine is not installed"
+)
 REGIME = "stream: blocks of calls back to back, all models of a heat in turn"
 
 
@@ -160,19 +164,11 @@ def note_absences(
     """Write the latency record of every form that an engine cannot run: it says why, and has no figure."""
     for cell in map(Path, cells):
         for form in forms:
-            reason = absence_of(cell, form)
-            if reason is not None and form.conversion is not None:
+            absence = find_absence(cell, form)
+            if absence is not None:
+                reason, inputs = absence
                 out = cell / latency_record(form.name, further_threads)
-                inputs = {"conversion": cell / form.conversion}
                 write_record(out, "latency", {ABSENT: reason}, inputs)
-
-
-def absence_of(cell: Path, form: Form) -> str | None:
-    """Why a form of a cell cannot be run, by the record of its conversion; None where it can."""
-    record = cell / form.conversion if form.conversion else None
-    if record is None or not record.is_file():
-        return None
-    return read_record(record, "conversion")["figures"].get(ABSENT)
 
 
 def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
@@ -185,7 +181,8 @@ def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
     ``image_latency_ms_p50`` is of a whole image: ``tiles_per_image`` calls and the merging of their boxes,
     ``merge_ms_p50``. Of calls of B images ``images_per_s_batchB`` and ``ratio_to_reference_batchB``; of fresh processes
     those of ``starts.summarise_starts``; ``joules_per_image``, ``joules_per_image_above_idle`` and ``idle_w`` where the
-    machine tells energy. ``energy`` of the record says why not.
+    machine tells energy. ``energy`` of the record says why not. What an engine runs in a process for each call is not
+    timed: its record says so in the place of figures.
 
     Args:
         entries: The files. Many of them are split into heats by their size; each heat meets the same reference model.
@@ -199,8 +196,8 @@ def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
     """
     (threads,) = settings.thread_counts
     check_entries(entries)
-    check_models(entries, threads)
-    heats = split_heats(entries)
+    raced = note_processes(entries, check_models(entries, threads))
+    heats = split_heats(raced)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for batch in settings.batches:
@@ -258,31 +255,45 @@ def check_entries(entries: Sequence[RaceEntry]) -> None:
             raise ConfigError(folder, "folder", "not writable", "the record is written there")
 
 
-def check_models(entries: Sequence[RaceEntry], threads: int) -> None:
+def check_models(entries: Sequence[RaceEntry], threads: int) -> set[tuple[Path, str]]:
     """Check every file as the other verbs do, before the first of them is timed.
+
+    Returns:
+        Keys of those whose engine starts a process for each call.
 
     Raises:
         ProgramError: Files break the artifact signature or cannot be run; names each.
     """
-    failed = {}
-    for model, engine in dict.fromkeys((entry.model, entry.engine) for entry in entries):
+    failed, by_process = {}, set()
+    for entry in {entry.key: entry for entry in entries}.values():
         try:
-            refuse_process_a_call(open_checked(model, threads, engine))
+            model = open_checked(entry.model, threads, entry.engine)
         except (ArtifactError, DeviceMemoryError) as error:
-            failed[str(model)] = f"{type(error).__name__}: {error}"
+            failed[str(entry.model)] = f"{type(error).__name__}: {error}"
+        else:
+            if getattr(model.session, "starts_processes", False):
+                by_process.add(entry.key)
     if failed:
         raise _failure(failed)
+    return by_process
 
 
-def refuse_process_a_call(model: DetectorModel | ClassifierModel) -> None:
-    """Stop before a race of what starts a process for each call: its time would be the process's.
+def note_processes(
+    entries: Sequence[RaceEntry], by_process: Container[tuple[Path, str]]
+) -> list[RaceEntry]:
+    """Write the latency record of what starts a process for each call: it says why there is no figure.
 
-    Raises:
-        ArtifactError: The engine does so.
+    Args:
+        entries: The files.
+        by_process: Keys of those whose engine does so; a base, which the reference engine runs, is none of them.
+
+    Returns:
+        The others, which can race.
     """
-    if getattr(model.session, "starts_processes", False):
-        fix = "install the engine's Python package: its program can score a model and not race"
-        raise ArtifactError(model.path, "engine", "a process a call", fix)
+    for entry in entries:
+        if entry.key in by_process:
+            write_record(entry.out, "latency", {ABSENT: BY_PROCESS}, entry.inputs)
+    return [entry for entry in entries if entry.key not in by_process]
 
 
 def _failure(failed: Mapping[str, str]) -> ProgramError:

@@ -240,14 +240,14 @@ class Runner:
     def run_merges(self) -> None:
         """Merge the boxes of whole images, each twice, the second time on the clock."""
         for image in self.tiled.images if self.tiled else []:
-            found = []
+            parts = []
             for tile in image.tiles:
                 boxes, scores = self.engine(prepare(tile, self.engine.size))
                 kept, ranked, labels = nms(boxes[0], scores[0], self.threshold)
-                found.append((kept * (tile.shape[0] / self.engine.size), ranked, labels))
-            merge_tiles(image.windows, image.size.tolist(), found, self.threshold)
+                parts.append((kept * (tile.shape[0] / self.engine.size), ranked, labels))
+            merge_tiles(image.windows, image.size.tolist(), parts, self.threshold)
             start = time.perf_counter_ns()
-            merge_tiles(image.windows, image.size.tolist(), found, self.threshold)
+            merge_tiles(image.windows, image.size.tolist(), parts, self.threshold)
             self.merges.append(time.perf_counter_ns() - start)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..base.devices import device_name, take_device
-from ..base.errors import ConfigError
 from ..base.files import atomic_path, atomic_write_text, exclusive_lock, sha256_file
+from ..base.memory import lacks_memory, memory_refusal
 from ..base.methods import Method
 from ..base.records import write_record
 from ..base.settings import TrainingSettings
@@ -64,9 +65,10 @@ def train(
         checkpoint_s: Least seconds between two checkpoints.
 
     Raises:
-        ConfigError: There is no GPU and one is asked for, or it has no room for a step, the recipe has no such field,
-            the method cannot learn from the teacher, the teacher has the run's own seed, the start is of another
-            network, or either lacks its record.
+        ConfigError: There is no GPU and one is asked for, the recipe has no such field, the method cannot learn from
+            the teacher, the teacher has the run's own seed, the start is of another network, or either lacks its
+            record.
+        DeviceMemoryError: The GPU, or the machine, has no room for images, network, a step or a validation.
         CompressionError: The plan is missing or is none, or does not fit.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
@@ -75,15 +77,37 @@ def train(
     """
     keep_freed_memory()
     take_device(settings.device, settings.threads)
-    pack = load_pack(sources.pack, task=method.card.task)
-    refuse_leak(pack)
     folder = Path(out_dir)
-    with exclusive_lock(folder / ".train.lock"):
-        run = prepare(pack, method, settings, sources, folder, objective)
-        run.saved_at = time.monotonic()
-        while run.progress.step < run.steps:
-            _epoch(run, validator, checkpoint_s)
-        _finish(run, sources.pack, method)
+    with memory_named(folder):
+        pack = load_pack(sources.pack, task=method.card.task)
+        refuse_leak(pack)
+        with exclusive_lock(folder / ".train.lock"):
+            run = prepare(pack, method, settings, sources, folder, objective)
+            run.saved_at = time.monotonic()
+            while run.progress.step < run.steps:
+                _epoch(run, validator, checkpoint_s)
+            _finish(run, sources.pack, method)
+
+
+@contextmanager
+def memory_named(folder: Path) -> Iterator[None]:
+    """Raise what any library says of memory that is full as one error with its fix.
+
+    Args:
+        folder: The cell's folder, named in the error.
+
+    Raises:
+        DeviceMemoryError: The device, or the machine, has no room.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's own is a RuntimeError
+        if not lacks_memory(error):
+            raise
+        on_gpu = isinstance(error, torch.OutOfMemoryError) or "cuda" in str(error).lower()
+        full, fewer = ("GPU", "gpu_slots") if on_gpu else ("machine", "jobs at once (--cores)")
+        fix = f"the {full}'s memory is full: take a smaller batch, or fewer {fewer}"
+        raise memory_refusal(folder, "training", str(error), fix) from error
 
 
 def _epoch(run: Run, validator: Validator | None, checkpoint_s: float) -> None:
@@ -131,13 +155,11 @@ def _checked_step(run: Run, order: Tensor, position: int, epoch: int) -> None:
 
     Raises:
         TrainingDivergedError: A loss or the gradient of a step that waits to be read is not finite.
-        ConfigError: The GPU has no room for a step.
     """
     try:
         train_step(run, order, position, epoch)
-    except torch.OutOfMemoryError as error:
-        fix = "the GPU's memory is full: take a smaller batch, or fewer gpu_slots"
-        raise ConfigError(run.folder, "batch", run.recipe.batch, fix) from error
+    except torch.OutOfMemoryError:  # what waits could not be read either
+        raise
     except (RuntimeError, IndexError, ValueError):
         run.readings.read()
         raise

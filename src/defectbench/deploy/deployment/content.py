@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.engines import Form
+from ...base.engines import ON_PROCESSORS, Form
 
-# Engines that the script opens; `snippets/` has a program in C++ for each.
-RUNNERS = ("onnxruntime", "openvino", "ncnn")
+RUNNERS = ON_PROCESSORS  # engines that the script opens; `snippets/` has a program in C++ for each
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ class Model:
     size: int
     tiles: Mapping[str, Any] | None
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the folder holds the file as the engine is given it, in other bytes than those that were scored."""
+        return self.form == Form("openvino", "int8")
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -51,6 +55,11 @@ class Measured:
 
     record: Mapping[str, Any] | None
     missing: str = ""
+
+    @property
+    def threads(self) -> int:
+        """Threads of the engine, as it was timed; 1 without a timing."""
+        return 1 if self.record is None else int(self.record["figures"].get("threads", 1))
 
 
 @dataclass(frozen=True)

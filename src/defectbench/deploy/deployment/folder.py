@@ -180,6 +180,7 @@ def _write_manifest(deployment: Deployment, part: Path, name: str) -> None:
         "engine": model.form.engine,
         "precision": model.form.precision,
         "model": name,
+        "threads": deployment.speed.threads,
         "size": model.size,
         "classes": model.classes,
         "tiles": dict(model.tiles) if model.tiles is not None else None,

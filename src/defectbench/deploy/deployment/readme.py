@@ -7,11 +7,6 @@ from typing import Any
 
 from .content import Deployment, Measured
 
-PACKAGES = {
-    "onnxruntime": "numpy pillow onnxruntime",
-    "openvino": "numpy pillow openvino",
-    "ncnn": "numpy pillow ncnn",
-}
 _NOT_COMPILED = "not compiled where this folder was made"
 _COMPILED = "how to compile it is in its first lines"
 
@@ -42,9 +37,8 @@ def readme_of(deployment: Deployment, model: str, checked: str) -> str:
 
 
 def _use(deployment: Deployment) -> str:
-    packages = PACKAGES[deployment.model.form.engine]
     return (
-        f"```sh\npip install {packages}\npython run_model.py picture.png\n```\n\n"
+        f"```sh\npip install numpy pillow {deployment.model.form.engine}\npython run_model.py picture.png\n```\n\n"
         "prints class, score and corners (x0, y0, x1, y1 in pixels) of each box as JSON. The script fits a picture "
         f"into the input of {deployment.model.size} x {deployment.model.size} pixels and suppresses boxes as "
         f"the suite did that scored the model.{_tiles(deployment.model.tiles)}"
@@ -71,10 +65,15 @@ def _score(deployment: Deployment) -> list[str]:
         lines.append(
             f"| {title}, % | {100 * figures[name]:.1f} | {100 * low:.1f} to {100 * high:.1f} |"
         )
+    which = (
+        "It is of the file with the SHA-256 `{}`, which is written here as the engine is given it (see Files)."
+        if model.is_rewritten
+        else "The SHA-256 of the model here is that of the scored one: `{}`."
+    )
     lines += [
         "",
         f"Of {figures['n_images']} images in {figures['n_groups']} groups, over which the interval is; given this "
-        f"trained network, seed {model.seed}. Its SHA-256 is that of the scored model: `{model.sha256}`.",
+        f"trained network, seed {model.seed}. {which.format(model.sha256)}",
     ]
     return lines
 
@@ -93,12 +92,12 @@ def _speed(measured: Measured) -> list[str]:
             low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
             interval = f"{low:.3g} to {high:.3g}" if low is not None and high is not None else "-"
             lines.append(f"| {title} | {figures[name]:.3g} | {interval} |")
-    threads = figures.get("threads", 1)
+    threads = measured.threads
     lines += [
         "",
         f"On {processor or 'a processor that does not tell its name'}, {threads} "
-        f"{'thread' if threads == 1 else 'threads'}, fitting and suppression included. On another processor the ratio "
-        "tells more than the milliseconds.",
+        f"{'thread' if threads == 1 else 'threads'}, as many as the script takes (`threads` in deployment.json); "
+        "fitting and suppression included. On another processor the ratio tells more than the milliseconds.",
     ]
     if not figures.get("valid", True):
         reasons = "; ".join(figures.get("invalid_because", [])) or "no reason is recorded"
@@ -130,7 +129,7 @@ def _files(deployment: Deployment, model: str) -> str:
         "operating_point.json": "the threshold and what it costs on the validation part",
         "classes.txt": "class names in the order of the score columns",
         "check.json": "what the script is held against",
-        "cpp/run_model.cpp": f"the same model from C++; {compiled}",
+        "cpp/run_model.cpp": f"the same model from C++, with one thread; {compiled}",
         "LICENCES.txt": "what may be done with what",
     }
     if deployment.check.packed:
@@ -140,7 +139,7 @@ def _files(deployment: Deployment, model: str) -> str:
 
 def _of_model(deployment: Deployment) -> str:
     model = deployment.model
-    if model.form.engine == "openvino" and model.form.precision == "int8":
+    if model.is_rewritten:
         return (
             "the model as OpenVINO is given it in scoring: activations are rounded to unsigned numbers with a zero "
             f"point of 128, which stand for the same values as those of the file `{model.sha256}`"

@@ -20,7 +20,6 @@ from boxes.nms import nms  # pyright: ignore[reportMissingImports]
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
-THREADS = 1  # of the engine, as it was timed
 GREY = 114  # around a picture that is no square
 LEAST = 0.001  # score of the boxes that are suppressed and joined, as in scoring
 
@@ -33,6 +32,7 @@ def read(name: str) -> Any:
 SETTINGS = read("deployment.json")["settings"]
 THRESHOLD = read("operating_point.json")["figures"]["threshold"]
 SIZE, NAMES, TILES = (SETTINGS[key] for key in ("size", "classes", "tiles"))
+THREADS = SETTINGS["threads"]  # of the engine, as it was timed
 
 
 def open_onnxruntime(path: Path) -> Any:
@@ -52,7 +52,7 @@ def open_openvino(path: Path) -> Any:
     import openvino
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    settings |= {"INFERENCE_NUM_THREADS": THREADS, "NUM_STREAMS": 1}
+    settings |= {"INFERENCE_NUM_THREADS": THREADS, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     request = openvino.compile_model(path, "CPU", settings).create_infer_request()
 
     def run(image: np.ndarray) -> list[np.ndarray]:
@@ -69,13 +69,17 @@ def open_ncnn(path: Path) -> Any:
     net.opt.num_threads, net.opt.use_vulkan_compute = THREADS, False
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
         setattr(net.opt, option, SETTINGS["precision"] == "fp16")
-    net.load_param(str(path / "model.param"))
-    net.load_model(str(path / "model.bin"))
+    for load, name in ((net.load_param, "model.param"), (net.load_model, "model.bin")):
+        if load(str(path / name)):
+            sys.exit(f"{path / name}: not a file that this ncnn reads")
 
     def run(image: np.ndarray) -> list[np.ndarray]:
         extractor = net.create_extractor()
         extractor.input("in0", ncnn.Mat(np.ascontiguousarray(image)).clone())
-        return [np.array(extractor.extract(name)[1]) for name in ("out0", "out1")]
+        answers = [extractor.extract(name) for name in ("out0", "out1")]
+        if any(code for code, _ in answers):
+            sys.exit(f"{path}: ncnn gives no boxes and scores of it; its memory may be full")
+        return [np.array(values) for _, values in answers]
 
     return run
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +15,7 @@ from ...base.engines import ENGINES, ON_GPU, REFERENCE
 from ...base.errors import ConfigError
 from ...base.strict import name_one_of
 from ..runtime import ClassifierModel, DetectorModel, artifact_of, open_artifact
+from . import packages
 from .gpu import Gpu, find_gpu
 from .trtexec import find_program
 
@@ -87,8 +87,7 @@ class EngineState:
         """What there is, in one line."""
         if self.missing:
             return f"not installed; {self.fix}" + (f"; {NO_GPU}" if self.lacks_gpu else "")
-        known = {name: number for name, number in self.versions.items() if number}
-        there = [f"{name} {number}" for name, number in known.items()]
+        there = [f"{name} {number}" for name, number in self.versions.items() if number]
         if self.program is not None:
             there.append(str(self.program))
         if self.lacks_gpu:
@@ -110,21 +109,11 @@ def engine_state(name: str) -> EngineState:
     """
     if name not in ENGINES:
         raise ConfigError("engines", "engine", name, name_one_of(name, ENGINES))
-    versions = {package: _version(package) for package in PACKAGES[name]}
+    versions = {package: packages.package_version(package) for package in PACKAGES[name]}
     stands_in = name == "tensorrt" and versions[name] is None
     program = find_program() if stands_in else None
     gpu = find_gpu() if name in ON_GPU else None
     return EngineState(name, versions, ENGINES[name], gpu, program)
-
-
-def _version(package: str) -> str | None:
-    """Version of a package, or of its build for GPUs, which is a package of another name."""
-    for name in (package, f"{package}-gpu"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
 
 
 def require_engine(name: str) -> EngineState:

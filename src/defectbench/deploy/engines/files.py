@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...base.files import MADE_BY_WORKFLOW
+from ...base.files import MADE_BY_WORKFLOW, sha256_file
 
 _WHOLE, _PART = "model", "model/"
 
@@ -41,6 +41,13 @@ def recorded_sha256(inputs: Mapping[str, Any]) -> str:
     )
     told = "".join(f"{digest}  {name}\n" for name, digest in parts)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def model_sha256(model: str | Path) -> str:
+    """The hash of a model as it lies there, as ``recorded_sha256`` tells it of a record's inputs."""
+    return recorded_sha256(
+        {name: {"sha256": sha256_file(file)} for name, file in inputs_of(model).items()}
+    )
 
 
 def mib_of(model: str | Path) -> float:

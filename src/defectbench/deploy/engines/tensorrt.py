@@ -7,7 +7,7 @@ built of, for and by. Building takes minutes, so that plans are kept in a cache 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
 import shutil
@@ -28,9 +28,10 @@ from ...base.errors import (
     UnsupportedError,
 )
 from ...base.files import atomic_directory, atomic_path, atomic_write_json, sha256_file
+from ...base.memory import is_out_of_memory, memory_refusal
 from ..artifact import load_model, read_metadata, validate_artifact
-from ..runtime import Images, engine_refusal, is_out_of_memory, memory_refusal
-from . import trtexec
+from ..runtime import Images, engine_refusal
+from . import packages, trtexec
 from .gpu import Gpu, find_gpu
 from .tensorrt_graph import fit_for_tensorrt
 
@@ -50,6 +51,7 @@ class Identity:
 
     Attributes:
         source_sha256: Of the model file.
+        graph_sha256: Of the graph as TensorRT reads it, which code of this package makes of the file.
         gpu: Name of the GPU.
         compute_capability: Its generation.
         tensorrt: Version of TensorRT.
@@ -59,6 +61,7 @@ class Identity:
     """
 
     source_sha256: str
+    graph_sha256: str
     gpu: str
     compute_capability: str
     tensorrt: str
@@ -99,8 +102,9 @@ def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
     info, model = validate_artifact(path), load_model(path)
     graph = fit_for_tensorrt(model, precision, path)
     gpu = _gpu_here()
+    read = hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()
     identity = Identity(
-        sha256_file(path), gpu.name, gpu.compute_capability, version_here(), precision
+        sha256_file(path), read, gpu.name, gpu.compute_capability, version_here(), precision
     )
     kept = cache_folder() / f"{identity.key}.plan"
     if not kept.is_file():
@@ -125,7 +129,7 @@ def _gpu_here() -> Gpu:
 
 def has_package() -> bool:
     """Whether TensorRT's Python package is installed; its program stands in for it elsewhere."""
-    return importlib.util.find_spec("tensorrt") is not None
+    return packages.package_version("tensorrt") is not None
 
 
 def _package() -> Any:

@@ -18,7 +18,8 @@ import numpy as np
 
 from ...base.errors import ArtifactError, ProgramError
 from ...base.files import atomic_path
-from ..runtime import Images, is_out_of_memory, memory_refusal
+from ...base.memory import is_out_of_memory, memory_refusal
+from ..runtime import Images
 from ..trtexec_log import TrtexecLog, parse_log, read_times, version_told
 
 PROGRAM = "trtexec"
@@ -31,9 +32,9 @@ WARM_UP_MS, DURATION_S = 2000, 15
 
 def find_program() -> Path | None:
     """Where the program lies; None where it is not installed."""
-    found = shutil.which(PROGRAM)
-    if found:
-        return Path(found)
+    on_path = shutil.which(PROGRAM)
+    if on_path:
+        return Path(on_path)
     return INSTALLED if INSTALLED.is_file() else None
 
 

@@ -53,6 +53,26 @@ class FormTiming:
         }
 
     @property
+    def is_valid(self) -> bool:
+        """Whether the ratios of all seeds can be trusted."""
+        return all(figures["valid"] for figures in self.figures)
+
+    @property
+    def invalid_because(self) -> str:
+        """Why not; empty where they can."""
+        reasons = [reason for figures in self.figures for reason in figures["invalid_because"]]
+        return "; ".join(dict.fromkeys(reasons))
+
+    @property
+    def told(self) -> str:
+        """Its name in a sentence."""
+        first = self.entry.first
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return (
+            f"{self.entry.title} by {self.form.name}, {threads} ({first.dataset}, {first.protocol})"
+        )
+
+    @property
     def names(self) -> dict[str, Any]:
         """What tells its row from others, by key."""
         first = self.entry.first
@@ -65,7 +85,8 @@ class FormTiming:
             "precision": self.form.precision,
             "threads": self.threads,
             "tile_px": tile_of(self.entry),
-            "latency_valid": all(figures["valid"] for figures in self.figures),
+            "latency_valid": self.is_valid,
+            "latency_invalid_because": self.invalid_because,
         }
 
 

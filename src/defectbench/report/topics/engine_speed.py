@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..numbers import number as digits
 from ..numbers import whole
 from ..records.study import StudyRecords
 from ..records.timings import FormTiming, note_on_tiles, timings_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Table, word_column
+from ..validity import marked_invalid, notes_on_invalid
 
-ORDER = 36
+ORDER = 34
 _BATCH = re.compile(r"images_per_s_batch(\d+)")
 
 NAMES = (
@@ -52,11 +54,16 @@ def speed_table(timings: Sequence[FormTiming]) -> Table:
             Column(ratio, f"{heading}, time over the reference model's", write=digits, priority=7),
         ]
     blocks = block_by_place(timings)
-    rows = [Row(_values(timing, batches), block=blocks[id(timing)]) for timing in timings]
+    rows = []
+    for timing in timings:
+        row = Row(_values(timing, batches), block=blocks[id(timing)])
+        timed = [] if timing.is_valid else columns[len(NAMES) :]
+        rows.append(replace(row, shown=marked_invalid(row, timed)))
     notes = [
         "Images/s are end to end: letterbox, network and suppression; of one image a call they are 1000 over the p50. "
         "Ratios are held against the same number of threads and of images a call, with 95 % interval.",
         *note_on_tiles(timing.entry for timing in timings),
+        *notes_on_invalid({t.told: t.invalid_because for t in timings if not t.is_valid}),
     ]
     if batches and any(timing.mean(_keys(batches[0])[0]) is None for timing in timings):
         notes.append("An engine that takes one image a call has no figures of several.")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..numbers import number as digits
 from ..records.study import StudyRecords
 from ..records.timings import FormTiming, note_on_tiles, timings_of
 from ..table import HEADLINE, Column, Row, Table
+from ..validity import marked_invalid, notes_on_invalid
 from .engine_speed import NAMES, block_by_place
 
-ORDER = 37
+ORDER = 35
 MEMORY = (
     Column("peak_engine_mib", "memory of the engine", "MiB", digits),
     Column("peak_model_mib", "peak memory of the model", "MiB", digits, priority=HEADLINE),
@@ -45,13 +47,12 @@ def start_table(timings: Sequence[FormTiming]) -> Table:
     """A row for each method, engine, precision and number of threads."""
     columns = columns_of(timings)
     blocks = block_by_place(timings)
-    rows = [
-        Row(
-            timing.names | {column.key: timing.mean(column.key) for column in columns},
-            block=blocks[id(timing)],
-        )
-        for timing in timings
-    ]
+    rows = []
+    for timing in timings:
+        values = timing.names | {column.key: timing.mean(column.key) for column in columns}
+        row = Row(values, block=blocks[id(timing)])
+        # starts are processes of their own, one after the other; energy is of the race itself
+        rows.append(replace(row, shown={} if timing.is_valid else marked_invalid(row, ENERGY)))
     notes = []
     if set(columns) & set(MEMORY):
         starts = sorted({t.figures[0]["n_starts"] for t in timings if "n_starts" in t.figures[0]})
@@ -66,6 +67,8 @@ def start_table(timings: Sequence[FormTiming]) -> Table:
             "same length takes."
         )
         notes += note_on_tiles(timing.entry for timing in timings)
+        invalid = [t for t in timings if not t.is_valid and t.mean(ENERGY[0].key) is not None]
+        notes += notes_on_invalid({timing.told: timing.invalid_because for timing in invalid})
     return Table(
         name="engine_starts",
         title="Memory, first start and energy",

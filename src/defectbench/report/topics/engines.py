@@ -21,10 +21,12 @@ from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
 from ..records.timings import note_on_tiles, tile_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
+from ..validity import marked_invalid, notes_on_invalid
 
-ORDER = 35
+ORDER = 33
 MOST_LOST = 0.02  # of the headline figure, before a row is marked
 LOSES = "§"
+TIMED = ("ratio_to_artifact", "latency_ms_p50", "ratio_to_reference")  # columns
 FIGURE_TITLES = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy"}
 
 
@@ -51,7 +53,9 @@ class EngineRow:
         model_mib: Size of the model's files, MiB.
         largest_difference: Of its outputs from the artifact's: scores, or boxes as a share of the input's side.
         absent_because: What stopped the engine; empty where it ran.
+        untimed_because: Why it was scored and not timed; empty where it was.
         latency_valid: Whether the ratios can be trusted.
+        latency_invalid_because: Why not; empty where they can.
         threads: Threads of the engine.
         tile_px: Side of the tile, pixels, that latency is of; None where it is of a whole image.
     """
@@ -74,7 +78,9 @@ class EngineRow:
     model_mib: float | None = None
     largest_difference: float | None = None
     absent_because: str = ""
+    untimed_because: str = ""
     latency_valid: bool | None = None
+    latency_invalid_because: str = ""
     threads: float | None = None
     tile_px: int | None = None
 
@@ -135,13 +141,16 @@ def _row(entry: Entry, form: Form) -> EngineRow:
     reasons = [cell.accuracy["figures"][ABSENT] for cell in cells if cell.is_absent]
     if reasons:
         return replace(row, absent_because=reasons[0])
-    timed = [cell.latency["figures"] for cell in cells if cell.latency]
+    told = [cell.latency["figures"] for cell in cells if cell.latency]
+    timed = [figures for figures in told if ABSENT not in figures]
+    untimed = [figures[ABSENT] for figures in told if ABSENT in figures]
     agreed = [_agreement(cell.folder / "agreement.json") for cell in cells]
     return replace(
         row,
         score=mean([cell.accuracy["figures"] for cell in cells], figure),
         model_mib=mean([_size(cell, form) for cell in entry.cells], "mib"),
         largest_difference=max(agreed),
+        untimed_because=untimed[0] if untimed else "",
         **_gain(entry.cells, cells, figure),
         **_times(timed),
         **{
@@ -212,10 +221,14 @@ def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not timed:
         return {}
     names = ("latency_ms_p50", "ratio_to_reference", "threads")
-    valid = all(figures["valid"] for figures in timed)
     # artifacts that were timed before races have no ratio
-    known = [name for name in names if all(name in figures for figures in timed)]
-    return {name: mean(timed, name) for name in known} | {"latency_valid": valid}
+    told = [name for name in names if all(name in figures for figures in timed)]
+    reasons = [reason for figures in timed for reason in figures["invalid_because"]]
+    return {
+        **{name: mean(timed, name) for name in told},
+        "latency_valid": all(figures["valid"] for figures in timed),
+        "latency_invalid_because": "; ".join(dict.fromkeys(reasons)),
+    }
 
 
 def _gain(
@@ -261,9 +274,19 @@ def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> T
     if counts:
         threads = " or ".join(map(str, counts))
         notes.append(f"Latency is with {threads} thread{'s' if counts != [1] else ''}.")
+    notes += notes_on_invalid(
+        {
+            f"{row.title} by {Form(row.engine, row.precision).name} "
+            f"({row.dataset}, {row.protocol})": row.latency_invalid_because
+            for row in rows
+            if row.latency_valid is False
+        }
+    )
     for row in rows:
         if row.absent_because:
             notes.append(f"{row.engine} does not run {row.title}: {row.absent_because}.")
+        if row.untimed_because:
+            notes.append(f"{row.engine} is not timed with {row.title}: {row.untimed_because}.")
     return Table(
         name="engines",
         title="Engines and precisions",
@@ -285,4 +308,7 @@ def _shown(row: EngineRow, block: RowBlock) -> Row:
     elif row.gain is not None and row.gain < -MOST_LOST:
         (column,) = (column for column in COLUMNS if column.key == "gain")
         shown["gain"] = replace(column.show(Row(values)), mark=LOSES)
+    if row.latency_valid is False:
+        timed = [column for column in COLUMNS if column.key in TIMED]
+        shown |= marked_invalid(Row(values), timed)
     return Row(values, shown, block)

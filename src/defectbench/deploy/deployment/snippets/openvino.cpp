@@ -30,7 +30,8 @@ int main(int count, char** words) {
     // float32 unless the file is quantised: on some processors OpenVINO else takes a narrower type by itself
     auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
                                        ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
-                                       ov::inference_num_threads(1), ov::num_streams(1));
+                                       ov::inference_num_threads(1), ov::num_streams(1),
+                                       ov::hint::enable_cpu_pinning(false));
     auto request = compiled.create_infer_request();
 
     ov::Tensor images(ov::element::f32, {1, 3, side, side});

@@ -34,7 +34,7 @@ from .stages import (
     ways,
 )
 
-ORDER = 35
+ORDER = 32
 COLUMNS = (
     word_column("stage", "stage", NAME),
     Column("score", "score", "%", percent, priority=HEADLINE),
