@@ -102,7 +102,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         RefusalError: Another one holds it.
     """
-    with (folder / OURS).open("a") as lock:
+    with (folder / OURS).open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -93,7 +93,7 @@ class BoardTrtexec:
                 last = "".join(said.splitlines()[-1:])
                 fix = "run it there by hand"
                 raise ModelRefusalError("trtexec", last, fix, self.entry["name"])
-            outputs = {entry["name"]: entry for entry in json.loads(target.read_text())}
+            outputs = {entry["name"]: entry for entry in json.loads(target.read_text("utf-8"))}
         return [
             np.array(outputs[name]["values"], np.float32).reshape(
                 [int(side) for side in outputs[name]["dimensions"].split("x")]
@@ -118,4 +118,4 @@ class BoardTrtexec:
             if status or not target.is_file():
                 last = "".join(said.splitlines()[-1:])
                 raise RefusalError("trtexec", last, "run again", self.entry["name"])
-            return {"status": status, "printed": said, "export_times": target.read_text()}
+            return {"status": status, "printed": said, "export_times": target.read_text("utf-8")}
