@@ -204,6 +204,11 @@ def _licences(licences: Mapping[str, str]) -> str:
         text = distribution("defectbench").read_text("licenses/LICENSE")
     except PackageNotFoundError:
         text = None
+    checkout = (
+        Path(__file__).parents[4] / "LICENSE"
+    )  # installed from there, or run without being installed
+    if not text and checkout.is_file():
+        text = checkout.read_text(encoding="utf-8")
     return f"{told}\n{text or 'Apache-2.0: https://www.apache.org/licenses/LICENSE-2.0'}\n"
 
 
