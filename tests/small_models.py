@@ -45,21 +45,7 @@ def write_model(path, depth=4):
         helper.make_node("Mul", ["corners", "side"], ["boxes"]),
         helper.make_node("Slice", ["shares", "four", "six", "axis"], ["scores"]),
     ]
-    value, points = helper.make_tensor_value_info, (SIDE // 4) ** 2
-    graph = helper.make_graph(
-        nodes,
-        "four",
-        [value("images", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
-        [
-            value("boxes", TensorProto.FLOAT, ["N", points, 4]),
-            value("scores", TensorProto.FLOAT, ["N", points, 2]),
-        ],
-        stored,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    set_metadata(model, make_metadata(["pit", "scratch"], SIDE, PROVENANCE))
-    onnx.save(model, str(path))
-    return path
+    return _saved(path, "four", nodes, stored, (SIDE // 4) ** 2, PROVENANCE)
 
 
 def write_steady(path, more=None):
@@ -92,10 +78,15 @@ def write_steady(path, more=None):
         helper.make_node("Slice", ["scores", "zero", "one", "axis"], ["first"]),
         helper.make_node("Add", ["first", "grid"], ["boxes"]),
     ]
-    value, points = helper.make_tensor_value_info, side**2
+    return _saved(path, "steady", nodes, stored, side**2, {**PROVENANCE, **(more or {})})
+
+
+def _saved(path, name, nodes, stored, points, provenance):
+    """Write a graph as a detector of two classes with so many points."""
+    value = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
-        "steady",
+        name,
         [value("images", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
         [
             value("boxes", TensorProto.FLOAT, ["N", points, 4]),
@@ -104,8 +95,7 @@ def write_steady(path, more=None):
         stored,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    told = make_metadata(["pit", "scratch"], SIDE, {**PROVENANCE, **(more or {})})
-    set_metadata(model, told)
+    set_metadata(model, make_metadata(["pit", "scratch"], SIDE, provenance))
     onnx.save(model, str(path))
     return path
 

@@ -9,6 +9,10 @@ from typer import Argument, Option
 
 from ..base.bounds import LAST_SEED
 
+Overkill = Annotated[
+    float, Option(help="Share of good parts that may be rejected, for the threshold.")
+]
+
 
 def adopt(
     folder: Annotated[Path, Argument(help="Folder of pictures and their labels.")],
@@ -65,9 +69,7 @@ def recommend(
         str, Argument(help="Name of an adopted dataset, or the folder that was adopted.")
     ],
     minutes: Annotated[float, Option(help="Time for all of it, minutes.")] = 60,
-    overkill: Annotated[
-        float, Option(help="Share of good parts that may be rejected, for the threshold.")
-    ] = 0.05,
+    overkill: Overkill = 0.05,
     size: Annotated[
         int | None,
         Option(
@@ -93,9 +95,7 @@ def deploy(
         str, Option(help="What runs it: onnxruntime, openvino or ncnn.")
     ] = "onnxruntime",
     precision: Annotated[str, Option(help="Its arithmetic: fp32, fp16 or int8.")] = "fp32",
-    overkill: Annotated[
-        float, Option(help="Share of good parts that may be rejected, for the threshold.")
-    ] = 0.05,
+    overkill: Overkill = 0.05,
     out: Annotated[
         Path | None,
         Option(

@@ -23,7 +23,7 @@ from ...deploy.edge.bundle import Bundle, BundleEntry, choose_rows, write_bundle
 from ...deploy.engines.files import inputs_of, recorded_sha256
 from ...deploy.names import OUTPUTS
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
-from ..race import absence_of
+from ..absences import absence_of
 from ..reference import SIDE, write_reference
 
 IMAGES = 200
