@@ -24,7 +24,8 @@ from defectbench.cli.checks import check_forms
 from defectbench.deploy.convert_model import convert_model
 from defectbench.measure.race import RaceEntry, entries_of, race
 
-SHORT = LatencySettings(processes=5, rounds=10, block_calls=4, warmup=5, burst_calls=0)
+# 200 blocks of a file in a race: one block alone moves by a tenth on a shared machine
+MANY = LatencySettings(processes=5, rounds=40, block_calls=4, warmup=5, burst_calls=0)
 FORMS = (REFERENCE, "openvino", "ncnn")
 RATIO, WALL = "ratio_to_reference", "latency_ms_p50"
 MOST_SPREAD = 0.05
@@ -126,7 +127,7 @@ def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("cells", type=Path, nargs="+", help="folders of cells, one of each method")
     parser.add_argument("--form", action="append", help=f"engine and precision; {', '.join(FORMS)}")
-    parser.add_argument("--settings", help="JSON of the latency protocol; a short one without")
+    parser.add_argument("--settings", help="JSON of the latency protocol; 200 blocks of a file without")
     parser.add_argument("--races", type=int, default=5, help="races of all files")
     parser.add_argument("--out", type=Path, required=True, help="the record to make")
     args = parser.parse_args()
@@ -134,7 +135,7 @@ def main():
         parser.error("--races: one race has no spread")
     if len({cell.absolute().parent.name for cell in args.cells}) < len(args.cells):
         parser.error("name one cell of each method")
-    settings = LatencySettings.model_validate_json(args.settings) if args.settings else SHORT
+    settings = LatencySettings.model_validate_json(args.settings) if args.settings else MANY
     forms = check_forms(args.form or FORMS)
     races = []
     with tempfile.TemporaryDirectory() as folder:

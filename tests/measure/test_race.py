@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 from race_cases import write_classifier, write_detector, write_pack
 
+from defectbench.base import reference_models
 from defectbench.base.engines import Form
 from defectbench.base.errors import ConfigError, ProgramError
 from defectbench.base.files import sha256_file
@@ -27,7 +31,7 @@ from defectbench.measure.race import (
     split_heats,
 )
 from defectbench.measure.race_worker import read_images, turns
-from defectbench.measure.reference import write_reference
+from defectbench.measure.reference import SIDE, write_reference
 
 SHORT = LatencySettings(processes=2, rounds=10, block_calls=2, warmup=1, burst_calls=3)
 ROOT = Path(__file__).parents[2]
@@ -302,13 +306,29 @@ def test_an_engine_of_single_images_is_left_out_of_larger_calls(shelf, tmp_path)
     assert (nobody["models"], nobody["runners"]) == ([], [])
 
 
-def test_the_reference_of_one_image_is_that_of_kept_records(tmp_path):
-    kept = ROOT / "results/reference/cfp-neu-cls-resnet50/clean/resnet50/seed0/latency"
-    record = read_record(kept / "onnxruntime.json", "latency")
+def test_reports_know_the_reference_models_by_name(tmp_path):
     write_reference(tmp_path / "reference.onnx")
     write_reference(tmp_path / "four.onnx", 4)
-    timed = record["settings"]["reference_sha256"]
-    assert sha256_file(tmp_path / "reference.onnx") == timed != sha256_file(tmp_path / "four.onnx")
+    assert sha256_file(tmp_path / "reference.onnx") == reference_models.TODAY
+    assert sha256_file(tmp_path / "four.onnx") != reference_models.TODAY
+    kept = ROOT / "results/reference/cfp-neu-cls-resnet50/clean/resnet50/seed0/latency"
+    earlier = read_record(kept / "onnxruntime.json", "latency")["settings"]["reference_sha256"]
+    assert earlier == reference_models.EARLIER
+    assert "up to version" in reference_models.reference_name(earlier)
+
+
+def test_the_reference_has_values_of_one_size_from_layer_to_layer(tmp_path):
+    """Values that vanish or grow would be timed as what processors do with those, not as a detector."""
+    write_reference(tmp_path / "reference.onnx")
+    model = onnx.load(str(tmp_path / "reference.onnx"))
+    names = [node.output[0] for node in model.graph.node if node.op_type in ("Conv", "Relu")]
+    for name in names:
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    session = ort.InferenceSession(model.SerializeToString())
+    image = np.random.default_rng(0).random((1, 3, SIDE, SIDE), np.float32)
+    spreads = [float(values.std()) for values in session.run(names, {"images": image})]
+    assert len(spreads) == 91
+    assert 0.1 < min(spreads) <= max(spreads) < 1000
 
 
 def test_the_verb_races_cells(shelf, capsys):

@@ -7,6 +7,7 @@ import pytest
 from report_parts import make_tables
 from scipy import stats
 
+from defectbench.base import reference_models
 from defectbench.report.columns import shown_columns, shown_fields, tile_notes
 from defectbench.report.records.cells import find_entries
 from defectbench.report.records.costs import TILED, of_whole_images
@@ -226,6 +227,19 @@ def race(shelf, name, ratio, reach=0.02):
     shelf.change(path, ratio_to_reference=ratio, **ends)
 
 
+def test_ratios_to_two_reference_models_are_told_apart(shelf):
+    for name, sha256 in {"alpha": reference_models.TODAY, "beta": reference_models.EARLIER}.items():
+        shelf.method(name)
+        race(shelf, name, 0.5)
+        path = shelf.folder(name) / "latency" / "onnxruntime.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"settings": {"reference_sha256": sha256}}))
+    notes = make_tables([shelf.runs]).tables["comparison"].notes
+    (note,) = (note for note in notes if note.startswith("Time of reference"))
+    assert "ShuffleNetV2" in note
+    assert note.endswith("race them together.")
+
+
 def test_the_ratio_to_the_reference_stands_beside_the_milliseconds(shelf):
     shelf.method("alpha", p50=4.0)
     shelf.method("beta", p50=3.0)
@@ -236,7 +250,8 @@ def test_the_ratio_to_the_reference_stands_beside_the_milliseconds(shelf):
     assert (shown["alpha"].text, shown["alpha"].aside) == ("0.500", "[0.480, 0.520]")
     assert shown["alpha"].href.endswith("alpha/seed0/latency/onnxruntime.json")
     assert shown["beta"].text == "–"
-    assert [note for note in table.notes if note.startswith("Time of reference")]
+    (note,) = (note for note in table.notes if note.startswith("Time of reference"))
+    assert note.endswith("The reference model: one that its record does not name.")
     # the faster one by milliseconds of another hour is not the faster one
     race(shelf, "beta", 0.6)
     rows = rows_of(shelf)[0]

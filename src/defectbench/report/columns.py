@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..base.reference_models import reference_name
 from ..measure.seeds import GROUPS, LEAST_GROUPS, SEEDS_AND_GROUPS
 from .numbers import (
     INVALID,
@@ -352,12 +353,27 @@ def hardware_notes(entries: Sequence[Entry], phases: str) -> list[str]:
     if timed:
         what = f"Latency: batch 1, end to end ({phases})"
         lines.append(f"{what}, {'; '.join(timed)}; FPS = 1000 / p50.")
-    if any("ratio_to_reference" in cell.latency["figures"] for cell in cells if cell.latency):
-        lines.append(
-            "Time of reference: latency over that of the reference model, timed in turn in the same processes, with "
-            "its 95 % interval. It travels between machines and loads, milliseconds do not."
-        )
+    lines += _reference_notes([cell.latency for cell in cells if cell.latency])
     return [*lines, f"Training: {'; '.join(trained)}."] if trained else lines
+
+
+def _reference_notes(timings: Sequence[dict]) -> list[str]:
+    """What ratios are to, where timings have them."""
+    held = [timing for timing in timings if "ratio_to_reference" in timing["figures"]]
+    if not held:
+        return []
+    hashes = dict.fromkeys(
+        timing.get("settings", {}).get("reference_sha256", "") for timing in held
+    )
+    names = [reference_name(sha256) for sha256 in hashes]
+    line = (
+        "Time of reference: latency over that of the reference model, timed in turn in the same processes, with "
+        "its 95 % interval. It travels between machines and loads, milliseconds do not. "
+        f"The reference model: {' or '.join(names)}."
+    )
+    if len(names) > 1:
+        line += " Rows with one do not compare with rows with another: race them together."
+    return [line]
 
 
 def _engine(name: str) -> str:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from defectbench.deploy.edge import sessions, trtexec_model
+from defectbench.deploy.edge import sessions, state, trtexec_model
 from defectbench.deploy.edge.board import race_by_trtexec
 from defectbench.deploy.edge.sessions import BoardTensorRt, RefusalError, plan_path
 from defectbench.deploy.edge.trtexec_model import BoardTrtexec
@@ -279,3 +279,18 @@ def test_a_plan_of_another_board_and_a_file_that_is_not_read_are_named(model, mo
     with pytest.raises(RefusalError, match="leave this form out"):
         BoardTensorRt(model, ENTRY, 1)
     assert list(model.parent.glob("*.plan*")) == []
+
+
+def test_a_plan_belongs_to_one_gpu(model, monkeypatch):
+    of_a_card = plan_path(model, "10.3.0", "fp16")
+    monkeypatch.setattr(sessions, "graphics", lambda: "NVIDIA Orin, 8.7")
+    assert plan_path(model, "10.3.0", "fp16") != of_a_card
+    assert plan_path(model, "10.3.0", "fp16") == plan_path(model, "10.3.0", "fp16")
+
+
+def test_a_board_without_the_program_of_cards_tells_its_model(monkeypatch):
+    monkeypatch.setattr(state, "ask", lambda command: None)
+    monkeypatch.setattr(state, "read_text", lambda path: "NVIDIA Jetson Orin Nano\0")
+    assert state.graphics() == "NVIDIA Jetson Orin Nano"
+    monkeypatch.setattr(state, "ask", lambda command: "NVIDIA H200, 9.0\n")
+    assert state.graphics() == "NVIDIA H200, 9.0"

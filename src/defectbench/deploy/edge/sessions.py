@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .state import graphics
+
 WRONG = {"onnxruntime": "1.20."}  # leaves the zeros of a padding out of a mean
 WORKSPACE_BYTES = 1 << 30
 F32_BYTES = 4
@@ -176,7 +178,7 @@ class BoardCuda:
 class BoardTensorRt:
     """A model file in TensorRT by its Python module.
 
-    It is built once; the plan is kept beside the model by file, version and precision, and read by no other board.
+    It is built once; the plan is kept beside the model by file, GPU, version and precision.
     """
 
     def __init__(self, path: Path, entry: Entry, threads: int) -> None:
@@ -248,8 +250,8 @@ class BoardTensorRt:
 
 
 def plan_path(path: Path, number: str, precision: str) -> Path:
-    """Where the plan of a model file is kept: its name says of which file, version and precision it is."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """Where the plan of a model file is kept: its name says of which file, GPU, version and precision it is."""
+    digest = hashlib.sha256(path.read_bytes() + graphics().encode()).hexdigest()[:16]
     return path.with_name(f"{digest}-{number}-{precision}.plan")
 
 

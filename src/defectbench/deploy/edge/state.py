@@ -111,6 +111,12 @@ def identity() -> dict[str, Any]:
     }
 
 
+def graphics() -> str:
+    """What a plan is built for beside its version: names of the NVIDIA cards, or else the board's model."""
+    cards = ask(["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"])
+    return (cards or read_text(TEXTS["model"]) or "").strip("\0\n ")
+
+
 def usable_cores() -> int | None:
     """Cores that this process may use."""
     try:
