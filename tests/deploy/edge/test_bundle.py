@@ -108,8 +108,8 @@ def test_the_reference_model_answers_alike_in_each_engine(tmp_path):
         entry = {"outputs": ["out"], "precision": "fp32"}
         (answer,) = SESSIONS[engine](model, entry, 1).run(image)
         answers.append(np.asarray(answer).reshape(-1))
-    assert answers[0].max() > 2 * answers[0].min() > 0
-    assert all(np.allclose(answers[0], other, rtol=1e-3, atol=1e-8) for other in answers[1:])
+    assert len(np.unique(answers[0])) > len(answers[0]) // 4
+    assert all(np.allclose(answers[0], other, rtol=1e-3, atol=0.01) for other in answers[1:])
 
 
 def test_openvino_pins_no_process_to_a_core(tmp_path):
