@@ -127,7 +127,9 @@ def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("cells", type=Path, nargs="+", help="folders of cells, one of each method")
     parser.add_argument("--form", action="append", help=f"engine and precision; {', '.join(FORMS)}")
-    parser.add_argument("--settings", help="JSON of the latency protocol; 200 blocks of a file without")
+    parser.add_argument(
+        "--settings", help="JSON of the latency protocol; 200 blocks of a file without"
+    )
     parser.add_argument("--races", type=int, default=5, help="races of all files")
     parser.add_argument("--out", type=Path, required=True, help="the record to make")
     args = parser.parse_args()

@@ -44,7 +44,7 @@ SHORT = {
 def short_recipes(
     methods: Sequence[str], models: Path, **changes: Any
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The recipe for short trainings, and those of methods that have a clip of their own, which they keep.
+    """The recipe for short trainings, and those of methods with another clip or none, which they keep.
 
     Args:
         methods: Names of methods.
@@ -56,7 +56,7 @@ def short_recipes(
     own = {
         method: {**recipe, "grad_clip": clip}
         for method, clip in clips.items()
-        if clip not in (None, recipe["grad_clip"])
+        if clip != recipe["grad_clip"]
     }
     return recipe, own
 
