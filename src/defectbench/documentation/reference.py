@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,9 +15,13 @@ from ..report.topics import parts_of
 
 COMPARISONS = ("comparison", "classification")
 ENGINES = ("engines", "engine_speed", "engine_starts")
+PREMIUMS = "leakage"
 ESCAPES = "escape_rate_images"
 # What a page has no room for; the report of the same records shows it.
 LEFT_OUT = ("gflops", "latency_ms_p90", "latency_ms_p99", "fps", "macro_f1")
+
+MOST_LINES = 3  # of cells that lack the same
+_KEPT = ", was kept "
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,25 @@ class References:
 
 def comparisons(study: StudyRecords) -> list[Table]:
     """The comparisons of the methods of a folder; what it keeps no record of is told in a note of the first one."""
-    lacks = list(study.lacks or [])
+    lacks = together(study.lacks or [])
     first, *others = [t for t in study.share(_tables) if t.name in COMPARISONS]
     return [replace(first, notes=[*first.notes, *lacks]), *others]
+
+
+def together(lacks: Sequence[str]) -> list[str]:
+    """Sentences on what single cells lack; of more than three that say the same, how many there are.
+
+    Example:
+        >>> together([f"net on steel, seed {n}, was kept without a plan." for n in range(4)] + ["No images."])
+        ['4 cells, each of another method, protocol or seed, were kept without a plan.', 'No images.']
+    """
+    ends = Counter(lack.partition(_KEPT)[2] for lack in lacks)
+    lines = {}
+    for lack in lacks:
+        end = lack.partition(_KEPT)[2]
+        many = f"{ends[end]} cells, each of another method, protocol or seed, were {_KEPT[6:]}{end}"
+        lines[many if end and ends[end] > MOST_LINES else lack] = None
+    return list(lines)
 
 
 def of_engines(study: StudyRecords) -> list[Table]:
@@ -58,6 +79,12 @@ def of_engines(study: StudyRecords) -> list[Table]:
 
 def _tables(study: StudyRecords) -> list[Table]:
     return [part for part in parts_of(study) if isinstance(part, Table)]
+
+
+def premiums(study: StudyRecords) -> Table:
+    """What each method of a folder gains under protocols that leak."""
+    (table,) = (table for table in study.share(_tables) if table.name == PREMIUMS)
+    return table
 
 
 def kept(study: StudyRecords) -> list[Table]:

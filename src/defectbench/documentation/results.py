@@ -14,11 +14,20 @@ from ..report.writers.markdown import markdown_body
 from .facts import Facts
 from .markdown import NOTICE, Page
 from .page_tables import TABLES, controls_table
-from .reference import References, by_block, comparisons, kept, of_engines, with_columns
+from .reference import (
+    References,
+    by_block,
+    comparisons,
+    kept,
+    of_engines,
+    premiums,
+    with_columns,
+)
 
 INDEX = "index"  # the one page that is about no folder
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
+PREMIUM_COLUMNS = ("protocol", "title", "map50_clean", "map50", "map50_premium")
 PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict")
 
 
@@ -58,8 +67,14 @@ def page_template(text: str, facts: Facts) -> Template:
         environment.globals[name] = getattr(facts, name)
     environment.globals["tables"] = lambda folder: folder_tables(facts.references.study(folder))
     environment.globals["controls"] = lambda folder: table_text(controls_table(facts, folder))
+    environment.globals["premiums"] = lambda folder: premium_text(facts.references.study(folder))
     environment.globals["table"] = lambda name: table_text(TABLES[name](facts))
     return environment.from_string(text)
+
+
+def premium_text(study: StudyRecords) -> str:
+    """What each method of a folder gains under protocols that leak."""
+    return table_text(with_columns(premiums(study), PREMIUM_COLUMNS))
 
 
 def table_text(table: Table, level: int = 2) -> str:
