@@ -117,12 +117,17 @@ def test_artifacts_are_timed_in_the_engine_that_a_study_names(script, tmp_path, 
     assert set(figures) == {"fp32_batch_1_ms", "fp32_batch_16_ms"}
     assert set(seen) == {(1, 3, 8, 8), (16, 3, 8, 8)}
 
+    def time(side, batch, runs):
+        return {"latency_ms_p50": side + batch / 100 + runs / 10}
+
     def by_process(*given):
-        return SimpleNamespace(session=SimpleNamespace(starts_processes=True))
+        return SimpleNamespace(session=SimpleNamespace(starts_processes=True, time=time))
 
     monkeypatch.setattr(engines, "load_engine", by_process)
-    with pytest.raises(script.AbsentError, match="a process a call"):
-        script.time_engine(made, "tensorrt", tmp_path / "plan", given, "")
+    assert script.time_engine(made, "tensorrt", tmp_path / "plan", given, "fp16_") == {
+        "fp16_batch_1_ms_by_trtexec": pytest.approx(8.11),
+        "fp16_batch_16_ms_by_trtexec": pytest.approx(8.26),
+    }
 
     def without(name):
         raise ConfigError("engine", name, "no NVIDIA GPU is to be seen here", "take another")

@@ -552,7 +552,8 @@ def test_the_program_times_a_plan_by_the_median_of_medians(home, tmp_path, by_pr
     by_program()
     program = trtexec.find_program()
     convert(home / "model.onnx", tmp_path / "model", "fp32")  # two calls: the version, the plan
-    figures = trtexec.time_plan(program, tmp_path / "model" / PLAN, SIDE, runs=3)
+    session = trtexec.TrtexecSession(program, tmp_path / "model" / PLAN, {}, [], 16)
+    figures = session.time(SIDE, runs=3)
     # the third to the fifth call
     assert (figures["compute_ms_p50"], figures["latency_ms_p50"]) == (4, 4.5)
     assert figures["n_queries"] == 12

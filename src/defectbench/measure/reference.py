@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -137,7 +138,7 @@ class _Trunk:
         )
         return self.append("Relu", [made]) if activated else made
 
-    def append(self, kind: str, inputs: list[str], **attributes: object) -> str:
+    def append(self, kind: str, inputs: list[str], **attributes: Any) -> str:
         """Append a node of one output; its name."""
         output = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))

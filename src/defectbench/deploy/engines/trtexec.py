@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -157,6 +158,10 @@ class TrtexecSession:
         parts = [self._run(images[n : n + self.most]) for n in range(0, len(images), self.most)]
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
+    def time(self, side: int, batch: int = 1, runs: int = RUNS) -> dict[str, Any]:
+        """What the program itself times, without a process a call; see ``time_plan``."""
+        return time_plan(self.program, self.plan, side, batch, runs)
+
     def _run(self, images: Images) -> list[Images]:
         with tempfile.TemporaryDirectory() as name:
             given, made = Path(name) / "images.bin", Path(name) / "outputs.json"
@@ -196,7 +201,7 @@ def read_outputs(path: Path, names: Sequence[str], where: Path) -> list[Images]:
 
 def time_plan(
     program: Path, plan: Path, side: int, batch: int = 1, runs: int = RUNS
-) -> dict[str, float | int | list[str]]:
+) -> dict[str, Any]:
     """Time a plan by the program: the median of the medians of several runs.
 
     Args:
