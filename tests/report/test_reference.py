@@ -83,7 +83,7 @@ def test_a_cell_that_was_not_timed_is_kept_and_said(shelf):
         keep_reference([shelf.runs], shelf.root / "strictly")
     lacks = []
     (cell,) = keep_reference([shelf.runs], shelf.root / "kept", lacks)
-    assert lacks == ["alpha on steel, clean, seed 0, was kept without a record of latency."]
+    assert lacks == ["alpha on steel, clean, seed 0, has no record of latency."]
     assert (cell / "train.json").is_file()
 
 
@@ -127,9 +127,7 @@ def test_every_folder_of_reference_renders_and_says_what_it_lacks(name):
     if name == "slimming":
         assert [note for note in first.notes if "has no way from its base" in note]
     if name == "neu-det-60-epochs":
-        missing = (
-            "lidd_net on neu-det-60-epochs, paper, seed 0, was kept without a record of latency."
-        )
+        missing = "lidd_net on neu-det-60-epochs, paper, seed 0, has no record of latency."
         assert missing in first.notes
 
 
@@ -138,5 +136,19 @@ def test_a_study_lacks_nothing_silently(shelf):
     with pytest.raises(ReportError, match="latency record"):
         make_report([shelf.runs])
     report = make_report([shelf.runs], is_kept=True)
-    lack = "alpha on steel, clean, seed 0, was kept without a record of latency."
+    lack = "alpha on steel, clean, seed 0, has no record of latency."
     assert lack in report.tables[0].notes
+
+
+def test_a_study_in_the_making_shows_what_is_made(shelf):
+    scored = [shelf.method("alpha"), shelf.method("beta")]
+    shutil.rmtree(scored[1] / "latency")
+    cells = [*scored, shelf.folder("gamma")]
+    report = make_report(cells, is_partial=True)
+    notes = report.tables[0].notes
+    assert "1 of 3 cells of the study are not scored yet." in notes
+    assert "beta on steel, clean, seed 0, has no record of latency." in notes
+    assert not [note for note in notes if "No images are kept" in note]
+    assert {row.values["method"] for row in report.tables[0].rows} == {"alpha", "beta"}
+    with pytest.raises(ReportError, match="run snakemake scores first"):
+        make_report([shelf.folder("gamma")], is_partial=True)

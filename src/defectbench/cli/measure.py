@@ -136,6 +136,21 @@ def evaluate(
     evaluate_predictions(predictions, Truth(annotations, images, groups), out)
 
 
+def rescore(
+    runs: Annotated[list[Path], Argument(help="Folders of cells, or folders that hold them.")],
+) -> None:
+    """Score stored predictions anew, without their models; say which figures have changed."""
+    from ..measure.rescoring import rescore as score_anew
+
+    count = changed = 0
+    for scored in score_anew(runs):
+        count += 1
+        changed += bool(scored.changed)
+        for name, (before, after) in scored.changed.items():
+            print(f"{scored.path}: {name} was {before}, is {after}")  # noqa: T201
+    print(f"{count} sets of predictions scored anew, {changed} with other figures")  # noqa: T201
+
+
 def count(model: Model, out: File) -> None:
     """Count parameters and multiply-adds of a model file."""
     from ..measure.complexity import count
@@ -209,6 +224,7 @@ VERBS = {
     "choose-threshold": choose_threshold,
     "predict": predict,
     "evaluate": evaluate,
+    "rescore": rescore,
     "count": count,
     "control": control,
     "race": race,

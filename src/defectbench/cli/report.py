@@ -22,6 +22,13 @@ def report(
         list[str] | None,
         Option(help="What the reader has to know of the study; repeat it for more."),
     ] = None,
+    made: Annotated[
+        bool,
+        Option(
+            "--made",
+            help="Show what is made of a study: cells that are not scored are left out, and a note says so.",
+        ),
+    ] = False,
 ) -> None:
     """Render tables, figures and a page; print the table."""
     from ..report.render import render_report
@@ -29,8 +36,8 @@ def report(
     from .checks import check_models_folder
 
     check_models_folder(models)
-    made = render_report(runs, out, study, models, notes=note or ())
-    print_tables(made.tables, page=str(out / "index.html"))
+    rendered = render_report(runs, out, study, models, notes=note or (), is_partial=made)
+    print_tables(rendered.tables, page=str(out / "index.html"))
 
 
 def show(

@@ -21,7 +21,7 @@ ESCAPES = "escape_rate_images"
 LEFT_OUT = ("gflops", "latency_ms_p90", "latency_ms_p99", "fps", "macro_f1")
 
 MOST_LINES = 3  # of cells that lack the same
-_KEPT = ", was kept "
+_LACK = ", has no "
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ def together(lacks: Sequence[str]) -> list[str]:
     """Sentences on what single cells lack; of more than three that say the same, how many there are.
 
     Example:
-        >>> together([f"net on steel, seed {n}, was kept without a plan." for n in range(4)] + ["No images."])
-        ['4 cells, each of another method, protocol or seed, were kept without a plan.', 'No images.']
+        >>> together([f"net on steel, seed {n}, has no plan." for n in range(4)] + ["No images."])
+        ['4 cells, each of another method, protocol or seed, have no plan.', 'No images.']
     """
-    ends = Counter(lack.partition(_KEPT)[2] for lack in lacks)
+    ends = Counter(lack.partition(_LACK)[2] for lack in lacks)
     lines = {}
     for lack in lacks:
-        end = lack.partition(_KEPT)[2]
-        many = f"{ends[end]} cells, each of another method, protocol or seed, were {_KEPT[6:]}{end}"
+        end = lack.partition(_LACK)[2]
+        many = f"{ends[end]} cells, each of another method, protocol or seed, have no {end}"
         lines[many if end and ends[end] > MOST_LINES else lack] = None
     return list(lines)
 

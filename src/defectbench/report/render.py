@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..base.errors import ReportError
 from ..base.files import atomic_directory, atomic_write_text, refuse_others_files
 from .records.comparison import scored_files
 from .records.study import StudyRecords, read_study
@@ -53,6 +54,7 @@ def make_report(
     models_dir: str | Path = "models",
     is_kept: bool = False,
     notes: Sequence[str] = (),
+    is_partial: bool = False,
 ) -> Report:
     """Read the records of cells and let every topic say what it has to; nothing is written.
 
@@ -61,13 +63,36 @@ def make_report(
         models_dir: Where method cards lie, for titles.
         is_kept: Whether these are kept records: what they lack is told in a note of the first table.
         notes: What else that table says below its rows, such as which datasets were left out.
+        is_partial: Whether these are cells of a study that is not made whole: those that are not scored are left out,
+            and what the others lack is told in a note of the first table.
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
     """
-    study = read_study(run_dirs, models_dir, is_kept)
+    if is_partial:
+        run_dirs, unscored = _scored(run_dirs)
+        notes = [*notes, *unscored]
+    study = read_study(run_dirs, models_dir, is_kept or is_partial)
     parts = _with_notes(parts_of(study), notes)
+    if is_partial:
+        return Report(study, _with_notes(parts, study.lacks or []))
     return Report(study, _with_lacks(study, parts) if is_kept else parts)
+
+
+def _scored(cells: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """The folders of cells that are scored, and a sentence on the others.
+
+    Raises:
+        ReportError: None is scored.
+    """
+    folders = [Path(cell) for cell in cells]
+    scored = [folder for folder in folders if (folder / "accuracy.json").is_file()]
+    if not scored:
+        named = ", ".join(map(str, folders[:3])) or "report"
+        raise ReportError(named, "scored cells", 0, "run snakemake scores first")
+    missing = len(folders) - len(scored)
+    told = f"{missing} of {len(folders)} cells of the study are not scored yet."
+    return scored, [told] if missing else []
 
 
 def _with_notes(
@@ -118,6 +143,7 @@ def render_report(
     models_dir: str | Path = "models",
     is_kept: bool = False,
     notes: Sequence[str] = (),
+    is_partial: bool = False,
 ) -> Report:
     """Render the report of a study; all of it comes from the same records.
 
@@ -128,6 +154,7 @@ def render_report(
         models_dir: Where method cards lie, for titles.
         is_kept: As in ``make_report``.
         notes: As in ``make_report``.
+        is_partial: As in ``make_report``.
 
     Returns:
         What the report says.
@@ -138,7 +165,7 @@ def render_report(
     """
     for name in (*FOLDERS, PAGE):
         refuse_others_files(Path(out_dir) / name, Path(out_dir) / FILE)
-    report = make_report(run_dirs, models_dir, is_kept, notes)
+    report = make_report(run_dirs, models_dir, is_kept, notes, is_partial)
     write_tables(report.tables, out_dir)
     draw_pictures(report.pictures, out_dir)
     write_page(report.parts, out_dir, study)

@@ -244,7 +244,7 @@ def _stored_cell(cell: CellRecords, lacks: list[str]) -> CellRecords:
         missing.remove("complexity")
     if missing:
         lacks.append(
-            f"{cell.method} on {cell.dataset}, {cell.protocol}, seed {cell.seed}, was kept without a record of "
+            f"{cell.method} on {cell.dataset}, {cell.protocol}, seed {cell.seed}, has no record of "
             f"{' and '.join(missing)}."
         )
     return replace(cell, **records, engine=timed.stem if "latency" in records else "")
