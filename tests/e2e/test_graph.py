@@ -109,6 +109,15 @@ def test_default_study_plans_every_stage(checkout):
     assert jobs == stages
 
 
+@pytest.mark.parametrize("target", ["tables", "rescore"])
+def test_a_report_of_what_is_there_needs_no_other_job(checkout, target):
+    status, said = snakemake(checkout, target, "--dry-run", "--quiet", "host")
+    assert status == 0, said
+    jobs = jobs_in(said)
+    jobs.pop("total", None)
+    assert jobs == {target: 1}
+
+
 def test_neu_det_study_runs_the_paper_protocol_too(checkout):
     jobs = planned(checkout, "--configfile", "config/neu-det.yaml")
     assert jobs["augment_before_split"] == 1
