@@ -116,7 +116,12 @@ def method_folder(wildcards):
 
 def method_files(wildcards):
     """What a cell is made of: its recipe, its method's modules and every module of the suite that they import."""
-    folder = method_folder(wildcards)
+    return files_of_method(method_folder(wildcards))
+
+
+@cache
+def files_of_method(folder):
+    """The files of a method's folder and of the suite that its networks are made of, as inputs."""
     return [f"{folder}/recipe.yaml", *map(os.path.relpath, source_files(folder))]
 
 

@@ -335,8 +335,12 @@ def _check_lists(study: Study, cards: dict[str, DatasetCard], source: str | Path
 
 
 def _check_recipes(plan: StudyPlan, source: str | Path) -> None:
-    """Every change of a recipe names a field of it that has an effect, and has a value that fits."""
-    for cell in plan.trained:
+    """Every change of a recipe names a field of it that has an effect, and has a value that fits.
+
+    What a block asks of a method on a dataset is the same under each of its protocols and seeds.
+    """
+    asked = {(cell.method, cell.dataset, id(cell.budget)): cell for cell in reversed(plan.trained)}
+    for cell in reversed(asked.values()):
         where = f"{source}: {cell.folder}"
         changes = cell.budget.recipe or {}
         recipe = override_recipe(plan.recipe(cell), changes, where)

@@ -493,17 +493,19 @@ def _block_cells(
     smaller = {compressed_name(way): way for way in block.compress if way.method in methods}
     task = task_named(tasks.get(dataset, DETECTION.name))
     controls = [f"control_{kind}" for kind in task.control_rows(block.controls)]
+    rows = [*methods, *smaller, *controls]
+    budgets = {method: _budget(block, method) for method in rows}
     return [
         Cell(
             dataset=dataset,
             protocol=p if block.train_list is None else f"{p}{LISTED}{block.train_list}",
             method=m,
             seed=s,
-            budget=_budget(block, m),
+            budget=budgets[m],
             compression=smaller.get(m),
         )
         for p in block.protocols
-        for m in [*methods, *smaller, *controls]
+        for m in rows
         for s in (block.seeds if m not in controls else [0])
     ]
 
