@@ -96,7 +96,7 @@ def added_up(cells: Tensor) -> Tensor:
 def _joined(cells: Tensor) -> Tensor:
     """[B, 3, N, ...] as [B, 2 N, ...]: windows share their first and last cell with their neighbours."""
     first, middle, last = cells.unbind(1)
-    following = torch.cat((first[:, 1:], torch.zeros_like(first[:, :1])), 1)
+    following = F.pad(first[:, 1:], (0, 0) * (first.ndim - 2) + (0, 1))
     return torch.stack((middle, last + following), 2).flatten(1, 2)
 
 

@@ -4,11 +4,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from torch.nn import functional
 
 from defectbench.base.errors import ArtifactError
+from defectbench.deploy import export
 from defectbench.deploy.artifact import read_metadata, validate_artifact
 from defectbench.deploy.export import check_equal, export_onnx
+from defectbench.deploy.free_batch import BATCH, BoundBatchError, free_batch
 from defectbench.deploy.runtime import OnnxDetector
 
 
@@ -66,3 +70,73 @@ def test_failed_export_leaves_nothing(module, message, tmp_path, provenance):
     with pytest.raises(ArtifactError, match=message):
         export_onnx(module, 32, tmp_path / "model.onnx", ["pit", "scratch"], provenance)
     assert list(tmp_path.iterdir()) == []
+
+
+class Shuffled(nn.Module):
+    """Channels in turn, a map made larger and smaller, and points of both."""
+
+    def forward(self, images):
+        size, side = len(images), images.shape[-1]
+        pairs = images.repeat(1, 2, 1, 1).reshape(size, 2, 3, side, side)
+        mixed = pairs.transpose(1, 2).reshape(size, 6, side, side)
+        large = functional.interpolate(mixed, scale_factor=2.0, mode="nearest")
+        small = functional.interpolate(large, size=(side // 2, side // 2), mode="bilinear")
+        points = small.flatten(2).transpose(1, 2)
+        return points[..., :4] * side, points[..., 4:].sigmoid()
+
+
+class Counted(nn.Module):
+    """Points behind those of each image that are the same for all of them."""
+
+    def forward(self, images):
+        points = images.repeat(1, 2, 1, 1).flatten(2).transpose(1, 2)
+        points = torch.cat((points, torch.ones(images.shape[0], 2, 6)), 1)
+        return points[..., :4], points[..., 4:].sigmoid()
+
+
+@pytest.mark.parametrize(("module", "traces"), [(Shuffled(), 1), (Counted(), 2)])
+def test_a_graph_is_traced_for_a_number_where_that_can_be_freed(
+    module, traces, tmp_path, provenance, monkeypatch
+):
+    seen = []
+    traced = export._traced
+
+    def watched(*given):
+        seen.append(given[-1])
+        return traced(*given)
+
+    monkeypatch.setattr(export, "_traced", watched)
+    path = tmp_path / "model.onnx"
+    export_onnx(module, 32, path, ["pit", "scratch"], provenance)
+    assert [shapes is None for shapes in seen] == [True, False][:traces]
+    for batch in (1, 2, 5, BATCH):
+        images = np.random.default_rng(batch).random((batch, 3, 32, 32), dtype=np.float32)
+        for want, got in zip(
+            module(torch.from_numpy(images)), OnnxDetector(path)(images), strict=True
+        ):
+            np.testing.assert_allclose(got, want.numpy(), atol=1e-4)
+
+
+def test_what_bears_the_number_of_images_elsewhere_is_refused():
+    """A first side of 61 that is no batch, a second one, a constant for each image, and a graph inside."""
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [BATCH, 3, 7, 7])
+
+    def refused(nodes, constants, message):
+        out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [BATCH, 48])
+        values = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+        model = helper.make_model(helper.make_graph(nodes, "g", [image], [out], values))
+        with pytest.raises(BoundBatchError, match=message):
+            free_batch(model)
+
+    def node(kind, name, *inputs, **attributes):
+        return helper.make_node(kind, ["images", *inputs], ["out"], name=name, **attributes)
+
+    shape = np.array([4, BATCH, 12], np.int64)
+    refused([node("Reshape", "second", "shape")], {"shape": shape}, "second")
+    each = np.zeros((BATCH, 3, 1, 1), np.float32)
+    refused([node("Add", "each", "bias")], {"bias": each}, "each: bias")
+    tiled = np.array([BATCH, 1, 1, 1], np.int64)
+    refused([node("Tile", "tiled", "repeats")], {"repeats": tiled}, "tiled")
+    refused([node("Split", "parts", num_outputs=BATCH)], {}, "num_outputs")
+    sizes = np.array([BATCH, 3, 31, 31], np.int64)  # 7 * (31 / 7) is no 31 in 32 bits
+    refused([node("Resize", "odd", "", "", "sizes")], {"sizes": sizes}, "odd: from")

@@ -24,6 +24,7 @@ from .artifact import (
     strip_origin,
     validate_artifact,
 )
+from .free_batch import BATCH, NAME, BoundBatchError, free_batch
 from .names import OUTPUTS
 from .runtime import open_artifact
 
@@ -62,7 +63,7 @@ def export_onnx(
     """
     module = module.cpu().float().eval()
     with atomic_path(path) as part:
-        model = _traced(module, size, part, Path(path), task)
+        model = _graph_of(module, size, part, Path(path), task)
         strip_origin(model)
         set_metadata(model, make_metadata(classes, size, metadata))
         onnx.checker.check_model(model, full_check=True)
@@ -72,9 +73,27 @@ def export_onnx(
     return info
 
 
-def _traced(module: nn.Module, size: int, part: Path, path: Path, task: str) -> onnx.ModelProto:
-    batch = torch.export.Dim("N", min=1, max=4096)
-    images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+def _graph_of(module: nn.Module, size: int, part: Path, path: Path, task: str) -> onnx.ModelProto:
+    """The graph of a module for any number of images; traced for one number where that can be written anew."""
+    model = _traced(module, size, part, path, task, BATCH, None)
+    try:
+        free_batch(model)
+    except BoundBatchError:
+        batch = torch.export.Dim(NAME, min=1, max=4096)
+        model = _traced(module, size, part, path, task, 2, ({0: batch},))
+    return model
+
+
+def _traced(
+    module: nn.Module,
+    size: int,
+    part: Path,
+    path: Path,
+    task: str,
+    batch: int,
+    dynamic_shapes: tuple[dict[int, object], ...] | None,
+) -> onnx.ModelProto:
+    images = torch.zeros(batch, 3, size, size)  # only their shape is looked at
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -83,7 +102,7 @@ def _traced(module: nn.Module, size: int, part: Path, path: Path, task: str) -> 
                 dynamo=True,
                 input_names=["images"],
                 output_names=list(OUTPUTS[task]),
-                dynamic_shapes=({0: batch},),
+                dynamic_shapes=dynamic_shapes,
                 opset_version=OPSET,
                 external_data=False,
                 verbose=False,
