@@ -16,7 +16,9 @@ SAME_COUNT = 0.01
 SCORES = ("map50", "map50_95", "map75")
 COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 
-Verdict = Literal["reproduced", "within interval", "not reproduced", "not comparable"]
+Verdict = Literal[
+    "reproduced", "within interval", "not reproduced", "inconsistent", "not comparable"
+]
 
 
 @dataclass(frozen=True)
