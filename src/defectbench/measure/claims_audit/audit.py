@@ -9,7 +9,7 @@ from pathlib import Path
 from ...base.printed_tables import Figure, PrintedTable, read_printed_tables
 from ..claims import Finding
 from .counts import NetworkCounts, known_counts
-from .outcome import AuditOutcome, WrongFigure
+from .outcome import REBUILT, AuditOutcome, PrintedFigure
 from .parameters import check_parameters
 from .repeated import check_repeated
 from .scaling import check_scaling
@@ -79,25 +79,24 @@ def held_against_audit(
 ) -> list[Finding]:
     """Claims on methods' cards, *inconsistent* where the audit found that the printed figure cannot be right.
 
+    A claim that our network was rebuilt from keeps its verdict, and says so.
+
     Args:
         findings: Claims beside our records.
         outcomes: What the audit found.
     """
-    reasons = {
-        wrong: outcome.arithmetic
-        for outcome in outcomes
-        if outcome.verdict == "inconsistent"
-        for wrong in outcome.wrong
-    }
-    return [_held(finding, reasons) for finding in findings]
+    wrong = {each: out.arithmetic for out in outcomes for each in out.wrong}
+    sources = {each: REBUILT for out in outcomes for each in out.sources}
+    return [_held(finding, wrong, sources) for finding in findings]
 
 
-def _held(finding: Finding, reasons: Mapping[WrongFigure, str]) -> Finding:
+def _held(
+    finding: Finding, wrong: Mapping[PrintedFigure, str], sources: Mapping[PrintedFigure, str]
+) -> Finding:
     figure, scale = PRINTED_AS.get(finding.metric, (None, 1))
     if figure is None:
         return finding
-    printed = WrongFigure(finding.method, figure, round(finding.claimed * scale, 9))
-    if printed not in reasons:
-        return finding
-    reason = f"{reasons[printed]}; {finding.reason}"
-    return replace(finding, verdict="inconsistent", reason=reason)
+    printed = PrintedFigure(finding.method, figure, round(finding.claimed * scale, 9))
+    reason = "; ".join(filter(None, (wrong.get(printed), sources.get(printed), finding.reason)))
+    verdict = "inconsistent" if printed in wrong else finding.verdict
+    return replace(finding, verdict=verdict, reason=reason)

@@ -16,6 +16,7 @@ FIGURE_WORDS = {
     "map50_95": "mAP50-95, %",
     "map": "mAP, %",
 }
+REBUILT = "our network was rebuilt from this figure, so that its count proves nothing"
 Outcome = Verdict | Literal["consistent"]
 Check = Literal[
     "scaling",
@@ -31,8 +32,8 @@ Check = Literal[
 
 
 @dataclass(frozen=True)
-class WrongFigure:
-    """A printed figure that cannot be right.
+class PrintedFigure:
+    """A figure of a network, as it is printed.
 
     Attributes:
         network: The network that it is printed for; empty where that is not known here.
@@ -60,6 +61,7 @@ class AuditOutcome:
         arithmetic: How it came to that.
         read: What was read of the paper.
         wrong: The figures that cannot be right, or of which one cannot; of inconsistent ones.
+        sources: The figures that our network was rebuilt from.
     """
 
     paper: str
@@ -71,7 +73,8 @@ class AuditOutcome:
     verdict: Outcome
     arithmetic: str
     read: str = ""
-    wrong: tuple[WrongFigure, ...] = ()
+    wrong: tuple[PrintedFigure, ...] = ()
+    sources: tuple[PrintedFigure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,9 @@ def places_of(cited: Sequence[Cited]) -> str:
     return ", ".join(dict.fromkeys(each.table.place for each in cited))
 
 
-def wrong_figures(rows: Iterable[PrintedRow], figure: Figure) -> tuple[WrongFigure, ...]:
-    """A figure of some rows, as wrong ones."""
+def printed_figures(rows: Iterable[PrintedRow], figure: Figure) -> tuple[PrintedFigure, ...]:
+    """A figure of some rows, where they print it."""
     values = [(row.network, row.printed(figure)) for row in rows]
     return tuple(
-        WrongFigure(name, figure, float(value)) for name, value in values if value is not None
+        PrintedFigure(name, figure, float(value)) for name, value in values if value is not None
     )

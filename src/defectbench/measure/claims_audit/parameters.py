@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from ...base.printed_tables import PrintedRow, PrintedTable
 from ..claims import SAME_COUNT
 from .counts import NetworkCounts
-from .outcome import FIGURE_WORDS, AuditOutcome
+from .outcome import FIGURE_WORDS, REBUILT, AuditOutcome, printed_figures
+from .spans import Span, span_of
 
 
 def check_parameters(
     tables: Sequence[PrintedTable], counts: Mapping[str, NetworkCounts]
 ) -> list[AuditOutcome]:
-    """Hold printed parameters against counts: *reproduced* within 1 %.
+    """Hold printed parameters against counts: *reproduced* within 1 %, or as far as they are printed.
 
     Args:
         tables: Tables of one paper.
@@ -31,13 +32,15 @@ def _of_row(table: PrintedTable, row: PrintedRow, network: NetworkCounts | None)
     assert row.params_m is not None
     if row.rebuilt_from_it:
         verdict = "not comparable"
-        arithmetic = "our network was rebuilt from this figure, so that its count proves nothing"
+        arithmetic = REBUILT
     elif network is None:
         verdict = "not comparable"
         arithmetic = "no count of this network is known without the paper"
     else:
         share = float(row.params_m) / network.params_m - 1
-        verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
+        counted = Span(network.params_m, network.params_m)
+        is_same = abs(share) <= SAME_COUNT or span_of(row.params_m).meets(counted)
+        verdict = "reproduced" if is_same else "not reproduced"
         arithmetic = f"{row.params_m} / {network.params_m:.4f} ({row.network}) - 1 = {share:+.1%}"
     return AuditOutcome(
         table.paper,
@@ -49,4 +52,5 @@ def _of_row(table: PrintedTable, row: PrintedRow, network: NetworkCounts | None)
         verdict,
         "; ".join(filter(None, (arithmetic, row.note))),
         table.read,
+        sources=printed_figures([row] if row.rebuilt_from_it else [], "params_m"),
     )

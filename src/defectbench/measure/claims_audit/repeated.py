@@ -7,7 +7,7 @@ from itertools import combinations
 
 from ...base.printed_tables import FIGURES, Figure, PrintedTable
 from .counts import NetworkCounts
-from .outcome import FIGURE_WORDS, AuditOutcome, Cited, places_of, wrong_figures
+from .outcome import FIGURE_WORDS, AuditOutcome, Cited, places_of, printed_figures
 from .spans import span_of
 
 
@@ -69,5 +69,5 @@ def _compare(cited: Sequence[Cited], figure: Figure) -> AuditOutcome:
         "consistent" if fits else "inconsistent",
         f"{' and '.join(str(value) for value, _ in values)}: {reason}",
         cited[0].table.read,
-        () if fits else wrong_figures([each.row for each in cited], figure),
+        () if fits else printed_figures([each.row for each in cited], figure),
     )

@@ -8,7 +8,7 @@ from math import log10
 
 from ...base.printed_tables import PrintedTable
 from .counts import NetworkCounts
-from .outcome import FIGURE_WORDS, AuditOutcome, Cited, places_of, wrong_figures
+from .outcome import FIGURE_WORDS, AuditOutcome, Cited, places_of, printed_figures
 from .spans import Span, around, combine, digits, span_of
 
 # Another number of classes and maps whose side is rounded up move the ratio by under 1 % in networks of this size.
@@ -51,7 +51,7 @@ def _of_method(method: str, cited: list[Cited]) -> AuditOutcome:
         "consistent" if fits else "inconsistent",
         "; ".join(filter(None, [*steps, why])),
         cited[0].table.read,
-        () if fits else wrong_figures((each.row for each in odd or cited), "operations_g"),
+        () if fits else printed_figures((each.row for each in odd or cited), "operations_g"),
     )
 
 

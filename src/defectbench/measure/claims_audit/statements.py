@@ -287,7 +287,7 @@ def _swapped(
     return replace(
         first.outcome,
         figure=" and ".join(FIGURE_WORDS[each.statement.figure] for each in (first, second)),
-        printed=" and ".join(each.outcome.printed for each in (first, second)),
+        printed=f"{first.statement.value} % and {second.outcome.printed}",
         arithmetic=(
             f"swapped: as printed they need bases of {needed}; known are {known}; exchanged, "
             f"{exchanged}, which fit within rounding"
@@ -299,13 +299,14 @@ def _outcome(
     table: PrintedTable, statement: PrintedStatement, verdict: Outcome, arithmetic: str
 ) -> AuditOutcome:
     value = "beside each other" if statement.value is None else f"{statement.value:+}"
+    where = f" on {statement.data_set}" if statement.data_set else ""
     return AuditOutcome(
         table.paper,
         table.place,
         "statement",
         f"{statement.of} against {statement.against}",
         FIGURE_WORDS[statement.figure],
-        f"{value} %" if statement.kind == "percent" else value,
+        value + (" %" if statement.kind == "percent" else "") + where,
         verdict,
         arithmetic,
         table.read,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...base.printed_tables import PrintedRow, PrintedTable, UnitName
 from ..claims import SAME_COUNT
 from .counts import FittingUnit, NetworkCounts, fitting_unit
-from .outcome import FIGURE_WORDS, AuditOutcome, wrong_figures
+from .outcome import FIGURE_WORDS, REBUILT, AuditOutcome, printed_figures
 from .spans import digits
 
 NEITHER = "neither"
@@ -108,13 +108,14 @@ def _of_row(
         verdict,
         arithmetic,
         table.read,
-        wrong_figures([row], "operations_g") if is_stated_otherwise else (),
+        printed_figures([row] if is_stated_otherwise else [], "operations_g"),
+        printed_figures([row] if row.rebuilt_from_it else [], "operations_g"),
     )
 
 
 def _why_uncounted(row: PrintedRow) -> str:
     if row.rebuilt_from_it:
-        return "our network was rebuilt from this figure, so that its count proves nothing"
+        return REBUILT
     if row.network and row.size is None:
         return "no size of the input is said"
     return "no count of this network is known without the paper"
