@@ -4,7 +4,7 @@ import pytest
 
 from defectbench.base.methods import Claim, Golden, MethodCard
 from defectbench.base.records import write_record
-from defectbench.measure.claims import check_claim, check_claims
+from defectbench.measure.claims import check_claim, check_claims, rounds_to
 
 
 def card(*claims):
@@ -119,3 +119,13 @@ def test_cells_of_other_studies_do_not_enter(tmp_path):
     (found,) = check_claims(tmp_path / "models", [tmp_path / "runs/steel/clean/tiny/seed0"])
     assert found.n_seeds == 1
     assert check_claims(tmp_path / "models", []) == []
+
+
+def test_a_count_is_reproduced_as_far_as_it_is_printed(tmp_path):
+    """0.62 may be what was printed of our 0.624656; 0.6287 may not."""
+    cell(tmp_path)
+    rough = claim("params_m", 0.6)
+    assert check_claim(card(), rough, cells(tmp_path)).verdict == "reproduced"
+    assert check_claim(card(), claim("params_m", 0.64), cells(tmp_path)).verdict == "not reproduced"
+    assert rounds_to(0.624656, 0.62)
+    assert not rounds_to(0.624656, 0.63)

@@ -18,6 +18,13 @@ def topic_files():
     )
 
 
+def printed_tables():
+    """Tables that papers print, which claims are held against."""
+    return sorted(
+        path.as_posix() for path in Path("models/printed_tables").glob("*.yaml")
+    )
+
+
 def notes_option():
     """What of the study is left out, as options of `report`."""
     return " ".join(f"--note {quote(line)}" for line in PLAN.left_out.values())

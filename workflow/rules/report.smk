@@ -11,6 +11,7 @@ rule render_report:
         records=[f"{RUNS}/{record}" for record in PLAN.records()],
         certificates=certificates(),
         cards=[f"models/{name}/card.yaml" for name in PLAN.base_methods()],
+        printed=printed_tables(),
         topics=topic_files(),
         boards=board_records(),
     output:

@@ -83,9 +83,35 @@ def keep_reference(
         print(sentence, file=sys.stderr)  # noqa: T201
 
 
+def audit_claims(
+    runs: Annotated[
+        list[Path] | None,
+        Argument(
+            help="Folders of cells that claims on methods' cards are held against; none by default."
+        ),
+    ] = None,
+    models: Annotated[Path, Option(help="Folder of the methods and of printed tables.")] = Path(
+        "models"
+    ),
+    out: Annotated[Path, Option(help="Folder to write to.")] = Path("results/claims"),
+) -> None:
+    """Check the arithmetic of tables that papers print, and claims on methods' cards; print and write both tables."""
+    from ..report.claims_audit import claims_audit
+    from ..report.render import write_tables
+    from ..report.writers.terminal import print_tables
+    from .checks import check_models_folder
+
+    check_models_folder(models)
+    tables = claims_audit(models, runs or ())
+    write_tables(tables, out)
+    print_tables(tables)
+    print(f"written to {out}")  # noqa: T201
+
+
 VERBS = {
     "report": report,
     "show": show,
     "keep-reference": keep_reference,
     "report-reference": report_reference,
+    "audit-claims": audit_claims,
 }

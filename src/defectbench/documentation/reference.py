@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from ..measure.claims_audit.audit import audit_folder
+from ..measure.claims_audit.outcome import AuditOutcome
 from ..report.kept_tables import kept_tables
 from ..report.numbers import NOTHING
 from ..report.records.study import StudyRecords, read_study
@@ -47,6 +50,11 @@ class References:
             path = self.root / folder
             self._studies[folder] = read_study([path], self.models_dir, is_kept=True)
         return self._studies[folder]
+
+    @cached_property
+    def audit(self) -> list[AuditOutcome]:
+        """The claims audit of the printed tables beside the methods."""
+        return audit_folder(self.models_dir)
 
 
 def comparisons(study: StudyRecords) -> list[Table]:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from ..report.claims_audit import audit_shares, card_claims, read_table
 from ..report.numbers import number, percent
 from ..report.records.study import StudyRecords
 from ..report.table import Table
+from ..report.topics.claims import claims_table
 from ..report.writers.markdown import markdown_body
 from .facts import Facts
 from .markdown import NOTICE, Page
@@ -24,10 +26,12 @@ from .reference import (
     with_columns,
 )
 
-INDEX = "index"  # the one page that is about no folder
+ABOUT_NO_FOLDER = ("index", "claims")  # pages that wait for no folder of records
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
 PREMIUM_COLUMNS = ("protocol", "title", "map50_clean", "map50", "map50_premium")
+AUDIT_COLUMNS = ("paper", "place", "about", "figure", "printed", "verdict", "arithmetic")
+CLAIM_COLUMNS = ("method", "metric", "claimed", "ours", "n_seeds", "verdict", "reason", "source")
 PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict")
 
 
@@ -50,7 +54,7 @@ def results_pages(
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")
-        if name != INDEX and not (Path(reference_dir) / name).is_dir():
+        if name not in ABOUT_NO_FOLDER and not (Path(reference_dir) / name).is_dir():
             continue
         text = page_template(path.read_text(encoding="utf-8"), facts).render(folder=name)
         pages.append(Page(f"results/{name}.md", f"{NOTICE}\n{text.strip()}\n"))
@@ -67,9 +71,24 @@ def page_template(text: str, facts: Facts) -> Template:
         environment.globals[name] = getattr(facts, name)
     environment.globals["tables"] = lambda folder: folder_tables(facts.references.study(folder))
     environment.globals["controls"] = lambda folder: table_text(controls_table(facts, folder))
+    environment.globals["claims"] = lambda folder: claims_text(facts.references, folder)
+    environment.globals["audit"] = lambda share: table_text(audit_part(facts.references, share))
     environment.globals["premiums"] = lambda folder: premium_text(facts.references.study(folder))
     environment.globals["table"] = lambda name: table_text(TABLES[name](facts))
     return environment.from_string(text)
+
+
+def audit_part(references: References, share: str) -> Table:
+    """A share of the claims audit: what is ``wrong``, ``open`` or ``holds``, or what was ``read`` of papers."""
+    if share == "read":
+        return read_table(references.audit)
+    return with_columns(audit_shares(references.audit)[share], AUDIT_COLUMNS)
+
+
+def claims_text(references: References, folder: str) -> str:
+    """The claims of all methods' cards beside the records of a folder."""
+    findings = card_claims(references.models_dir, [references.root / folder], references.audit)
+    return table_text(with_columns(claims_table(findings), CLAIM_COLUMNS))
 
 
 def premium_text(study: StudyRecords) -> str:

@@ -16,7 +16,9 @@ SAME_COUNT = 0.01
 SCORES = ("map50", "map50_95", "map75")
 COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 
-Verdict = Literal["reproduced", "within interval", "not reproduced", "not comparable"]
+Verdict = Literal[
+    "reproduced", "within interval", "not reproduced", "inconsistent", "not comparable"
+]
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,25 @@ class Finding:
     reason: str
 
 
-def check_claims(models_dir: str | Path, run_dirs: Iterable[str | Path]) -> list[Finding]:
-    """Check every claim of every method's card, but those on compressed ones, against the records of its cells.
+def check_claims(
+    models_dir: str | Path, run_dirs: Iterable[str | Path], all_methods: bool = False
+) -> list[Finding]:
+    """Check every claim of the cards of methods with cells, but those on compressed ones, against the records of these.
 
     A score is *reproduced* within 0.005 of the printed one, and *within interval* if the printed
     one lies in the interval of ours: over seeds and groups where there are several seeds, else over groups. A count
-    is reproduced within 1 %; parameters are counted with batch norms, as papers do, and like the
-    counts of ``thop`` they come from the card, whose golden counts a test holds. Without a cell of
-    the same dataset, protocol and size, or with fewer epochs, a claim is *not comparable*.
+    is reproduced within 1 %, or where ours rounds to the printed digits; parameters are counted with batch norms, as
+    papers do, and like the counts of ``thop`` they come from the card, whose golden counts a test holds. Without a
+    cell of the same dataset, protocol and size, or with fewer epochs, a claim is *not comparable*.
 
     Args:
         models_dir: Folder of the methods.
         run_dirs: Folders of cells, or folders above them.
+        all_methods: Whether the cards of methods without a cell are checked, too.
     """
     cells = _cells_below(run_dirs)
     used = {cell.parent.name for cell in cells}
-    names = [name for name in method_names(models_dir) if name in used]
+    names = [name for name in method_names(models_dir) if all_methods or name in used]
     cards = [load_card(Path(models_dir) / name) for name in names]
     claims = [(card, claim) for card in cards for claim in card.claims if not claim.compressed]
     return [check_claim(card, claim, cells) for card, claim in claims]
@@ -164,8 +169,20 @@ def _check_count(card: MethodCard, claim: Claim, paths: list[Path]) -> Finding:
             return finding(card.name, claim, "not comparable", _why_not(claim, counts))
         ours, n_seeds = float(same_size[0][claim.metric]), len(same_size)
     share = ours / claim.value - 1
-    verdict: Verdict = "reproduced" if abs(share) <= SAME_COUNT else "not reproduced"
+    is_same = abs(share) <= SAME_COUNT or rounds_to(ours, claim.value)
+    verdict: Verdict = "reproduced" if is_same else "not reproduced"
     return finding(card.name, claim, verdict, f"ours differs by {share:+.1%}", ours, None, n_seeds)
+
+
+def rounds_to(value: float, printed: float) -> bool:
+    """Whether a value, written with as many decimals as a printed one, is that one.
+
+    Example:
+        >>> rounds_to(1.418, 1.4), rounds_to(0.964, 0.9894)
+        (True, False)
+    """
+    decimals = len(str(printed).partition(".")[2])
+    return round(value, decimals) == printed
 
 
 def _counts(paths: Sequence[Path]) -> list[dict[str, Any]]:

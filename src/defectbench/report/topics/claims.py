@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 
 from ...measure.claims import Finding, check_claims
+from ...measure.claims_audit.audit import audit_folder, held_against_audit
 from ..numbers import number
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, Table, word_column
@@ -29,9 +30,12 @@ COLUMNS = (
 
 
 def parts(study: StudyRecords) -> Iterator[Table]:
-    """Every claim of the cards of the methods that the study holds."""
+    """Every claim of the cards of the methods that the study holds; what the audit disproves is *inconsistent*."""
     compressed = check_compression_claims(study.models_dir, stages_of(study))
-    yield claims_table([*check_claims(study.models_dir, study.run_dirs), *compressed])
+    findings = [*check_claims(study.models_dir, study.run_dirs), *compressed]
+    yield claims_table(
+        held_against_audit(findings, audit_folder(study.models_dir)) if findings else findings
+    )
 
 
 def claims_table(findings: Sequence[Finding]) -> Table:
