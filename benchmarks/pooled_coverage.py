@@ -156,10 +156,9 @@ def measure(names, seed):
         if name in names:
             figures[name] = make(np.random.default_rng([seed, number]))
             print(name, "done", flush=True)
-    draws = {"pooled_sets": DRAWS, "power": DRAWS, "equal_methods": FEW}
     return {
         **figures,
-        "draws": draws,
+        "draws": DRAWS,
         "seed": seed,
         "confidence": CONFIDENCE,
         "power_stated": POWER,

@@ -19,6 +19,9 @@ from .statistics import CONFIDENCE, Interval
 
 POWER = 0.8
 LEVEL = 1 - CONFIDENCE
+FEWEST_SEEDS = (
+    3  # two tell the noise of training too poorly for the power that is worked out to hold
+)
 MOST_SEEDS = 1000
 _SURE = 30.0  # standard errors beyond which scipy's tail is no number, and power is 1
 
@@ -112,7 +115,7 @@ def power_of(difference: float, spread: Spread, level: float = LEVEL) -> float:
 def seeds_to_settle(
     differences: Sequence[SetDifference], level: float = LEVEL, power: float = POWER
 ) -> Settling:
-    """Fewest seeds of each method, on each set, with which their mean difference would be told from zero.
+    """Fewest seeds, from three, of each method on each set with which their mean difference would be told from zero.
 
     Taken for true: the difference as measured, the variances of seeds and of groups as measured, and the same test
     parts, whose groups stay as many as they are.
@@ -134,12 +137,12 @@ def seeds_to_settle(
         spread = pooled_spread([spread.with_seeds(seeds) for spread in spreads])
         return power_of(estimate, spread, level) >= power
 
-    high = 2
+    high = FEWEST_SEEDS
     while not is_enough(high):
         if high > MOST_SEEDS:
             return Settling(None, TOO_CLOSE)
         high *= 2
-    low = max(high // 2, 1)
+    low = max(high // 2, FEWEST_SEEDS - 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
