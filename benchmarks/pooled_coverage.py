@@ -27,7 +27,7 @@ from defectbench.measure.statistics import CONFIDENCE
 
 SETS = (2, 3, 5, 8)
 SEEDS = (2, 3, 5)
-GROUPS = (8, 30, 100)
+GROUPS = (8, 30)
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
 DRAWS = 4000
 
