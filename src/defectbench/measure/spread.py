@@ -104,7 +104,7 @@ class Spread:
             VariancePart(part.variance * (part.freedom + 1) / seeds, seeds - 1)
             for part in self.trainings
         )
-        now = np.mean([part.freedom + 1 for part in self.trainings], axis=0)
+        now = sum(part.freedom + 1 for part in self.trainings) / len(self.trainings)
         shared = self.shared * now / seeds
         groups = VariancePart(self._groups_alone() + shared, self.groups.freedom)
         return Spread(trainings, groups, shared)
@@ -226,7 +226,7 @@ def _joined(parts: Sequence[VariancePart], share: float = 1.0) -> VariancePart:
         return VariancePart(np.zeros_like(parts[0].variance), 0)
     total = np.sum([part.variance for part in told], axis=0)
     doubt = np.sum([part.variance**2 / part.freedom for part in told], axis=0)
-    most = np.sum([part.freedom for part in told], axis=0)
+    most = sum((np.asarray(part.freedom, np.float64) for part in told), np.zeros(()))
     safe = np.where(doubt > 0, doubt, 1.0)
     freedom = np.where(doubt > 0, total**2 / safe, most)
     return VariancePart(share * total, freedom)
