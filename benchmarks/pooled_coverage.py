@@ -8,7 +8,7 @@ counted.
 
     python benchmarks/pooled_coverage.py --out results/reference/interval-coverage/pooled.json
 
-Half a minute of one core; all draws follow from `--seed`.
+Some seconds of one core; all draws follow from `--seed`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ SETS = (2, 3, 5, 8)
 SEEDS = (2, 3, 5)
 GROUPS = (8, 30)
 RATIOS = (0.2, 0.5, 1.0, 2.0, 5.0)
-DRAWS = 4000
+DRAWS = 2000
+MOST_COUNTED = 60  # seeds; the power of more is not counted, for the room that they take
 
 
 def differences(random, draws, groups, seeds, ratio, scale=1.0, mean=0.0):
@@ -72,7 +73,7 @@ def power_of_seeds(random, sets, groups, difference, ratio, draws=DRAWS):
     """The number of seeds that the suite states for a true difference, and how often they tell it."""
     settled = seeds_to_settle([true_difference(difference, groups, ratio)] * sets)
     told = {"seeds": settled.seeds, "limit": settled.limit}
-    if settled.seeds is None:
+    if settled.seeds is None or settled.seeds > MOST_COUNTED:
         return told
 
     def power(seeds):
@@ -124,7 +125,7 @@ def of_pooled_sets(random):
 
 def of_power(random):
     """Rows by sets, true difference and ratio, at 60 groups."""
-    cases = itertools.product((1, 2, 4), (0.5, 1.0, 2.0, 4.0), (0.1, 0.5, 1.0))
+    cases = itertools.product((1, 3), (0.5, 1.0, 2.0, 4.0), (0.1, 0.5, 1.0))
     return [
         {"sets": s, "difference": d, "ratio": r, **power_of_seeds(random, s, 60, d, r)}
         for s, d, r in cases
