@@ -26,7 +26,7 @@ from ..table import (
 )
 from . import detection
 
-ORDER = 35
+ORDER = 31
 ALL = "all classes"
 FILES = ("annotations.json", "overlaps.csv", "groups.csv")
 COLUMNS = (
