@@ -106,25 +106,46 @@ def shared_rectangle(
     return low, high
 
 
-def label_agreement(labels: dict[int, Labels], overlaps: Iterable[Overlap]) -> Floats:
-    """Best IoU of each box that another image shows too; 0 where the other has no such box.
+@dataclass(frozen=True)
+class Checks:
+    """Boxes that another image shows too, each held against that image's annotation; a pair is checked both ways.
+
+    Attributes:
+        iou: [n], best IoU with a box of the same class; 0 where the other image has no such box.
+        classes: [n], class id of each box.
+        images: [n], id of the image that each box is of.
+    """
+
+    iou: Floats
+    classes: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+
+def agreement_checks(labels: dict[int, Labels], overlaps: Iterable[Overlap]) -> Checks:
+    """All boxes that were annotated twice, with how well the two annotations agree.
 
     Args:
         labels: Boxes by image id.
         overlaps: Pairs of images of the same surface.
-
-    Returns:
-        [n], one figure a check; a pair is checked in both directions.
     """
-    found = [np.zeros(0)]
+    iou, classes, images = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for pair in overlaps:
         if pair.shared_area >= LEAST_SHARED_AREA and {pair.first, pair.second} <= set(labels):
             for way in (pair, pair.reverse()):
-                found.append(_checks(labels[way.first], labels[way.second], way))
-    return np.concatenate(found)
+                best, inside = _best_of(labels[way.first], labels[way.second], way)
+                iou.append(best[inside])
+                classes.append(labels[way.first].classes[inside])
+                images.append(np.full(int(inside.sum()), way.first))
+    return Checks(np.concatenate(iou), np.concatenate(classes), np.concatenate(images))
 
 
-def _checks(one: Labels, other: Labels, overlap: Overlap) -> Floats:
+def label_agreement(labels: dict[int, Labels], overlaps: Iterable[Overlap]) -> Floats:
+    """Best IoU [n] of each box that another image shows too; arguments as of ``agreement_checks``."""
+    return agreement_checks(labels, overlaps).iou
+
+
+def _best_of(one: Labels, other: Labels, overlap: Overlap) -> tuple[Floats, NDArray[np.bool_]]:
+    """Best IoU of each box of one image with one of its class in the other, and which boxes both images show."""
     low, high = shared_rectangle(one, other, overlap)
     shift = np.array([overlap.dx, overlap.dy, 0.0, 0.0])
     mine, theirs = clip(one.boxes, low, high), clip(other.boxes + shift, low, high)
@@ -132,4 +153,4 @@ def _checks(one: Labels, other: Labels, overlap: Overlap) -> Floats:
     inside = np.prod(mine[:, 2:], axis=1) >= LEAST_INSIDE * area
     same_class = one.classes[:, None] == other.classes[None]
     best = np.where(same_class, pairwise_iou(mine, theirs), 0.0).max(axis=1, initial=0.0)
-    return best[inside & (area > 0)]
+    return best, inside & (area > 0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import MeasurementError
-from .spread import spread_apart, spread_of, spread_of_ends
+from .spread import Spread, spread_apart, spread_of, spread_of_ends
 from .statistics import (
     CONFIDENCE,
     Interval,
@@ -139,21 +139,30 @@ def difference_of(first: Runs, second: Runs) -> Difference:
     if shapes[0] != shapes[1]:
         raise MeasurementError("comparison", "groups", shapes, "compare on one test part")
     estimate = float(first.values.mean() - second.values.mean())
-    first_left, second_left = _numbers_of_both(first.left_out, second.left_out)
-    apart = first_left.mean(axis=0) - second_left.mean(axis=0)
-    if min(len(first.seeds), len(second.seeds)) == 1:
-        spread = spread_of(np.array([estimate]), apart[None])
+    spread = spread_between(first, second)
+    if not spread.trainings:
+        apart = first.left_out.mean(axis=0) - second.left_out.mean(axis=0)
         ends = corrected_interval(estimate, first.draws - second.draws, apart)
         interval = Interval(estimate, *ends, shapes[0][0], GROUPS)
         return Difference(interval, spread.p_value(estimate))
-    if first.seeds == second.seeds:
-        spread = spread_of(first.values - second.values, first_left - second_left)
-    else:
-        spread = spread_apart((first.values, first_left), (second.values, second_left))
     reach = float(spread.reach(CONFIDENCE))
     seeds = min(len(first.seeds), len(second.seeds))
     interval = Interval(estimate, estimate - reach, estimate + reach, seeds, SEEDS_AND_GROUPS)
     return Difference(interval, spread.p_value(estimate))
+
+
+def spread_between(first: Runs, second: Runs) -> Spread:
+    """What the difference of two methods on one test part varies by; arguments as of ``difference_of``.
+
+    Where one has a single seed, both are given, and groups alone are left.
+    """
+    first_left, second_left = _numbers_of_both(first.left_out, second.left_out)
+    if min(len(first.seeds), len(second.seeds)) == 1:
+        apart = first_left.mean(axis=0) - second_left.mean(axis=0)
+        return spread_of(np.zeros(1), apart[None])
+    if first.seeds == second.seeds:
+        return spread_of(first.values - second.values, first_left - second_left)
+    return spread_apart((first.values, first_left), (second.values, second_left))
 
 
 def _numbers(left_out: Floats) -> Floats:

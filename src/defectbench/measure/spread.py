@@ -14,6 +14,7 @@ from another's, and does not hide in the first part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,11 @@ class VariancePart:
 
     Attributes:
         variance: [...], of the mean.
-        freedom: Degrees of freedom of the estimate.
+        freedom: Degrees of freedom of the estimate, one number or [...].
     """
 
     variance: Floats
-    freedom: int
+    freedom: float | Floats
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Spread:
     @property
     def parts(self) -> tuple[VariancePart, ...]:
         """All estimated variances that have degrees of freedom."""
-        return tuple(part for part in (*self.trainings, self.groups) if part.freedom > 0)
+        return tuple(part for part in (*self.trainings, self.groups) if np.min(part.freedom) > 0)
 
     def error(self) -> Floats:
         """Standard error [...] of the mean; never under that of training or that of groups alone."""
@@ -72,19 +73,49 @@ class Spread:
         The weighted mean of the parts' own quantiles covers too much where both parts are small and alike. Together
         they cover 93 to 97 % (``benchmarks/interval_coverage.py``).
         """
-        parts = self.parts
-        if not parts:
+        if not self.parts:
             return np.full_like(self.shared, np.nan)
-        variances = np.stack([part.variance for part in parts])
-        freedoms = np.array([part.freedom for part in parts], dtype=np.float64)
+        shares, freedoms = self._shares()
+        quantiles = special.stdtrit(freedoms, 0.5 + confidence / 2)
+        weights = shares**3 * quantiles**2
+        weighted = (weights * quantiles).sum(axis=-1) / weights.sum(axis=-1)
+        return (weighted + special.stdtrit(self.freedom(), 0.5 + confidence / 2)) / 2
+
+    def freedom(self) -> Floats:
+        """Satterthwaite's degrees of freedom [...] of the error; at least one part has some."""
+        shares, freedoms = self._shares()
+        return 1 / (shares**2 / freedoms).sum(axis=-1)
+
+    def _shares(self) -> tuple[Floats, Floats]:
+        """What each part holds of their sum, and its degrees of freedom: [..., P]."""
+        variances = np.stack([part.variance for part in self.parts])
         total = variances.sum(axis=0)
         shares = np.divide(variances, total, out=np.zeros_like(variances), where=total > 0)
         shares[0] = np.where(total > 0, shares[0], 1.0)
-        quantiles = special.stdtrit(freedoms, 0.5 + confidence / 2)
-        weights = np.moveaxis(shares, 0, -1) ** 3 * quantiles**2
-        weighted = (weights * quantiles).sum(axis=-1) / weights.sum(axis=-1)
-        freedom = 1 / (np.moveaxis(shares, 0, -1) ** 2 / freedoms).sum(axis=-1)
-        return (weighted + special.stdtrit(freedom, 0.5 + confidence / 2)) / 2
+        freedoms = [np.broadcast_to(part.freedom, total.shape) for part in self.parts]
+        return np.moveaxis(shares, 0, -1), np.stack(freedoms, axis=-1).astype(np.float64)
+
+    def with_seeds(self, seeds: int) -> Spread:
+        """What it would be with another number of seeds, at least two, of each method on the same groups.
+
+        What groups do to all seeds stays; all else shrinks as seeds grow. Not for trained networks that are given.
+        """
+        trainings = tuple(
+            VariancePart(part.variance * (part.freedom + 1) / seeds, seeds - 1)
+            for part in self.trainings
+        )
+        now = sum(part.freedom + 1 for part in self.trainings) / len(self.trainings)
+        shared = self.shared * now / seeds
+        groups = VariancePart(self._groups_alone() + shared, self.groups.freedom)
+        return Spread(trainings, groups, shared)
+
+    def with_endless_seeds(self) -> Spread:
+        """What would be left of it however many seeds there were: what groups do to all of them."""
+        alone = VariancePart(self._groups_alone(), self.groups.freedom)
+        return Spread((), alone, np.zeros_like(self.shared))
+
+    def _groups_alone(self) -> Floats:
+        return np.maximum(self.groups.variance - self.shared, 0.0)
 
     def reach(self, confidence: float) -> Floats:
         """Half the width [...] of the interval; NaN where nothing tells it."""
@@ -154,9 +185,48 @@ def spread_of_ends(values: ArrayLike, lows: ArrayLike, highs: ArrayLike, groups:
         groups: Number of groups.
     """
     of_seed = np.asarray(values, np.float64)
-    trained = VariancePart(np.asarray(of_seed.var(ddof=1) / len(of_seed)), len(of_seed) - 1)
     half = (np.asarray(highs, np.float64) - np.asarray(lows, np.float64)) / 2
     errors = half / special.stdtrit(groups - 1, 0.975) if groups > 1 else np.zeros_like(half)
-    return Spread(
-        (trained,), VariancePart(np.asarray((errors**2).mean()), groups - 1), np.zeros(())
-    )
+    over_groups = VariancePart(np.asarray((errors**2).mean()), groups - 1)
+    if len(of_seed) == 1:
+        return Spread((), over_groups, np.zeros(()))
+    trained = VariancePart(np.asarray(of_seed.var(ddof=1) / len(of_seed)), len(of_seed) - 1)
+    return Spread((trained,), over_groups, np.zeros(()))
+
+
+def spread_of_strangers(first: Spread, second: Spread) -> Spread:
+    """The variance of a difference of two means as if they had been scored on different test parts.
+
+    What a group does to both methods is not known to cancel, so that it is too large rather than too small.
+    """
+    groups = _joined([first.groups, second.groups])
+    return Spread((*first.trainings, *second.trainings), groups, first.shared + second.shared)
+
+
+def pooled_spread(spreads: Sequence[Spread]) -> Spread:
+    """The variance of the plain mean of means that share neither seeds nor groups, such as those of several sets.
+
+    What training does on all sets is one part, and what groups do is another: each with the degrees of freedom that
+    Satterthwaite gives it, since many sets with two seeds each tell the noise of training as well as one set with many.
+
+    Args:
+        spreads: The variance of each mean; at least one.
+    """
+    trained = [part for spread in spreads for part in spread.trainings]
+    share = 1 / len(spreads) ** 2
+    trainings = (_joined(trained, share),) if trained else ()
+    shared = share * np.sum([spread.shared for spread in spreads], axis=0)
+    return Spread(trainings, _joined([spread.groups for spread in spreads], share), shared)
+
+
+def _joined(parts: Sequence[VariancePart], share: float = 1.0) -> VariancePart:
+    """The sum of independent variances, each times ``share``, with Satterthwaite's degrees of freedom."""
+    told = [part for part in parts if np.min(part.freedom) > 0]
+    if not told:
+        return VariancePart(np.zeros_like(parts[0].variance), 0)
+    total = np.sum([part.variance for part in told], axis=0)
+    doubt = np.sum([part.variance**2 / part.freedom for part in told], axis=0)
+    most = sum((np.asarray(part.freedom, np.float64) for part in told), np.zeros(()))
+    safe = np.where(doubt > 0, doubt, 1.0)
+    freedom = np.where(doubt > 0, total**2 / safe, most)
+    return VariancePart(share * total, freedom)

@@ -89,7 +89,13 @@ PAIR_COLUMNS = (
     Column("p_corrected", "p", write=p_value, priority=4, align="left"),
     Column("n_groups", "groups", write=str, priority=5, align="left"),
     word_column("verdict", "verdict", 3),
+    Column("seeds_needed", "seeds that would settle it", write=str, priority=8, align="left"),
     word_column("test", "test", 9),
+)
+SETTLING_NOTE = (
+    "Seeds that would settle it: seeds of each method with which a pair that is not told apart would be, four times in "
+    "five, if the difference and the variances of seeds and groups are as measured and the test part stays. Few seeds "
+    "tell variances poorly, and a pair that is close by chance may need fewer."
 )
 PAIRS_NOTE = (
     "Intervals are uncorrected. Verdicts against the method that leads in a figure are corrected by Holm's procedure "
@@ -253,8 +259,19 @@ def _software(entry: Entry) -> list[str]:
     ]
 
 
+def settling(pair: Any) -> Shown:
+    """Seeds that would settle a pair, or why no number is known; nothing of one that is settled."""
+    if pair.seeds_needed is not None:
+        return Shown(whole(pair.seeds_needed))
+    return Shown(pair.seeds_limit or NOTHING)
+
+
 def pair_table(
-    name: str, pairs: Sequence[Pair], titles: Mapping[Key, str], figures: Mapping[str, str]
+    name: str,
+    pairs: Sequence[Pair],
+    titles: Mapping[Key, str],
+    figures: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> Table:
     """Pairs as a table.
 
@@ -263,7 +280,10 @@ def pair_table(
         pairs: Methods beside each other.
         titles: Names of the methods in tables, by dataset, protocol and method.
         figures: Headings of what they are compared in.
+        notes: What stands first below it.
     """
+    known = any(pair.seeds_needed is not None or pair.seeds_limit for pair in pairs)
+    columns = [column for column in PAIR_COLUMNS if known or column.key != "seeds_needed"]
     rows = []
     for pair in pairs:
         first, second = (
@@ -273,13 +293,15 @@ def pair_table(
         difference = Shown(points(pair.difference), interval(points, pair.low, pair.high))
         shown = {"first": first, "second": second, "difference": difference}
         shown["figure"] = Shown(figures[pair.figure])
+        shown["seeds_needed"] = settling(pair)
         rows.append(row_of(pair, shown=shown))
+    below = [*notes, PAIRS_NOTE, *([SETTLING_NOTE] if known else [])]
     return Table(
         name=name,
         title="Who is better",
-        columns=PAIR_COLUMNS,
+        columns=columns,
         rows=rows,
-        notes=[PAIRS_NOTE] if pairs else [],
+        notes=below if pairs else [],
         fields=keys_of(Pair),
         empty="There is one method only.",
         formats=("csv", "page"),

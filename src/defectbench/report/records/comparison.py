@@ -22,6 +22,7 @@ from ...measure.bootstrap import match
 from ...measure.classification import FIGURES as ALL_CLASS_FIGURES
 from ...measure.classification import predicted_classes, resampled_figures, true_classes
 from ...measure.evaluator import restrict
+from ...measure.pooled import LEVEL, SetDifference, seeds_to_settle, set_difference
 from ...measure.results import read_results
 from ...measure.seeds import (
     GROUPS,
@@ -32,8 +33,9 @@ from ...measure.seeds import (
     score_over,
     score_over_records,
 )
+from ...measure.spread import spread_of_ends, spread_of_strangers
 from ...measure.statistics import CONFIDENCE, Interval, Resampled, resampled_precision
-from .cells import CellRecords, Entry
+from .cells import CellRecords, Entry, Key, key_of
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
 
@@ -68,6 +70,9 @@ class Pair:
             of a pair without the leader, ``p_value``.
         verdict: ``<first> is better``, if the interval lies above 0 and ``p_corrected`` below 0.05, or ``not
             distinguishable``.
+        seeds_needed: Seeds of each method that would settle it with a power of 80 %, if difference and variances are
+            as measured and the groups of the test part stay; None where it is settled, or where no number is known to.
+        seeds_limit: Why no number is known; empty otherwise.
     """
 
     dataset: str
@@ -83,6 +88,8 @@ class Pair:
     p_value: float | None
     p_corrected: float | None
     verdict: str
+    seeds_needed: int | None = None
+    seeds_limit: str | None = None
 
 
 def score_interval(entry: Entry, figure: str, runs: ByFigure | None = None) -> Interval:
@@ -172,8 +179,21 @@ def compare_entries(
             found.append(_compare(methods[best], methods[other], by_method, figure))
         titles = {entry.first.method: entry.title for entry in methods}
         leader = methods[max(range(len(methods)), key=lambda n: estimates[n])].first.method
-        pairs += _decided(found, leader, titles)
+        decided = _decided(found, leader, titles)
+        pairs += [_with_seeds_needed(pair, by_method, leader, len(methods) - 1) for pair in decided]
     return pairs
+
+
+def _with_seeds_needed(
+    pair: Pair, by_method: Mapping[str, ByFigure | None], leader: str, rivals: int
+) -> Pair:
+    """A pair that is not told apart, with the seeds that would do it, corrected for all rivals of the leader."""
+    first, second = (by_method[method] for method in (pair.first, pair.second))
+    if pair.verdict != UNKNOWN or first is None or second is None:
+        return pair
+    level = LEVEL / rivals if leader in (pair.first, pair.second) else LEVEL
+    settled = seeds_to_settle([set_difference(first[pair.figure], second[pair.figure])], level)
+    return replace(pair, seeds_needed=settled.seeds, seeds_limit=settled.limit)
 
 
 def runs_by_method(
@@ -188,6 +208,14 @@ def runs_by_method(
     """
     methods = [entry for entry in entries if not entry.first.is_control]
     return {entry.first.method: runs_of(entry.cells, resamples) for entry in methods}
+
+
+def runs_by_key(
+    entries: Sequence[Entry], resamples: int = RESAMPLES, runs_of: RunsOf = precision_runs
+) -> dict[Key, ByFigure | None]:
+    """Scores of all seeds of each method on resamples, by dataset, protocol and method; controls are left out."""
+    methods = [entry for entry in entries if not entry.first.is_control]
+    return {key_of(entry): runs_of(entry.cells, resamples) for entry in methods}
 
 
 def _compare(
@@ -216,6 +244,36 @@ def _compare(
         p_corrected=made.p_value,
         verdict=UNKNOWN,
     )
+
+
+def difference_on_a_set(
+    first: Entry, second: Entry, runs: tuple[ByFigure | None, ByFigure | None], figure: str
+) -> SetDifference:
+    """One method minus another on one test part, as it is pooled over sets.
+
+    Args:
+        first: One method.
+        second: The other.
+        runs: Figures of the seeds of both on resamples; where one has none, the two methods' own intervals stand for
+            what groups do, as if they had been scored on different test parts.
+        figure: What they are compared in.
+    """
+    if runs[0] is not None and runs[1] is not None:
+        return set_difference(runs[0][figure], runs[1][figure])
+    means, spreads = [], []
+    for entry in (first, second):
+        records = [cell.accuracy["figures"] for cell in entry.cells]
+        values, lows, highs = (
+            [record[f"{figure}{end}"] for record in records] for end in ("", "_low", "_high")
+        )
+        means.append(sum(values) / len(values))
+        spreads.append(spread_of_ends(values, lows, highs, records[0]["n_groups"]))
+    seeds = min(len(entry.cells) for entry in (first, second))
+    spread = spread_of_strangers(*spreads)
+    if seeds == 1:
+        spread = replace(spread, trainings=())
+    groups = first.first.accuracy["figures"]["n_groups"]
+    return SetDifference(means[0] - means[1], spread, seeds, groups)
 
 
 def _decided(pairs: Sequence[Pair], leader: str, titles: Mapping[str, str]) -> list[Pair]:

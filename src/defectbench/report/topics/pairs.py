@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..columns import pair_table, titles_of
 from ..records.study import StudyRecords
 from ..table import Table
+from ..training_noise import noise_notes
 from . import classification, detection
 
 ORDER = 50
@@ -16,7 +17,8 @@ def parts(study: StudyRecords) -> Iterator[Table]:
     """Pairs of detectors and of classifiers, as far as the study has them."""
     detectors = detection.entries_of(study)
     if detectors:
-        _, pairs = study.share(detection.compared)
-        yield pair_table("pairs", pairs, titles_of(detectors), detection.SCORES)
+        rows, pairs = study.share(detection.compared)
+        notes = noise_notes(rows, detectors, "map50", "mAP50")
+        yield pair_table("pairs", pairs, titles_of(detectors), detection.SCORES, notes)
     if classification.entries_of(study):
         yield study.share(classification.pairs_of)

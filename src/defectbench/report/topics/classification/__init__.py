@@ -30,6 +30,7 @@ from ...records.cells import Entry, Key, key_of
 from ...records.comparison import CLASS_FIGURES, ByFigure, Pair, compare_entries
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
+from ...training_noise import noise_notes
 from .rows import ClassificationRow, build_rows, runs_of_entries
 from .widths import check_equal_widths
 
@@ -91,8 +92,10 @@ def compared(study: StudyRecords) -> list[Pair]:
 
 def pairs_of(study: StudyRecords) -> Table:
     """Classifiers compared with each other."""
-    titles = titles_of(entries_of(study))
-    return pair_table("classification_pairs", study.share(compared), titles, SCORES)
+    entries = entries_of(study)
+    notes = noise_notes(study.share(rows_of), entries, "accuracy", "accuracy")
+    pairs = study.share(compared)
+    return pair_table("classification_pairs", pairs, titles_of(entries), SCORES, notes)
 
 
 def parts(study: StudyRecords) -> Iterator[Table | Picture]:
@@ -146,7 +149,8 @@ def _pictures(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> It
 
 def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = interval_notes(rows)
+    lines = noise_notes(rows, entries, "accuracy", "accuracy")
+    lines += interval_notes(rows)
     lines.append(
         "Balanced accuracy is the mean recall of the classes; F1 is the plain mean over classes."
     )

@@ -14,7 +14,7 @@ from ....measure.seeds import difference_of, mean_over_records
 from ....measure.statistics import Interval
 from ...comparisons import by_place, place_of, row_head
 from ...records.cells import CellRecords, Entry, Key, key_of, teacher_c_of
-from ...records.comparison import ByFigure, classifier_runs
+from ...records.comparison import ByFigure, classifier_runs, runs_by_key
 from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 
 
@@ -72,8 +72,7 @@ class ClassificationRow(Costs):
 
 def runs_of_entries(entries: Sequence[Entry]) -> dict[Key, ByFigure | None]:
     """Scores of all seeds of each classifier on resamples of its test part; controls are left out."""
-    methods = [entry for entry in entries if not entry.first.is_control]
-    return {key_of(entry): classifier_runs(entry.cells) for entry in methods}
+    return runs_by_key(entries, runs_of=classifier_runs)
 
 
 def build_rows(

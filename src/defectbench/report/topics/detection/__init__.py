@@ -31,13 +31,15 @@ from ...records.cells import (
     MEANINGS,
     OWN_RUNNER,
     Entry,
+    Key,
     absences,
     key_of,
 )
-from ...records.comparison import Pair
+from ...records.comparison import ByFigure, Pair, runs_by_key
 from ...records.costs import of_whole_images
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
+from ...training_noise import noise_notes
 from .rows import DetectionRow, build_rows
 
 ORDER = 10
@@ -72,7 +74,12 @@ def entries_of(study: StudyRecords) -> list[Entry]:
 
 def compared(study: StudyRecords) -> tuple[list[DetectionRow], list[Pair]]:
     """Rows of the comparison and all pairs of methods."""
-    return build_rows(entries_of(study))
+    return build_rows(entries_of(study), study.share(resampled))
+
+
+def resampled(study: StudyRecords) -> dict[Key, ByFigure | None]:
+    """Scores of all seeds of each detector on resamples of its test part."""
+    return runs_by_key(entries_of(study))
 
 
 def parts(study: StudyRecords) -> Iterator[Table | Picture]:
@@ -138,7 +145,8 @@ def comparison_notes(
     rows: Sequence[DetectionRow], entries: Sequence[Entry], pairs: Sequence[Pair]
 ) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
-    lines = [*interval_notes(rows), *verdict_notes(pairs)]
+    lines = noise_notes(rows, entries, "map50", "mAP50")
+    lines += [*interval_notes(rows), *verdict_notes(pairs)]
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")
     lines += tile_notes(rows) + precision_notes(rows)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...comparisons import by_place, place_of, row_head
-from ...records.cells import CEILING, FLOORS, Entry
+from ...records.cells import CEILING, FLOORS, Entry, Key, key_of
 from ...records.comparison import (
     FIGURES,
     UNKNOWN,
     ByFigure,
     Pair,
     compare_entries,
-    runs_by_method,
+    runs_by_key,
 )
 from ...records.costs import COUNTS, Costs, costs_of, mean
 
@@ -50,21 +50,25 @@ class DetectionRow(Costs):
     escape_rate_images: float | None
 
 
-def build_rows(entries: Sequence[Entry]) -> tuple[list[DetectionRow], list[Pair]]:
+def build_rows(
+    entries: Sequence[Entry], runs: Mapping[Key, ByFigure | None] | None = None
+) -> tuple[list[DetectionRow], list[Pair]]:
     """Make the rows of the comparison and compare the methods with each other.
 
     Args:
         entries: What ``find_entries`` returns.
+        runs: Scores of all seeds on resamples of the test part, where they are known already.
 
     Returns:
         Rows by dataset and protocol, methods by falling ``map50``, then controls; and all pairs.
     """
     rows: list[DetectionRow] = []
     pairs: list[Pair] = []
+    scored = runs_by_key(entries) if runs is None else runs
     for rivals in by_place(entries):
-        runs = runs_by_method(rivals)
-        decided = compare_entries(rivals, runs=runs)
-        block = mark_range([build_row(entry, runs.get(entry.first.method)) for entry in rivals])
+        here = {entry.first.method: scored.get(key_of(entry)) for entry in rivals}
+        decided = compare_entries(rivals, runs=here)
+        block = mark_range([build_row(entry, here[entry.first.method]) for entry in rivals])
         rows += sorted(mark_best(block, decided), key=lambda row: place_of(row, "map50"))
         pairs += decided
     return rows, pairs
