@@ -24,7 +24,7 @@ from defectbench.deploy import engines
 from defectbench.deploy.checked import open_checked
 from defectbench.deploy.convert_model import convert_model
 from defectbench.deploy.engines import find_engines, load_engine, require_engine
-from defectbench.deploy.engines.ncnn import convert
+from defectbench.deploy.engines.ncnn import convert, convert_network
 from defectbench.deploy.engines.ncnn_graph import fit_for_ncnn
 from defectbench.deploy.runtime import open_artifact
 
@@ -276,6 +276,29 @@ def test_pixels_of_each_square_become_a_convolution_of_equal_values(images):
     fitted = fit_for_ncnn(model)
     assert [node.op_type for node in fitted.graph.node] == ["Conv"]
     np.testing.assert_array_equal(run(fitted, images[:1]), run(model, images[:1]))
+
+
+@pytest.mark.parametrize("side", [6, 5])
+def test_the_last_mean_of_an_odd_side_is_of_its_pixels(side, tmp_path):
+    """ncnn divides it by the whole window, though half of that lies beyond the map."""
+    import ncnn
+
+    asked = {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    nodes = [helper.make_node("AveragePool", ["images"], ["boxes"], **asked)]
+    model = graph_of(nodes, (3, side, side), (3, 3, 3))
+    onnx.save(model, str(tmp_path / "pool.onnx"))
+    convert_network(tmp_path / "pool.onnx", tmp_path / "ncnn", side)
+    net = ncnn.Net()
+    for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
+        setattr(net.opt, option, False)
+    net.load_param(str(next((tmp_path / "ncnn").glob("*.param"))))
+    net.load_model(str(next((tmp_path / "ncnn").glob("*.bin"))))
+    values = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
+    worker = net.create_extractor()
+    worker.input("in0", ncnn.Mat(values[0]))
+    np.testing.assert_allclose(
+        np.array(worker.extract("out0")[1]), run(model, values)[0], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("keep", [0, 1])

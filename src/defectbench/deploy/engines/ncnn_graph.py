@@ -1,8 +1,9 @@
 """A model's graph without what pnnx cannot carry over to ncnn, though both could say it otherwise.
 
 pnnx reads the axes of a reduction as an attribute alone, which they are not since opset 13, and ncnn has no strided
-slice. Both are written as products with ones and zeros here, which change no value. The batch is one image: ncnn knows
-no other.
+slice. Both are written as products with ones and zeros here, which change no value. ncnn divides the last window of a
+mean by its whole area though part of it lies beyond an odd side: it is told to leave out what is no pixel, which is the
+same where there is no border. The batch is one image: ncnn knows no other.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def fit_for_ncnn(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = _Graph(fitted.graph)
     graph.replace(graph.focus)
     graph.replace(graph.sum_over_rows)
+    graph.replace(graph.mean_of_pixels)
     return fitted
 
 
@@ -137,3 +139,16 @@ class _Graph:
             helper.make_node("MatMul", [row, node.input[0]], [f"{name}_product"]),
             helper.make_node("Reshape", [f"{name}_product", target], [name]),
         ]
+
+    def mean_of_pixels(self, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+        """Means whose last windows may reach beyond the map, without a border: of pixels alone."""
+        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        is_wide = node.op_type == "AveragePool" and values.get("ceil_mode")
+        if not is_wide or not values.get("count_include_pad") or any(values.get("pads", ())):
+            return None
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        for attribute in made.attribute:
+            if attribute.name == "count_include_pad":
+                attribute.i = 0
+        return [made]
