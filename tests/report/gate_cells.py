@@ -13,7 +13,7 @@ from defectbench.base.records import write_record
 from defectbench.deploy.artifact import make_metadata, set_metadata
 from defectbench.measure.complexity import count_params, declared_macs
 
-OPERATORS = 100  # whose time is nearly all of a call's
+OPERATORS = 60  # whose time is nearly all of a call's
 
 
 def write_chain(path, operators=OPERATORS, weight=0.5, one_more=False):

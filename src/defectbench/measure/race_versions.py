@@ -6,6 +6,7 @@ of the past. What the suite does before and behind the engine is the same for bo
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class VersionRatio:
     low: float
     high: float
     invalid_because: tuple[str, ...] = ()
+
+    @property
+    def distance(self) -> float:
+        """How far the interval lies from 1, in logarithms; 0 where it holds 1."""
+        return max(0.0, math.log(self.low), -math.log(self.high))
 
 
 def race_versions(
