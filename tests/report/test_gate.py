@@ -3,22 +3,25 @@
 import multiprocessing
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
 from gate_cells import OPERATORS, GateStudy, write_chain
+from tests.measure.race_cases import make_answer
 
 from defectbench.base.errors import ReportError
 from defectbench.base.files import sha256_file
 from defectbench.base.studies import LatencySettings
 from defectbench.cli import main
+from defectbench.measure import race as race_module
 from defectbench.measure import race_versions as versions
 from defectbench.report import gate as gate_module
 from defectbench.report.gate import LOG, RACED, SAME_FILE, GateSettings, hold_gate, renew
 from defectbench.report.reference import keep_reference
 
-# a race on a machine that is busy with other tests: short blocks, many of them
-SHORT = LatencySettings(processes=2, rounds=50, block_calls=3, warmup=3, burst_calls=0)
-SLOWER = round(1.2 * OPERATORS)
+# as few blocks as a ratio needs
+SHORT = LatencySettings(processes=2, rounds=12, block_calls=3, warmup=3, burst_calls=0)
 TIMED = GateSettings(spread=None, latency=SHORT)
 
 
@@ -97,26 +100,88 @@ def test_one_multiply_add_more_is_told_by_its_row(study, reference, no_race):
     assert line.endswith("(+1)")
 
 
-def test_a_file_that_takes_a_fifth_more_time_is_told_by_its_row(study, reference):
-    """Really timed: a fifth more operators, beside a file with other weights alone."""
-    for method, operators, weight in (("alpha", OPERATORS, 0.51), ("beta", SLOWER, 0.52)):
-        study.add(method, operators=operators, weight=weight)
+def clock(monkeypatch, milliseconds, runs):
+    """Let races see chosen times in the engine, beside a load that comes and goes, another one in each process.
+
+    Args:
+        monkeypatch: Puts it in the place of the processes of a race.
+        milliseconds: Of the new file of each method, and of those ``before``.
+        runs: Where the new files lie.
+
+    Returns:
+        Gets the number of files of each process.
+    """
+    drawn, raced = np.random.default_rng(3), []
+
+    def time_of(model):
+        is_new = Path(model).is_relative_to(runs)
+        return milliseconds[Path(model).parts[-3] if is_new else "before"]
+
+    def run_process(request, folder):
+        times = [time_of(entry["model"]) for entry in request["entries"]]
+        raced.append(len(times))
+        length, begin = drawn.integers(10, 40), drawn.integers(40)
+
+        def slow(moment, name):
+            busy = drawn.lognormal(0, 0.05) * (1.6 if (moment + begin) // length % 2 else 1.0)
+            return busy, busy * drawn.choice([1.0, 3.0], p=[0.8, 0.2])
+
+        rounds, calls = request["rounds"], request["block_calls"]
+        answer = make_answer(times, rounds, calls, request["process"], slow)
+        return answer | {"devices": ["cpu"] * len(times)}
+
+    monkeypatch.setattr(race_module, "run_process", run_process)
+    return raced
+
+
+def retrained(study):
+    """Both methods with other weights, on another make of processor."""
+    for method in ("alpha", "beta"):
+        study.add(method, weight=0.51)
     study.elsewhere()
-    gate = hold_gate(study.runs, reference, settings=TIMED)
-    (line,) = gate.lines
+
+
+ENGINE, AROUND = 8.5, 1.5  # milliseconds of a call, in the engine and around it
+
+
+def test_an_operator_that_makes_a_call_a_fifth_slower_is_told_by_its_row(
+    study, reference, monkeypatch
+):
+    retrained(study)
+    slower = 1.2 * (ENGINE + AROUND) - AROUND
+    raced = clock(monkeypatch, {"before": ENGINE, "alpha": ENGINE, "beta": slower}, study.runs)
+    (line,) = hold_gate(study.runs, reference, settings=GateSettings(spread=None)).lines
     assert line.startswith("beta (steel, clean): slower: 1.")
-    assert [change.time_by for change in gate.changes] == [RACED, RACED, ""]
+    assert raced == [4] * 5 + [2] * 5  # the second race is of the slower file alone
+
+
+def test_ten_runs_without_a_change_pass_beside_a_load(study, reference, monkeypatch):
+    retrained(study)
+    clock(monkeypatch, dict.fromkeys(("before", "alpha", "beta"), ENGINE), study.runs)
+    settings = GateSettings(spread=None)
+    gates = [hold_gate(study.runs, reference, settings=settings) for _ in range(10)]
+    assert [gate.lines for gate in gates] == [[]] * 10
+    told = [change for gate in gates for change in gate.changes if change.time_by == RACED]
+    assert len(told) == 20
+    assert not [change for change in told if change.untold and "speed" in change.untold[-1]]
+
+
+def test_a_file_of_twice_the_operators_is_told_on_a_real_clock(study, reference):
+    """Really timed, so that it has to hold beside all that else runs here."""
+    study.add("beta", operators=2 * OPERATORS, weight=0.52)
+    study.elsewhere()
+    (line,) = hold_gate(study.runs, reference, settings=TIMED).lines
+    assert line.startswith("beta (steel, clean): slower: ")
 
 
 def test_runs_without_a_change_pass_on_a_loaded_machine(study, reference):
     """Files of other bytes and the same work; `benchmarks/gate_under_load.py` does it ten times with real models."""
-    for number, method in enumerate(("alpha", "beta")):
-        study.add(method, weight=0.51 + number / 100)
+    study.add("beta", weight=0.52)
     study.elsewhere()
     with load():
         gates = [hold_gate(study.runs, reference, settings=TIMED) for _ in range(2)]
     assert [gate.lines for gate in gates] == [[], []]
-    assert [c.time_by for gate in gates for c in gate.changes] == [RACED, RACED, ""] * 2
+    assert [c.time_by for gate in gates for c in gate.changes] == [SAME_FILE, RACED, ""] * 2
 
 
 def in_turn(*races):

@@ -30,3 +30,4 @@ rule render_report:
 
 
 include: "edge.smk"
+include: "gate.smk"

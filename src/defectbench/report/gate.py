@@ -126,14 +126,12 @@ def _raced(
             made.append(bare)
         else:
             made.append(replace(bare, untold=(*untold, f"speed: {found}")))
-    for n, ratio in _race_twice(versions, settings).items():
+    for n, ratio in race_twice(versions, settings).items():
         made[n] = _judged(made[n], ratio, settings.speed_tolerance)
     return made
 
 
-def _race_twice(
-    versions: Mapping[int, Versions], settings: GateSettings
-) -> dict[int, VersionRatio]:
+def race_twice(versions: Mapping[int, Versions], settings: GateSettings) -> dict[int, VersionRatio]:
     """Ratios of all pairs; those that would offend, or cannot be trusted, race again by themselves and for longer.
 
     Of two races that can be trusted the one nearer to 1 stands, so that a row offends only where both say so.
@@ -143,7 +141,7 @@ def _race_twice(
     again = [
         n
         for n, ratio in ratios.items()
-        if ratio.invalid_because or not _is_near(ratio, settings.speed_tolerance)
+        if ratio.invalid_because or not is_near(ratio, settings.speed_tolerance)
     ]
     longer = settings.latency.model_copy(update={"rounds": LONGER * settings.latency.rounds})
     second = race_versions([versions[n] for n in again], longer)
@@ -154,8 +152,8 @@ def _race_twice(
     return ratios
 
 
-def _is_near(ratio: VersionRatio, tolerance: float) -> bool:
-    """Whether the interval reaches into what is allowed."""
+def is_near(ratio: VersionRatio, tolerance: float) -> bool:
+    """Whether the interval of a ratio reaches into what is allowed."""
     return 1 - tolerance <= ratio.high and ratio.low <= 1 + tolerance
 
 
@@ -169,7 +167,7 @@ def _judged(change: Change, ratio: VersionRatio, tolerance: float) -> Change:
     timed = replace(change, time_by=RACED, **_times(ratio))
     if ratio.invalid_because:
         return replace(timed, untold=(*timed.untold, f"speed: {'; '.join(ratio.invalid_because)}"))
-    if _is_near(ratio, tolerance):
+    if is_near(ratio, tolerance):
         return timed
     word = "slower" if ratio.ratio > 1 else "faster"
     told = f"{word}: {ratio.ratio:.2f} times the time [{ratio.low:.2f}, {ratio.high:.2f}]"
