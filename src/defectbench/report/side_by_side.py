@@ -104,11 +104,11 @@ def _timed(change: Change, pair: Pairing) -> Change:
     if not pair.seeds or pair.first.is_control:
         return change
     (old, new), *_ = pair.seeds
-    ends = [_recorded_ratio(cell) for cell in (old, new)]
-    if ends[0] is None or ends[1] is None or _reference(old) != _reference(new):
+    before, after = _recorded_ratio(old), _recorded_ratio(new)
+    if before is None or after is None or _reference(old) != _reference(new):
         why = "speed: there are no two valid ratios to one reference model"
         return replace(change, untold=(*change.untold, why))
-    (low, ratio, high), (low_after, ratio_after, high_after) = ends
+    (low, ratio, high), (low_after, ratio_after, high_after) = before, after
     return replace(
         change,
         time_ratio=ratio_after / ratio,
@@ -122,7 +122,8 @@ def _recorded_ratio(cell: CellRecords) -> tuple[float, float, float] | None:
     figures = (cell.latency or {}).get("figures", {})
     if not figures.get("valid") or figures.get("ratio_to_reference") is None:
         return None
-    return tuple(figures[f"ratio_to_reference{end}"] for end in ("_low", "", "_high"))
+    low, ratio, high = (figures[f"ratio_to_reference{end}"] for end in ("_low", "", "_high"))
+    return low, ratio, high
 
 
 def _reference(cell: CellRecords) -> str | None:

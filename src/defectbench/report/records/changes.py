@@ -252,11 +252,6 @@ def _change(pair: Pairing, noise: TrainingNoise | None, level: float) -> Change:
     if difference is not None and reach is not None and abs(difference) > reach:
         changed.append(_moved(difference, reach, held))
     cell = pair.first
-    counts = {
-        f"{name}{end}": _count(entry, name)
-        for name in ("params_m", "macs_g")
-        for end, entry in (("", pair.before), ("_after", pair.after))
-    }
     entry = pair.after or pair.before
     assert entry is not None
     return Change(
@@ -272,7 +267,10 @@ def _change(pair: Pairing, noise: TrainingNoise | None, level: float) -> Change:
         difference=difference,
         held_against=held,
         reach=reach,
-        **counts,
+        params_m=_count(pair.before, "params_m"),
+        params_m_after=_count(pair.after, "params_m"),
+        macs_g=_count(pair.before, "macs_g"),
+        macs_g_after=_count(pair.after, "macs_g"),
         noise=noise.told if noise is not None and held == NOISE else "",
         changed=tuple(changed),
         untold=tuple(_untold(pair, basis, noise)),
