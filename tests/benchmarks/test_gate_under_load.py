@@ -1,10 +1,10 @@
 """Repeats of the gate without a change: counted by hand, and of files of other bytes."""
 
 import pytest
-from tests.small_models import write_model
 
 from defectbench.base.files import sha256_file
 from gate_under_load import copy_of, summarise
+from tests.small_models import write_model
 
 
 def row(ratio, offends=False, is_told=True):
