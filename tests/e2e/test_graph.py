@@ -413,3 +413,19 @@ def test_engines_and_precisions_add_their_jobs_and_no_race(checkout):
     assert {name: jobs.get(name) for name in more} == more
     assert jobs["race_models"] == plain["race_models"] == 1
     assert not set(more) & set(plain)
+
+
+def test_the_gate_runs_behind_the_report_and_asks_for_a_reference(checkout):
+    config = ("--config", "reference=kept here", "files=old")
+    status, said = snakemake(checkout, "gate", "--dry-run", "--printshellcmds", *config)
+    assert status == 0, said
+    assert "render_report" in said
+    assert (
+        "defectbench gate results/demo/runs --reference 'kept here' --files old --settings" in said
+    )
+    status, said = snakemake(checkout, "gate", "--dry-run", "--printshellcmds")
+    assert status == 0, said
+    assert "name the reference: snakemake gate" in said
+    status, said = snakemake(checkout, "gate", "--dry-run", "--config", "files=old")
+    assert status != 0
+    assert "--config: reference: got 'nothing'" in said

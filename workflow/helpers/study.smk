@@ -15,10 +15,12 @@ from defectbench.base.ownership import note_owner, refuse_another_owner, study_f
 from defectbench.base.places import RESULTS, note_on_first_version
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.records import usable_cores
+from defectbench.base.references import take_reference
 from defectbench.base.studies import PROTOCOLS, base_protocol, parse_study
 from defectbench.base.tasks import TASKS
 
 BOARD = take_board(config)
+GATE = take_reference(config)
 STUDY_FILE = study_file(workflow.configfiles)
 STUDY = parse_study(STUDY_FILE or [*workflow.configfiles, "study"][0], config)
 refuse_another_owner(STUDY, STUDY_FILE)

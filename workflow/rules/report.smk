@@ -57,3 +57,4 @@ rule rescore:
 
 
 include: "edge.smk"
+include: "gate.smk"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,25 @@ def cpu_model() -> str:
     lines = (_text("/proc/cpuinfo") or "").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+# Instructions that kernels of arithmetic are chosen by, so that another set of them rounds otherwise.
+_VECTOR = re.compile(r"(f16c|fma|avx\w*|amx\w*|asimd\w*|sve\w*|neon|i8mm|bf16)")
+_KIND = ("vendor_id", "cpu family", "model", "stepping", "CPU implementer", "CPU part")
+
+
+def cpu_kind() -> str | None:
+    """What tells one make of processor from another beyond its name: family, model and vector instructions.
+
+    A host may call all its processors the same. None where the machine does not tell.
+    """
+    first = (_text("/proc/cpuinfo") or "").split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    words = [f"{name} {fields[name]}" for name in _KIND if name in fields]
+    words += sorted(flag for flag in flags if _VECTOR.fullmatch(flag))
+    return ", ".join(words) or None
 
 
 def _text(path: str) -> str | None:
@@ -74,6 +94,7 @@ def hardware_card() -> dict[str, Any]:
     board = _text("/proc/device-tree/model")
     return {
         "cpu": cpu_model(),
+        "cpu_kind": cpu_kind(),
         "cores": usable_cores(),
         "memory_gib": _memory_gib(),
         "architecture": platform.machine(),

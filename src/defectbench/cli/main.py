@@ -6,12 +6,27 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 from typer import Exit, Typer, TyperException
+from typer.core import TyperGroup
 
 from ..base.errors import DefectBenchError
 from ..base.files import error_number, named_refusal
-from . import cfp, data, document, edge, engines, measure, own, report, slimming, training, weights
+from . import (
+    cfp,
+    data,
+    document,
+    edge,
+    engines,
+    gate,
+    measure,
+    own,
+    report,
+    slimming,
+    training,
+    weights,
+)
 
 TOPICS = {
     "Your own pictures": own.VERBS,
@@ -23,12 +38,24 @@ TOPICS = {
     "Engines": engines.VERBS,
     "Published weights": weights.VERBS,
     "Report": report.VERBS,
+    "Gate": gate.VERBS,
     "Documentation": document.VERBS,
     "Boards": edge.VERBS,
 }
-GROUPS = {
-    "edge": "Run model files on a board that is reached by ssh: pack, run."
-}  # of verbs of two words
+GROUPS = {  # of verbs of two words
+    "edge": "Run model files on a board that is reached by ssh: pack, run.",
+    "gate": "Hold a study against a reference: check, which may be left out, and accept.",
+}
+USUAL_VERBS = {"gate": "check"}  # what a group does where its second word is left out
+
+
+class GroupWithUsualVerb(TyperGroup):
+    """A group whose second word may be left out: ``gate STUDY`` is ``gate check STUDY``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first argument, or the usual one."""
+        usual = USUAL_VERBS[ctx.info_name or ""]
+        return super().resolve_command(ctx, args if args[0] in self.commands else [usual, *args])
 
 
 def build_app() -> Typer:
@@ -48,10 +75,18 @@ def build_app() -> Typer:
                 app.command(name, rich_help_panel=topic)(verb)
                 continue
             if group not in groups:
-                groups[group] = Typer(help=GROUPS[group])
+                groups[group] = _group(group)
                 app.add_typer(groups[group], name=group, rich_help_panel=topic)
             groups[group].command(second)(verb)
     return app
+
+
+def _group(name: str) -> Typer:
+    if name not in USUAL_VERBS:
+        return Typer(help=GROUPS[name])
+    # an option in the place of the second word is one of the usual verb
+    settings = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+    return Typer(help=GROUPS[name], cls=GroupWithUsualVerb, context_settings=settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

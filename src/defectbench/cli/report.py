@@ -72,12 +72,16 @@ def report_reference(
 def keep_reference(
     runs: Annotated[list[Path], Argument(help="Folders of cells, or folders that hold them.")],
     out: Folder,
+    files: Annotated[
+        bool,
+        Option("--files", help="Keep model files as well, for `gate` to race later ones with."),
+    ] = False,
 ) -> None:
-    """Keep records, compressed predictions, truth and certificates of cells: no images, no weights."""
+    """Keep records, compressed predictions, truth and certificates of cells: no images, weights if asked."""
     from ..report.reference import keep_reference as keep
 
     lacks: list[str] = []
-    for folder in keep(runs, out, lacks):
+    for folder in keep(runs, out, lacks, files):
         print(folder)  # noqa: T201
     for sentence in lacks:
         print(sentence, file=sys.stderr)  # noqa: T201

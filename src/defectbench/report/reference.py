@@ -1,4 +1,4 @@
-"""What a folder of reference keeps of cells: records, predictions, truth and certificates; no images, no weights."""
+"""What a folder of reference keeps of cells: records, predictions, truth and certificates; no images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
 from .records.kept import ENDING, keep_compressed
 
+MODEL = "model.onnx"
 LARGE = ("predictions.json",)  # kept compressed
 LEFT = ("checkpoint",)  # folders of no record
 
 
 def keep_reference(
-    run_dirs: Iterable[str | Path], out_dir: str | Path, lacks: list[str] | None = None
+    run_dirs: Iterable[str | Path],
+    out_dir: str | Path,
+    lacks: list[str] | None = None,
+    with_files: bool = False,
 ) -> list[Path]:
     """Copy what is to be kept of cells, so that ``render_reference`` renders it by itself.
 
@@ -31,6 +35,7 @@ def keep_reference(
         out_dir: The folder of reference.
         lacks: Gets a sentence on each record of cost that a cell lacks, as one that was not timed; without it, one that
             lacks is an error.
+        with_files: Whether ``model.onnx`` is kept as well, so that its speed can be compared with a later one's.
 
     Returns:
         The folders of the kept cells.
@@ -40,10 +45,10 @@ def keep_reference(
             what is kept of it is to lie.
         FileAccessError: Something else lies there.
     """
-    return [_keep_cell(cell, Path(out_dir)) for cell in find_cells(run_dirs, lacks)]
+    return [_keep_cell(cell, Path(out_dir), with_files) for cell in find_cells(run_dirs, lacks)]
 
 
-def _keep_cell(cell: CellRecords, out: Path) -> Path:
+def _keep_cell(cell: CellRecords, out: Path, with_files: bool) -> Path:
     files = scored_files(cell)
     if files is None:
         fix = "keep it where its predictions and its truth lie as they were scored"
@@ -65,6 +70,8 @@ def _keep_cell(cell: CellRecords, out: Path) -> Path:
             below = path.relative_to(cell.folder)
             if path.suffix in (".json", ".csv", ENDING) and not set(below.parts) & set(LEFT):
                 _keep_file(path, part / below)
+        if with_files and (cell.folder / MODEL).is_file():
+            shutil.copyfile(cell.folder / MODEL, part / MODEL)
     return folder
 
 
