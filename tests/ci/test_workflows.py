@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -48,7 +49,8 @@ def commands(text):
 def test_verbs_and_options_that_they_run_are_there(path):
     for line in commands(path.read_text()):
         words = shlex.split(re.sub(r"\$\([^)]*\)", "x", line.partition(">")[0]))
-        group = get_command(build_app()).commands[words[0]]
+        app: Any = get_command(build_app())
+        group = app.commands[words[0]]
         verb = group.commands[words[1] if words[1] in group.commands else "check"]
         known = {name for parameter in verb.params for name in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line

@@ -12,7 +12,7 @@ from defectbench.report.side_by_side import (
     BY_RECORDS,
     changes_table,
     compare_studies,
-    measured_noise,
+    noise_by_task,
     read_side,
 )
 
@@ -202,9 +202,9 @@ def test_noise_of_another_budget_is_not_taken(studies, tmp_path):
     before, _ = studies
     before.add()
     entries = read_side(before.runs).entries
-    assert measured_noise(spread_file(tmp_path / "a.csv", STEADY, epochs=31), entries) == {}
-    assert measured_noise(tmp_path / "none.csv", entries) == {}
-    (noise,) = measured_noise(spread_file(tmp_path / "a.csv", STEADY), entries).values()
+    assert noise_by_task(spread_file(tmp_path / "a.csv", STEADY, epochs=31), entries) == {}
+    assert noise_by_task(tmp_path / "none.csv", entries) == {}
+    (noise,) = noise_by_task(spread_file(tmp_path / "a.csv", STEADY), entries).values()
     assert (noise.freedom, noise.runs) == (5, 6)  # the moved one is no seed
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..measure.training_noise import TrainingNoise, noise_of
+from ..measure.rerun_noise import TrainingNoise, pooled_noise
 from .columns import NAMED, measured_column, word_column
 from .numbers import NOTHING as EMPTY
 from .numbers import number, percent, points
@@ -70,11 +70,11 @@ def compare_studies(
         level: As in ``changes_of``.
     """
     pairs = pairings(before.entries, after.entries)
-    changes = changes_of(pairs, measured_noise(spread, before.entries), level)
+    changes = changes_of(pairs, noise_by_task(spread, before.entries), level)
     return [_timed(change, pair) for change, pair in zip(changes, pairs, strict=True)]
 
 
-def measured_noise(spread: str | Path | None, entries: Sequence[Entry]) -> dict[str, TrainingNoise]:
+def noise_by_task(spread: str | Path | None, entries: Sequence[Entry]) -> dict[str, TrainingNoise]:
     """Noise of training by task from a table of trainings, those at the input side and epochs of a study's methods.
 
     Args:
@@ -89,7 +89,7 @@ def measured_noise(spread: str | Path | None, entries: Sequence[Entry]) -> dict[
         if not row["moved"] and (row["method"], row["size_px"], row["epochs"]) in budgets:
             of_task = scores.setdefault(row["task"], {})
             of_task.setdefault(row["method"], []).append(float(row["val_score"]))
-    made = {task: noise_of(of, Path(spread).as_posix()) for task, of in scores.items()}
+    made = {task: pooled_noise(of, Path(spread).as_posix()) for task, of in scores.items()}
     return {task: noise for task, noise in made.items() if noise is not None}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...base.same_machine import machine_differences
 from ...base.tasks import task_named
-from ...measure.training_noise import TrainingNoise, noise_of
+from ...measure.rerun_noise import TrainingNoise, pooled_noise
 from .cells import CellRecords, Entry, Key, key_of
 
 EXACT = "equal weights"
@@ -177,7 +177,7 @@ def _noise_by_task(entries: Iterable[Entry]) -> dict[str, TrainingNoise]:
         if not entry.first.is_control:
             name = "/".join(key_of(entry))
             scores.setdefault(entry.task, {})[name] = _scores(entry)
-    made = {task: noise_of(of, "the seeds of the earlier study") for task, of in scores.items()}
+    made = {task: pooled_noise(of, "the seeds of the earlier study") for task, of in scores.items()}
     return {task: noise for task, noise in made.items() if noise is not None}
 
 

@@ -63,7 +63,7 @@ class TrainingNoise:
         return quantile * self.deviation(method, mean) * math.sqrt(1 / before + 1 / after)
 
 
-def noise_of(scores: Mapping[str, Sequence[float]], source: str) -> TrainingNoise | None:
+def pooled_noise(scores: Mapping[str, Sequence[float]], source: str) -> TrainingNoise | None:
     """The noise that trainings show.
 
     Args:
@@ -75,7 +75,7 @@ def noise_of(scores: Mapping[str, Sequence[float]], source: str) -> TrainingNois
         None with under two degrees of freedom, by which nothing can be told.
 
     Example:
-        >>> noise_of({"a": [0.4, 0.5, 0.6], "b": [0.2]}, "three seeds").freedom
+        >>> pooled_noise({"a": [0.4, 0.5, 0.6], "b": [0.2]}, "three seeds").freedom
         2
     """
     told = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from defectbench.measure.training_noise import noise_of
+from defectbench.measure.rerun_noise import pooled_noise
 
 
 def test_what_is_pooled_is_relative_to_the_mean():
-    noise = noise_of({"low": [0.09, 0.11], "high": [0.44, 0.56], "lone": [0.7]}, "two seeds")
+    noise = pooled_noise({"low": [0.09, 0.11], "high": [0.44, 0.56], "lone": [0.7]}, "two seeds")
     # they deviate by 10 % and 12 % of their means to both sides, with one degree of freedom each
     pooled = np.sqrt((2 * 0.1**2 + 2 * 0.12**2) / 2)
     assert noise.relative == pytest.approx(pooled)
@@ -19,13 +19,13 @@ def test_what_is_pooled_is_relative_to_the_mean():
 
 
 def test_a_method_that_spreads_more_has_its_own():
-    noise = noise_of({"calm": [0.49, 0.51], "wild": [0.4, 0.6]}, "two seeds")
+    noise = pooled_noise({"calm": [0.49, 0.51], "wild": [0.4, 0.6]}, "two seeds")
     assert noise.deviation("wild", 0.5) == pytest.approx(np.std([0.4, 0.6], ddof=1))
     assert noise.deviation("calm", 0.5) == noise.deviation("unmeasured", 0.5)
 
 
 def test_the_reach_is_students():
-    noise = noise_of({"net": [0.4, 0.5, 0.6]}, "three seeds")
+    noise = pooled_noise({"net": [0.4, 0.5, 0.6]}, "three seeds")
     deviation = np.std([0.4, 0.5, 0.6], ddof=1)
     expected = stats.t.ppf(0.975, 2) * deviation * np.sqrt(1 / 3 + 1)
     assert noise.reach("net", 0.5, 3, 1, 0.05) == pytest.approx(expected)
@@ -33,7 +33,7 @@ def test_the_reach_is_students():
 
 @pytest.mark.parametrize("scores", [{}, {"a": [0.4]}, {"a": [0.4, 0.5]}, {"a": [0.0, 0.0, 0.0]}])
 def test_too_few_trainings_tell_nothing(scores):
-    assert noise_of(scores, "none") is None
+    assert pooled_noise(scores, "none") is None
 
 
 @pytest.mark.parametrize(("methods", "seeds"), [(8, 1), (4, 3)])
@@ -44,7 +44,7 @@ def test_false_alarms_are_no_more_than_is_said(methods, seeds):
     alarms = 0
     for _ in range(trials):
         draws = means[:, None] * (1 + 0.08 * random.standard_normal((methods, 5)))
-        noise = noise_of({str(n): list(row) for n, row in enumerate(draws)}, "simulated")
+        noise = pooled_noise({str(n): list(row) for n, row in enumerate(draws)}, "simulated")
         before = means * (1 + 0.08 * random.standard_normal((seeds, methods))).mean(0)
         after = means * (1 + 0.08 * random.standard_normal((seeds, methods))).mean(0)
         reach = [
