@@ -278,6 +278,18 @@ def test_pixels_of_each_square_become_a_convolution_of_equal_values(images):
     np.testing.assert_array_equal(run(fitted, images[:1]), run(model, images[:1]))
 
 
+def test_a_norm_over_rows_becomes_one_over_maps_of_equal_values():
+    nodes = [
+        helper.make_node("InstanceNormalization", ["images", "factor", "shift"], ["boxes"]),
+    ]
+    values = {"factor": np.arange(4, dtype=np.float32), "shift": np.ones(4, np.float32)}
+    model = graph_of(nodes, (4, 9), (4, 9), **values)
+    fitted = fit_for_ncnn(model)
+    assert [n.op_type for n in fitted.graph.node] == ["Reshape", nodes[0].op_type, "Reshape"]
+    rows = np.random.default_rng(0).random((1, 4, 9), dtype=np.float32)
+    np.testing.assert_allclose(run(fitted, rows), run(model, rows), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("side", [6, 5])
 def test_the_last_mean_of_an_odd_side_is_of_its_pixels(side, tmp_path):
     """ncnn divides it by the whole window, though half of that lies beyond the map."""

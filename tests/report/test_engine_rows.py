@@ -9,6 +9,7 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import ABSENT, write_record
 from defectbench.report.numbers import INVALID, NOTHING
 from defectbench.report.records.study import read_study
+from defectbench.report.reference import keep_reference
 from defectbench.report.topics import engines
 
 TIMED = {
@@ -85,6 +86,27 @@ def test_a_form_is_compared_with_the_artifact_on_the_same_images(shelf, cell):
     (note,) = [note for note in engines.engine_table([surely]).notes if "points" in note[:30]]
     assert "in 1 of 1 rows" in note
     assert any("Latency is with 1 thread." in note for note in table.notes)
+
+
+def test_kept_forms_have_the_intervals_of_predictions_that_are_not_kept(shelf, cell):
+    add_form(shelf, cell, "openvino", [row for row in shelf.oracle() if row["category_id"] == 0])
+    _, before = rows_of(shelf)
+    kept = shelf.root / "kept"
+    (folder,) = keep_reference([shelf.runs], kept)
+    assert (folder / "predictions.json.gz").is_file()
+    assert sorted(path.name for path in (folder / "engines" / "openvino").iterdir()) == [
+        "accuracy.json",
+        "agreement.json",
+    ]
+    _, after = engines.rows_of(read_study([kept], shelf.root / "models", is_kept=True).entries)
+    interval = (after.gain_low, after.gain_high)
+    assert interval == pytest.approx((before.gain_low, before.gain_high))
+    # a second cell that is kept later leaves the rows of the first
+    shelf.rescore(other := shelf.method("beta"), shelf.oracle())
+    add_form(shelf, other, "openvino", shelf.oracle())
+    keep_reference([other], kept)
+    lines = (kept / "steel" / "clean" / "engines.csv").read_text().splitlines()
+    assert [line.split(",")[2] for line in lines[1:]] == ["alpha", "alpha", "beta", "beta"]
 
 
 def test_a_timing_that_cannot_be_trusted_is_marked_with_its_reason(shelf, cell):

@@ -3,7 +3,8 @@
 pnnx reads the axes of a reduction as an attribute alone, which they are not since opset 13, and ncnn has no strided
 slice. Both are written as products with ones and zeros here, which change no value. ncnn divides the last window of a
 mean by its whole area though part of it lies beyond an odd side: it is told to leave out what is no pixel, which is the
-same where there is no border. The batch is one image: ncnn knows no other.
+same where there is no border. It norms maps and no rows, as which norms of groups are written. The batch is one image:
+ncnn knows no other.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def fit_for_ncnn(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.replace(graph.focus)
     graph.replace(graph.sum_over_rows)
     graph.replace(graph.mean_of_pixels)
+    graph.replace(graph.norm_of_rows)
     return fitted
 
 
@@ -152,3 +154,20 @@ class _Graph:
             if attribute.name == "count_include_pad":
                 attribute.i = 0
         return [made]
+
+    def norm_of_rows(self, node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+        """A norm over rows [1, C, L], as one of groups has it: over maps [1, C, L, 1], which ncnn knows."""
+        shape = self.shapes.get(node.input[0], [])
+        if node.op_type != "InstanceNormalization" or len(shape) != 3 or not all(shape):
+            return None
+        name = node.output[0]
+        map_shape = self.constant(f"{name}_map_shape", np.array([*shape, 1], np.int64))
+        row_shape = self.constant(f"{name}_row_shape", np.array(shape, np.int64))
+        made = onnx.NodeProto()
+        made.CopyFrom(node)
+        made.input[0], made.output[0] = f"{name}_map", f"{name}_normed"
+        return [
+            helper.make_node("Reshape", [node.input[0], map_shape], [f"{name}_map"]),
+            made,
+            helper.make_node("Reshape", [f"{name}_normed", row_shape], [name]),
+        ]

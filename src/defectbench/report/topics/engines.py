@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..numbers import number as digits
 from ..records.cells import CellRecords, Entry, read_figures
 from ..records.comparison import classifier_runs, precision_runs
 from ..records.costs import mean, ratio_of
+from ..records.kept_rows import read_instances
 from ..records.study import StudyRecords
 from ..records.timings import note_on_tiles, tile_of
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column
@@ -27,6 +29,8 @@ ORDER = 33
 MOST_LOST = 0.02  # of the headline figure, before a row is marked
 LOSES = "§"
 TIMED = ("ratio_to_artifact", "latency_ms_p50", "ratio_to_reference")  # columns
+KEPT = "engines.csv"  # beside kept cells: predictions of forms are not kept
+SAME = 1e-6  # of a difference and what a CSV holds of it
 FIGURE_TITLES = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy"}
 
 
@@ -84,6 +88,11 @@ class EngineRow:
     threads: float | None = None
     tile_px: int | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What tells a row from all others."""
+        return self.dataset, self.protocol, self.method, self.engine, self.precision
+
 
 COLUMNS = (
     word_column("title", "method", NAME),
@@ -118,8 +127,23 @@ def rows_of(entries: Sequence[Entry]) -> list[EngineRow]:
     for entry in entries:
         forms = [form for form in forms_of(ENGINES, PRECISIONS) if _was_asked_for(entry, form)]
         if forms:
-            rows += [_row(entry, form) for form in (Form(REFERENCE), *forms)]
+            made = [_row(entry, form) for form in (Form(REFERENCE), *forms)]
+            beside = entry.first.folder.parents[1] / KEPT
+            rows += _with_kept_intervals(made, beside) if beside.is_file() else made
     return rows
+
+
+def _with_kept_intervals(rows: Sequence[EngineRow], path: Path) -> list[EngineRow]:
+    """Rows whose predictions are not kept, with the intervals of the table that was made when they were at hand."""
+    kept = {row.key: row for row in read_instances(path, EngineRow)}
+    told = []
+    for row in rows:
+        then = kept.get(row.key)
+        lacks = row.gain is not None and row.gain_low is None
+        if lacks and then is not None and isclose(then.gain or 0.0, row.gain, abs_tol=SAME):
+            row = replace(row, gain_low=then.gain_low, gain_high=then.gain_high)
+        told.append(row)
+    return told
 
 
 def _was_asked_for(entry: Entry, form: Form) -> bool:
