@@ -139,8 +139,12 @@ def _with_kept_intervals(rows: Sequence[EngineRow], path: Path) -> list[EngineRo
     told = []
     for row in rows:
         then = kept.get(row.key)
-        lacks = row.gain is not None and row.gain_low is None
-        if lacks and then is not None and isclose(then.gain or 0.0, row.gain, abs_tol=SAME):
+        if (
+            then is not None
+            and row.gain is not None
+            and row.gain_low is None
+            and isclose(then.gain or 0.0, row.gain, abs_tol=SAME)
+        ):
             row = replace(row, gain_low=then.gain_low, gain_high=then.gain_high)
         told.append(row)
     return told
