@@ -184,6 +184,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
         "notes",
         "board",
         "card",
+        "reference",
     }
     plain = {
         "folder",

@@ -14,7 +14,7 @@ if GATE:
             runs=RUNS,
             folder=f"{RESULTS}/{STUDY.study}/gate",
         shell:
-            "defectbench gate {params.runs} {params.reference} --settings {params.settings:q} --out {params.folder} "
+            "defectbench gate {params.runs:q} {params.reference} --settings {params.settings:q} --out {params.folder} "
             "2>&1 | tee {log}"
 
 else:
