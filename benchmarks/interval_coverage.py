@@ -283,20 +283,25 @@ def measure(names, seed):
     return {**figures, "draws": draws, "seed": seed, "confidence": CONFIDENCE}
 
 
-def main():
-    """Simulate and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
+def run_simulation(name, description, sections, measure):
+    """Simulate what the command line asks for and write the record of a simulation, ``benchmarks/<name>.py``."""
+    parser = argparse.ArgumentParser(description=description and description.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     start = time.perf_counter()
     figures = measure(args.only, args.seed)
-    command = f"python benchmarks/interval_coverage.py --out {args.out} --seed {args.seed}"
-    if len(args.only) < len(SECTIONS):
+    command = f"python benchmarks/{name}.py --out {args.out} --seed {args.seed}"
+    if len(args.only) < len(sections):
         command += f" --only {' '.join(args.only)}"
     seconds = time.perf_counter() - start
-    write_record(args.out, "interval_coverage", figures, {}, seconds, {"command": command})
+    write_record(args.out, name, figures, {}, seconds, {"command": command})
+
+
+def main():
+    """Simulate and write the record."""
+    run_simulation("interval_coverage", __doc__, SECTIONS, measure)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,14 @@ Some seconds of one core; all draws follow from `--seed`.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import time
-from pathlib import Path
 
 import numpy as np
 
-from defectbench.base.records import write_record
 from defectbench.measure.pooled import POWER, SetDifference, seeds_to_settle
 from defectbench.measure.spread import Spread, VariancePart, pooled_spread, spread_of
 from defectbench.measure.statistics import CONFIDENCE
+from interval_coverage import run_simulation
 
 SETS = (2, 3, 5, 8)
 SEEDS = (2, 3, 5)
@@ -168,18 +165,7 @@ def measure(names, seed):
 
 def main():
     """Simulate and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    start = time.perf_counter()
-    figures = measure(args.only, args.seed)
-    command = f"python benchmarks/pooled_coverage.py --out {args.out} --seed {args.seed}"
-    if len(args.only) < len(SECTIONS):
-        command += f" --only {' '.join(args.only)}"
-    seconds = time.perf_counter() - start
-    write_record(args.out, "pooled_coverage", figures, {}, seconds, {"command": command})
+    run_simulation("pooled_coverage", __doc__, SECTIONS, measure)
 
 
 if __name__ == "__main__":
