@@ -32,25 +32,25 @@ rule render_report:
 
 # From the records that lie there, of however much of the study: nothing is trained, predicted or timed.
 rule tables:
+    localrule: True
     params:
         runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
         name=STUDY.study,
         notes=notes_option(),
         folder=REPORT,
-    localrule: True
     shell:
         "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.runs:q}"
 
 
 # Stored predictions are held against the truth once more; then the tables of what came out.
 rule rescore:
+    localrule: True
     params:
         runs=RUNS,
         cells=[f"{RUNS}/{folder}" for folder in PLAN.cells],
         name=STUDY.study,
         notes=notes_option(),
         folder=REPORT,
-    localrule: True
     shell:
         "defectbench rescore {params.runs:q} && "
         "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.cells:q}"
