@@ -23,6 +23,7 @@ lint: $(VENV)/.ready  ## format, types, and that every test file can be imported
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow models examples
 	$(BIN)/pyright
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python .ci/lint_workflow.py
 	$(BIN)/python -m pytest --collect-only -qq > /dev/null
 
 docs: $(VENV)/.ready  ## build the documentation into site/; a warning is an error

@@ -32,6 +32,8 @@ rule render_report:
 
 # From the records that lie there, of however much of the study: nothing is trained, predicted or timed.
 rule tables:
+    log:
+        f"{LOGS}/tables.log",
     localrule: True
     params:
         runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
@@ -39,11 +41,13 @@ rule tables:
         notes=notes_option(),
         folder=REPORT,
     shell:
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.runs:q}"
+        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.runs:q} 2>&1 | tee {log:q}"
 
 
 # Stored predictions are held against the truth once more; then the tables of what came out.
 rule rescore:
+    log:
+        f"{LOGS}/rescore.log",
     localrule: True
     params:
         runs=RUNS,
@@ -52,8 +56,8 @@ rule rescore:
         notes=notes_option(),
         folder=REPORT,
     shell:
-        "defectbench rescore {params.runs:q} && "
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.cells:q}"
+        "{{ defectbench rescore {params.runs:q} && "
+        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.cells:q}; }} 2>&1 | tee {log:q}"
 
 
 include: "edge.smk"
