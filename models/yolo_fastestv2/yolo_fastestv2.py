@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from defectbench.nn.anchor_matching import match_cells, shape_ratio
 from defectbench.nn.anchors import anchor_quality, cluster_anchors
-from defectbench.nn.blocks import ConvBlock, PredictionConv2d, channel_shuffle
+from defectbench.nn.blocks import ConvBlock, PredictionConv2d
 from defectbench.nn.boxes import complete_iou
 from defectbench.nn.detector import (
     Detector,
@@ -25,11 +25,10 @@ from defectbench.nn.detector import (
     total_of,
 )
 from defectbench.nn.heads import join_levels
-from defectbench.nn.shufflenet import ShuffleNetV2, left_branch, right_branch
+from defectbench.nn.shufflenet import fastest_shufflenet
 from defectbench.nn.waiting import mark
 
 ACT = "relu"
-WIDTHS = (48, 96, 192)
 # For COCO at 352 px: what a detector has until it is fitted to a training part
 COCO_ANCHORS = (
     ((12.64, 19.39), (37.88, 51.48), (55.71, 138.31)),
@@ -41,30 +40,6 @@ LEVEL_GAINS = (1.0, 0.4)  # of the objectness loss
 IGNORED = -100  # label of a pair that does not count
 
 # --- blocks ---------------------------------------------------------------------------------------
-
-
-class Unit(nn.Module):
-    """ShuffleNetV2 unit that shuffles first: even channels pass, odd ones are convolved, then joined."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.right = right_branch(channels // 2, channels // 2, 1, ACT)
-
-    def forward(self, x: Tensor) -> Tensor:
-        even, odd = channel_shuffle(x, x.shape[1] // 2).chunk(2, 1)
-        return torch.cat((even, self.right(odd)), 1)
-
-
-class DownUnit(nn.Module):
-    """ShuffleNetV2 unit that halves the map: both branches are convolved, nothing is shuffled."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.left = left_branch(c_in, c_out // 2, ACT)
-        self.right = right_branch(c_in, c_out // 2, 2, ACT)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((self.left(x), self.right(x)), 1)
 
 
 def tower(width: int) -> nn.Sequential:
@@ -163,8 +138,8 @@ class YOLOFastestV2(Detector):
         super().__init__()
         self.nc = nc
         self.register_buffer("anchors", torch.tensor(COCO_ANCHORS))  # [L, A, 2], pixels
-        self.backbone = ShuffleNetV2(WIDTHS, Unit, DownUnit, ACT)
-        self.neck = LightFPN(WIDTHS[1:])
+        self.backbone = fastest_shufflenet()
+        self.neck = LightFPN(self.backbone.widths[1:])
         self.head = SharedHead(nc, self.anchors.shape[1])
 
     def fit_to(self, boxes: Tensor, seed: int) -> None:

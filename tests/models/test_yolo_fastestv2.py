@@ -43,20 +43,6 @@ def test_activations_are_relu():
     assert kinds == {nn.ReLU}
 
 
-def test_unit_passes_even_and_convolves_odd_channels():
-    torch.manual_seed(0)
-    unit = MODULE.Unit(8).eval()
-    x = torch.randn(2, 8, 5, 5)
-    expected = torch.cat((x[:, 0::2], unit.right(x[:, 1::2])), 1)
-    assert torch.equal(unit(x), expected)
-
-
-def test_down_unit_shuffles_nothing():
-    unit = MODULE.DownUnit(4, 8).eval()
-    x = torch.randn(1, 4, 6, 6)
-    assert torch.equal(unit(x), torch.cat((unit.left(x), unit.right(x)), 1))
-
-
 def test_neck_joins_the_enlarged_map_first_and_as_it_is():
     neck = MODULE.build(6).neck.eval()
     seen = []

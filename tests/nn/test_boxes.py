@@ -13,6 +13,7 @@ from defectbench.nn.boxes import (
     generalised_iou,
     paired_iou,
     pairwise_iou,
+    scylla_iou,
 )
 
 
@@ -152,3 +153,54 @@ def test_an_inverted_box_has_no_area_and_overlaps_nothing():
     inverted, other = box(4, 4, 2, 2), box(0, 0, 5, 5)
     assert area(inverted).item() == 0
     assert paired_iou(inverted, other).item() == pairwise_iou(inverted, other).item() == 0
+
+
+def corners(x, y, w, h):
+    return box(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((3, 4, 2, 2), (3.5, 4.5, 2, 3), 0.3920),
+        ((3, 4, 2, 2), (3.2, 4, 2, 2), 0.8100),
+        ((3, 4, 2, 2), (6, 7, 1, 1), -0.3828),
+        ((3, 4, 2, 2), (3, 4.5, 2, 2), 0.5616),
+        ((3, 4, 2, 2), (3, 4, 2, 2), 1.0),
+    ],
+)
+def test_scylla_iou_of_published_examples(first, second, expected):
+    a, b = corners(*first), corners(*second)
+    assert float(scylla_iou(a, b)) == pytest.approx(expected, abs=5e-5)
+    assert float(scylla_iou(b, a)) == pytest.approx(float(scylla_iou(a, b)), abs=1e-12)
+
+
+def plain_siou(a, b):
+    """From the paper, with the angle by its arcsine."""
+    w, h, other_w, other_h = a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]
+    x, y = (b[0] + b[2] - a[0] - a[2]) / 2, (b[1] + b[3] - a[1] - a[3]) / 2
+    sine = abs(x) / math.hypot(x, y) if x or y else 0.0
+    if sine > math.sqrt(2) / 2:
+        sine = abs(y) / math.hypot(x, y)
+    gamma = math.cos(2 * math.asin(sine) - math.pi / 2) - 2
+    hull_w, hull_h = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
+    distance = 2 - math.exp(gamma * (x / hull_w) ** 2) - math.exp(gamma * (y / hull_h) ** 2)
+    shape = (1 - math.exp(-abs(w - other_w) / max(w, other_w))) ** 4
+    shape += (1 - math.exp(-abs(h - other_h) / max(h, other_h))) ** 4
+    return plain(a, b)[0] - (distance + shape) / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scylla_iou_agrees_with_plain_arithmetic(seed):
+    a, b = random_pairs(seed)
+    expected = [plain_siou(*pair) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    torch.testing.assert_close(
+        scylla_iou(a, b), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-6
+    )
+
+
+def test_scylla_iou_of_equal_boxes_has_a_gradient():
+    a = box(1, 2, 4, 6).requires_grad_()
+    scylla_iou(a, box(1, 2, 4, 6)).sum().backward()
+    assert a.grad is not None
+    assert a.grad.isfinite().all()

@@ -1,4 +1,4 @@
-"""ShuffleNetV2 (Ma et al., ECCV 2018), the backbone of the NanoDets and of YOLO-FastestV2."""
+"""ShuffleNetV2 (Ma et al., ECCV 2018), the backbone of the NanoDets, of YOLO-FastestV2 and of FastestDet."""
 
 from __future__ import annotations
 
@@ -86,3 +86,32 @@ class ShuffleNetV2(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(x))
+
+
+class ShuffleFirstUnit(nn.Module):
+    """ShuffleNetV2 unit that shuffles first: even channels pass, odd ones are convolved, then joined."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.right = right_branch(channels // 2, channels // 2, 1, "relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        even, odd = channel_shuffle(x, x.shape[1] // 2).chunk(2, 1)
+        return torch.cat((even, self.right(odd)), 1)
+
+
+class PlainDownUnit(nn.Module):
+    """ShuffleNetV2 unit that halves the map: both branches are convolved, nothing is shuffled."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.left = left_branch(c_in, c_out // 2, "relu")
+        self.right = right_branch(c_in, c_out // 2, 2, "relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.left(x), self.right(x)), 1)
+
+
+def fastest_shufflenet() -> ShuffleNetV2:
+    """The small one with ReLU that YOLO-FastestV2 and FastestDet share: 48, 96 and 192 channels, 143,136 parameters."""
+    return ShuffleNetV2((48, 96, 192), ShuffleFirstUnit, PlainDownUnit, "relu")
