@@ -55,7 +55,9 @@ def lay_out(name, folder):
     """Copy the runs of a report below a folder; returns where they lie, relative to it."""
     if name == STUDY:
         with tarfile.open(KEPT.parent / "default-study.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):  # which the first releases of Python 3.11 lack
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(folder)  # our own archive
         return [Path("results/runs")]
     for target, sources in REPORTS[name].items():
         place = folder / "results" / target
