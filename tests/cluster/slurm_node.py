@@ -62,6 +62,8 @@ def why_not():
         return f"{missing[0]} is missing: apt-get install --no-install-recommends slurm-wlm munge"
     if CONFIGURATION.exists() and not CONFIGURATION.read_text().startswith(MADE):
         return f"{CONFIGURATION} is somebody's own"
+    if _runs(STATE / "slurmctld.pid"):
+        return "one runs already; stop it: python tests/cluster/slurm_node.py stop"
     return ""
 
 
@@ -129,7 +131,9 @@ def _wait_until(is_so):
 
 
 if __name__ == "__main__":
-    reason = why_not()
-    if reason:
+    if sys.argv[1:] == ["stop"]:
+        stop()
+    elif reason := why_not():
         sys.exit(reason)
-    {"start": start, "stop": stop}[sys.argv[1]]()
+    else:
+        start()
