@@ -25,7 +25,8 @@ OWN_MOUNTS = "DEFECTBENCH_OWN_MOUNTS"  # set where this process has been started
 WAYS = (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"])
 PATIENCE_S = 20
 MADE = ("results", ".snakemake")  # by a run
-LIBRARIES = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
+LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+FAKETIME = "faketime/libfaketime.so.1"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def inside_own_mounts() -> bool:
 
 def faketime() -> Path | None:
     """The library that gives a program a clock of its own; None where it is not installed."""
-    files = (file for home in LIBRARIES for file in Path(home).glob("**/faketime/libfaketime*.so*"))
-    return next((file for file in sorted(files) if "MT" not in file.name), None)
+    patterns = (FAKETIME, f"*/{FAKETIME}")
+    files = (file for home in LIBRARIES for p in patterns for file in Path(home).glob(p))
+    return next(files, None)
 
 
 def fake_clock(library: Path, offset: Path) -> dict[str, str]:
