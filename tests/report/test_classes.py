@@ -184,12 +184,12 @@ def test_base_cut_and_control_are_told_apart_or_not(filled):
     render_report([filled.runs], filled.out, "plates")
     with (filled.out / FILES[4]).open(newline="") as handle:
         assert len(list(csv.DictReader(handle))) == 6
-    page, text = ((filled.out / name).read_text() for name in ("index.html", FILES[1]))
+    page, text = ((filled.out / name).read_text() for name in ("pages/pairs.html", FILES[1]))
     for shown in (page, text):
         assert "vgg, pruned by CFP (v39) is better" in shown
     assert "+75.0 [" in text
     assert '+75.0<span class="aside">[' in page
-    assert '<a href="#pairs">' in page
+    assert '<a href="pages/pairs.html">' in (filled.out / "index.html").read_text()
 
 
 def test_runs_of_classifiers_hold_their_seeds(filled):
@@ -302,8 +302,8 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
     figures = {path.name for path in (filled.out / "figures").iterdir()}
     names = ("confusion", "curves", "compression")
     assert figures == {f"{n}_plates_clean.{kind}" for n in names for kind in ("svg", "png")}
-    page = (filled.out / "index.html").read_text()
-    for text in ("Classification: plates", "vgg, pruned by CFP (v39)", "classification.csv"):
+    page = (filled.out / "pages" / "dataset-plates.html").read_text()
+    for text in ("plates, clean", "vgg, pruned by CFP (v39)", "classification.csv"):
         assert text in page
     assert "Leakage premium" not in page
     assert "comparison.csv" not in page
@@ -319,9 +319,15 @@ def test_both_tasks_stand_side_by_side(filled, shelf):
     tables = said(render_report(folders, filled.out, "both"))
     assert [row.method for row in tables.rows] == ["alpha"]
     assert len(tables.classes.rows) == 3
-    page = (filled.out / "index.html").read_text()
-    assert "comparison.csv" in page
-    assert "classification.csv" in page
+    pages = [
+        (filled.out / "pages" / f"dataset-{name}.html").read_text() for name in ("steel", "plates")
+    ]
+    assert [
+        name for page in pages for name in ("comparison.csv", "classification.csv") if name in page
+    ] == [
+        "comparison.csv",
+        "classification.csv",
+    ]
 
 
 def test_no_table_stays_from_another_study(filled, shelf):
