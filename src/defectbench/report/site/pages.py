@@ -149,7 +149,7 @@ def make_site(
     """Put together what pages are made from; images are made."""
     places = {anchor(*key_of(e)[:2]): e.first.dataset for e in study.entries}
     tables = [part for part in parts if isinstance(part, Table)]
-    sections = sections_by_page([*parts, *speed_tables(tables)], places)
+    sections = sections_by_page([*speed_tables(tables), *parts], places)
     titles = {e.first.method: e.title for e in study.entries if not e.first.is_control}
     links = Links(out, titles)
     register(sections, links)

@@ -97,15 +97,25 @@ def _trained(entry: Entry) -> Row:
 
 
 def settings(entries: Sequence[Entry]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Settings of the measures, as the records state them; of each kind those that differ once."""
-    seen: dict[str, dict[tuple[tuple[str, str], ...], None]] = {}
+    """Settings of the measures, as the records state them; what differs between methods stands in their records.
+
+    Returns:
+        By task and measure, names and values of those that all methods and controls have in common.
+    """
+    seen: dict[str, list[dict[str, str]]] = {}
     for entry in entries:
-        for name in ("accuracy", "latency"):
-            record = getattr(entry.first, name)
-            lines = tuple(_lines((record or {}).get("settings", {})))
+        for measure in ("accuracy", "latency"):
+            record = getattr(entry.first, measure)
+            lines = dict(_lines((record or {}).get("settings", {})))
             if lines:
-                seen.setdefault(name, {})[lines] = None
-    return [(name, list(lines)) for name, kinds in seen.items() for lines in kinds]
+                seen.setdefault(f"{measure}, {entry.task}", []).append(lines)
+    common = {name: _common(records) for name, records in seen.items()}
+    return [(name, lines) for name, lines in common.items() if lines]
+
+
+def _common(records: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+    first, *others = records
+    return [(n, v) for n, v in first.items() if all(other.get(n) == v for other in others)]
 
 
 def _lines(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
