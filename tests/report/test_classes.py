@@ -5,6 +5,7 @@ import json
 import shutil
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 from report_parts import make_tables, said
@@ -51,7 +52,11 @@ class ClassShelf(Shelf):
         categories = [{"id": n, "name": name} for n, name in enumerate(CLASSES)]
         truth = {"info": {"task": "classification"}, "images": images}
         truth |= {"annotations": boxes, "categories": categories}
-        self.data.mkdir(parents=True)
+        (self.data / "images").mkdir(parents=True)
+        for n in range(1, N + 1):
+            cv2.imwrite(
+                str(self.data / "images" / f"plate_{n}.png"), np.full((9, 9), 10 * n, np.uint8)
+            )
         (self.data / "annotations.json").write_text(json.dumps(truth))
         rows = "".join(f"plate_{n}.png,{n // 2}\n" for n in range(1, N + 1))
         (self.data / "groups.csv").write_text("file_name,group\n" + rows)
@@ -311,6 +316,30 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
         recalls = {(r["method"], r["class_name"]): r["recall"] for r in csv.DictReader(handle)}
     assert recalls["vgg", CLASSES[1]] == "0.75"
     assert "0.875" in (filled.out / FILES[0]).read_text()
+
+
+def test_pages_show_what_a_classifier_takes_for_what(filled):
+    render_report([filled.runs], filled.out, "plates")
+    script = (filled.out / "pages" / "compare-data.js").read_text()
+    (place,) = json.loads(script.removeprefix("const COMPARE = ").rstrip(";\n"))
+    assert {shot["name"] for shot in place["shots"]} == {f"plate_{n}.png" for n in range(1, N + 1)}
+    for method in (method["id"] for method in place["methods"]):
+        words, badness, marks = zip(
+            *(shot["answers"][method] for shot in place["shots"]), strict=True
+        )
+        accuracy = (
+            filled.data.parents[1]
+            / "runs"
+            / "plates"
+            / "clean"
+            / method
+            / "seed0"
+            / "accuracy.json"
+        )
+        right = json.loads(accuracy.read_text())["figures"]["accuracy"]
+        assert sum(value == 0 for value in badness) / N == right
+        assert [", true: " in text for text in words] == [value > 0 for value in badness]
+        assert not any(marks)
 
 
 def test_both_tasks_stand_side_by_side(filled, shelf):

@@ -226,7 +226,7 @@ def line_chart(
     """
     points = [point for line in lines.values() for point in line]
     low, high = min(v for _, v in points), max(v for _, v in points)
-    is_log = is_log and low > 0 and high > 2 * low
+    is_log = is_log and low > 0 and high > LOG_FROM * low
     bottom = low / 1.1 if is_log else min(0.0, low)
     top = high * 1.15 if high > bottom else bottom + 1
     across = Axis(0, max(epoch for epoch, _ in points) * 1.02, LEFT, 400 - RIGHT)
