@@ -12,7 +12,8 @@ from contextlib import chdir
 from pathlib import Path
 
 from defectbench.report.render import make_report, write_tables
-from defectbench.report.writers.page import write_page
+from defectbench.report.writers.html import Addresses, table_html
+from defectbench.report.writers.markdown import relative
 from defectbench.report.writers.stored import FILE
 
 ROOT = Path(__file__).parents[2]
@@ -71,10 +72,12 @@ def lay_out(name, folder):
 
 
 def render(runs, out):
-    """Write all that is text of the tables that are held: their files, and a page of them without pictures."""
+    """Write all that is text of the tables that are held: their files, and those that stand on pages as HTML."""
     tables = [table for table in make_report(runs, ROOT / "models").tables if is_held(table)]
     write_tables(tables, out)
-    write_page(tables, out, "stored")
+    addresses = Addresses(lambda path: path if path.startswith("#") else relative(path, out))
+    shown = [table_html(table, addresses) for table in tables if "page" in table.formats]
+    (out / "tables.html").write_text("\n".join(shown), encoding="utf-8")
     (out / FILE).unlink()
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from html_page import pages_of
 from rendered import REFERENCE, ROOT
 from report_parts import said
 
@@ -109,9 +110,14 @@ def test_a_kept_folder_renders_to_a_page_without_a_gallery(kept):
     folder, _ = kept
     out = folder.parent / "report"
     render_reference(folder, out)
-    page = (out / "index.html").read_text()
-    assert "predictions.json.gz" in page
-    assert "No images are kept, so there is no gallery." in page
+    pages = pages_of(out)
+    assert "predictions.json.gz" in (out / "pages" / "runs.html").read_text()
+    assert (
+        "No images are kept, so there is no gallery."
+        in (out / "pages" / "dataset-steel.html").read_text()
+    )
+    assert [page.path.name for page in pages if page.broken()] == []
+    assert not (out / "pages" / "compare.html").exists()
     assert not list((out / "gallery").iterdir())
     assert list((out / "figures").glob("pareto_steel_clean.svg"))
 

@@ -1,9 +1,13 @@
-# Tables, figures and a page from the records of the study.
+# Tables, figures and a site of pages from the records of the study.
 
 # Which tables there are, the topics of the report say: `tables.json` lists them, so that a new one is no change here.
 TABLES = f"{REPORT}/tables.json"
 PAGE = f"{REPORT}/index.html"
-REPORT_FILES = [TABLES, f"{REPORT}/figures", f"{REPORT}/gallery", PAGE]
+REPORT_FILES = [
+    TABLES,
+    *(f"{REPORT}/{folder}" for folder in ("figures", "gallery", "pages")),
+    PAGE,
+]
 
 
 rule render_report:
@@ -16,8 +20,15 @@ rule render_report:
         boards=board_records(),
     output:
         tables=TABLES,
-        figures=directory(f"{REPORT}/figures"),
+        # `snakemake --report` shows the figures; the site itself is the better page
+        figures=report(
+            directory(f"{REPORT}/figures"),
+            patterns=["{figure}.svg"],
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         gallery=directory(f"{REPORT}/gallery"),
+        pages=directory(f"{REPORT}/pages"),
         page=PAGE,
     log:
         f"{LOGS}/report.log",

@@ -1,4 +1,4 @@
-"""Verbs of the report: tables, figures and a page from the records of cells."""
+"""Verbs of the report: tables, figures and a site from the records of cells; and the site in a browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Render tables, figures and a page; print the table."""
+    """Render tables, figures and a site of pages; print the table."""
     from ..report.render import render_report
     from ..report.writers.terminal import print_tables
     from .checks import check_models_folder
@@ -48,6 +48,24 @@ def show(
     from ..report.writers.terminal import print_tables
 
     print_tables(stored_tables(table))
+
+
+def serve(
+    folder: Annotated[
+        Path | None,
+        Argument(help="Folder of a report; by default the newest below results/."),
+    ] = None,
+    port: Annotated[int, Option(help="Port; 0 takes any that is free.", min=0, max=65535)] = 8000,
+) -> None:
+    """Show a report in a browser on this machine; Ctrl-C ends it."""
+    from ..report.site.serving import newest_report, site_server
+
+    with site_server(folder or newest_report(Path("results")), port) as (server, address):
+        print(f"{address}  (Ctrl-C ends it)", flush=True)  # noqa: T201
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()  # noqa: T201
 
 
 def report_reference(
@@ -115,6 +133,7 @@ def audit_claims(
 VERBS = {
     "report": report,
     "show": show,
+    "serve": serve,
     "keep-reference": keep_reference,
     "report-reference": report_reference,
     "audit-claims": audit_claims,

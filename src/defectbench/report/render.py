@@ -10,15 +10,16 @@ from ..base.errors import ReportError
 from ..base.files import atomic_directory, atomic_write_text, refuse_others_files
 from .records.comparison import scored_files
 from .records.study import StudyRecords, read_study
+from .site.pages import write_site
 from .table import Picture, Table
 from .topics import parts_of
 from .writers.csv import csv_text
 from .writers.latex import latex_document
 from .writers.markdown import markdown_document
-from .writers.page import write_page
 from .writers.stored import FILE, stored_files, stored_text
 
-FOLDERS, PAGE = ("figures", "gallery"), "index.html"
+FIGURES, PAGE = "figures", "index.html"
+MADE = (FIGURES, "gallery", "pages", PAGE)
 WRITERS: dict[str, Callable[[Table, Path], str]] = {
     "csv": lambda table, _: csv_text(table),
     "md": markdown_document,
@@ -116,8 +117,7 @@ def _with_lacks(study: StudyRecords, parts: Sequence[Table | Picture]) -> list[T
             f"{len(bare)} of {len(cells)} cells were kept without predictions or truth: "
             "their intervals are compared, not their images."
         )
-    drawn = [part for part in parts if isinstance(part, Table) or part.folder != "gallery"]
-    return [*_with_notes(drawn, lacks)]
+    return [*_with_notes(parts, lacks)]
 
 
 def render_reference(
@@ -127,7 +127,7 @@ def render_reference(
 
     Args:
         folder: The folder, such as ``results/reference/neu-det``.
-        out_dir: Gets the tables, ``figures/`` and ``index.html``.
+        out_dir: Gets the tables, ``figures/``, ``pages/`` and ``index.html``.
         models_dir: Where method cards lie, for titles.
 
     Raises:
@@ -149,7 +149,7 @@ def render_report(
 
     Args:
         run_dirs: Folders of cells, or folders above them.
-        out_dir: Gets the tables, ``figures/``, ``gallery/`` and ``index.html``.
+        out_dir: Gets the tables, ``figures/``, ``gallery/``, ``pages/`` and ``index.html``.
         study: Name of the study, for the page's title.
         models_dir: Where method cards lie, for titles.
         is_kept: As in ``make_report``.
@@ -161,14 +161,14 @@ def render_report(
 
     Raises:
         ReportError: A record is missing, or records do not belong together.
-        FileAccessError: The folder holds a page, figures or a gallery that were not rendered here.
+        FileAccessError: The folder holds pages, figures or a gallery that were not rendered here.
     """
-    for name in (*FOLDERS, PAGE):
+    for name in MADE:
         refuse_others_files(Path(out_dir) / name, Path(out_dir) / FILE)
     report = make_report(run_dirs, models_dir, is_kept, notes, is_partial)
     write_tables(report.tables, out_dir)
     draw_pictures(report.pictures, out_dir)
-    write_page(report.parts, out_dir, study)
+    write_site(report.study, report.parts, out_dir, study, has_images=not is_kept)
     return report
 
 
@@ -188,24 +188,20 @@ def write_tables(tables: Sequence[Table], out_dir: str | Path) -> None:
     atomic_write_text(out / FILE, stored_text(tables, list(texts)))
 
 
-def draw_pictures(
-    pictures: Sequence[Picture], out_dir: str | Path, folders: Sequence[str] = FOLDERS
-) -> None:
-    """Draw all figures, each folder of them atomically.
+def draw_pictures(pictures: Sequence[Picture], out_dir: str | Path) -> None:
+    """Draw all figures, the folder of them atomically.
 
     Args:
         pictures: What to draw.
         out_dir: Folder of the report.
-        folders: Those to make, below it.
 
     Raises:
-        ReportError: A history, an image, truth or predictions are missing.
+        ReportError: A history, truth or predictions are missing.
     """
     from .figures.style import figure_style, save
 
-    for name in folders:
-        with figure_style(), atomic_directory(Path(out_dir) / name) as folder:
-            for picture in pictures:
-                figure = picture.draw() if picture.folder == name else None
-                if figure is not None:
-                    save(figure, folder, picture.name, picture.kinds)
+    with figure_style(), atomic_directory(Path(out_dir) / FIGURES) as folder:
+        for picture in pictures:
+            figure = picture.draw()
+            if figure is not None:
+                save(figure, folder, picture.name, picture.kinds)
