@@ -181,7 +181,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
         "teachers",
         "truth",
         "kinds",
-        "notes",
+        "options",
         "board",
         "card",
         "reference",

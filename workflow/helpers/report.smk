@@ -25,6 +25,8 @@ def printed_tables():
     )
 
 
-def notes_option():
-    """What of the study is left out, as options of `report`."""
-    return " ".join(f"--note {quote(line)}" for line in PLAN.left_out.values())
+def report_options():
+    """What `report` is told of the study: its name, what is left out of it, and where its cells lie."""
+    notes = [f"--note {quote(line)}" for line in PLAN.left_out.values()]
+    cells = [quote(f"{RUNS}/{folder}") for folder in PLAN.cells]
+    return " ".join([f"--study {quote(STUDY.study)}", *notes, *cells])

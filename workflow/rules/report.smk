@@ -22,38 +22,36 @@ rule render_report:
     log:
         f"{LOGS}/report.log",
     params:
-        runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
+        options=report_options(),
         folder=subpath(output.page, parent=True),
     shell:
-        "defectbench report --study {params.name:q} --out {params.folder} {params.notes} {params.runs:q} 2>&1 | tee {log}"
+        "defectbench report --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
 # From the records that lie there, of however much of the study: nothing is trained, predicted or timed.
 rule tables:
+    log:
+        f"{LOGS}/tables.log",
     localrule: True
     params:
-        runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
+        options=report_options(),
         folder=REPORT,
     shell:
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.runs:q}"
+        "defectbench report --made --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
 # Stored predictions are held against the truth once more; then the tables of what came out.
 rule rescore:
+    log:
+        f"{LOGS}/rescore.log",
     localrule: True
     params:
+        options=report_options(),
         runs=RUNS,
-        cells=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
         folder=REPORT,
     shell:
-        "defectbench rescore {params.runs:q} && "
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.cells:q}"
+        "(defectbench rescore {params.runs:q} && "
+        "defectbench report --made --out {params.folder:q} {params.options}) 2>&1 | tee {log}"
 
 
 include: "edge.smk"
