@@ -182,6 +182,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
         "truth",
         "kinds",
         "options",
+        "formats",
         "board",
         "card",
         "reference",

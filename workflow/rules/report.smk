@@ -28,16 +28,32 @@ rule render_report:
         "defectbench report --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
-# From the records that lie there, of however much of the study: nothing is trained, predicted or timed.
-rule tables:
-    log:
-        f"{LOGS}/tables.log",
-    localrule: True
-    params:
-        options=report_options(),
-        folder=REPORT,
-    shell:
-        "defectbench report --made --out {params.folder:q} {params.options} 2>&1 | tee {log}"
+# From the records that lie there, of however much of the study: nothing is trained, predicted or timed. With
+# --config reference=FOLDER, of that folder of kept records alone.
+if GATE:
+
+    rule tables:
+        log:
+            f"{LOGS}/tables.log",
+        localrule: True
+        params:
+            reference=GATE.reference,
+            formats=formats_option(),
+            folder=f"{RESULTS}/{STUDY.study}/reference-report",
+        shell:
+            "defectbench report-reference {params.reference:q} --out {params.folder:q} {params.formats} 2>&1 | tee {log}"
+
+else:
+
+    rule tables:
+        log:
+            f"{LOGS}/tables.log",
+        localrule: True
+        params:
+            options=report_options(),
+            folder=REPORT,
+        shell:
+            "defectbench report --made --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
 # Stored predictions are held against the truth once more; then the tables of what came out.
