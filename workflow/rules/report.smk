@@ -33,26 +33,38 @@ rule render_report:
     log:
         f"{LOGS}/report.log",
     params:
-        runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
+        options=report_options(),
         folder=subpath(output.page, parent=True),
     shell:
-        "defectbench report --study {params.name:q} --out {params.folder} {params.notes} {params.runs:q} 2>&1 | tee {log}"
+        "defectbench report --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
-# From the records that lie there, of however much of the study: nothing is trained, predicted or timed.
-rule tables:
-    log:
-        f"{LOGS}/tables.log",
-    localrule: True
-    params:
-        runs=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
-        folder=REPORT,
-    shell:
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.runs:q} 2>&1 | tee {log:q}"
+# From the records that lie there, of however much of the study: nothing is trained, predicted or timed. With
+# --config reference=FOLDER, of that folder of kept records alone.
+if GATE:
+
+    rule tables:
+        log:
+            f"{LOGS}/tables.log",
+        localrule: True
+        params:
+            reference=GATE.reference,
+            formats=formats_option(),
+            folder=f"{RESULTS}/{STUDY.study}/reference-report",
+        shell:
+            "defectbench report-reference {params.reference:q} --out {params.folder:q} {params.formats} 2>&1 | tee {log}"
+
+else:
+
+    rule tables:
+        log:
+            f"{LOGS}/tables.log",
+        localrule: True
+        params:
+            options=report_options(),
+            folder=REPORT,
+        shell:
+            "defectbench report --made --out {params.folder:q} {params.options} 2>&1 | tee {log}"
 
 
 # Stored predictions are held against the truth once more; then the tables of what came out.
@@ -61,14 +73,12 @@ rule rescore:
         f"{LOGS}/rescore.log",
     localrule: True
     params:
+        options=report_options(),
         runs=RUNS,
-        cells=[f"{RUNS}/{folder}" for folder in PLAN.cells],
-        name=STUDY.study,
-        notes=notes_option(),
         folder=REPORT,
     shell:
-        "{{ defectbench rescore {params.runs:q} && "
-        "defectbench report --made --study {params.name:q} --out {params.folder:q} {params.notes} {params.cells:q}; }} 2>&1 | tee {log:q}"
+        "(defectbench rescore {params.runs:q} && "
+        "defectbench report --made --out {params.folder:q} {params.options}) 2>&1 | tee {log}"
 
 
 include: "edge.smk"

@@ -10,6 +10,11 @@ from typer import Argument, Option
 
 from .options import Folder
 
+Parquet = Annotated[
+    bool,
+    Option("--parquet", help="Write tables as Parquet as well, where they stand as CSV."),
+]
+
 
 def report(
     runs: Annotated[list[Path], Argument(help="Folders of cells, or folders that hold them.")],
@@ -29,6 +34,7 @@ def report(
             help="Show what is made of a study: cells that are not scored are left out, and a note says so.",
         ),
     ] = False,
+    parquet: Parquet = False,
 ) -> None:
     """Render tables, figures and a site of pages; print the table."""
     from ..report.render import render_report
@@ -36,7 +42,9 @@ def report(
     from .checks import check_models_folder
 
     check_models_folder(models)
-    rendered = render_report(runs, out, study, models, notes=note or (), is_partial=made)
+    rendered = render_report(
+        runs, out, study, models, notes=note or (), is_partial=made, with_parquet=parquet
+    )
     print_tables(rendered.tables, page=str(out / "index.html"))
 
 
@@ -76,6 +84,7 @@ def report_reference(
     models: Annotated[Path, Option(help="Folder of the methods, whose cards are read.")] = Path(
         "models"
     ),
+    parquet: Parquet = False,
 ) -> None:
     """Render a folder of kept records by itself; its first table says what it lacks."""
     from ..report.render import render_reference
@@ -83,7 +92,7 @@ def report_reference(
     from .checks import check_models_folder
 
     check_models_folder(models)
-    made = render_reference(folder, out, models)
+    made = render_reference(folder, out, models, parquet)
     print_tables(made.tables, page=str(out / "index.html"))
 
 
