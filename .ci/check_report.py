@@ -12,6 +12,7 @@ from defectbench.base.compressions import JOINT
 from defectbench.base.tasks import CLASSIFICATION, DETECTION, TASKS
 from gate.cells import cells_of, check_export, check_learnt, read_cell, runs_of
 from gate.floors import read_floors, unmeasured
+from gate.latex import check_documents
 from gate.outputs import check_outputs
 from gate.program_outputs import check_program_outputs, is_trained_by_yolo
 from gate.tables import check_classifiers, check_compression, check_detectors, number, rows
@@ -51,6 +52,7 @@ def main(report, study="config/demo.yaml"):
     count = check_detectors(report, detectors, floors)
     check_classifiers(report, classifiers)
     check_compression(report, [name for name in [*detectors, *classifiers] if JOINT in name])
+    print(check_documents(report))
     print(
         f"{len(cells)} cells have learnt, and their files are what was trained; {count} rows hold"
     )

@@ -153,7 +153,9 @@ def check_detectors(folder: Path, names: list[str], floors: Mapping[str, Floor])
         assert round(number(table[name], "params_m") * 1e6) == PARAMS[name], name
     check_titles(folder, ("comparison.md", "comparison.tex", "index.html"), names)
     assert list((folder / "figures").glob("pareto*.png"))
-    assert list((folder / "gallery").glob("*.png"))
+    assert list((folder / "gallery").glob("*.webp"))
+    pages = {path.name for path in (folder / "pages").glob("*.html")}
+    assert pages >= {f"method-{name}.html" for name in names}, sorted(pages)
     return len(table)
 
 

@@ -205,7 +205,6 @@ def test_the_study_of_engines_scores_and_races_every_light_method_in_all_forms()
     for cell in made.raced:
         for name in ("onnxruntime", *names):
             assert f"{cell.folder}/latency/{name}.json" in records
-            assert f"{cell.folder}/latency/threads2/{name}.json" in records
         assert all(f"{cell.folder}/engines/{name}/accuracy.json" in records for name in names)
 
 

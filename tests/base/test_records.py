@@ -1,6 +1,7 @@
 """Records carry their inputs by hash, and only the expected kind is read back."""
 
 import os
+import re
 
 import pytest
 
@@ -50,6 +51,19 @@ def test_a_machine_that_hides_itself_has_a_card_all_the_same(tmp_path, monkeypat
     monkeypatch.setattr(records.os, "sched_getaffinity", refused)
     monkeypatch.setattr(records.Path, "read_text", refused)
     card = records.hardware_card.__wrapped__()
-    assert (card["memory_gib"], card["board"]) == (None, None)
+    assert (card["memory_gib"], card["board"], card["machine"]) == (None, None, None)
     assert card["cores"] == os.cpu_count()
     assert card["architecture"]
+
+
+def test_machines_of_one_kind_have_keys_that_name_neither(monkeypatch):
+    def key_of(**files):
+        texts = {"/etc/machine-id": files.get("own"), "/proc/sys/kernel/random/boot_id": "b-1\n"}
+        monkeypatch.setattr(records, "_text", texts.get)
+        return records.machine_key()
+
+    first, second = key_of(own="0123\n"), key_of(own="4567\n")
+    assert first == key_of(own="0123\n") != second
+    assert re.fullmatch("[0-9a-f]{8}", first)
+    assert "0123" not in first
+    assert key_of() == key_of(own="uninitialized\n") not in (first, second, None)

@@ -111,11 +111,28 @@ def test_default_study_plans_every_stage(checkout):
 
 @pytest.mark.parametrize("target", ["tables", "rescore"])
 def test_a_report_of_what_is_there_needs_no_other_job(checkout, target):
-    status, said = snakemake(checkout, target, "--dry-run", "--quiet", "host")
+    options = ("--dry-run", "--quiet", "host", "--printshellcmds", "--config", "parquet=true")
+    status, said = snakemake(checkout, target, *options)
     assert status == 0, said
     jobs = jobs_in(said)
     jobs.pop("total", None)
     assert jobs == {target: 1}
+    assert "report --made --out results/demo/report --study demo --parquet results" in said
+
+
+def test_tables_of_a_reference_ask_for_that_folder_alone(checkout):
+    options = (
+        "--dry-run",
+        "--quiet",
+        "host",
+        "--printshellcmds",
+        "--config",
+        "reference=kept ones",
+    )
+    status, said = snakemake(checkout, "tables", *options)
+    assert status == 0, said
+    command = "defectbench report-reference 'kept ones' --out results/demo/reference-report"
+    assert command in said
 
 
 def test_neu_det_study_runs_the_paper_protocol_too(checkout):

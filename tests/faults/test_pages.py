@@ -1,8 +1,8 @@
 """Class names and controls of a user's own set, on the way to the page."""
 
 import json
+from xml.etree.ElementTree import fromstring
 
-import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -13,9 +13,11 @@ from defectbench.data.split import split
 from defectbench.measure.cell import measure_controls
 from defectbench.measure.controls import control
 from defectbench.measure.label_jitter import NoAgreementError
-from defectbench.report.figures.gallery import _draw_boxes
 from defectbench.report.figures.style import figure_style, save
+from defectbench.report.site.gallery import Mark, Shot
+from defectbench.report.site.photos import Photo
 from defectbench.report.writers.latex import escape
+from defectbench.report.writers.templates import environment
 
 NAMES = ("划痕", "50% wear", "in/out", "no#1", "$5 nick $", "царапина", "خدش")
 
@@ -54,21 +56,28 @@ def test_the_record_of_an_absent_control_says_why(plates, tmp_path):
     assert record["figures"] == {"absent_because": "0 boxes are shown by two images, 30 are needed"}
 
 
-def test_class_names_as_plants_write_them_are_drawn(tmp_path, recwarn):
+def test_class_names_as_plants_write_them_stand_on_figures(tmp_path, recwarn):
     with figure_style():
         figure = Figure(figsize=(4, 8), layout="constrained")
         axes = figure.subplots(len(NAMES), 1)
-        for axis, (n, name) in zip(axes, enumerate(NAMES), strict=True):
-            axis.imshow(np.zeros((40, 40, 3), np.uint8))
+        for axis, name in zip(axes, NAMES, strict=True):
             axis.set_ylabel(name)
-            box = {"bbox": [5, 5, 9, 9], "category_id": n, "score": 0.9}
-            _draw_boxes(axis, [box], "hit", dict(enumerate(NAMES)))
-        save(figure, tmp_path, "gallery")
+            axis.text(0, 0, f"{name} 0.90")
+        save(figure, tmp_path, "names")
     assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
     shown = [axis.get_ylabel() for axis in axes]
     assert shown[1:] == list(NAMES[1:])
     assert shown[0] in ("划痕", "U+5212-75D5")  # with a font that has them, or without
     assert [axis.texts[0].get_text() for axis in axes] == [f"{name} 0.90" for name in shown]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "<b>", 'a"b', "a & b"])
+def test_class_names_as_plants_write_them_stand_on_images(name):
+    photo = Photo("a.webp", 40, 30)
+    macros = "{% import 'site/macros.html.j2' as macros %}{{ macros.marks(shot, marks) }}"
+    shot = Shot("a.png", photo, (Mark("truth", (5, 5, 9, 9), name),), (name,))
+    text = environment(autoescape=True).from_string(macros).render(shot=shot, marks=shot.truth)
+    assert [element.text for element in fromstring(text).iter("text")] == [name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -186,16 +186,18 @@ def few(packs, certify, tmp_path):
     return parts
 
 
-def test_asked_for_bfloat16_it_trains_in_it(few, packs, run, tmp_path):
-    """The same draws and the same start: the losses differ by the rounding alone."""
-    method = METHODS[0]
+def test_asked_for_bfloat16_it_trains_in_it(few, packs, programs, tmp_path, monkeypatch):
+    """The same draws and the same start: the losses differ by the rounding alone. Nothing is exported."""
+    program, method = programs("train_mmdetection"), METHODS[0]
+    monkeypatch.setattr(program, "export", lambda *_: None)
     parts = [f"--{part}={few / f'{part}@96.safetensors'}" for part in ("train", "val")]
     losses = []
     for precision in ("float32", "bfloat16"):
         out = tmp_path / precision / "clean" / method / "seed0"
         told = ["--set=epochs=1", "--set=batch=2", f"--set=recipe.precision={precision}", *parts]
-        made = run(command_line(packs, out, method, *told))
-        assert made.returncode == 0, made.stderr
+        _, *command = command_line(packs, out, method, *told)
+        monkeypatch.setattr(sys, "argv", command)
+        assert programs("cell").run_cell(None, program.make, ("--environment",)) == 0
         assert read_record(out / "train.json", "train")["recipe"]["precision"] == precision
         losses.append(first_loss(out / "history.csv"))
     assert losses[0] != losses[1]

@@ -12,7 +12,8 @@ from contextlib import chdir
 from pathlib import Path
 
 from defectbench.report.render import make_report, write_tables
-from defectbench.report.writers.page import write_page
+from defectbench.report.writers.html import Addresses, table_html
+from defectbench.report.writers.markdown import relative
 from defectbench.report.writers.stored import FILE
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,9 @@ def lay_out(name, folder):
     """Copy the runs of a report below a folder; returns where they lie, relative to it."""
     if name == STUDY:
         with tarfile.open(KEPT.parent / "default-study.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):  # which the first releases of Python 3.11 lack
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(folder)  # our own archive
         return [Path("results/runs")]
     for target, sources in REPORTS[name].items():
         place = folder / "results" / target
@@ -69,10 +72,12 @@ def lay_out(name, folder):
 
 
 def render(runs, out):
-    """Write all that is text of the tables that are held: their files, and a page of them without pictures."""
+    """Write all that is text of the tables that are held: their files, and those that stand on pages as HTML."""
     tables = [table for table in make_report(runs, ROOT / "models").tables if is_held(table)]
     write_tables(tables, out)
-    write_page(tables, out, "stored")
+    addresses = Addresses(lambda path: path if path.startswith("#") else relative(path, out))
+    shown = [table_html(table, addresses) for table in tables if "page" in table.formats]
+    (out / "tables.html").write_text("\n".join(shown), encoding="utf-8")
     (out / FILE).unlink()
 
 

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 from defectbench.report.render import draw_pictures, make_report, write_tables
+from defectbench.report.site.pages import write_site
 from defectbench.report.topics import classification, compression, detection
-from defectbench.report.writers.page import write_page
 
 
 def said(report):
@@ -46,12 +46,12 @@ def tabulate(runs, out):
     return made
 
 
-def draw(runs, out, folder):
-    """Draw the figures of one folder, ``figures`` or ``gallery``."""
-    pictures = make_report(runs).pictures
-    draw_pictures([picture for picture in pictures if picture.folder == folder], out, [folder])
+def draw(runs, out):
+    """Draw the figures."""
+    draw_pictures(make_report(runs).pictures, out)
 
 
-def build_page(runs, out, study):
-    """Write the page with what lies in ``out`` already."""
-    write_page(make_report(runs).parts, out, study)
+def build_site(runs, out, study):
+    """Write the pages with what lies in ``out`` already."""
+    report = make_report(runs)
+    write_site(report.study, report.parts, out, study)

@@ -5,6 +5,7 @@ import json
 import shutil
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 from report_parts import make_tables, said
@@ -51,7 +52,11 @@ class ClassShelf(Shelf):
         categories = [{"id": n, "name": name} for n, name in enumerate(CLASSES)]
         truth = {"info": {"task": "classification"}, "images": images}
         truth |= {"annotations": boxes, "categories": categories}
-        self.data.mkdir(parents=True)
+        (self.data / "images").mkdir(parents=True)
+        for n in range(1, N + 1):
+            cv2.imwrite(
+                str(self.data / "images" / f"plate_{n}.png"), np.full((9, 9), 10 * n, np.uint8)
+            )
         (self.data / "annotations.json").write_text(json.dumps(truth))
         rows = "".join(f"plate_{n}.png,{n // 2}\n" for n in range(1, N + 1))
         (self.data / "groups.csv").write_text("file_name,group\n" + rows)
@@ -184,12 +189,12 @@ def test_base_cut_and_control_are_told_apart_or_not(filled):
     render_report([filled.runs], filled.out, "plates")
     with (filled.out / FILES[4]).open(newline="") as handle:
         assert len(list(csv.DictReader(handle))) == 6
-    page, text = ((filled.out / name).read_text() for name in ("index.html", FILES[1]))
+    page, text = ((filled.out / name).read_text() for name in ("pages/pairs.html", FILES[1]))
     for shown in (page, text):
         assert "vgg, pruned by CFP (v39) is better" in shown
     assert "+75.0 [" in text
     assert '+75.0<span class="aside">[' in page
-    assert '<a href="#pairs">' in page
+    assert '<a href="pages/pairs.html">' in (filled.out / "index.html").read_text()
 
 
 def test_runs_of_classifiers_hold_their_seeds(filled):
@@ -302,8 +307,8 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
     figures = {path.name for path in (filled.out / "figures").iterdir()}
     names = ("confusion", "curves", "compression")
     assert figures == {f"{n}_plates_clean.{kind}" for n in names for kind in ("svg", "png")}
-    page = (filled.out / "index.html").read_text()
-    for text in ("Classification: plates", "vgg, pruned by CFP (v39)", "classification.csv"):
+    page = (filled.out / "pages" / "dataset-plates.html").read_text()
+    for text in ("plates, clean", "vgg, pruned by CFP (v39)", "classification.csv"):
         assert text in page
     assert "Leakage premium" not in page
     assert "comparison.csv" not in page
@@ -313,15 +318,45 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
     assert "0.875" in (filled.out / FILES[0]).read_text()
 
 
+def test_pages_show_what_a_classifier_takes_for_what(filled):
+    render_report([filled.runs], filled.out, "plates")
+    script = (filled.out / "pages" / "compare-data.js").read_text()
+    (place,) = json.loads(script.removeprefix("const COMPARE = ").rstrip(";\n"))
+    assert {shot["name"] for shot in place["shots"]} == {f"plate_{n}.png" for n in range(1, N + 1)}
+    for method in (method["id"] for method in place["methods"]):
+        words, badness, marks = zip(
+            *(shot["answers"][method] for shot in place["shots"]), strict=True
+        )
+        accuracy = (
+            filled.data.parents[1]
+            / "runs"
+            / "plates"
+            / "clean"
+            / method
+            / "seed0"
+            / "accuracy.json"
+        )
+        right = json.loads(accuracy.read_text())["figures"]["accuracy"]
+        assert sum(value == 0 for value in badness) / N == right
+        assert [", true: " in text for text in words] == [value > 0 for value in badness]
+        assert not any(marks)
+
+
 def test_both_tasks_stand_side_by_side(filled, shelf):
     folders = [filled.runs, shelf.method("alpha", results=shelf.oracle())]
     shelf.rescore(shelf.folder("alpha"), shelf.oracle())
     tables = said(render_report(folders, filled.out, "both"))
     assert [row.method for row in tables.rows] == ["alpha"]
     assert len(tables.classes.rows) == 3
-    page = (filled.out / "index.html").read_text()
-    assert "comparison.csv" in page
-    assert "classification.csv" in page
+    pages = [
+        (filled.out / "pages" / f"dataset-{name}.html").read_text() for name in ("steel", "plates")
+    ]
+    assert [
+        name for page in pages for name in ("comparison.csv", "classification.csv") if name in page
+    ] == [
+        "comparison.csv",
+        "classification.csv",
+    ]
 
 
 def test_no_table_stays_from_another_study(filled, shelf):

@@ -174,7 +174,7 @@ def test_files_and_page_hold_the_way_and_lose_it_with_the_cell(small):
     assert "## alpha, slimmed to 1 MiB: steel, clean, seed 0" in text
     assert "| 4.00 | 0.200 |" in text
     assert "0.500 [0.490, 0.510]" in text
-    page = (small.out / "index.html").read_text()
+    page = (small.out / "pages" / "further.html").read_text()
     assert 'id="compression"' in page
     assert "seed0/pruned/prune.json" in page
     for kind in ("svg", "png"):

@@ -1,18 +1,17 @@
 """The LaTeX table: escaped, whole, and compiled where there is an engine."""
 
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from latex_check import check_latex
+from rendered import kept
 from report_parts import make_tables
 
 from defectbench.report.writers.latex import escape, latex_document
+from gate.latex import ENGINES, check_documents, compile_latex, latex_engine
 
-ENGINES = ("pdflatex", "lualatex", "xelatex", "tectonic")
 HOSTILE = r"a_b & 50% of #1 {x} \y $z^2$ ~ <é> | \"q\" € Ω"
 
 
@@ -24,17 +23,11 @@ def document(filled):
 def compiles(text, folder):
     """Check the structure, then compile with the first engine at hand."""
     check_latex(text)
-    engine = next((name for name in ENGINES if shutil.which(name)), None)
+    engine = latex_engine()
     if engine is None:
         pytest.skip(f"the structure holds; none of {', '.join(ENGINES)} is here to compile it")
     (folder / "comparison.tex").write_text(text)
-    options = [] if engine == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
-    command = [engine, *options, "comparison.tex"]
-    run = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
-    )
-    assert run.returncode == 0, run.stdout[-2000:]
-    assert (folder / "comparison.pdf").stat().st_size > 1000
+    compile_latex(folder / "comparison.tex", engine)
 
 
 def test_the_document_compiles(document, tmp_path):
@@ -48,6 +41,26 @@ def test_hostile_names_compile(filled, tmp_path):
     text = latex_document(replace(table, rows=[hostile, *others], notes=[HOSTILE, *table.notes]))
     assert r"a\_b \& 50\% of \#1 \{x\} \textbackslash{}y \$z\textasciicircum{}2\$" in text
     compiles(text, tmp_path)
+
+
+def test_every_table_of_a_default_study_compiles(tmp_path):
+    documents = {n: text.decode() for n, text in kept("default-study").items() if n.endswith("tex")}
+    for name, text in documents.items():
+        check_latex(text)
+        (tmp_path / name).write_text(text)
+    told = check_documents(tmp_path)
+    assert told.startswith(f"{len(documents)} tables in LaTeX")
+    assert latex_engine() is None or told.endswith(f"compile with {latex_engine()}")
+
+
+def test_a_document_that_does_not_compile_is_named(document, tmp_path):
+    with pytest.raises(AssertionError, match="no table in LaTeX"):
+        check_documents(tmp_path)
+    if latex_engine() is None:
+        pytest.skip(f"none of {', '.join(ENGINES)} is here to compile it")
+    (tmp_path / "broken.tex").write_text(document.replace(r"\bottomrule", r"\nothing"))
+    with pytest.raises(AssertionError, match=r"(?s)broken\.tex: .*nothing"):
+        check_documents(tmp_path)
 
 
 def test_the_check_really_fails(document):

@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import shlex
 import shutil
 
 import pytest
+from html_page import pages_of
 from rendered import REFERENCE, ROOT
 from report_parts import said
 
 from defectbench.base.errors import ReportError
+from defectbench.cli import main
 from defectbench.report.records.comparison import OVERLAP, paired_test, precision_runs
 from defectbench.report.reference import keep_reference
 from defectbench.report.render import make_report, render_reference
@@ -109,11 +112,34 @@ def test_a_kept_folder_renders_to_a_page_without_a_gallery(kept):
     folder, _ = kept
     out = folder.parent / "report"
     render_reference(folder, out)
-    page = (out / "index.html").read_text()
-    assert "predictions.json.gz" in page
-    assert "No images are kept, so there is no gallery." in page
+    pages = pages_of(out)
+    assert "predictions.json.gz" in (out / "pages" / "runs.html").read_text()
+    assert (
+        "No images are kept, so there is no gallery."
+        in (out / "pages" / "dataset-steel.html").read_text()
+    )
+    assert [page.path.name for page in pages if page.broken()] == []
+    assert not (out / "pages" / "compare.html").exists()
     assert not list((out / "gallery").iterdir())
     assert list((out / "figures").glob("pareto_steel_clean.svg"))
+
+
+def test_kept_records_are_rendered_by_their_own_verb_and_the_other_says_so(kept, shelf, capsys):
+    """Nothing but the folder itself is there: no run, no data, no image."""
+    folder, _ = kept
+    out = shelf.root / "my report"
+    where = ["--out", str(out), "--models", str(shelf.root)]
+    assert main(["report", str(folder), "--study", "trial", *where]) != 0
+    told = capsys.readouterr().err
+    assert f"{folder}: records: got 'kept ones, without images'" in told
+    assert not out.exists()
+    command = shlex.split(told.strip().partition("render them with: defectbench ")[2])
+    assert command == ["report-reference", str(folder), *where[:2]]
+    assert main([*command, *where[2:], "--parquet"]) == 0
+    stems = {path.stem for path in out.glob("*.csv")}
+    assert stems >= {"comparison", "pairs", "per_class"}
+    assert {path.stem for path in out.glob("*.parquet")} == stems
+    assert (out / "index.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -12,5 +12,5 @@ def test_a_missing_template_is_named():
 
 
 def test_a_missing_value_is_named():
-    with pytest.raises(ReportError, match=r"index\.html\.j2: value: got \"'.*is undefined"):
-        render("index.html.j2", {})
+    with pytest.raises(ReportError, match=r"table\.html\.j2: value: got \"'.*is undefined"):
+        render("site/table.html.j2", {})

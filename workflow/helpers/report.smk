@@ -25,6 +25,14 @@ def printed_tables():
     )
 
 
-def notes_option():
-    """What of the study is left out, as options of `report`."""
-    return " ".join(f"--note {quote(line)}" for line in PLAN.left_out.values())
+def formats_option():
+    """Formats of tables beside the usual ones, as options of `report`."""
+    return "--parquet" if STUDY.parquet else ""
+
+
+def report_options():
+    """What `report` is told of the study: its name, formats, what is left out of it, and where its cells lie."""
+    notes = [f"--note {quote(line)}" for line in PLAN.left_out.values()]
+    cells = [quote(f"{RUNS}/{folder}") for folder in PLAN.cells]
+    name = f"--study {quote(STUDY.study)}"
+    return " ".join(filter(None, [name, formats_option(), *notes, *cells]))

@@ -7,6 +7,7 @@ from shlex import quote
 
 from defectbench.base import steps
 from defectbench.base.boards import take_board
+from defectbench.base.clock import bring_back
 from defectbench.base.code import source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
@@ -37,11 +38,18 @@ DATA = f"{RESULTS}/data/{{dataset}}"
 PARTS = f"{DATA}/{{protocol}}/split{STUDY.split_seed}"
 PAPER = f"{DATA}/paper/split{STUDY.split_seed}"
 
+# What a training asks a cluster for. Numbers, since Snakemake asks a function several times a job; one that runs out of time goes
+# on from its checkpoint in the next attempt.
+TRAINING_MB = 8000
+TRAINING_MINUTES = 720
+
 PREDICTING = pattern(PLAN.catalogue.predicting)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
 if workflow.is_main_process:
+    if note := bring_back(RESULTS, "reference", "envs"):
+        logger.warning(note)
     for line in PLAN.left_out.values():
         logger.warning(line)
 
@@ -61,16 +69,21 @@ wildcard_constraints:
     sparse="sparse-[0-9a-f]{8}",
 
 
+def cores_given():
+    """What `--cores` says; None on a cluster, where each job has cores of its own."""
+    return workflow.global_resources["_cores"].value
+
+
 def claim(wanted):
     """Cores to claim so that real ones are never oversubscribed, even under `--cores 8` on two."""
     real = usable_cores() or 1
-    asked = workflow.cores or real
+    asked = cores_given() or real
     return max(1, min(asked, math.ceil(wanted * max(1.0, asked / real))))
 
 
 def all_cores(wildcards):
     """Everything: a job that measures time runs alone."""
-    return workflow.cores or 1
+    return cores_given() or 1
 
 
 def cell_of(wildcards):
@@ -98,6 +111,11 @@ def training_cores(wildcards):
 def gpu_slots(wildcards):
     """Slots of the GPU that a cell's training claims: none on a processor."""
     return steps.gpu_slots(cell_of(wildcards))
+
+
+def gpus(wildcards):
+    """GPUs that a cell's training asks a cluster for; nothing is asked for where it trains on a processor."""
+    return steps.gpu_slots(cell_of(wildcards)) or None
 
 
 def pack_of(part):

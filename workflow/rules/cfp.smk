@@ -36,6 +36,9 @@ rule score_channels:
     threads: training_cores
     resources:
         gpu_slots=gpu_slots,
+        gpu=gpus,
+        mem_mb=TRAINING_MB,
+        runtime=TRAINING_MINUTES,
     params:
         method=method_folder,
         settings=score_settings,
@@ -118,6 +121,9 @@ rule fine_tune_classifier:
     threads: training_cores
     resources:
         gpu_slots=gpu_slots,
+        gpu=gpus,
+        mem_mb=TRAINING_MB,
+        runtime=TRAINING_MINUTES,
     params:
         method=method_folder,
         settings=settings_of(steps.fine_tuning),

@@ -26,6 +26,9 @@ rule train_by_ultralytics:
     threads: training_cores
     resources:
         gpu_slots=gpu_slots,
+        gpu=gpus,
+        mem_mb=TRAINING_MB,
+        runtime=TRAINING_MINUTES,
     params:
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
@@ -95,6 +98,9 @@ rule train_by_mmdetection:
     threads: training_cores
     resources:
         gpu_slots=gpu_slots,
+        gpu=gpus,
+        mem_mb=TRAINING_MB,
+        runtime=TRAINING_MINUTES,
     params:
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),

@@ -20,6 +20,9 @@ rule train_network:
     threads: training_cores
     resources:
         gpu_slots=gpu_slots,
+        gpu=gpus,
+        mem_mb=TRAINING_MB,
+        runtime=TRAINING_MINUTES,
     params:
         method=method_folder,
         settings=settings_of(steps.training),

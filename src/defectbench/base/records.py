@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -56,6 +57,18 @@ def cpu_kind() -> str | None:
     return ", ".join(words) or None
 
 
+def machine_key() -> str | None:
+    """A short key that tells two machines of one kind apart, and names neither; None where the machine does not tell.
+
+    In a container without an identity of its own it is that of the running system, which changes when it starts anew.
+    """
+    for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        identity = (_text(path) or "").strip()
+        if identity not in ("", "uninitialized"):
+            return hashlib.sha256(f"defectbench {identity}".encode()).hexdigest()[:8]
+    return None
+
+
 def _text(path: str) -> str | None:
     """What a file of the machine says; None where it is not there or may not be read."""
     try:
@@ -90,7 +103,7 @@ def _installed(package: str) -> str | None:
 
 @cache
 def hardware_card() -> dict[str, Any]:
-    """The machine that this process runs on: processor, cores, memory (GiB), board; what it hides is None."""
+    """The machine that this process runs on: processor, cores, memory (GiB), board, key; what it hides is None."""
     board = _text("/proc/device-tree/model")
     return {
         "cpu": cpu_model(),
@@ -99,6 +112,7 @@ def hardware_card() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "architecture": platform.machine(),
         "board": board.strip("\0 \n") if board else None,
+        "machine": machine_key(),
     }
 
 

@@ -216,6 +216,7 @@ class Study(Strict):
             one is scored on the test part and timed in the same race.
         precisions: Arithmetic of the model files. ``int8`` is quantised after training, calibrated on the training
             part; an engine that lacks a precision leaves it out.
+        parquet: Whether tables are written as Parquet as well; needs ``pip install "defectbench[parquet]"``.
     """
 
     study: str
@@ -225,6 +226,7 @@ class Study(Strict):
     latency: LatencySettings = LatencySettings()
     engines: list[EngineName] = Field(default=[REFERENCE], min_length=1)
     precisions: list[Precision] = Field(default=[PRECISIONS[0]], min_length=1)
+    parquet: bool = False
 
     @property
     def forms(self) -> list[Form]:

@@ -1,4 +1,4 @@
-"""Verbs of the report: tables, figures and a page from the records of cells."""
+"""Verbs of the report: tables, figures and a site from the records of cells; and the site in a browser."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import Annotated
 from typer import Argument, Option
 
 from .options import Folder
+
+Parquet = Annotated[
+    bool,
+    Option("--parquet", help="Write tables as Parquet as well, where they stand as CSV."),
+]
 
 
 def report(
@@ -29,14 +34,17 @@ def report(
             help="Show what is made of a study: cells that are not scored are left out, and a note says so.",
         ),
     ] = False,
+    parquet: Parquet = False,
 ) -> None:
-    """Render tables, figures and a page; print the table."""
+    """Render tables, figures and a site of pages; print the table."""
     from ..report.render import render_report
     from ..report.writers.terminal import print_tables
     from .checks import check_models_folder
 
     check_models_folder(models)
-    rendered = render_report(runs, out, study, models, notes=note or (), is_partial=made)
+    rendered = render_report(
+        runs, out, study, models, notes=note or (), is_partial=made, with_parquet=parquet
+    )
     print_tables(rendered.tables, page=str(out / "index.html"))
 
 
@@ -50,6 +58,24 @@ def show(
     print_tables(stored_tables(table))
 
 
+def serve(
+    folder: Annotated[
+        Path | None,
+        Argument(help="Folder of a report; by default the newest below results/."),
+    ] = None,
+    port: Annotated[int, Option(help="Port; 0 takes any that is free.", min=0, max=65535)] = 8000,
+) -> None:
+    """Show a report in a browser on this machine; Ctrl-C ends it."""
+    from ..report.site.serving import newest_report, site_server
+
+    with site_server(folder or newest_report(Path("results")), port) as (server, address):
+        print(f"{address}  (Ctrl-C ends it)", flush=True)  # noqa: T201
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()  # noqa: T201
+
+
 def report_reference(
     folder: Annotated[
         Path, Argument(help="Folder of kept records, such as results/reference/neu-det.")
@@ -58,6 +84,7 @@ def report_reference(
     models: Annotated[Path, Option(help="Folder of the methods, whose cards are read.")] = Path(
         "models"
     ),
+    parquet: Parquet = False,
 ) -> None:
     """Render a folder of kept records by itself; its first table says what it lacks."""
     from ..report.render import render_reference
@@ -65,7 +92,7 @@ def report_reference(
     from .checks import check_models_folder
 
     check_models_folder(models)
-    made = render_reference(folder, out, models)
+    made = render_reference(folder, out, models, parquet)
     print_tables(made.tables, page=str(out / "index.html"))
 
 
@@ -115,6 +142,7 @@ def audit_claims(
 VERBS = {
     "report": report,
     "show": show,
+    "serve": serve,
     "keep-reference": keep_reference,
     "report-reference": report_reference,
     "audit-claims": audit_claims,

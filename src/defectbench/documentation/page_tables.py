@@ -271,6 +271,28 @@ def fuzz_table(facts: Facts) -> Table:
     return Table("fuzz", "Damaged input", columns, rows)
 
 
+def resilience_table(facts: Facts) -> Table:
+    """What became of runs that were disturbed, by what happened to them."""
+    return _cuts("resilience", word_column("what", "what happens", NAME), facts, "by_kind")
+
+
+def resilience_jobs_table(facts: Facts) -> Table:
+    """The same by the job that they were in."""
+    return _cuts("resilience_jobs", word_column("what", "during", NAME), facts, "by_job")
+
+
+def _cuts(name: str, first: Column, facts: Facts, figure: str) -> Table:
+    columns = (
+        first,
+        Column("n", "cuts"),
+        Column("runs_that_failed", "runs that failed"),
+        Column("equal", "finished with equal bytes"),
+    )
+    counted = facts.value("resilience/resilience.json", figure)
+    rows = [Row({"what": what.rpartition("/")[2], **counts}) for what, counts in counted.items()]
+    return Table(name, "Resilience", columns, rows)
+
+
 def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
     """Rows of ``_WAYS``: each way of a method against its first one, over the seeds that both have.
 
@@ -329,6 +351,8 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "moved": moved_table,
     "race": race_table,
     "repeated": repeated_table,
+    "resilience": resilience_table,
+    "resilience_jobs": resilience_jobs_table,
     "training": training_table,
     "parity": parity_table,
 }

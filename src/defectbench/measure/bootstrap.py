@@ -118,8 +118,9 @@ def _greedy(iou: Floats) -> NDArray[np.bool_]:
     if iou.shape[1] == 0:
         return hit
     free = np.ones((len(thresholds), iou.shape[1]), dtype=bool)
-    for n, row in enumerate(iou):
-        open_overlaps = np.where(free, row, -1.0)
+    # all other detections reach no threshold and leave every box free
+    for n in np.flatnonzero(iou.max(axis=1) >= thresholds[0]):
+        open_overlaps = np.where(free, iou[n], -1.0)
         best = iou.shape[1] - 1 - np.argmax(open_overlaps[:, ::-1], axis=1)
         reached = np.take_along_axis(open_overlaps, best[:, None], axis=1)[:, 0] >= thresholds
         hit[reached, n] = True
@@ -140,12 +141,32 @@ def weighted_precision(matches: Matches, weights: NDArray[Any]) -> Floats:
     out = np.full((len(weights), len(IOU_THRESHOLDS), len(matches.classes)), np.nan)
     for k, one in enumerate(matches.classes):
         total = (weights @ one.true_boxes).astype(np.float64)
-        drawn = weights[:, one.image].astype(np.float64)
-        seen = np.cumsum(drawn, axis=1)
-        for t, hit in enumerate(one.hit):
-            where = np.flatnonzero(hit)
-            out[:, t, k] = _average(np.cumsum(drawn[:, where], axis=1), seen[:, where], total)
+        ends = np.flatnonzero(one.hit.any(axis=0))
+        drawn = weights[:, one.image[ends]].astype(np.float64)
+        seen = np.cumsum(_drawn_between(one.image, ends, weights), axis=1)
+        for t, hit in enumerate(one.hit[:, ends]):
+            out[:, t, k] = _average(np.cumsum(drawn[:, hit], axis=1), seen[:, hit], total)
     return out
+
+
+def _drawn_between(image: Integers, ends: Integers, weights: NDArray[Any]) -> Floats:
+    """How many detections each resample has from one end, exclusive, to the next, inclusive.
+
+    Precision is asked for at detections that hit at some threshold alone. The numbers are whole, so sums are exact.
+
+    Args:
+        image: [D], which image each detection is of.
+        ends: [E], some of the detections, ascending.
+        weights: [B, I], as of ``weighted_precision``.
+
+    Returns:
+        [B, E].
+    """
+    span = np.searchsorted(ends, np.arange(len(image)))
+    inside = span < len(ends)
+    counts = np.zeros((weights.shape[1], len(ends)))
+    np.add.at(counts, (image[inside], span[inside]), 1.0)
+    return weights.astype(np.float64) @ counts
 
 
 def _average(hits: Floats, seen: Floats, total: Floats) -> Floats:

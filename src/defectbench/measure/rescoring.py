@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,25 +49,21 @@ def rescore(folders: Iterable[str | Path]) -> Iterator[Rescored]:
     if not records:
         named = ", ".join(map(str, folders)) or "rescore"
         raise MeasurementError(named, "scored predictions", 0, "run snakemake scores first")
-    planned = [(path, *_files_of(path)) for path in records if _is_scored(path)]
-    for path, predictions, truth in planned:
-        before = read_record(path, "accuracy")["figures"]
-        evaluate_predictions(predictions, truth, path)
+    read = {path: read_record(path, "accuracy") for path in records}
+    scored = {path: record for path, record in read.items() if ABSENT not in record["figures"]}
+    files = {path: _files_of(path, record["inputs"]) for path, record in scored.items()}
+    for path, record in scored.items():
+        evaluate_predictions(*files[path], path)
         after = read_record(path, "accuracy")["figures"]
-        yield Rescored(path, _differences(before, after))
+        yield Rescored(path, _differences(record["figures"], after))
 
 
-def _is_scored(path: Path) -> bool:
-    return ABSENT not in read_record(path, "accuracy")["figures"]
-
-
-def _files_of(path: Path) -> tuple[Path, Truth]:
+def _files_of(path: Path, inputs: Mapping[str, Mapping[str, str]]) -> tuple[Path, Truth]:
     """The predictions beside a record, and what they are held against.
 
     Raises:
         MeasurementError: One is gone.
     """
-    inputs = read_record(path, "accuracy")["inputs"]
     predictions = path.with_name(Path(inputs["predictions"]["path"]).name)
     truth = Truth(*(Path(inputs[name]["path"]) for name in ("annotations", "images", "groups")))
     for file in (predictions, truth.annotations, truth.images, truth.groups):

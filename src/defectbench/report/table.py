@@ -196,7 +196,6 @@ class Picture:
         alt: What it shows, for those who do not see it.
         caption: How to read it.
         anchor: The section of the page that shows it.
-        folder: Where its files lie, below the report.
         kinds: Kinds of its files; the page shows the first.
     """
 
@@ -205,7 +204,6 @@ class Picture:
     alt: str
     caption: str
     anchor: str
-    folder: str = "figures"
     kinds: Sequence[str] = ("svg", "png")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ...measure.seeds import difference_of
 from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
 from ..records.cells import CellRecords, Entry, read_figures
-from ..records.comparison import classifier_runs, precision_runs
+from ..records.comparison import ByFigure, classifier_runs, precision_runs
 from ..records.costs import mean, ratio_of
 from ..records.kept_rows import read_instances
 from ..records.study import StudyRecords
@@ -127,7 +128,8 @@ def rows_of(entries: Sequence[Entry]) -> list[EngineRow]:
     for entry in entries:
         forms = [form for form in forms_of(ENGINES, PRECISIONS) if _was_asked_for(entry, form)]
         if forms:
-            made = [_row(entry, form) for form in (Form(REFERENCE), *forms)]
+            artifacts = _Artifacts(entry)
+            made = [_row(entry, form, artifacts) for form in (Form(REFERENCE), *forms)]
             beside = entry.first.folder.parents[1] / KEPT
             rows += _with_kept_intervals(made, beside) if beside.is_file() else made
     return rows
@@ -155,7 +157,25 @@ def _was_asked_for(entry: Entry, form: Form) -> bool:
     return not form.is_artifact and (folder / "accuracy.json").is_file()
 
 
-def _row(entry: Entry, form: Form) -> EngineRow:
+class _Artifacts:
+    """The artifacts of a method, which its forms are held against.
+
+    Args:
+        entry: All seeds of the method.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.cells = entry.cells
+        self.figure = TASKS[entry.task].headline_figure
+        self.runs_of = precision_runs if self.figure == "map50" else classifier_runs
+
+    @cached_property
+    def runs(self) -> ByFigure | None:
+        """Their scores on resamples, made once and only if asked for."""
+        return self.runs_of(self.cells)
+
+
+def _row(entry: Entry, form: Form, artifacts: _Artifacts) -> EngineRow:
     names = (entry.first.dataset, entry.first.protocol, entry.first.method, entry.title)
     row = EngineRow(*names, form.engine, form.precision, tile_px=tile_of(entry))
     figure = TASKS[entry.task].headline_figure
@@ -179,7 +199,7 @@ def _row(entry: Entry, form: Form) -> EngineRow:
         model_mib=mean([_size(cell, form) for cell in entry.cells], "mib"),
         largest_difference=max(agreed),
         untimed_because=untimed[0] if untimed else "",
-        **_gain(entry.cells, cells, figure),
+        **_gain(artifacts, cells),
         **_times(timed),
         **{
             name.replace("base", "artifact"): value
@@ -259,18 +279,15 @@ def _times(timed: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _gain(
-    artifacts: Sequence[CellRecords], cells: Sequence[CellRecords], figure: str
-) -> dict[str, float]:
+def _gain(artifacts: _Artifacts, cells: Sequence[CellRecords]) -> dict[str, float]:
     """Score of a form minus that of the artifact on the same images, with interval where predictions are at hand."""
-    runs_of = precision_runs if figure == "map50" else classifier_runs
-    ours, theirs = runs_of(cells), runs_of(artifacts)
-    if ours is None or theirs is None:
+    figure, runs = artifacts.figure, artifacts.runs_of(cells)
+    if runs is None or artifacts.runs is None:
         scores = [
-            mean([c.accuracy["figures"] for c in some], figure) for some in (cells, artifacts)
+            mean([c.accuracy["figures"] for c in some], figure) for some in (cells, artifacts.cells)
         ]
         return {"gain": scores[0] - scores[1]}
-    interval = difference_of(ours[figure], theirs[figure]).interval
+    interval = difference_of(runs[figure], artifacts.runs[figure]).interval
     return {"gain": interval.estimate, "gain_low": interval.low, "gain_high": interval.high}
 
 

@@ -12,6 +12,18 @@ from ...base.errors import ReportError
 FOLDERS = (Path("reports"), Path(__file__).parents[4] / "reports")
 
 
+def environment(**syntax: Any) -> jinja2.Environment:
+    """What templates are read and filled with; ``syntax`` as of ``render``."""
+    return jinja2.Environment(  # noqa: S701 - each template states its own escaping
+        loader=jinja2.FileSystemLoader(FOLDERS),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **syntax,
+    )
+
+
 def render(name: str, values: dict[str, Any], **syntax: Any) -> str:
     """Fill a template of ``reports/``.
 
@@ -23,16 +35,8 @@ def render(name: str, values: dict[str, Any], **syntax: Any) -> str:
     Raises:
         ReportError: The template is not there, or asks for a value that is not given.
     """
-    environment = jinja2.Environment(  # noqa: S701 - each template states its own escaping
-        loader=jinja2.FileSystemLoader(FOLDERS),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        **syntax,
-    )
     try:
-        return environment.get_template(name).render(values)
+        return environment(**syntax).get_template(name).render(values)
     except jinja2.TemplateNotFound as error:
         places = [str(folder) for folder in FOLDERS]
         fix = "run in the repository, which holds reports/"

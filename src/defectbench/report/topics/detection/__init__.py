@@ -104,7 +104,6 @@ def parts(study: StudyRecords) -> Iterator[Table | Picture]:
 
 def _pictures(rows: Sequence[DetectionRow], entries: Sequence[Entry]) -> Iterator[Picture]:
     from ...figures.curves import curves_figure
-    from ...figures.gallery import gallery_figure
     from ...figures.pareto import pareto_figure
     from ...figures.style import looks
 
@@ -121,16 +120,6 @@ def _pictures(rows: Sequence[DetectionRow], entries: Sequence[Entry]) -> Iterato
             "Accuracy against cost. Up and to the left is better; the dashed line joins the methods that no "
             "other beats.",
             anchor(*place),
-        )
-        yield Picture(
-            f"gallery_{name}",
-            partial(gallery_figure, here),
-            "detections against truth, one test image a class",
-            "Detections against truth at each method's own threshold. Images are drawn by the hash of their file name, "
-            "not by result; a hit has the right class and IoU of at least 0.5.",
-            anchor(*place),
-            folder="gallery",
-            kinds=("png",),
         )
         yield Picture(
             f"curves_{name}",
