@@ -37,13 +37,13 @@ def test_the_front_is_what_no_point_beats(cloud):
 
 
 def test_figures_of_each_dataset_and_protocol_the_same_on_each_run(filled):
-    draw([filled.runs], filled.out, "figures")
+    draw([filled.runs], filled.out)
     made = {path.name: path.read_bytes() for path in (filled.out / "figures").iterdir()}
     stems = ("pareto_steel_clean", "pareto_steel_paper", "curves_steel_clean", "curves_steel_paper")
-    assert set(made) == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
+    assert set(made) == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf", "png")}
     width = int.from_bytes(made["pareto_steel_clean.png"][16:20], "big")
     assert width >= 1200
-    draw([filled.runs], filled.out, "figures")
+    draw([filled.runs], filled.out)
     assert {path.name: path.read_bytes() for path in (filled.out / "figures").iterdir()} == made
 
 
@@ -117,7 +117,7 @@ def test_a_missing_history_is_named(filled):
     path = filled.folder("beta_net") / "history.csv"
     path.unlink()
     with pytest.raises(ReportError, match="snakemake --cores 8") as caught:
-        draw([filled.runs], filled.out, "figures")
+        draw([filled.runs], filled.out)
     assert str(path) in str(caught.value)
     assert not (filled.out / "figures").exists()
 
@@ -138,5 +138,5 @@ def test_no_two_methods_look_the_same(shelf):
 def test_a_method_without_counts_is_drawn_where_it_has_a_figure(shelf):
     shelf.method("alpha")
     shelf.foreign("gamma", map50=0.55)
-    draw([shelf.runs], shelf.out, "figures")
+    draw([shelf.runs], shelf.out)
     assert (shelf.out / "figures" / "pareto_steel_clean.png").is_file()

@@ -58,7 +58,7 @@ def test_no_glyph_is_missing_and_nothing_warns(tmp_path):
         assert not choose_fonts(lacking(shown))[1]
         assert all(text.strip() for text in shown if text)
         assert len(set(figure.axes[0].get_ylabel())) > 1
-    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".png"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".pdf", ".png"}
 
 
 def test_names_that_no_font_has_stay_apart(monkeypatch, tmp_path):
@@ -103,7 +103,7 @@ def test_latin_names_leave_a_figure_as_it_is(monkeypatch, tmp_path):
         (tmp_path / folder).mkdir()
         with figure_style():
             save(draw(["Kratzer", "Lücke", "царапина"]), tmp_path / folder, "named")
-    for name in ("named.svg", "named.png"):
+    for name in ("named.svg", "named.pdf", "named.png"):
         assert (tmp_path / "with" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
 
 

@@ -68,5 +68,5 @@ def test_the_band_stands_at_the_agreement(overlapping):
 
 
 def test_the_figure_is_drawn_for_each_place(overlapping):
-    draw([overlapping.runs], overlapping.out, "figures")
+    draw([overlapping.runs], overlapping.out)
     assert (overlapping.out / "figures" / "classes_steel_clean.svg").is_file()

@@ -204,7 +204,7 @@ class Picture:
     alt: str
     caption: str
     anchor: str
-    kinds: Sequence[str] = ("svg", "png")
+    kinds: Sequence[str] = ("svg", "pdf", "png")
 
 
 def keys_of(kind: type) -> list[str]:

@@ -75,6 +75,14 @@ def looks(entries: Sequence[Entry]) -> dict[str, Look]:
     }
 
 
+# Metadata by format: without what differs from run to run
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
+
+
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draw with the settings of this module."""
@@ -82,17 +90,16 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = ("svg", "png")) -> None:
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = tuple(UNDATED)) -> None:
     """Write a figure in some formats, without dates, so that equal data give equal bytes; names are readable."""
     make_readable(figure)
     for kind in formats:
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
         figure.savefig(
             folder / f"{name}.{kind}",
             dpi=PNG_DPI,
             bbox_inches="tight",
             pad_inches=0.05,
-            metadata=metadata,
+            metadata=UNDATED[kind],
         )
 
 
