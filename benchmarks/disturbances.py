@@ -27,6 +27,7 @@ PATIENCE_S = 20
 MADE = ("results", ".snakemake")  # by a run
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 FAKETIME = "faketime/libfaketime.so.1"
+OWN_CLOCK = "FAKETIME_TIMESTAMP_FILE"  # names the file that says what a clock is off by
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def fake_clock(library: Path, offset: Path) -> dict[str, str]:
     set_offset(offset, 0)
     return {
         "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        OWN_CLOCK: str(offset),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }

@@ -40,12 +40,17 @@ class Visit:
         self.complaints, self.requests = [], []
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def _said(self, message):
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def _failed(self, request):
+        # what a page had not yet got when it was left is no fault of its own
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"{request.url}: {request.failure}")
 
     def open(self, path, hash_=""):
         self.page.goto(path.as_uri() + hash_)

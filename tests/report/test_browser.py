@@ -49,7 +49,7 @@ def names(page):
 def test_no_page_complains_or_asks_for_anything_outside(report, visit):
     for path in files_of(report):
         visit.open(path).mouse.wheel(0, 100_000)
-    visit.page.wait_for_load_state("networkidle")
+        visit.page.wait_for_load_state("networkidle")
     assert visit.complaints == []
     assert [url for url in visit.requests if not url.startswith(("file:", "data:"))] == []
 

@@ -306,7 +306,7 @@ def test_a_study_of_classifiers_renders_without_a_table_of_detectors(filled):
     assert not (filled.out / "comparison.csv").exists()
     figures = {path.name for path in (filled.out / "figures").iterdir()}
     names = ("confusion", "curves", "compression")
-    assert figures == {f"{n}_plates_clean.{kind}" for n in names for kind in ("svg", "png")}
+    assert figures == {f"{n}_plates_clean.{kind}" for n in names for kind in ("svg", "pdf", "png")}
     page = (filled.out / "pages" / "dataset-plates.html").read_text()
     for text in ("plates, clean", "vgg, pruned by CFP (v39)", "classification.csv"):
         assert text in page

@@ -189,7 +189,7 @@ def test_bars_stand_over_members_alone():
 def test_the_figure_and_the_files_of_two_sets(shelves):
     three_methods(shelves)
     out = shelves[0].out
-    draw(stored(shelves), out, "figures")
+    draw(stored(shelves), out)
     svg = (out / "figures" / "ranks.svg").read_text()
     assert "rank by mAP50, mean of 2 sets" in svg
     table = make_tables(stored(shelves)).tables["over_datasets"]
