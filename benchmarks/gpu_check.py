@@ -59,6 +59,7 @@ LIGHT = (
     "tinydefectnet",
     "nanodet_m",
     "yolo_fastestv2",
+    "fastestdet",
     "yolov4_thin",
 )
 PACKAGES = (
