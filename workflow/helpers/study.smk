@@ -48,7 +48,7 @@ PREDICTING = pattern(PLAN.catalogue.predicting)
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
 if workflow.is_main_process:
-    if note := bring_back(RESULTS, "reference", "envs"):
+    if note := bring_back(RESULTS, "reference", "envs", "pinned"):
         logger.warning(note)
     for line in PLAN.left_out.values():
         logger.warning(line)

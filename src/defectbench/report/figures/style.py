@@ -26,6 +26,12 @@ FAINT = "#d9d9d9"
 PNG_DPI = 200
 LOG_FROM = 8.0  # ratio of the ends from which an axis is logarithmic
 LEGEND_CHARACTERS = 26
+# Metadata by format: without what differs from run to run
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": FONT,
@@ -73,14 +79,6 @@ def looks(entries: Sequence[Entry]) -> dict[str, Look]:
         name: Look(PALETTE[n % len(PALETTE)], MARKERS[n % len(MARKERS)])
         for n, name in enumerate(names)
     }
-
-
-# Metadata by format: without what differs from run to run
-UNDATED: dict[str, dict[str, Any]] = {
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-    "png": {"Software": None},
-}
 
 
 @contextmanager
