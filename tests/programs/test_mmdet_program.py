@@ -97,7 +97,7 @@ def test_parameters_are_those_of_the_card(cell):
 def test_multiply_adds_are_those_of_the_card(cell, tmp_path):
     """At the card's size, minus nine products with 256 features for each of four classes at each point."""
     checkpoint = cell[0] / "checkpoint"
-    told = json.loads((checkpoint / "export.json").read_text())
+    told = json.loads((checkpoint / "told.json").read_text())
     told |= {
         "size": 192,
         "exported": str(tmp_path / "raw.onnx"),
