@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -48,7 +47,7 @@ def fetch_weights(
     weights, out = published_weights(method, name), Path(out_dir)
     started = time.monotonic()
     with exclusive_lock(out / ".fetch.lock"):
-        files = _from_mirror(weights, mirror) if mirror else _from_addresses(method, weights, out)
+        files = _files(method, weights, out / "files", mirror)
         network = network_with(method, weights, files)
         channels = class_channels(network, weights, method.folder / "card.yaml")
         tensors = tensors_of(network, weights)
@@ -72,7 +71,24 @@ def fetch_weights(
         write_record(out / RECORD, KIND, figures, {}, time.monotonic() - started, extra)
 
 
-def _from_mirror(weights: PublishedWeights, mirror: str | Path) -> Mapping[str, Path]:
+def _files(
+    method: Method, weights: PublishedWeights, home: Path, mirror: str | Path | None
+) -> dict[str, Path]:
+    """The files by suffix, each with the hash on the card; what lacks is got."""
+    files = {suffix: home / f"published{suffix}" for suffix in weights.sha256}
+    hashes = {path: sha256_file(path) for path in files.values() if path.is_file()}
+    lacking = [s for s, path in files.items() if hashes.get(path) != weights.sha256[s]]
+    if lacking and mirror:
+        for suffix, path in _from_mirror(weights, mirror).items():
+            with atomic_path(files[suffix]) as part:
+                part.write_bytes(path.read_bytes())
+    elif lacking:
+        for suffix in lacking:
+            _from_address(method, weights, suffix, files[suffix])
+    return files
+
+
+def _from_mirror(weights: PublishedWeights, mirror: str | Path) -> dict[str, Path]:
     if is_address(str(mirror)):
         fix = (
             "name a folder of this machine; the card's own addresses are asked where none is named"
@@ -81,23 +97,17 @@ def _from_mirror(weights: PublishedWeights, mirror: str | Path) -> Mapping[str, 
     return find_files(weights.sha256, local_mirror(str(mirror)))
 
 
-def _from_addresses(method: Method, weights: PublishedWeights, out: Path) -> Mapping[str, Path]:
-    files = {suffix: out / "files" / f"published{suffix}" for suffix in weights.sha256}
-    for suffix, path in files.items():
-        wanted = weights.sha256[suffix]
-        if path.is_file() and sha256_file(path) == wanted:
-            continue
-        if suffix not in weights.url:
-            fix = f"the card has no address: name a folder that holds it, from {weights.source}"
-            raise DownloadError(method.folder / "card.yaml", f"weights: {suffix} file", None, fix)
-        address = weights.url[suffix]
-        _tell(method, f"fetching {address}")
-        digest = download(address, path, max_bytes=MAX_BYTES, tell=lambda line: _tell(method, line))
-        if digest != wanted:
-            path.unlink()
-            fix = f"the card means {wanted[:8]}: name a folder that holds that file as a mirror"
-            raise HashMismatchError(address, "SHA-256", digest[:8], fix)
-    return files
+def _from_address(method: Method, weights: PublishedWeights, suffix: str, path: Path) -> None:
+    if suffix not in weights.url:
+        fix = f"the card has no address: name a folder that holds it, from {weights.source}"
+        raise DownloadError(method.folder / "card.yaml", f"weights: {suffix} file", None, fix)
+    address, wanted = weights.url[suffix], weights.sha256[suffix]
+    _tell(method, f"fetching {address}")
+    digest = download(address, path, max_bytes=MAX_BYTES, tell=lambda line: _tell(method, line))
+    if digest != wanted:
+        path.unlink()
+        fix = f"the card means {wanted[:8]}: name a folder that holds that file as a mirror"
+        raise HashMismatchError(address, "SHA-256", digest[:8], fix)
 
 
 def _tell(method: Method, what: str) -> None:
