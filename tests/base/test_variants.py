@@ -73,9 +73,24 @@ def test_each_number_of_epochs_is_a_row():
     ]
 
 
+def test_each_share_of_the_training_part_is_a_protocol():
+    block = {"methods": ["alpha"], "protocols": ["clean", "random"], "train_shares": [10, 100]}
+    assert [cell.folder for cell in cells(block)] == [
+        f"d/{protocol}/alpha/seed0"
+        for protocol in ("clean-10pct", "clean", "random-10pct", "random")
+    ]
+
+
 @pytest.mark.parametrize(
     ("block", "words"),
     [
+        ({"methods": ["alpha"], "train_shares": [10, 10]}, "stands twice"),
+        ({"methods": ["alpha"], "train_shares": [0]}, "1"),
+        ({"methods": ["alpha"], "train_shares": [10], "protocols": ["paper"]}, "has copies"),
+        (
+            {"methods": ["alpha"], "train_shares": [10], "train_list": "few"},
+            "thins the part already",
+        ),
         ({"methods": ["gamma"], "budget": {"start": "coco"}}, "name one of alpha, beta"),
         ({"methods": "all", "budget": {"start": "coco"}}, "card of gamma has no weights"),
         ({"methods": ["alpha"], "budget": {"start": "COCO"}}, "pattern|match"),

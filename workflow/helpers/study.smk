@@ -185,13 +185,23 @@ def start_files(wildcards):
     if cell.start is None:
         return []
     folder = WEIGHTS.format(method=base_method(cell.method), start=cell.start)
-    return [f"{folder}/{name}" for name in ("weights.safetensors", "published.json")]
+    names = ("weights.safetensors", "published.json")
+    return [ancient(f"{folder}/{name}") for name in names]
 
 
 def published_of(wildcards):
     """What a method's card says of published weights, so that they are got again where it changes."""
     card = PLAN.catalogue.cards[wildcards.method]
     return card.weights[wildcards.start].model_dump_json()
+
+
+def published_of_cell(wildcards):
+    """What the card says of the weights that a cell starts from, so that it is trained again where that changes."""
+    cell = cell_of(wildcards)
+    if cell.start is None:
+        return ""
+    card = PLAN.catalogue.cards[base_method(cell.method)]
+    return card.weights[cell.start].model_dump_json()
 
 
 def weights_mirror_option(wildcards):

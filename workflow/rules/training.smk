@@ -7,7 +7,6 @@ rule train_network:
         train=pack_of("train"),
         val=pack_of("val"),
         method=method_files,
-        start=start_files,
     output:
         model=f"{CELL}/model.onnx",
         weights=f"{CELL}/weights.safetensors",
@@ -28,16 +27,28 @@ rule train_network:
         method=method_folder,
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
-        sources=start_option,
+        sources="",
     shell:
         "defectbench train --method {params.method} --train {input.train} --val {input.val} --settings {params.settings:q} "
         "{params.sources} --out {params.folder} 2>&1 | tee {log}"
 
 
-# The same for rows with another start or number of epochs than their method's own.
+# The same for rows with another start or number of epochs than their method's own. Weights count by what the card says of them and
+# not by their time: another study may get them again, from elsewhere.
 use rule train_network as train_variant with:
+    input:
+        train=pack_of("train"),
+        val=pack_of("val"),
+        method=method_files,
+        start=start_files,
     wildcard_constraints:
         method=VARIANTS,
+    params:
+        method=method_folder,
+        settings=settings_of(steps.training),
+        folder=subpath(output.model, parent=True),
+        sources=start_option,
+        published=published_of_cell,
 
 
 # Published weights: what a card names, as safetensors that trainings start from. Studies share them.

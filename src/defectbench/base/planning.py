@@ -27,7 +27,7 @@ from .places import RESULTS
 from .stages import Stage
 from .steps import slimming_of
 from .strict import name_one_of
-from .studies import LISTED, Cell, Study, base_protocol, expand_cells
+from .studies import LISTED, Cell, Study, base_protocol, expand_cells, train_share
 from .tasks import TASKS
 from .tiling import Tiling
 from .variants import is_variant
@@ -170,6 +170,8 @@ class StudyPlan:
 
     def train_lists(self, dataset: str, protocol: str) -> list[str]:
         """The list that thins the training part of a protocol, where its name holds one."""
+        if train_share(protocol) is not None:
+            return []
         name = protocol.partition(LISTED)[2]
         return [self.datasets[dataset].train_list(name).as_posix()] if name else []
 

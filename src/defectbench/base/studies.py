@@ -45,6 +45,7 @@ else:
     EngineName = Literal[tuple(ENGINES)]
     Precision = Literal[PRECISIONS]
 Batch = Annotated[int, Field(ge=1, le=1024)]
+Percent = Annotated[int, Field(ge=1, le=100)]
 Start = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
 FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
@@ -58,6 +59,27 @@ def base_protocol(name: str) -> str:
         ('random', 'clean')
     """
     return name.partition(LISTED)[0]
+
+
+def share_name(percent: int) -> str:
+    """What stands behind a protocol's name where its training part is thinned to a share.
+
+    Example:
+        >>> share_name(10)
+        '10pct'
+    """
+    return f"{percent}pct"
+
+
+def train_share(protocol: str) -> int | None:
+    """The share of the training part that a protocol's name says, percent; None where it says none.
+
+    Example:
+        >>> train_share("clean-10pct"), train_share("random-imbalanced"), train_share("clean")
+        (10, None, None)
+    """
+    found = re.fullmatch(r"([1-9]\d?)pct", protocol.partition(LISTED)[2])
+    return int(found[1]) if found else None
 
 
 class Budget(Strict):
@@ -109,6 +131,8 @@ class Block(Strict):
         train_list: A list of the datasets' cards that thins the training part; the protocol is then called
             ``<protocol>-<list>``, with parts and a certificate of its own.
         epochs: Numbers of epochs; each method is trained once for each, in a row ``<method>+<number>epochs``.
+        train_shares: Shares of the training part that methods are trained on, percent; each but 100 has parts of its
+            own, ``<protocol>-<share>pct``, with the same validation and test part. A larger share holds a smaller one.
         compress: Methods made smaller; each adds a row of its own, and that of its base where the block lacks it.
     """
 
@@ -122,9 +146,12 @@ class Block(Strict):
     budgets: dict[str, Budget] = Field(default={})
     train_list: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
     epochs: list[Epochs] = Field(default=[])
+    train_shares: list[Percent] = Field(default=[100], min_length=1)
     compress: list[Compression] = Field(default=[])
 
-    @field_validator("datasets", "protocols", "methods", "seeds", "controls", "epochs")
+    @field_validator(
+        "datasets", "protocols", "methods", "seeds", "controls", "epochs", "train_shares"
+    )
     @classmethod
     def _each_once(cls, values: Any) -> Any:
         twice = [value for n, value in enumerate(values) if value in values[:n]]
@@ -171,6 +198,10 @@ class Block(Strict):
     def _lists_name_images_of_the_set(self) -> Block:
         if self.train_list is not None and "paper" in self.protocols:
             raise ValueError("train_list names images of the set; `paper` makes images of its own")
+        thins = any(share < 100 for share in self.train_shares)
+        if thins and (self.train_list is not None or "paper" in self.protocols):
+            other = "train_list thins the part already" if self.train_list else "`paper` has copies"
+            raise ValueError(f"train_shares draws images of the training part; {other}")
         return self
 
 
@@ -331,7 +362,8 @@ class Cell(Strict):
 
     Attributes:
         dataset: Name of the dataset.
-        protocol: How its parts are made; ``<protocol>-<list>`` with a thinned training part.
+        protocol: How its parts are made; ``<protocol>-<list>`` or ``<protocol>-<share>pct`` with a thinned training
+            part.
         method: Name of the method, ``<method>+<name>`` of a compressed one or a variant, or ``control_<kind>``.
         seed: Seed of the run.
         budget: Size, epochs, batch and threads as far as the study sets them.
@@ -563,15 +595,26 @@ def _block_cells(
     return [
         Cell(
             dataset=dataset,
-            protocol=p if block.train_list is None else f"{p}{LISTED}{block.train_list}",
+            protocol=p,
             method=m,
             seed=s,
             budget=budgets[m],
             compression=smaller.get(m),
         )
-        for p in block.protocols
+        for p in _protocols(block)
         for m in rows
         for s in (block.seeds if m not in controls else [0])
+    ]
+
+
+def _protocols(block: Block) -> list[str]:
+    """The protocols of a block, with what thins the training part behind their names."""
+    if block.train_list is not None:
+        return [f"{protocol}{LISTED}{block.train_list}" for protocol in block.protocols]
+    return [
+        protocol if share == 100 else f"{protocol}{LISTED}{share_name(share)}"
+        for protocol in block.protocols
+        for share in block.train_shares
     ]
 
 
