@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from defectbench.base.errors import WeightsError
-from defectbench.base.methods import load_method
+from defectbench.base.methods import build_network, load_method
 from defectbench.base.records import read_record
 from defectbench.weights.fetching import fetch_weights
 from defectbench.weights.images import noise_images
@@ -119,7 +119,7 @@ def test_published_files_compute_the_same_before_and_after(name, tmp_path):
     files = {
         suffix: next(Path(folder).glob(f"*{_stem(name)}*{suffix}")) for suffix in weights.sha256
     }
-    network = method.module.build(80, **method.recipe.options)
+    network = build_network(method, 80, method.recipe.options)
     taken = take_published(network, state, record, "file")
     assert (taken.left, taken.partly) == ([], [])
     assert bool(taken.shifts) == (name in FOLDED)
@@ -131,7 +131,7 @@ def test_published_files_compute_the_same_before_and_after(name, tmp_path):
     assert expected.abs().max() > 5
     assert (given - expected).abs().max() < 2e-4
     assert all(not n.startswith(("backbone.", "neck.", "head.")) for n in taken.fresh)
-    heads = method.module.build(6, **method.recipe.options)
+    heads = build_network(method, 6, method.recipe.options)
     fresh = take_published(heads, state, record, "file")
     assert all("head" in n for n in fresh.left)
     assert fresh.left

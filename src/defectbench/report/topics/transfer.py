@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from ...base.variants import data_title, variant_of
 from ..numbers import interval, p_value, percent, points, whole
@@ -16,6 +17,10 @@ from ..table import HEADLINE, NAME, Column, Picture, Shown, Table, keys_of, row_
 from . import classification, detection
 
 ORDER = 15
+GROWING: tuple[tuple[Literal["train_images", "epochs"], str], ...] = (
+    ("train_images", "pictures"),
+    ("epochs", "epochs"),
+)
 SECTION = "transfer"
 COLUMNS = (
     word_column("title", "method", NAME),
@@ -174,7 +179,7 @@ def premium_table(name: str, premiums: Sequence[Premium], heading: str) -> Table
 def _pictures(prefix: str, trained: Sequence[Trained], heading: str) -> Iterator[Picture]:
     from ..figures.transfer import curves_of, transfer_figure
 
-    for by, axis in (("train_images", "pictures"), ("epochs", "epochs")):
+    for by, axis in GROWING:
         curves = curves_of(trained, by)
         if curves:
             yield Picture(
