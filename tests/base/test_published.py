@@ -48,7 +48,10 @@ def test_each_module_of_a_state_dictionary_has_a_partner():
         ({"convolutions": ["a.{0,1}", "a.1"]}, "twice: a.1"),
         ({"convolutions": ["a.{0,1"]}, "does not close"),
         ({"reference": "file"}, "ncnn runs its own files"),
-        ({"outputs": {}}, "at least 1"),
+        (
+            {"input": {"colours": "rgb", "convolution": "a", "into_first": True}},
+            "into_first is for",
+        ),
         ({"outputs": {"all": {"columns": [0, 1], "bound": 1e-5}}}, "names its blobs"),
         ({"outputs": {"all": {"columns": [0, 1], "blobs": ["x"], "bound": 0}}}, "greater than 0"),
         ({"licence": None}, "string"),
@@ -60,6 +63,11 @@ def test_each_module_of_a_state_dictionary_has_a_partner():
 def test_what_does_not_fit_is_refused(change, words):
     with pytest.raises(ValidationError, match=words):
         PublishedWeights.model_validate({**content(), **change})
+
+
+def test_outputs_of_a_state_dictionary_have_a_reference():
+    with pytest.raises(ValidationError, match="give both, or neither"):
+        PublishedWeights.model_validate({**content("yolo_fastestv2"), "outputs": {}})
 
 
 def test_names_that_do_not_pair_are_refused():

@@ -25,6 +25,8 @@ class PublishedInput(Strict):
         mean: What is subtracted from colours in 0..255, in their order.
         std: What they are divided by then.
         convolution: Module of ours that sees the image first; its weights are turned round where colours are ``bgr``.
+        into_first: Whether our network takes colours in 0..1 as they are: mean and deviation then go into that
+            convolution and the norm behind it. Where it pads, it sees black instead of the mean colour.
     """
 
     blob: str = ""
@@ -32,6 +34,7 @@ class PublishedInput(Strict):
     mean: Colours = (0.0, 0.0, 0.0)
     std: Colours = (1.0, 1.0, 1.0)
     convolution: str
+    into_first: bool = False
 
 
 class PublishedOutput(Strict):
@@ -72,7 +75,7 @@ class PublishedWeights(Strict):
         class_channels: Modules that predict classes: the first of their output channels that is a class, and the first
             behind the classes. A training on another number of classes draws these channels afresh.
         reference: File beside the card with outputs of the published program, for a state dictionary.
-        outputs: What is compared, by name.
+        outputs: What is compared, by name; without any the weights are no proof of the architecture.
     """
 
     data: str
@@ -88,7 +91,7 @@ class PublishedWeights(Strict):
     absent: list[str] = Field(default=[])
     class_channels: dict[str, tuple[int, int]] = Field(default={})
     reference: str | None = None
-    outputs: dict[str, PublishedOutput] = Field(min_length=1)
+    outputs: dict[str, PublishedOutput] = Field(default={})
 
     @field_validator("convolutions")
     @classmethod
@@ -120,8 +123,12 @@ class PublishedWeights(Strict):
             )
         if self.is_ncnn != bool(self.convolutions) or self.is_ncnn == bool(self.tensors):
             raise ValueError("convolutions belong to .param and .bin, tensors to .pth")
-        if self.is_ncnn == bool(self.reference):
+        if self.is_ncnn and self.reference:
             raise ValueError("a reference belongs to .pth; ncnn runs its own files")
+        if not self.is_ncnn and bool(self.outputs) != bool(self.reference):
+            raise ValueError("outputs of .pth are held against a reference: give both, or neither")
+        if self.is_ncnn and self.input.into_first:
+            raise ValueError("into_first is for .pth: norms of ncnn are folded already")
         if any(self.is_ncnn != bool(output.blobs) for output in self.outputs.values()):
             raise ValueError("each output of ncnn names its blobs, and no other does")
         if self.url and set(self.url) != suffixes:

@@ -212,7 +212,7 @@ def prepare(
     make_batch_norms_exact(model)
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     refuse_side(model, pack, TASKS[method.card.task].side_multiple)
-    if taken is not None:
+    if taken is not None and taken.shifts:
         unfold(model, taken.shifts, shown_images(batches, seed))
     lone_norms = norms_of_one_value(model, pack.size) if batches.fewest == 1 else 0
     if lone_norms:

@@ -89,10 +89,14 @@ def check_weights(
         name: Which of the card's weights; the only ones by default.
 
     Raises:
-        ConfigError: The card names no weights, or outputs are kept for other images than asked for.
+        ConfigError: The card names no weights or nothing to compare, or outputs are kept for other images than asked
+            for.
         WeightsError: The files are not there, are damaged, or do not fit the network.
     """
     weights = published_weights(method, name)
+    if not weights.outputs:
+        fix = "they are to start from: name weights with `outputs`, which say what is compared"
+        raise ConfigError(method.folder / "card.yaml", "weights.outputs", None, fix)
     files = find_files(weights.sha256, place)
     network, count = deployed_with(method, weights, files)
     reference = _reference(method, weights, files, trial)

@@ -13,7 +13,13 @@ from ..base.methods import Method, build_network
 from ..base.published import PublishedWeights
 from ..base.strict import name_one_of
 from .convolutions import read_convolutions
-from .loading import convolution_at, load_convolutions, load_state, turn_colours
+from .loading import (
+    convolution_at,
+    load_convolutions,
+    load_state,
+    normalise_inside,
+    turn_colours,
+)
 from .state_dict import read_state_dict
 
 
@@ -61,6 +67,8 @@ def network_with(method: Method, weights: PublishedWeights, files: Mapping[str, 
     else:
         state = read_state_dict(files[".pth"])
         load_state(network, state, weights.module_pairs, weights.absent, files[".pth"])
+    if weights.input.into_first:
+        normalise_inside(network, weights.input, card)
     if weights.input.colours == "bgr":
         turn_colours(convolution_at(network, weights.input.convolution, card))
     return network
@@ -83,7 +91,7 @@ def tensors_of(network: nn.Module, weights: PublishedWeights) -> dict[str, Tenso
 def class_channels(
     network: nn.Module, weights: PublishedWeights, card: Path
 ) -> dict[str, list[int]]:
-    """Channels of classes by the name of their convolution.
+    """Channels of classes by the name of their convolution or linear layer.
 
     Args:
         network: What ``network_with`` gives.
@@ -91,17 +99,19 @@ def class_channels(
         card: Named in errors.
 
     Raises:
-        ConfigError: A module that is named is no convolution, or has fewer channels.
-        WeightsError: There is no such module.
+        ConfigError: A module that is named has fewer channels.
+        WeightsError: There is no such module, or it is something else.
     """
     names = {module: name for name, module in network.named_modules()}
     channels: dict[str, list[int]] = {}
     for name, (first, end) in weights.class_modules.items():
-        convolution = convolution_at(network, name, card)
-        if end > convolution.out_channels:
-            fix = f"{name} has {convolution.out_channels} channels: mend the numbers"
+        predicts = dict(network.named_modules()).get(name)
+        if not isinstance(predicts, nn.Linear):
+            predicts = convolution_at(network, name, card)
+        if end > len(predicts.weight):
+            fix = f"{name} has {len(predicts.weight)} channels: mend the numbers"
             raise ConfigError(card, "weights.class_channels", [first, end], fix)
-        channels[names[convolution]] = [first, end]
+        channels[names[predicts]] = [first, end]
     return channels
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from ..base.errors import WeightsError
 from .fetching import FOLDED
+from .loading import norms_behind
 
 FIX = "start from scratch with these options, or leave the options that change the network"
 
@@ -73,7 +73,7 @@ def take_published(
         WeightsError: The network has no such tensor, or one of another shape.
     """
     ours, taken = network.state_dict(keep_vars=True), Taken()
-    norms = _norms_behind(network) if about["form"] == FOLDED else {}
+    norms = norms_behind(network) if about["form"] == FOLDED else {}
     for name, value in state.items():
         module, _, kind = name.rpartition(".")
         if kind == "bias" and module in norms:
@@ -120,18 +120,6 @@ def _take(
     if kept:
         taken.partly.append(name)
         taken.n_numbers += kept
-
-
-def _norms_behind(network: nn.Module) -> dict[str, str]:
-    """Names of the batch norms that folding takes into a convolution, by that convolution's name."""
-    norms: dict[str, str] = {}
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Sequential):
-            head = f"{name}." if name else ""
-            for (conv, first), (norm, second) in pairwise(module.named_children()):
-                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                    norms[f"{head}{conv}"] = f"{head}{norm}"
-    return norms
 
 
 @torch.no_grad()
