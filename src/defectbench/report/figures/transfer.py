@@ -65,7 +65,8 @@ def transfer_figure(curves: Curves, by: By, label: str) -> Figure:
     }
     columns = min(COLUMNS, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.6 * columns, 0.5 + 2.6 * rows), layout="constrained")
+    width = 7.2 if columns > 1 else 4.8
+    figure = Figure(figsize=(width, 0.5 + 2.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis, (panel, lines) in zip(axes, curves.items(), strict=False):
         _draw_panel(axis, lines, by, style)
@@ -73,7 +74,7 @@ def transfer_figure(curves: Curves, by: By, label: str) -> Figure:
         axis.set_ylabel(label)
     for axis in axes[len(curves) :]:
         axis.set_visible(False)
-    figure.legend(handles=_handles(curves, style), loc="outside lower center", ncols=4)
+    figure.legend(handles=_handles(curves, style), loc="outside lower center", ncols=2 * columns)
     return figure
 
 
