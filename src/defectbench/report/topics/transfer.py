@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from ...base.compressions import base_method
 from ...base.variants import data_title, variant_of
 from ..numbers import interval, p_value, percent, points, whole
-from ..records.cells import Entry, Key, epochs_of, key_of
+from ..records.cells import Entry, Key, epochs_of, key_of, method_title
 from ..records.comparison import UNKNOWN, ByFigure, compare_entries, score_interval
 from ..records.starts import Trained, is_plain, pairs_of_starts, trained_as
 from ..records.study import StudyRecords
@@ -89,14 +90,22 @@ def parts(study: StudyRecords) -> Iterator[Table | Picture]:
         if not any(variant_of(entry.first.method).start for entry in entries):
             continue
         runs, prefix = study.share(task.resampled), "" if task is detection else "classification_"
-        premiums = [_premium(*pair, figure, runs) for pair in pairs_of_starts(entries)]
+        titles = {
+            e.first.method: method_title(base_method(e.first.method), study.models_dir)
+            for e in entries
+        }
+        premiums = [_premium(*pair, figure, runs, titles) for pair in pairs_of_starts(entries)]
         trained = [trained_as(entry, figure, runs, study.models_dir) for entry in entries]
         yield premium_table(f"{prefix}transfer", premiums, task.SCORES[figure])
         yield from _pictures(prefix, trained, task.SCORES[figure])
 
 
 def _premium(
-    scratch: Entry, started: Entry, figure: str, runs: Mapping[Key, ByFigure | None]
+    scratch: Entry,
+    started: Entry,
+    figure: str,
+    runs: Mapping[Key, ByFigure | None],
+    titles: Mapping[str, str],
 ) -> Premium:
     here = {entry.first.method: runs.get(key_of(entry)) for entry in (scratch, started)}
     (pair,) = compare_entries([scratch, started], figures=(figure,), runs=here)
@@ -111,7 +120,7 @@ def _premium(
         for entry in (scratch, started)
     ]
     return Premium(
-        title=scratch.title,
+        title=titles[scratch.first.method],
         dataset=pair.dataset,
         protocol=pair.protocol,
         figure=figure,
