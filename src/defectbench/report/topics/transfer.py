@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Premium:
+class StartGain:
     """A method from published weights beside the same from scratch.
 
     Attributes:
@@ -94,19 +94,19 @@ def parts(study: StudyRecords) -> Iterator[Table | Picture]:
             e.first.method: method_title(base_method(e.first.method), study.models_dir)
             for e in entries
         }
-        premiums = [_premium(*pair, figure, runs, titles) for pair in pairs_of_starts(entries)]
+        gains = [_gain(*pair, figure, runs, titles) for pair in pairs_of_starts(entries)]
         trained = [trained_as(entry, figure, runs, study.models_dir) for entry in entries]
-        yield premium_table(f"{prefix}transfer", premiums, task.SCORES[figure])
+        yield gain_table(f"{prefix}transfer", gains, task.SCORES[figure])
         yield from _pictures(prefix, trained, task.SCORES[figure])
 
 
-def _premium(
+def _gain(
     scratch: Entry,
     started: Entry,
     figure: str,
     runs: Mapping[Key, ByFigure | None],
     titles: Mapping[str, str],
-) -> Premium:
+) -> StartGain:
     here = {entry.first.method: runs.get(key_of(entry)) for entry in (scratch, started)}
     (pair,) = compare_entries([scratch, started], figures=(figure,), runs=here)
     is_ahead = pair.first == started.first.method
@@ -119,7 +119,7 @@ def _premium(
         score_interval(entry, figure, here[entry.first.method]).estimate
         for entry in (scratch, started)
     ]
-    return Premium(
+    return StartGain(
         title=titles[scratch.first.method],
         dataset=pair.dataset,
         protocol=pair.protocol,
@@ -140,25 +140,23 @@ def _premium(
     )
 
 
-def premium_table(name: str, premiums: Sequence[Premium], heading: str) -> Table:
+def gain_table(name: str, gains: Sequence[StartGain], heading: str) -> Table:
     """Gains as a table.
 
     Args:
         name: Stem of its files.
-        premiums: Methods from published weights beside the same from scratch.
+        gains: Methods from published weights beside the same from scratch.
         heading: Name of the score.
     """
-    ordered = sorted(premiums, key=lambda p: (p.dataset, p.protocol, p.title, p.epochs, p.start))
+    ordered = sorted(gains, key=lambda p: (p.dataset, p.protocol, p.title, p.epochs, p.start))
     rows = [
         row_of(
-            premium,
+            gain,
             shown={
-                "gain": Shown(
-                    points(premium.gain), interval(points, premium.gain_low, premium.gain_high)
-                )
+                "gain": Shown(points(gain.gain), interval(points, gain.gain_low, gain.gain_high))
             },
         )
-        for premium in ordered
+        for gain in ordered
     ]
     notes = [
         "Gain: the score from published weights minus that from scratch, of one method with one training part, size, "
@@ -166,7 +164,7 @@ def premium_table(name: str, premiums: Sequence[Premium], heading: str) -> Table
         "for the others.",
         "What others spent on the weights is not in any time of training.",
     ]
-    if any(premium.n_seeds == 1 for premium in premiums):
+    if any(gain.n_seeds == 1 for gain in gains):
         notes.insert(
             1, "With one seed the networks are given: the noise of training is not in the interval."
         )
@@ -176,7 +174,7 @@ def premium_table(name: str, premiums: Sequence[Premium], heading: str) -> Table
         columns=COLUMNS,
         rows=rows,
         notes=notes if rows else [],
-        fields=keys_of(Premium),
+        fields=keys_of(StartGain),
         lead=f"What a start from published weights is worth, in {heading}.",
         empty="No row from scratch has the parts and the budget of one from published weights.",
         caption=f"{heading} from published weights and from scratch.",
