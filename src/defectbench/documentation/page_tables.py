@@ -176,6 +176,22 @@ def repeated_table(facts: Facts) -> Table:
     return Table("repeated", "The race, repeated", _REPEATED, rows)
 
 
+def gate_repeats_table(facts: Facts) -> Table:
+    """What the gate's ratio of each file to a copy of itself came to, gate by gate."""
+    columns = (
+        word_column("method", "method", NAME),
+        Column("n", "gates"),
+        Column("told", "ratio can be trusted"),
+        Column("offends", "offends"),
+        Column("median", "ratio, median", write="{:.3f}".format),
+        Column("least", "least", write="{:.3f}".format),
+        Column("largest", "largest", write="{:.3f}".format),
+    )
+    methods = facts.value("gate-under-load/ten-gates.json", "methods")
+    rows = [Row({"method": name, **figures}) for name, figures in sorted(methods.items())]
+    return Table("gate_repeats", "The gate under load", columns, rows)
+
+
 def training_table(facts: Facts) -> Table:
     """How fast the engine trains beside others."""
     columns = (
@@ -392,6 +408,7 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "processors": processors_table,
     "race": race_table,
     "repeated": repeated_table,
+    "gate_repeats": gate_repeats_table,
     "resilience": resilience_table,
     "resilience_jobs": resilience_jobs_table,
     "training": training_table,
