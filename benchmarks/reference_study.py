@@ -24,6 +24,7 @@ import sys
 import time
 from pathlib import Path
 
+from defectbench.base.compressions import base_method
 from defectbench.base.files import exclusive_lock
 from defectbench.base.planning import plan_study
 from defectbench.base.studies import load_study
@@ -66,7 +67,8 @@ def in_order(folder, config):
     named = [method for block in study.blocks for method in block.methods if method != "all"]
 
     def rank(cell):
-        place = named.index(cell.method) if cell.method in named else len(named)
+        method = base_method(cell.method)
+        place = named.index(method) if method in named else len(named)
         return not cell.is_control, cell.seed, place, cell.folder
 
     plan = plan_study(study, config, folder / "models", folder / "datasets")

@@ -30,6 +30,7 @@ from unittest import mock
 
 import torch
 
+from defectbench.base.compressions import base_method
 from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
@@ -85,7 +86,7 @@ def cells_of(study):
         for cell in plan.trained
         if cell.compression is None
         and cell.protocol == "clean"
-        and plan.catalogue.cards[cell.method].family == "engine"
+        and plan.catalogue.cards[base_method(cell.method)].family == "engine"
     }
 
 
@@ -122,7 +123,7 @@ def moved_weights(number):
 def row_of(cell, task, seed, moved=0):
     """The row of a cell and seed, its recipe by hash, without what is to be measured."""
     budget = cell.budget
-    recipe = override_recipe(load_method(cell.method).recipe, budget.recipe or {})
+    recipe = override_recipe(load_method(base_method(cell.method)).recipe, budget.recipe or {})
     content = [recipe.model_dump(mode="json"), budget.size, budget.epochs, budget.batch]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     row = dict.fromkeys(FIELDS, "")
@@ -132,9 +133,17 @@ def row_of(cell, task, seed, moved=0):
     return row | {"processor": processor()}
 
 
+def start_of(cell):
+    """The published weights that a cell starts from, which `fetch-weights` or the workflow made; None from scratch."""
+    if cell.start is None:
+        return None
+    return Path("results/weights") / base_method(cell.method) / cell.start / "weights.safetensors"
+
+
 def run(cell, task, seed, parts, moved=0):
     """Train one cell with a seed; the row of the table."""
-    budget, method, row = cell.budget, load_method(cell.method), row_of(cell, task, seed, moved)
+    budget, method = cell.budget, load_method(base_method(cell.method))
+    row = row_of(cell, task, seed, moved)
 
     def measure():
         files = {part: parts[part].format(dataset=cell.dataset, size=budget.size) for part in parts}
@@ -154,7 +163,7 @@ def run(cell, task, seed, parts, moved=0):
                 device="cpu",
                 recipe=budget.recipe or {},
             )
-            sources = Sources(Path(files["train"]))
+            sources = Sources(Path(files["train"]), start=start_of(cell))
             with mock.patch.object(preparation, "build_network", moved_weights(moved)):
                 train(method, settings, sources, folder, validator, checkpoint_s=float("inf"))
             record = json.loads((Path(folder) / "train.json").read_text())

@@ -277,6 +277,16 @@ def test_pictures_are_given_on_only_where_the_terms_allow_it(small, tmp_path):
     assert "another picture" in run(tmp_path / "out", "--check").stderr
 
 
+def test_what_a_training_started_from_stands_among_the_licences(small, tmp_path):
+    deployed(small, tmp_path / "plain")
+    assert "published weights" not in (tmp_path / "plain" / "LICENCES.txt").read_text()
+    start = {"start": {"data": "COCO", "licence": "a licence of weights"}}
+    write_record(small.cell / "train.json", "train", {"epochs": 1}, {}, extra=start)
+    deployed(small, tmp_path / "out")
+    licences = (tmp_path / "out" / "LICENCES.txt").read_text()
+    assert "from which its training started (COCO): a licence of weights" in licences
+
+
 def test_a_model_that_finds_something_else_is_not_deployed(small, tmp_path, monkeypatch):
     def moved(*arguments):
         return [{**row, "bbox": [value + 9 for value in row["bbox"]]} for row in detect(*arguments)]

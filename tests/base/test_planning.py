@@ -294,3 +294,33 @@ def test_the_publishers_parts_need_a_publisher_who_lists_them():
 def test_another_name_of_a_dataset_leads_to_its_card():
     with pytest.raises(ConfigError, match="its card is called hripcb here"):
         plan({"methods": ["yolov8n"], "datasets": ["pku-market-pcb"]})
+
+
+def test_rows_of_other_starts_are_cells_of_their_own():
+    made = plan(
+        {"methods": ["nanodet_m"], "budget": {"epochs": 2}},
+        {"methods": ["nanodet_m"], "epochs": [1, 2], "budget": {"start": "coco"}},
+        weights_mirror="somewhere",
+    )
+    names = ["nanodet_m", "nanodet_m+from_coco_1epochs", "nanodet_m+from_coco_2epochs"]
+    assert [cell.method for cell in made.raced] == names
+    assert [cell.method for cell in made.variants] == names[1:]
+    assert [made.base_of(cell) for cell in made.variants] == made.variants
+    assert made.base_methods() == ["nanodet_m"]
+    told = [steps.training(cell, made.recipe(cell)).epochs for cell in made.trained]
+    assert told == [2, 1, 2]
+    assert f"demo-steel/clean/{names[1]}/seed0/latency/onnxruntime.json" in made.records()
+
+
+@pytest.mark.parametrize(
+    ("block", "study", "words"),
+    [
+        ({"methods": ["lidd_net"], "budget": {"start": "coco"}}, {}, "name one of nanodet_m"),
+        ({"methods": ["yolov8n_ultralytics"], "epochs": [1]}, {}, "own program"),
+        ({"methods": ["sd_gasnet"], "epochs": [1]}, {}, "from a teacher"),
+        ({"methods": ["lidd_net"]}, {"weights_mirror": "x"}, "weights_mirror: got 'x'; it has no"),
+    ],
+)
+def test_starts_that_cannot_be_are_refused(block, study, words):
+    with pytest.raises(ConfigError, match=words):
+        plan(block, **study)

@@ -19,20 +19,18 @@ WITH_WEIGHTS = {
 
 
 def content(name="nanodet_m"):
-    return yaml.safe_load((ROOT / "models" / name / "card.yaml").read_text())["weights"]
+    return yaml.safe_load((ROOT / "models" / name / "card.yaml").read_text())["weights"]["coco"]
 
 
 @pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_each_convolution_has_a_name(name):
-    weights = load_card(ROOT / "models" / name).weights
-    assert weights is not None
+    weights = load_card(ROOT / "models" / name).weights["coco"]
     assert weights.is_ncnn
     assert len(weights.module_names) == len(set(weights.module_names)) == WITH_WEIGHTS[name][0]
 
 
 def test_each_module_of_a_state_dictionary_has_a_partner():
-    weights = load_card(ROOT / "models" / "yolo_fastestv2").weights
-    assert weights is not None
+    weights = load_card(ROOT / "models" / "yolo_fastestv2").weights["coco"]
     pairs = weights.module_pairs
     assert len(pairs) == len(set(pairs.values()))
     assert pairs["backbone.stage3.7.branch_main.5"] == "backbone.stages.1.7.right.2.0"
@@ -50,15 +48,26 @@ def test_each_module_of_a_state_dictionary_has_a_partner():
         ({"convolutions": ["a.{0,1}", "a.1"]}, "twice: a.1"),
         ({"convolutions": ["a.{0,1"]}, "does not close"),
         ({"reference": "file"}, "ncnn runs its own files"),
-        ({"outputs": {}}, "at least 1"),
+        (
+            {"input": {"colours": "rgb", "convolution": "a", "into_first": True}},
+            "into_first is for",
+        ),
         ({"outputs": {"all": {"columns": [0, 1], "bound": 1e-5}}}, "names its blobs"),
         ({"outputs": {"all": {"columns": [0, 1], "blobs": ["x"], "bound": 0}}}, "greater than 0"),
         ({"licence": None}, "string"),
+        ({"url": {".param": "https://host/net.param"}}, "an address for each of .param, .bin"),
+        ({"url": {".param": "ftp://host/a", ".bin": "ftp://host/b"}}, "pattern"),
+        ({"class_channels": {"head.outputs.0": [0, 79]}}, "other than 80 channels"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, words):
     with pytest.raises(ValidationError, match=words):
         PublishedWeights.model_validate({**content(), **change})
+
+
+def test_outputs_of_a_state_dictionary_have_a_reference():
+    with pytest.raises(ValidationError, match="give both, or neither"):
+        PublishedWeights.model_validate({**content("yolo_fastestv2"), "outputs": {}})
 
 
 def test_names_that_do_not_pair_are_refused():
@@ -68,11 +77,22 @@ def test_names_that_do_not_pair_are_refused():
 
 def test_a_wrong_field_is_named_with_the_card(tmp_path):
     card = yaml.safe_load((ROOT / "models" / "nanodet_m" / "card.yaml").read_text())
-    card["weights"]["convolution"] = []
+    card["weights"]["coco"]["convolution"] = []
     folder = tmp_path / "nanodet_m"
     folder.mkdir()
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
     with pytest.raises(
-        ConfigError, match=r"card.yaml: weights.convolution: .*did you mean convolutions"
+        ConfigError, match=r"card.yaml: weights.coco.convolution: .*did you mean convolutions"
     ):
+        load_card(folder)
+
+
+def test_no_weights_are_called_as_the_start_without(tmp_path):
+    card = yaml.safe_load((ROOT / "models" / "nanodet_m" / "card.yaml").read_text())
+    block = card["weights"]["coco"]
+    card["weights"] = {"scratch": block}
+    folder = tmp_path / "nanodet_m"
+    folder.mkdir()
+    (folder / "card.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ConfigError, match="the start without weights"):
         load_card(folder)

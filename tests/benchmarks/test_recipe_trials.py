@@ -9,10 +9,11 @@ import yaml
 
 import recipe_trials
 from defectbench.base.methods import load_method, override_recipe
-from seed_spread import FIELDS, cells_of
+from seed_spread import FIELDS, cells_of, row_of, start_of
 
 ROOT = Path(__file__).parents[2]
 WAYS = yaml.safe_load((ROOT / "benchmarks" / "recipe_ways.yaml").read_text())
+TUNING = yaml.safe_load((ROOT / "benchmarks" / "fine_tuning_ways.yaml").read_text())
 READINGS = yaml.safe_load((ROOT / "benchmarks" / "lidd_net_readings.yaml").read_text())
 
 
@@ -37,6 +38,28 @@ def test_every_way_fits_every_method_and_leaves_its_augmentation(study):
             if way != "own":
                 assert f"adamw-{recipe.optimizer.lr}" == way
                 assert (recipe.grad_clip, recipe.schedule.warmup_steps) == (None, 0)
+
+
+def test_ways_of_fine_tuning_are_those_of_short_runs_at_lower_rates():
+    assert TUNING["length"] == WAYS["length"]
+    assert TUNING["ways"]["own"] == WAYS["ways"]["own"]
+    for way, changes in TUNING["ways"].items():
+        if way != "own":
+            rate = changes["optimizer"]["lr"]
+            assert way == f"adamw-{rate}"
+            like = WAYS["ways"]["adamw-0.001"]
+            assert changes == {**like, "optimizer": {**like["optimizer"], "lr": rate}}
+
+
+def test_rows_that_start_from_published_weights_are_tried_as_such():
+    cells = cells_of(Path("config") / "neu-det-transfer.yaml")
+    cell, task = cells["nanodet_m+from_coco_10epochs"]
+    assert task == "detection"
+    assert start_of(cell) == Path("results/weights/nanodet_m/coco/weights.safetensors")
+    assert start_of(cells["nanodet_m+10epochs"][0]) is None
+    rows = [row_of(cells[name][0], task, 0) for name in ("nanodet_m+10epochs", cell.method)]
+    assert rows[0]["recipe_sha256"] == rows[1]["recipe_sha256"]
+    assert rows[0]["method"] != rows[1]["method"]
 
 
 def test_readings_are_options_of_the_network():

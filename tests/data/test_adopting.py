@@ -10,7 +10,7 @@ from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError, SplitError
 from defectbench.base.planning import plan_study
 from defectbench.base.records import read_record
-from defectbench.base.studies import load_study
+from defectbench.base.studies import expand_cells, load_study
 from defectbench.cli import main
 from defectbench.data.adoption.adopting import adopt
 from defectbench.data.adoption.writing import set_name, short_recipes, write_study
@@ -188,6 +188,21 @@ def test_methods_keep_the_clip_of_their_own_recipe(checkout, tmp_path):
         changes = block.budgets["lidd_net"].recipe or {}
         assert (changes["grad_clip"], changes["validate_every"]) == (35, 7)
         assert (block.budget.recipe is None) == (len(methods) == 1)
+
+
+@pytest.mark.parametrize("mirror", [None, "files"])
+def test_methods_start_from_weights_that_are_at_hand(mirror, checkout, tmp_path):
+    starts = {"nanodet_m": "coco", "yolox_nano": "coco"}
+    path, fields = tmp_path / "my-set.yaml", {"size": 96, "epochs": 3}
+    folder = None if mirror is None else tmp_path / mirror
+    methods = ["nanodet_m", "fastestdet"]
+    write_study(
+        "set", "my-set", tmp_path, methods, path, starts=starts, weights_mirror=folder, **fields
+    )
+    study = load_study(path)
+    cells = [cell.method for cell in expand_cells(study, methods) if not cell.is_control]
+    assert cells == ["nanodet_m+from_coco", "fastestdet"]
+    assert study.weights_mirror == (str(folder) if folder else None)
 
 
 def test_names_of_folders_become_names_of_datasets():

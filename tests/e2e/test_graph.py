@@ -446,3 +446,27 @@ def test_the_gate_runs_behind_the_report_and_asks_for_a_reference(checkout):
     status, said = snakemake(checkout, "gate", "--dry-run", "--config", "files=old")
     assert status != 0
     assert "--config: reference: got 'nothing'" in said
+
+
+def test_published_weights_are_fetched_once_for_all_cells_that_start_from_them(checkout):
+    block = {
+        "datasets": ["demo-steel"],
+        "methods": ["nanodet_m"],
+        "seeds": [0, 1],
+        "epochs": [1, 2],
+        "train_shares": [30, 100],
+        "budget": {"size": 64},
+    }
+    study = {
+        "study": "starts",
+        "blocks": [block, {**block, "budget": {"size": 64, "start": "coco"}}],
+    }
+    (checkout / "mine.yaml").write_text(yaml.safe_dump({**study, "weights_mirror": "it's here"}))
+    jobs = planned(checkout, "--configfile", "mine.yaml")
+    assert (jobs["fetch_weights"], jobs["train_variant"]) == (1, 16)
+    assert (jobs["split_dataset"], jobs["split_thinned_dataset"]) == (1, 1)
+    status, said = snakemake(
+        checkout, "results/weights/nanodet_m/coco/published.json", "--configfile", "mine.yaml"
+    )
+    assert status != 0
+    assert "it's here: folder: got 'nothing'; name a folder or file of published weights" in said

@@ -57,7 +57,7 @@ class Shelf:
         (self.data / "groups.csv").write_text("image_id,file_name,group\n" + "\n".join(rows) + "\n")
         return truth
 
-    def split(self, protocol, seen_in_training=0, test=10):
+    def split(self, protocol, seen_in_training=0, test=10, train=70):
         """List the test part and certify what it shares."""
         folder = self.data / protocol
         folder.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ class Shelf:
         (folder / "test.txt").write_text("\n".join(names) + "\n")
         figures = {
             "shared_images": {"train-val": 0, "train-test": seen_in_training, "val-test": 0},
-            "images": {"train": 70, "val": 10, "test": test},
+            "images": {"train": train, "val": 10, "test": test},
         }
         inputs = {"test.txt": folder / "test.txt"}
         write_record(folder / "certificate.json", "certificate", figures, inputs)

@@ -80,6 +80,11 @@ def test_columns_and_blobs_that_do_not_fit_are_refused(columns, blobs, error, wo
         check_weights(method, tmp_path)
 
 
+def test_weights_without_outputs_are_no_proof(tmp_path):
+    with pytest.raises(ConfigError, match=r"weights.outputs: got None; they are to start from"):
+        check_weights(write_all(tmp_path, change={"outputs": {}}), tmp_path)
+
+
 def test_a_method_without_weights_is_refused(tmp_path):
     method = write_method(tmp_path, None)
     with pytest.raises(ConfigError, match=r"card.yaml: weights: got None"):

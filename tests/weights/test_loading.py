@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from defectbench.base.errors import WeightsError
+from defectbench.base.published import PublishedInput
 from defectbench.nn.blocks import ConvBlock
 from defectbench.weights.convolutions import read_convolutions
 from defectbench.weights.loading import (
     convolution_at,
     load_convolutions,
     load_state,
+    normalise_inside,
     turn_colours,
 )
 from tests.weights.tiny_method import PUBLISHED, trained, write_files, write_method
@@ -139,3 +141,22 @@ def test_colours_are_turned_pixel_by_pixel(pixels):
     expected = conv(image.flatten(1, 2))
     turn_colours(conv)
     assert torch.allclose(conv(image.flip(2).flatten(1, 2)), expected, atol=1e-6)
+
+
+def test_what_was_learnt_from_normalised_colours_sees_colours_as_they_are():
+    torch.manual_seed(0)
+    network = nn.Module()
+    network.stem = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)).eval()
+    network.stem[1].running_mean.uniform_()
+    network.stem[1].running_var.uniform_(0.5, 2)
+    wants = PublishedInput(
+        colours="rgb", mean=(120, 110, 100), std=(50, 60, 70), convolution="stem.0", into_first=True
+    )
+    pixels = torch.rand(2, 3, 9, 9)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (wants.mean, wants.std))
+    expected = network.stem((255 * pixels - mean) / std)
+    normalise_inside(network, wants, "card.yaml")
+    assert torch.allclose(network.stem(pixels), expected, atol=1e-5)
+    network.stem[1] = nn.Identity()
+    with pytest.raises(WeightsError, match="needs a batch norm behind it"):
+        normalise_inside(network, wants, "card.yaml")

@@ -102,3 +102,20 @@ def test_a_file_that_is_no_archive_or_is_not_there(tmp_path):
         read_state_dict(tmp_path / "text.pth")
     with pytest.raises(WeightsError, match="file: got 'nothing'"):
         read_state_dict(tmp_path / "none.pth")
+
+
+def test_the_older_form_is_read_and_runs_no_code(tmp_path):
+    path = tmp_path / "older.pth"
+    torch.save({"a.weight": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_state_dict(path)["a.weight"], torch.ones(2))
+    whole = path.read_bytes()
+    for damaged in (whole[:-3], whole[:40], whole[:20] + b"\0" * 30 + whole[50:]):
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match=r"older\.pth: content"):
+            read_state_dict(path)
+    marker = tmp_path / "ran"
+    hostile = {"a": torch.ones(1), "b": Hostile(marker)}
+    torch.save(hostile, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(WeightsError, match="code, or no tensors"):
+        read_state_dict(path)
+    assert not marker.exists()

@@ -61,6 +61,7 @@ PUBLISHED = {
         "convolution": "stem",
     },
     "convolutions": ["{stem,body.0,head}"],
+    "class_channels": {"head": [4, 7]},
     "outputs": {
         "boxes": {"columns": [0, 4], "blobs": ["boxes"], "bound": 1e-5},
         "classes": {"columns": [4, 7], "blobs": ["scores"], "probability": True, "bound": 1e-5},
@@ -74,7 +75,11 @@ def write_method(folder, published):
     home.mkdir(parents=True, exist_ok=True)
     (home / "tiny.py").write_text(NETWORK)
     (home / "recipe.yaml").write_text("epochs: 1\n")
-    (home / "card.yaml").write_text(yaml.safe_dump({**CARD, "weights": published}, sort_keys=False))
+    (home / "card.yaml").write_text(
+        yaml.safe_dump(
+            {**CARD, "weights": {"noise": published} if published else {}}, sort_keys=False
+        )
+    )
     return load_method("tiny", folder / "models")
 
 

@@ -47,7 +47,10 @@ PAPER = f"{DATA}/paper/split{STUDY.split_seed}"
 TRAINING_MB = 8000
 TRAINING_MINUTES = 720
 
+WEIGHTS = f"{RESULTS}/weights/{{method}}/{{start}}"
+
 PREDICTING = pattern(PLAN.catalogue.predicting)
+VARIANTS = pattern(cell.method for cell in PLAN.variants)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
@@ -72,6 +75,7 @@ wildcard_constraints:
     seed=r"\d+",
     stage=r"(sparse-[0-9a-f]{8}|pruned|pruned/channels|teacher_c)",
     sparse="sparse-[0-9a-f]{8}",
+    start="[a-z][a-z0-9]*",
 
 
 def cores_given():
@@ -180,6 +184,37 @@ def teacher_files(wildcards):
     return [f"{RUNS}/{cell.folder}/teacher/{name}" for name in names]
 
 
+def start_files(wildcards):
+    """Published weights that a cell starts from and the record of them; none for a start from scratch."""
+    cell = cell_of(wildcards)
+    if cell.start is None:
+        return []
+    folder = WEIGHTS.format(method=base_method(cell.method), start=cell.start)
+    names = ("weights.safetensors", "published.json")
+    return [ancient(f"{folder}/{name}") for name in names]
+
+
+def published_of(wildcards):
+    """What a method's card says of published weights, so that they are got again where it changes."""
+    card = PLAN.catalogue.cards[wildcards.method]
+    return card.weights[wildcards.start].model_dump_json()
+
+
+def published_of_cell(wildcards):
+    """What the card says of the weights that a cell starts from, so that it is trained again where that changes."""
+    cell = cell_of(wildcards)
+    if cell.start is None:
+        return ""
+    card = PLAN.catalogue.cards[base_method(cell.method)]
+    return card.weights[cell.start].model_dump_json()
+
+
+def weights_mirror_option(wildcards):
+    """The study's folder of published weights as an option of `fetch-weights`."""
+    mirror = STUDY.weights_mirror
+    return f"--mirror={quote(mirror)}" if mirror else ""
+
+
 def annotations_of(wildcards):
     """Truth of a protocol: `paper` has images, hence labels, of its own."""
     return f"{PAPER if wildcards.protocol == 'paper' else DATA}/annotations.json"
@@ -196,6 +231,11 @@ def certificates():
 def option(name, files):
     """The first of some files as an option of a step; nothing where there is none."""
     return f"--{name} {quote(str(files[0]))}" if files else ""
+
+
+def start_option(wildcards, input):
+    """The weights that a cell starts from as an option of `train`."""
+    return option("start", input.start)
 
 
 def teacher_option(wildcards, input):

@@ -10,7 +10,8 @@ rule my:
         minutes=config.get("minutes", 0),
         overkill=config.get("overkill", 0.05),
         cores=workflow.cores,
+        weights=["--weights", config["weights"]] if "weights" in config else [],
     shell:
-        "defectbench adopt {params.folder:q} && if [ {params.minutes:q} != 0 ]; then "
+        "defectbench adopt {params.folder:q} {params.weights:q} && if [ {params.minutes:q} != 0 ]; then "
         "defectbench recommend {params.folder:q} --minutes {params.minutes:q} --overkill {params.overkill:q} "
-        "--cores {params.cores}; fi"
+        "--cores {params.cores} {params.weights:q}; fi"

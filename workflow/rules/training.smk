@@ -33,6 +33,43 @@ rule train_network:
         "{params.sources} --out {params.folder} 2>&1 | tee {log}"
 
 
+# The same for rows with another start or number of epochs than their method's own. Weights count by what the card says of them and
+# not by their time: another study may get them again, from elsewhere.
+use rule train_network as train_variant with:
+    input:
+        train=pack_of("train"),
+        val=pack_of("val"),
+        method=method_files,
+        start=start_files,
+    wildcard_constraints:
+        method=VARIANTS,
+    params:
+        method=method_folder,
+        settings=settings_of(steps.training),
+        folder=subpath(output.model, parent=True),
+        sources=start_option,
+        published=published_of_cell,
+
+
+# Published weights: what a card names, as safetensors that trainings start from. Studies share them.
+rule fetch_weights:
+    input:
+        method=method_files,
+    output:
+        weights=f"{WEIGHTS}/weights.safetensors",
+        record=f"{WEIGHTS}/published.json",
+    log:
+        f"{LOGS}/weights/{{method}}-{{start}}.log",
+    params:
+        method=method_folder,
+        folder=subpath(output.weights, parent=True),
+        published=published_of,
+        mirror=weights_mirror_option,
+    shell:
+        "defectbench fetch-weights --method {params.method} --name {wildcards.start} --out {params.folder} {params.mirror} "
+        "2>&1 | tee {log}"
+
+
 # Distillation: a cell's teacher, then the cell itself as its student. Both have the cell's budget, each a seed of its own.
 use rule train_network as train_teacher with:
     output:

@@ -153,7 +153,7 @@ def deploy(
             pack,
             score,
             speed,
-            _licences(dataset, method.licence),
+            _licences(dataset, method.licence, _start_of(cell)),
             _check(cell, form, engine, score, threshold.threshold, dataset),
         )
         checked = write_deployment(deployment, target)
@@ -253,12 +253,24 @@ def _measured(path: Path, kind: str, digest: str) -> Measured:
     return Measured(record)
 
 
-def _licences(dataset: DatasetCard, of_method: str) -> dict[str, str]:
-    return {
+def _licences(
+    dataset: DatasetCard, of_method: str, start: Mapping[str, str] | None
+) -> dict[str, str]:
+    told = {
         "script, boxes/ and cpp/": SUITE,
         "method": of_method,
         "dataset, from which the model learnt": f"{dataset.licence}; {dataset.allows.told()}",
     }
+    if start is None:
+        return told
+    name = f"published weights, from which its training started ({start['data']})"
+    return {**told, name: start["licence"]}
+
+
+def _start_of(cell: Path) -> Mapping[str, str] | None:
+    """What the record of a cell's training says of published weights; None for a start from scratch, or no record."""
+    path = cell / "train.json"
+    return read_record(path, "train").get("start") if path.is_file() else None
 
 
 def _check(

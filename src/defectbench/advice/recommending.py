@@ -17,7 +17,7 @@ from ..base.errors import ConfigError, ProgramError
 from ..base.files import atomic_write_text, read_json
 from ..base.places import RESULTS, parts_folder
 from ..base.records import usable_cores
-from ..base.studies import Study, load_study
+from ..base.studies import Study, expand_cells, load_study
 from ..base.tasks import task_named
 from ..data.adoption.adopting import PROTOCOL, light_methods
 from ..data.adoption.writing import MARK, SHORT, short_recipes, write_study
@@ -26,6 +26,7 @@ from ..report.render import make_report
 from ..report.topics.detection import compared
 from ..report.writers.stored import stored_tables
 from ..report.writers.terminal import print_tables
+from ..weights.available import starts_at_hand, told_starts
 from .budget import TimePlan, Timing, plan_time
 from .deploying import Shelves, deploy
 from .on_validation import choose_on_validation, validated
@@ -47,12 +48,15 @@ class Asked:
         overkill: Share of good parts that may be rejected.
         size: Side of the input, pixels; that of the set's study by default.
         cores: Trainings side by side; all usable cores by default.
+        weights: Folder that holds files of published weights, from which methods then start; that of the set's study
+            by default. Weights that were fetched before need none.
     """
 
     minutes: float = 60.0
     overkill: float = 0.05
     size: int | None = None
     cores: int | None = None
+    weights: Path | None = None
 
 
 def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Path = ".") -> Path:
@@ -77,6 +81,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     card, base = _adopted(name, home)
     _check_asked(asked)
     cores = asked.cores or usable_cores() or 1
+    weights = asked.weights or (Path(base.weights_mirror) if base.weights_mirror else None)
+    starts = starts_at_hand(home, weights)
     budget = base.blocks[0].budget
     size, batch = asked.size or budget.size or 320, budget.batch or 16
     limit_s = TIMING_SHARE * 60 * asked.minutes
@@ -84,6 +90,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     left = 60 * asked.minutes - (time.monotonic() - begun)
     plan = plan_time(timings, per_epoch, left, cores)
     for line in told_plan(plan, asked.minutes, per_epoch):
+        tell(line)
+    if line := told_starts(plan.methods, starts):
         tell(line)
     study_name = f"my-{name}-recommend"
     study = home / "config" / f"{study_name}.yaml"
@@ -101,6 +109,8 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
         latency=LATENCY,
         split_seed=base.split_seed,
         recipes=recipes,
+        starts=starts,
+        weights_mirror=weights,
         **fields,
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
@@ -218,12 +228,8 @@ def _answer(
     """Print the table, say what it says, and write and check the folder to deploy."""
     runs = home / RESULTS / study / "runs"
     made = load_study(home / "config" / f"{study}.yaml")
-    block = made.blocks[0]
-    cells = [
-        runs / card.name / PROTOCOL / method / f"seed{seed}"
-        for method in block.methods
-        for seed in block.seeds
-    ]
+    planned = expand_cells(made, [*made.blocks[0].methods])
+    cells = [runs / cell.folder for cell in planned if not cell.is_control]
     cells += [
         path.parent
         for path in sorted((runs / card.name / PROTOCOL).glob("control_*/seed0/accuracy.json"))

@@ -362,6 +362,16 @@ class DatasetCard(Strict):
     cite: list[str] = Field(default=[])
     folder: Path = Path("datasets")
 
+    @field_validator("train_lists")
+    @classmethod
+    def _lists_are_no_shares(cls, lists: dict[str, str]) -> dict[str, str]:
+        shares = [name for name in lists if re.fullmatch(r"\d+pct", name)]
+        if shares:
+            raise ValueError(
+                f"{shares[0]} is the name of a share of the training part: name the list otherwise"
+            )
+        return lists
+
     @field_validator("classes", "drop")
     @classmethod
     def _names_can_be_told_apart(cls, names: list[str]) -> list[str]:

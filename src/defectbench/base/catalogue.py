@@ -56,6 +56,11 @@ class Catalogue:
         return {name: card.rates for name, card in self.cards.items()}
 
     @property
+    def starts(self) -> dict[str, list[str]]:
+        """Names of the published weights of each method that the engine trains."""
+        return {name: [*self.cards[name].weights] for name in self.trained_by_engine}
+
+    @property
     def tasks(self) -> dict[str, str]:
         """What each solves."""
         return {name: card.task for name, card in self.cards.items()}

@@ -10,6 +10,7 @@ from pydantic import Field
 from .filter_pruning import CFP, CHOICES, FINE_TUNING, TEACHERS
 from .slimming import FADED, Pruning, Slimming
 from .stages import Stage
+from .variants import JOINT, is_variant, variant_of
 
 __all__ = [
     "CFP",
@@ -29,7 +30,6 @@ __all__ = [
     "way_of",
 ]
 
-JOINT = "+"  # between a method and the name of its compression: yolov4+slim4.19mib
 WAYS = {"cfp": CFP, "slimming": Slimming}  # by `how`: a further way is one more class
 OLDEST = "slimming"  # of records of cuts from before there was a second way, which name none
 Compression = Annotated[Slimming | CFP, Field(discriminator="how")]
@@ -46,7 +46,7 @@ def compressed_name(compression: Slimming | CFP) -> str:
 
 
 def compressed_title(title: str, name: str) -> str:
-    """Name in tables of a compressed method, from that of its base and its own name.
+    """Name in tables of a compressed method, or of a variant, from that of its base and its own name.
 
     Example:
         >>> compressed_title("YOLOv4", "yolov4+slim4.19mib_chen2017")
@@ -59,7 +59,11 @@ def compressed_title(title: str, name: str) -> str:
         'VGG-16, pruned by CFP (v39), teacher R alone'
         >>> compressed_title("YOLOv4", "yolov4+mine")
         'YOLOv4, mine'
+        >>> compressed_title("NanoDet-m", "nanodet_m+from_coco")
+        'NanoDet-m, from COCO'
     """
+    if is_variant(name):
+        return f"{title}, {variant_of(name).title}"
     own_name = name.partition(JOINT)[2]
     words = (way.title_of(own_name) for way in WAYS.values())
     return f"{title}, {next(filter(None, words), own_name)}"

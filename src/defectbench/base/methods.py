@@ -17,7 +17,7 @@ from .augmentation import Augmentation, Share
 from .cards import TaskName
 from .errors import ConfigError
 from .options import refuse_options
-from .published import PublishedWeights
+from .published import SCRATCH, PublishedWeights
 from .rates import Written, fault_of
 from .strict import (
     BatchSize,
@@ -36,6 +36,7 @@ CONTROL = "control_"  # before the kind of a control, in the place of a method
 BUILD_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 MOSAIC = ("augmentation.mosaic", "augmentation.mosaic_form", "augmentation.close_epochs")
 Decay = Annotated[float, Field(ge=0, lt=1)]
+WeightsName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
 
 
 class Claim(Strict):
@@ -122,7 +123,8 @@ class MethodCard(Strict):
         artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
             cannot write the artifact signature: ``predictions.json`` of the test part and
             ``latency/own.json``, timed by its own runner.
-        weights: Weights that others published for it, by which ``check-weights`` proves its architecture.
+        weights: Weights that others published for it, by the name that ``start`` of a study calls them by, such as
+            ``coco``; ``check-weights`` proves the architecture by them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=64)
@@ -140,7 +142,7 @@ class MethodCard(Strict):
     heavy: bool = False
     takes: list[str] | None = None
     artifact: Literal["model", "predictions"] = "model"
-    weights: PublishedWeights | None = None
+    weights: dict[WeightsName, PublishedWeights] = Field(default={})
 
     @field_validator("name")
     @classmethod
@@ -157,6 +159,13 @@ class MethodCard(Strict):
         if self.takes is not None and self.family == "engine":
             raise ValueError("`takes` is for programs: the engine reads the whole recipe")
         return self
+
+    @field_validator("weights")
+    @classmethod
+    def _scratch_is_no_weights(cls, weights: dict[str, Any]) -> dict[str, Any]:
+        if SCRATCH in weights:
+            raise ValueError(f"`{SCRATCH}` is the start without weights: name them otherwise")
+        return weights
 
     @field_validator("rates")
     @classmethod

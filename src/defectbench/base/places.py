@@ -9,6 +9,7 @@ RESULTS = "results"
 SHARED = (
     "data",
     "adopted",
+    "weights",
     "envs",
     "reference",
     "benchmarks",

@@ -15,6 +15,7 @@ from .engines import Form
 from .errors import ConfigError
 from .methods import (
     CONTROL,
+    MethodCard,
     Recipe,
     load_recipe,
     override_recipe,
@@ -26,9 +27,10 @@ from .places import RESULTS
 from .stages import Stage
 from .steps import slimming_of
 from .strict import name_one_of
-from .studies import LISTED, Cell, Study, base_protocol, expand_cells
+from .studies import LISTED, Cell, Study, base_protocol, expand_cells, train_share
 from .tasks import TASKS
 from .tiling import Tiling
+from .variants import is_variant
 
 NOBODY = "no_method_of_its_own"  # matches no folder
 
@@ -67,6 +69,8 @@ class StudyPlan:
 
     def base_of(self, cell: Cell) -> Cell:
         """The cell that a compressed one is made of; of any other one the cell itself."""
+        if cell.compression is None:
+            return cell
         return self.cells[cell.model_copy(update={"method": base_method(cell.method)}).folder]
 
     def recipe(self, cell: Cell) -> Recipe:
@@ -106,6 +110,11 @@ class StudyPlan:
             fix = name_one_of(key, tilings, "it cuts no images into tiles")
             raise ConfigError(f"study {self.study.study}", "tiles", key, fix)
         return tilings[key]
+
+    @cached_property
+    def variants(self) -> list[Cell]:
+        """Cells with another start or number of epochs than their method's own row."""
+        return [cell for cell in self.trained if is_variant(cell.method)]
 
     @cached_property
     def forms(self) -> list[Form]:
@@ -161,6 +170,8 @@ class StudyPlan:
 
     def train_lists(self, dataset: str, protocol: str) -> list[str]:
         """The list that thins the training part of a protocol, where its name holds one."""
+        if train_share(protocol) is not None:
+            return []
         name = protocol.partition(LISTED)[2]
         return [self.datasets[dataset].train_list(name).as_posix()] if name else []
 
@@ -264,6 +275,7 @@ def plan_study(
         tasks,
         catalogue.prunable,
         catalogue.rates,
+        catalogue.starts,
     )
     by_folder = {cell.folder: cell for cell in cells}
     plan = StudyPlan(named, catalogue, cards, by_folder, Path(models_dir), left_out)
@@ -271,6 +283,9 @@ def plan_study(
     if "latency" in study.model_fields_set and not plan.raced:
         fix = "it has no effect: the study makes no model file that is timed; leave it out"
         raise ConfigError(source, "latency", study.latency.model_dump(exclude_unset=True), fix)
+    if study.weights_mirror is not None and not any(cell.start for cell in plan.trained):
+        fix = "it has no effect: no budget says `start`; leave it out"
+        raise ConfigError(source, "weights_mirror", study.weights_mirror, fix)
     if plan.forms and not plan.raced:
         fix = "they have no effect: the study makes no model file; leave `engines` and `precisions` out"
         raise ConfigError(source, "engines", [form.name for form in plan.forms], fix)
@@ -367,6 +382,8 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
     if cell.budget.tiles is not None and cell.method in plan.catalogue.predicting:
         fix = f"{name} predicts by itself, on whole images: give it a budget without tiles"
         raise ConfigError(where, "budget.tiles", cell.budget.tiles.key, fix)
+    if is_variant(cell.method):
+        _check_variant(card, recipe, cell, where)
     if card.takes is not None:
         for change in cell.budget.recipe or {}:
             if not any(f"{change}.".startswith(f"{field}.") for field in card.takes):
@@ -375,6 +392,16 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
     if card.family == "engine":
         refuse_options(recipe.options, plan.models_dir / name, where)
         refuse_no_training(recipe, plan.datasets[cell.dataset].task, where)
+
+
+def _check_variant(card: MethodCard, recipe: Recipe, cell: Cell, where: str) -> None:
+    """A row of another start or number of epochs is of a method that the engine trains, by one training."""
+    if card.family != "engine":
+        fix = f"{card.name} is trained by its own program: give it a block of its own, with its epochs in the budget"
+        raise ConfigError(where, "method", cell.method, fix)
+    if recipe.options.get("kd", "none") != "none":
+        fix = f"{card.name} learns from a teacher that is trained first: name a method without one, or options.kd: none"
+        raise ConfigError(where, "method", cell.method, fix)
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -9,9 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from .braces import expanded
 from .strict import Strict
 
+SCRATCH = "scratch"  # the start of a training without weights
 NCNN, TORCH = (".param", ".bin"), (".pth",)
 Colours = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern=r"^https?://\S+/\S+$")]
 
 
 class PublishedInput(Strict):
@@ -23,6 +25,8 @@ class PublishedInput(Strict):
         mean: What is subtracted from colours in 0..255, in their order.
         std: What they are divided by then.
         convolution: Module of ours that sees the image first; its weights are turned round where colours are ``bgr``.
+        into_first: Whether our network takes colours in 0..1 as they are: mean and deviation then go into that
+            convolution and the norm behind it. Where it pads, it sees black instead of the mean colour.
     """
 
     blob: str = ""
@@ -30,6 +34,7 @@ class PublishedInput(Strict):
     mean: Colours = (0.0, 0.0, 0.0)
     std: Colours = (1.0, 1.0, 1.0)
     convolution: str
+    into_first: bool = False
 
 
 class PublishedOutput(Strict):
@@ -49,7 +54,7 @@ class PublishedOutput(Strict):
 
 
 class PublishedWeights(Strict):
-    """Weights that others published for a method, against which its architecture is proven.
+    """Weights that others published for a method; its architecture is proven by them, and trainings start from them.
 
     Names of modules are patterns: ``stages.{0..2}.{left,right}`` are six names.
 
@@ -62,12 +67,15 @@ class PublishedWeights(Strict):
         sha256: Hash of each file by its suffix: ``.param`` and ``.bin`` of ncnn, or ``.pth`` of torch. The hash
             says which files are meant, whatever they are called: files of one network that look alike may want
             different inputs.
+        url: Address of each file by its suffix, which ``fetch-weights`` asks where no folder holds the file.
         input: What the network wants to see.
         convolutions: Modules of ours in the order in which an ncnn graph lists its convolutions.
         tensors: Modules of ours by their published names, for a state dictionary.
         absent: Tensors of ours that a state dictionary does not hold.
+        class_channels: Modules that predict classes: the first of their output channels that is a class, and the first
+            behind the classes. A training on another number of classes draws these channels afresh.
         reference: File beside the card with outputs of the published program, for a state dictionary.
-        outputs: What is compared, by name.
+        outputs: What is compared, by name; without any the weights are no proof of the architecture.
     """
 
     data: str
@@ -76,12 +84,14 @@ class PublishedWeights(Strict):
     source: str
     licence: str
     sha256: dict[str, Sha256]
+    url: dict[str, Address] = Field(default={})
     input: PublishedInput
     convolutions: list[str] = Field(default=[])
     tensors: dict[str, str] = Field(default={})
     absent: list[str] = Field(default=[])
+    class_channels: dict[str, tuple[int, int]] = Field(default={})
     reference: str | None = None
-    outputs: dict[str, PublishedOutput] = Field(min_length=1)
+    outputs: dict[str, PublishedOutput] = Field(default={})
 
     @field_validator("convolutions")
     @classmethod
@@ -103,21 +113,41 @@ class PublishedWeights(Strict):
 
     @model_validator(mode="after")
     def _fields_fit_the_format(self) -> PublishedWeights:
-        suffixes = tuple(self.sha256)
-        if suffixes not in (NCNN, TORCH):
+        suffixes = set(self.sha256)
+        if suffixes not in ({*NCNN}, {*TORCH}):
             raise ValueError("sha256 names .param and .bin of ncnn, or .pth of torch")
+        odd = [name for name, (first, end) in self.class_channels.items() if end - first != self.nc]
+        if odd:
+            raise ValueError(
+                f"class_channels: {odd[0]} has other than {self.nc} channels of classes"
+            )
         if self.is_ncnn != bool(self.convolutions) or self.is_ncnn == bool(self.tensors):
             raise ValueError("convolutions belong to .param and .bin, tensors to .pth")
-        if self.is_ncnn == bool(self.reference):
+        if self.is_ncnn and self.reference:
             raise ValueError("a reference belongs to .pth; ncnn runs its own files")
+        if not self.is_ncnn and bool(self.outputs) != bool(self.reference):
+            raise ValueError("outputs of .pth are held against a reference: give both, or neither")
+        if self.is_ncnn and self.input.into_first:
+            raise ValueError("into_first is for .pth: norms of ncnn are folded already")
         if any(self.is_ncnn != bool(output.blobs) for output in self.outputs.values()):
             raise ValueError("each output of ncnn names its blobs, and no other does")
+        if self.url and set(self.url) != suffixes:
+            raise ValueError(f"url has an address for each of {', '.join(self.sha256)}, or none")
         return self
 
     @property
     def is_ncnn(self) -> bool:
         """Whether the files are a graph of ncnn and its weights."""
-        return tuple(self.sha256) == NCNN
+        return set(self.sha256) == {*NCNN}
+
+    @property
+    def class_modules(self) -> dict[str, tuple[int, int]]:
+        """Channels of classes by module."""
+        return {
+            name: channels
+            for pattern, channels in self.class_channels.items()
+            for name in expanded(pattern)
+        }
 
     @property
     def module_names(self) -> list[str]:

@@ -138,6 +138,8 @@ _TOP: dict[str, Callable[[Any], bool]] = {
     "model_sha256": _is(str, type(None)),
     "lineage": _is(list, type(None)),
     "tiles": _is(dict),
+    "start": _is(dict),
+    "class_channels": _is(dict),
 }
 _FIGURES: dict[str, Callable[[Any], bool]] = {
     "valid": _is(bool),

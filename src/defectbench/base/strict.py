@@ -65,9 +65,8 @@ def first_fault(kind: type[BaseModel], error: ValidationError) -> tuple[str, Any
     if fault["type"] == _TRUTH_VALUE:
         path, value = [*path, context["field"]], context["value"]
     field = ".".join(str(part) for part in path)
-    if not path and isinstance(
-        value, Mapping
-    ):  # what its fields say together: all of it would hide what is wrong
+    is_of_fields = not path or fault["type"] == "value_error"
+    if is_of_fields and isinstance(value, Mapping):  # all of it would hide what is wrong
         value = sorted(map(str, value))
     if fault["type"] == "missing":
         return field, "nothing", "write it: it has no default"

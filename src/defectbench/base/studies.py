@@ -17,6 +17,7 @@ from .compressions import (
 from .engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of, latency_record
 from .errors import ConfigError
 from .places import fault_of_study_name
+from .published import SCRATCH
 from .rates import Written
 from .stages import SEEDS, refuse_budget_in_recipe
 from .strict import (
@@ -31,6 +32,7 @@ from .strict import (
 )
 from .tasks import DETECTION, TASKS, Task, task_named
 from .tiling import Tiling
+from .variants import Variant, is_variant, variant_of
 from .yaml_text import read_yaml
 
 Protocol = Literal["clean", "official", "random", "sequential", "paper"]
@@ -43,6 +45,8 @@ else:
     EngineName = Literal[tuple(ENGINES)]
     Precision = Literal[PRECISIONS]
 Batch = Annotated[int, Field(ge=1, le=1024)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Start = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
 FOLDER_NAME = r"[a-z0-9_]{1,64}\+[a-z0-9_.]{1,64}"  # of a compressed method
 LISTED = "-"  # between a protocol and the list that thins its training part: random-imbalanced
 
@@ -57,6 +61,27 @@ def base_protocol(name: str) -> str:
     return name.partition(LISTED)[0]
 
 
+def share_name(percent: int) -> str:
+    """What stands behind a protocol's name where its training part is thinned to a share.
+
+    Example:
+        >>> share_name(10)
+        '10pct'
+    """
+    return f"{percent}pct"
+
+
+def train_share(protocol: str) -> int | None:
+    """The share of the training part that a protocol's name says, percent; None where it says none.
+
+    Example:
+        >>> train_share("clean-10pct"), train_share("random-imbalanced"), train_share("clean")
+        (10, None, None)
+    """
+    found = re.fullmatch(r"([1-9]\d?)pct", protocol.partition(LISTED)[2])
+    return int(found[1]) if found else None
+
+
 class Budget(Strict):
     """How long and at which size one method trains. What is left out comes from its recipe.
 
@@ -68,6 +93,8 @@ class Budget(Strict):
         batch: Images a step.
         threads: Processor threads of the training job.
         device: Where to train: ``cpu``, ``cuda`` or ``auto``, a GPU where there is one.
+        start: Published weights that a training starts from, by their name on the method's card, such as ``coco``; or
+            ``scratch``, which is the default. The row is then called ``<method>+from_<start>``.
         recipe: Single fields of the recipe, by dotted name, that short runs need otherwise.
     """
 
@@ -77,6 +104,7 @@ class Budget(Strict):
     batch: BatchSize | None = None
     threads: Threads | None = None
     device: Literal["auto", "cpu", "cuda"] | None = None
+    start: Start | None = None
     recipe: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -102,6 +130,9 @@ class Block(Strict):
         budgets: The budget of single methods; it wins over ``budget``.
         train_list: A list of the datasets' cards that thins the training part; the protocol is then called
             ``<protocol>-<list>``, with parts and a certificate of its own.
+        epochs: Numbers of epochs; each method is trained once for each, in a row ``<method>+<number>epochs``.
+        train_shares: Shares of the training part that methods are trained on, percent; each but 100 has parts of its
+            own, ``<protocol>-<share>pct``, with the same validation and test part. A larger share holds a smaller one.
         compress: Methods made smaller; each adds a row of its own, and that of its base where the block lacks it.
     """
 
@@ -114,9 +145,13 @@ class Block(Strict):
     budget: Budget = Budget()
     budgets: dict[str, Budget] = Field(default={})
     train_list: str | None = Field(default=None, pattern=r"^[a-z0-9]+$")
+    epochs: list[Epochs] = Field(default=[])
+    train_shares: list[Percent] = Field(default=[100], min_length=1)
     compress: list[Compression] = Field(default=[])
 
-    @field_validator("datasets", "protocols", "methods", "seeds", "controls")
+    @field_validator(
+        "datasets", "protocols", "methods", "seeds", "controls", "epochs", "train_shares"
+    )
     @classmethod
     def _each_once(cls, values: Any) -> Any:
         twice = [value for n, value in enumerate(values) if value in values[:n]]
@@ -129,7 +164,9 @@ class Block(Strict):
         trains = bool(self.methods or self.compress)
         if not trains and not self.controls:
             raise ValueError("the block makes no cell: name methods, or `all`, or controls")
-        without = [n for n in ("seeds", "budget", "budgets") if n in self.model_fields_set]
+        without = [
+            n for n in ("seeds", "budget", "budgets", "epochs") if n in self.model_fields_set
+        ]
         if not trains and without:
             raise ValueError(f"`{without[0]}` has no effect: the block trains no method")
         return self
@@ -141,9 +178,30 @@ class Block(Strict):
         return self
 
     @model_validator(mode="after")
+    def _epochs_are_told_once(self) -> Block:
+        budgets = {"budget": self.budget} | {f"budgets.{n}": b for n, b in self.budgets.items()}
+        told = [name for name, budget in budgets.items() if budget.epochs is not None]
+        if self.epochs and told:
+            raise ValueError(f"{told[0]}.epochs has no effect: `epochs` of the block says them")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_compressed_starts_from_its_base(self) -> Block:
+        for way in self.compress:
+            if self.epochs:
+                raise ValueError("`epochs` is for methods as they are; compress in another block")
+            if is_variant(_row(self, way.method)):
+                raise ValueError(f"{way.method} is compressed: give it `start: scratch`")
+        return self
+
+    @model_validator(mode="after")
     def _lists_name_images_of_the_set(self) -> Block:
         if self.train_list is not None and "paper" in self.protocols:
             raise ValueError("train_list names images of the set; `paper` makes images of its own")
+        thins = any(share < 100 for share in self.train_shares)
+        if thins and (self.train_list is not None or "paper" in self.protocols):
+            other = "train_list thins the part already" if self.train_list else "`paper` has copies"
+            raise ValueError(f"train_shares draws images of the training part; {other}")
         return self
 
 
@@ -216,6 +274,8 @@ class Study(Strict):
             one is scored on the test part and timed in the same race.
         precisions: Arithmetic of the model files. ``int8`` is quantised after training, calibrated on the training
             part; an engine that lacks a precision leaves it out.
+        weights_mirror: Folder that holds files of published weights, under any names, for methods with a ``start``; it
+            is asked in place of the addresses on their cards.
         parquet: Whether tables are written as Parquet as well; needs ``pip install "defectbench[parquet]"``.
     """
 
@@ -226,6 +286,7 @@ class Study(Strict):
     latency: LatencySettings = LatencySettings()
     engines: list[EngineName] = Field(default=[REFERENCE], min_length=1)
     precisions: list[Precision] = Field(default=[PRECISIONS[0]], min_length=1)
+    weights_mirror: str | None = Field(default=None, min_length=1)
     parquet: bool = False
 
     @property
@@ -301,8 +362,9 @@ class Cell(Strict):
 
     Attributes:
         dataset: Name of the dataset.
-        protocol: How its parts are made; ``<protocol>-<list>`` with a thinned training part.
-        method: Name of the method, ``<method>+<name>`` of a compressed one, or ``control_<kind>``.
+        protocol: How its parts are made; ``<protocol>-<list>`` or ``<protocol>-<share>pct`` with a thinned training
+            part.
+        method: Name of the method, ``<method>+<name>`` of a compressed one or a variant, or ``control_<kind>``.
         seed: Seed of the run.
         budget: Size, epochs, batch and threads as far as the study sets them.
         compression: How the method is made smaller; None for a method as it is.
@@ -321,6 +383,11 @@ class Cell(Strict):
         return f"{self.dataset}/{self.protocol}/{self.method}/seed{self.seed}"
 
     @property
+    def start(self) -> str | None:
+        """Published weights that the training starts from; None for a start from scratch."""
+        return variant_of(self.method).start
+
+    @property
     def is_control(self) -> bool:
         """Whether the cell is a control, which has no model to time."""
         return self.method.startswith("control_")
@@ -334,6 +401,7 @@ def expand_cells(
     tasks: Mapping[str, str] | None = None,
     prunable: Collection[str] = (),
     rates: Mapping[str, Mapping[str, Written]] | None = None,
+    starts: Mapping[str, Collection[str]] | None = None,
 ) -> list[Cell]:
     """List the cells of a study, each once; a later block wins over an earlier one.
 
@@ -348,9 +416,11 @@ def expand_cells(
         tasks: Task of each method and dataset whose task is not detection, by name.
         prunable: Those methods that ``compress`` may name.
         rates: Rates by name that the card of each method holds; without them names of rates are not looked up.
+        starts: Names of the published weights of each method; without them starts are not looked up.
 
     Raises:
-        ConfigError: A block names a method that has no folder or solves another task, compresses one that
+        ConfigError: A block names a method that has no folder or solves another task, or weights that its card lacks;
+            compresses one that
             cannot be pruned or by rates that are none, gives two compressed ones the same name or one another
             size than its base, or leaves a dataset without any method.
     """
@@ -373,6 +443,8 @@ def expand_cells(
         for dataset in block.datasets:
             where = f"{source}: blocks.{number}"
             fitting = _fitting(block, dataset, list(named), tasks or {}, where)
+            if starts is not None:
+                _check_starts(block, fitting, starts, where)
             made |= {*fitting}
             for cell in _block_cells(block, dataset, fitting, tasks or {}):
                 cells[cell.folder] = cell
@@ -385,6 +457,21 @@ def expand_cells(
     _check_blocks(study, makers, source)
     _check_bases(cells, source)
     return list(cells.values())
+
+
+def _check_starts(
+    block: Block, methods: Collection[str], starts: Mapping[str, Collection[str]], where: str
+) -> None:
+    """The card of every method has the weights that a block starts it from."""
+    for method in methods:
+        start = variant_of(_row(block, method)).start
+        if start is not None and start not in starts.get(method, ()):
+            having = [name for name, names in starts.items() if start in names]
+            fix = (
+                f"the card of {method} has no weights of that name: "
+                f"{name_one_of(method, having, 'no card has')}, or say start: scratch for it in `budgets`"
+            )
+            raise ConfigError(where, "budget.start", start, fix)
 
 
 def _check_budget(block: Block, methods: Collection[str], where: str) -> None:
@@ -438,6 +525,9 @@ def _check_compressions(
             fix = "two are called so; give each a name"
             raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
         names.add(compressed_name(compression))
+        if is_variant(compressed_name(compression)):
+            fix = "rows of other starts and epochs are called so: give it another `name`"
+            raise ConfigError(where, f"compress.{number}.name", compressed_name(compression), fix)
         if not re.fullmatch(FOLDER_NAME, compressed_name(compression)):
             fix = (
                 "no folder can be called so: give it a `name` of small letters, digits, '_' and '.'"
@@ -495,21 +585,43 @@ def _block_cells(
     smaller = {compressed_name(way): way for way in block.compress if way.method in methods}
     task = task_named(tasks.get(dataset, DETECTION.name))
     controls = [f"control_{kind}" for kind in task.control_rows(block.controls)]
-    rows = [*methods, *smaller, *controls]
-    budgets = {method: _budget(block, method) for method in rows}
+    budgets = {name: _budget(block, name) for name in [*smaller, *controls]}
+    for method in methods:
+        for epochs in block.epochs or [None]:
+            budget = _budget(block, method)
+            asked = budget if epochs is None else budget.model_copy(update={"epochs": epochs})
+            budgets[_row(block, method, epochs)] = asked
+    rows = [*(name for name in budgets if name not in (*smaller, *controls)), *smaller, *controls]
     return [
         Cell(
             dataset=dataset,
-            protocol=p if block.train_list is None else f"{p}{LISTED}{block.train_list}",
+            protocol=p,
             method=m,
             seed=s,
             budget=budgets[m],
             compression=smaller.get(m),
         )
-        for p in block.protocols
+        for p in _protocols(block)
         for m in rows
         for s in (block.seeds if m not in controls else [0])
     ]
+
+
+def _protocols(block: Block) -> list[str]:
+    """The protocols of a block, with what thins the training part behind their names."""
+    if block.train_list is not None:
+        return [f"{protocol}{LISTED}{block.train_list}" for protocol in block.protocols]
+    return [
+        protocol if share == 100 else f"{protocol}{LISTED}{share_name(share)}"
+        for protocol in block.protocols
+        for share in block.train_shares
+    ]
+
+
+def _row(block: Block, method: str, epochs: int | None = None) -> str:
+    """Name of the row of a method, by the start and the epochs that a block gives it."""
+    start = _budget(block, method).start
+    return Variant(None if start == SCRATCH else start, epochs).name_of(method)
 
 
 def _budget(block: Block, method: str) -> Budget:

@@ -41,7 +41,10 @@ def check_protocol(name: str) -> None:
     if base not in PROTOCOLS:
         raise ConfigError("--protocol", "name", name, name_one_of(base, PROTOCOLS))
     if LISTED in name and (not re.fullmatch("[a-z0-9]+", list_name) or base == "paper"):
-        fix = "behind the '-' stands a list of the dataset's card, of small letters and digits; `paper` has none"
+        fix = (
+            "behind the '-' stands a list of the dataset's card, of small letters and digits, or a share such as "
+            "10pct; `paper` has none"
+        )
         raise ConfigError("--protocol", "name", name, fix)
 
 

@@ -14,7 +14,7 @@ Card = Annotated[Path, Option(help="Card of the dataset, datasets/<dataset>.yaml
 Protocol = Annotated[
     str,
     Option(
-        help="How the parts are made: clean, official, random, sequential, paper, or one with -<list>."
+        help="How the parts are made: clean, official, random, sequential, paper, or one with -<list> or -<share>pct."
     ),
 ]
 SplitSeed = Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)]

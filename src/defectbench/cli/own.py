@@ -14,6 +14,15 @@ Overkill = Annotated[
 ]
 
 
+Weights = Annotated[
+    Path | None,
+    Option(
+        help="Folder of published weights, under any names: methods that have some start from them.",
+        file_okay=False,
+    ),
+]
+
+
 def adopt(
     folder: Annotated[Path, Argument(help="Folder of pictures and their labels.")],
     name: Annotated[
@@ -49,19 +58,25 @@ def adopt(
         ),
     ] = False,
     seed: Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)] = 0,
+    weights: Weights = None,
 ) -> None:
     """Make a dataset of a folder: find its layout, write card and study, divide it honestly."""
     from ..base.errors import ConfigError
+    from ..base.studies import load_study
     from ..data.adoption.adopting import adopt
     from ..data.adoption.finding import Said
     from ..data.adoption.writing import set_name
+    from ..weights.available import starts_at_hand, told_starts
 
     if name is not None and set_name(name) != name:
         fix = f"use small letters, digits and '-', such as {set_name(name)}"
         raise ConfigError("--name", "name", name, fix)
     listed = [part.strip() for part in (classes or "").split(",") if part.strip()]
     said = Said(label_format, images or (), labels or (), listed, unlabelled_are_empty)
-    adopt(folder, _say, said, name, seed=seed)
+    starts = starts_at_hand(folder=weights)
+    made = adopt(folder, _say, said, name, seed=seed, starts=starts, weights=weights)
+    if line := told_starts(load_study(made.study).blocks[0].methods, starts):
+        _say(line)
 
 
 def recommend(
@@ -79,12 +94,13 @@ def recommend(
     cores: Annotated[
         int | None, Option(help="Trainings side by side; all usable cores by default.", min=1)
     ] = None,
+    weights: Weights = None,
 ) -> None:
     """Train the light methods on an adopted set within a time, say which to take, and write it to deploy."""
     from ..advice.recommending import Asked, recommend
     from ..data.adoption.writing import set_name
 
-    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores))
+    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores, weights))
 
 
 def deploy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..base.cards import DatasetCard
 from ..base.errors import SplitError
 from ..base.files import atomic_write_text
 from ..base.places import parts_folder
-from ..base.studies import PROTOCOLS, base_protocol
+from ..base.studies import PROTOCOLS, base_protocol, train_share
 from ..base.tasks import task_named
 from ..base.texts import read_columns, same_text
 from .coco import PARTS, Coco, protocol_coco
@@ -21,6 +21,7 @@ from .groups import read_groups
 from .official import read_official
 from .overlap import series
 
+SHARE_DRAW = 1  # beside the seed of a split, that of the order in which shares take groups
 RATIOS = (0.7, 0.1, 0.2)
 LEAST_SERIES = 10
 Split = dict[str, list[str]]
@@ -42,7 +43,7 @@ def split(
         protocol: ``clean`` keeps groups whole; ``random`` and ``paper`` draw images one by one, by
             class; ``sequential`` cuts each series of names by index; ``official`` takes the publisher's lists, and
             draws val from his training part where he has none. ``<protocol>-<list>`` names the folder of the same parts
-            with a thinned training part.
+            with a thinned training part, ``<protocol>-<share>pct`` that with a share of it.
         seed: Seed of the draws; ``sequential`` draws nothing. Each has a folder of its own.
         ratios: Shares of train, val and test, adding up to 1.
         published: CSV of ``file_name,part``; taken as they stand instead of a draw.
@@ -59,7 +60,9 @@ def split(
     """
     if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
-    if (train_list is not None) != (protocol != base_protocol(protocol)):
+    share = train_share(protocol)
+    is_listed = protocol != base_protocol(protocol) and share is None
+    if (train_list is not None) != is_listed:
         fix = "a train list and a protocol that names it belong together: --protocol random-few --train-list few.csv"
         raise SplitError(dataset_dir, "protocol", protocol, fix)
     coco, _ = protocol_coco(dataset_dir, protocol, seed)
@@ -82,6 +85,9 @@ def split(
         if not parts[part]:
             raise SplitError(dataset_dir, f"{protocol}/{part}", 0, _enough(protocol, ratios))
     lists = parts if train_list is None else thinned(parts, train_list, coco)
+    if share is not None:
+        together = read_groups(dataset_dir) if protocol == "clean" else {}
+        lists = shared_out(parts, share, coco, together, seed)
     for part, names in lists.items():
         text = "".join(f"{file}\n" for file in sorted(names))
         atomic_write_text(folder / f"{part}.txt", text)
@@ -113,6 +119,40 @@ def thinned(parts: Split, train_list: str | Path, coco: Coco) -> Split:
         raise SplitError(train_list, "file_name", twice[0], "list each image once")
     left_out = sorted(set(parts["train"]) - set(wanted))
     return {**parts, "train": wanted, "left_out": left_out}
+
+
+def shared_out(
+    parts: Split, percent: int, coco: Coco, together: Mapping[str, int], seed: int
+) -> Split:
+    """Parts whose training part holds a share of its images; the others are ``left_out``.
+
+    Each class keeps about the same share. A larger share of the same seed holds all images of a smaller one.
+
+    Args:
+        parts: The whole parts.
+        percent: The share; the nearest that whole groups give, at least one group.
+        coco: The set.
+        together: Group by file name, whose images stay together; images without one stand alone.
+        seed: Seed of the order in which groups are taken.
+    """
+    groups: dict[int | str, list[str]] = defaultdict(list)
+    for name in sorted(parts["train"]):
+        groups[together.get(name, name)].append(name)
+    by_class: dict[int, list[list[str]]] = defaultdict(list)
+    for members in groups.values():
+        (commonest, _), *_ = Counter(map(coco.dominant_class, members)).most_common(1)
+        by_class[commonest].append(members)
+    rng, placed = np.random.default_rng([seed, SHARE_DRAW]), []
+    for number, of_class in sorted(by_class.items()):
+        for place, index in enumerate(rng.permutation(len(of_class))):
+            placed.append(((place + 0.5) / len(of_class), number, of_class[index]))
+    placed.sort(key=lambda entry: entry[:2])
+    counts = np.cumsum([len(members) for *_, members in placed])
+    aim = len(parts["train"]) * percent / 100
+    kept = placed[: 1 + int(np.abs(counts - aim).argmin())]
+    train = [name for *_, members in kept for name in members]
+    left_out = sorted(set(parts["train"]) - set(train))
+    return {**parts, "train": train, "left_out": left_out}
 
 
 def _classes_of(coco: Coco, name: str) -> list[str]:

@@ -24,6 +24,7 @@ from ..base.errors import ArtifactError, ConfigError, DeviceMemoryError, Program
 from ..base.files import sha256_file, unchanged
 from ..base.records import ABSENT, read_record, record_beside, write_record
 from ..base.studies import LatencySettings
+from ..base.variants import is_variant
 from ..data.pack import tiling_of_pack
 from ..deploy.checked import open_checked
 from ..deploy.engines.files import files_of, inputs_of, mib_of
@@ -145,7 +146,7 @@ def _entry(cell: Path, form: Form, further_threads: int | None) -> RaceEntry:
     record = read_record(record_beside(cell / "predictions.json"), "predictions")
     base = None if form.is_artifact else cell / Form(REFERENCE).model
     method = cell.absolute().parent.name
-    if form.is_artifact and base_method(method) != method:
+    if form.is_artifact and base_method(method) != method and not is_variant(method):
         around = cell.parent if cell.parent.name else cell.absolute().parent
         base = around.with_name(base_method(method)) / cell.name / form.model
     return RaceEntry(

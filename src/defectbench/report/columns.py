@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..base.methods import CONTROL
 from ..base.reference_models import reference_name
+from ..base.variants import data_title, variant_of
 from ..measure.seeds import GROUPS, LEAST_GROUPS, SEEDS_AND_GROUPS
 from .numbers import (
     INVALID,
@@ -295,7 +297,8 @@ def pair_table(
         shown["figure"] = Shown(figures[pair.figure])
         shown["seeds_needed"] = settling(pair)
         rows.append(row_of(pair, shown=shown))
-    below = [*notes, PAIRS_NOTE, *([SETTLING_NOTE] if known else [])]
+    started = start_notes(name for pair in pairs for name in (pair.first, pair.second))
+    below = [*notes, *started, PAIRS_NOTE, *([SETTLING_NOTE] if known else [])]
     return Table(
         name=name,
         title="Who is better",
@@ -436,6 +439,26 @@ def precision_notes(rows: Sequence[Costs]) -> list[str]:
     if not any(row.precision and row.precision != FULL for row in rows):
         return []
     return ["Precision: of the numbers in training; what is scored and timed computes in float32."]
+
+
+def start_notes(methods: Iterable[str]) -> list[str]:
+    """What it means that some rows start from published weights, where some do.
+
+    Args:
+        methods: Names of the rows, controls among them or not.
+    """
+    rows = [name for name in dict.fromkeys(methods) if not name.startswith(CONTROL)]
+    starts = dict.fromkeys(start for name in rows if (start := variant_of(name).start))
+    if not starts:
+        return []
+    named = " or ".join(f"from {data_title(start)}" for start in starts)
+    line = f"Rows {named} start from weights that others trained on those data"
+    if all(variant_of(name).start for name in rows):
+        return [f"{line}; there is no row from scratch."]
+    return [
+        f"{line}, all others from scratch. Order, bold and verdicts go over both: what is told of two rows of "
+        "different starts is told of their starts as well."
+    ]
 
 
 def mark_notes(rows: Sequence[Any]) -> list[str]:

@@ -33,7 +33,7 @@ from .preparation import Run, prepare, refuse_leak
 from .progress import report_epoch, warn_of_clipping
 from .randomness import derived_seed
 from .sources import Sources
-from .start import costs_before, files_before
+from .start import costs_before, files_before, started_words
 
 Validator = Callable[[Trainable], float]
 # 0 or 1 a step, and a share of its steps in an epoch's row of the history
@@ -70,6 +70,7 @@ def train(
             record.
         DeviceMemoryError: The GPU, or the machine, has no room for images, network, a step or a validation.
         CompressionError: The plan is missing or is none, or does not fit.
+        WeightsError: Published weights do not fit the network.
         LeakageError: The pack is of the protocol ``clean`` and its certificate does not show zero shared pixels.
         TrainingDivergedError: A loss is not finite.
         BusyError: Another run trains in the same folder.
@@ -314,7 +315,8 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         # of what was taken from the training part, such as anchors
         **({"fit": run.facts} if run.facts else {}),
         "weights_sha256": sha256_file(weights),
-        **({"lineage": run.start.lineage} if run.start else {}),
+        **({"lineage": run.start.lineage} if run.start and run.start.lineage else {}),
+        **({"start": started_words(run.start, run.taken)} if run.start and run.taken else {}),
         **({"objective": dict(run.objective.words)} if run.objective else {}),
         **({"tiles": run.tiles} if run.tiles is not None else {}),
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..base.code import code_sha256
@@ -20,6 +22,7 @@ from ..data.pack import Pack
 from ..nn.batch_norm import make_batch_norms_exact, norms_of_one_value
 from ..nn.plan import read_plan
 from ..nn.trainable import Trainable
+from ..weights.starting import Taken, take_published, unfold
 from .batches import PackBatches
 from .checkpoint import Progress, load_checkpoint, load_weights, set_aside
 from .ema import Average
@@ -27,14 +30,15 @@ from .graphs import CudaRecorder, StepGraphs
 from .objective import Objective
 from .optimizer import build_optimizer, warmup_of
 from .progress import report_lone_norms, report_set_aside, report_untaught
-from .randomness import derived_seed
+from .randomness import derived_seed, generator
 from .readings import Readings
 from .sources import Sources
 from .sparsity import Sparse
-from .start import StartedFrom, read_start
+from .start import StartedFrom, is_published, read_start
 from .teacher import TaughtBy, read_teacher
 
 LEAST_SIDE = 32  # of what a study may ask for, pixels
+START_IMAGES, START_BATCH = 256, 16  # training images that folded norms take their statistics from
 
 
 @dataclass
@@ -61,6 +65,7 @@ class Run:
     graphs: StepGraphs | None = None
     tiles: dict[str, Any] | None = None
     facts: dict[str, float] = field(default_factory=dict)
+    taken: Taken | None = None
 
     @property
     def steps(self) -> int:
@@ -128,6 +133,32 @@ def settled_recipe(recipe: Recipe, settings: TrainingSettings, sources: Sources)
     return settle_precision(changed, resolve_device(settings.device))
 
 
+def take_start(model: Trainable, start: StartedFrom, method: Method) -> Taken:
+    """Put published weights into a network, in place; norms of folded ones get their statistics later.
+
+    Raises:
+        ConfigError: They are of another method, or damaged.
+        WeightsError: They do not fit.
+    """
+    named = start.content["method"]
+    if named != method.card.name:
+        fix = f"its weights are of {named}; give that method, or fetch those of {method.card.name}"
+        raise ConfigError(start.record, "method", method.card.name, fix)
+    try:
+        state = load_file(start.weights)
+    except SafetensorError as error:
+        fix = "fetch it again: `defectbench fetch-weights`"
+        raise ConfigError(start.weights, "start", str(error), fix) from error
+    return take_published(model, state, start.content, start.weights)
+
+
+def shown_images(batches: PackBatches, seed: int) -> Iterator[torch.Tensor]:
+    """Some training images as batches, float32 [B, 3, S, S] in 0..1, that folded norms take their statistics from."""
+    order = torch.randperm(batches.count, generator=generator(seed, 0, "start"))[:START_IMAGES]
+    for rows in order.split(START_BATCH):
+        yield batches.rows(rows).images.float().mul_(1 / 255)
+
+
 def drawn_seed(settings: TrainingSettings) -> int:
     """Seed that a run draws from: its cell's, or one derived from it for a run that serves another."""
     return derived_seed(settings.seed, 0, settings.role) if settings.role else settings.seed
@@ -154,6 +185,7 @@ def prepare(
     Raises:
         ConfigError: See ``train``.
         CompressionError: The plan is missing or is none, or does not fit.
+        WeightsError: Published weights do not fit the network.
         CheckpointError: The checkpoint is damaged.
     """
     recipe = settled_recipe(method.recipe, settings, sources)
@@ -170,15 +202,18 @@ def prepare(
     model.epochs = recipe.epochs
     model.closing_epoch = recipe.epochs - recipe.augmentation.close_epochs
     boxes = pack.boxes[pack.labels >= 0]
-    if sources.start is None:
+    if sources.start is None or is_published(sources.start):
         model.fit_to(boxes, derived_seed(seed, 0, "fit"))
     else:
         load_weights(model, sources.start)
     start = read_start(sources.start) if sources.start is not None else None
+    taken = take_start(model, start, method) if start and start.is_published else None
     facts = model.facts(boxes)
     make_batch_norms_exact(model)
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     refuse_side(model, pack, TASKS[method.card.task].side_multiple)
+    if taken is not None and taken.shifts:
+        unfold(model, taken.shifts, shown_images(batches, seed))
     lone_norms = norms_of_one_value(model, pack.size) if batches.fewest == 1 else 0
     if lone_norms:
         report_lone_norms(folder, lone_norms, pack.size)
@@ -195,7 +230,7 @@ def prepare(
         "recipe": recipe.model_dump(mode="json"),
         "code_sha256": code_sha256(method.folder),
         **({"objective": dict(objective.words)} if objective is not None else {}),
-        **({"start_sha256": start.lineage[-1]} if start is not None else {}),
+        **({"start_sha256": start.sha256} if start is not None else {}),
         **({"teacher_sha256": teacher.sha256} if teacher is not None else {}),
     }
     if set_aside(folder / "checkpoint", identity):
@@ -207,7 +242,7 @@ def prepare(
     parts = (recipe, batches, model, average, optimizer, progress)
     run = Run(*parts, folder, seed, identity, score, readings)
     run.teacher, run.facts, run.start, run.objective = teacher, facts, start, objective
-    run.lone_norms = lone_norms
+    run.lone_norms, run.taken = lone_norms, taken
     run.tiles = pack.whole.tiling if pack.whole is not None else None
     if device == "cuda" and objective is None:
         run.graphs = StepGraphs(model, folder, CudaRecorder())

@@ -14,7 +14,8 @@ class Sources:
         pack: Pack of the training part.
         teacher: Weights in training form to learn from beside the truth; ``train.json`` of their run lies beside them.
         start: Weights in training form to start from, with what they took from their training part; the record
-            of what made them lies beside them. What they cost counts into the run's ``train_s``.
+            of what made them lies beside them. What they cost counts into the run's ``train_s``. Or published weights,
+            of any number of classes.
         plan: ``plan.json`` of a cut network, whose widths the network then has.
     """
 

@@ -10,10 +10,12 @@ from ..base.errors import ConfigError
 from ..base.files import sha256_file
 from ..base.methods import Method, build_network
 from ..base.records import read_record
+from ..weights.starting import Taken
 from .checkpoint import load_weights
 from .teacher import TaughtBy
 
-KINDS = ("train", "prune")  # records that name the weights beside them
+PUBLISHED = "published"  # of weights that others published
+KINDS = ("train", "prune", PUBLISHED)  # records that name the weights beside them
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class StartedFrom:
 
     Attributes:
         weights: A ``weights.safetensors``.
-        record: ``train.json`` or ``prune.json`` beside it.
+        record: ``train.json``, ``prune.json`` or ``published.json`` beside it.
         content: That record.
-        train_s: Seconds of training behind the weights, of all runs that they come from.
+        train_s: Seconds of training behind the weights, of all runs that they come from; what others spent on published
+            ones is not known and not counted.
         epochs: Epochs behind them, of the same runs.
         lineage: SHA-256 of the weights and of those that they come from, the oldest first.
+        sha256: SHA-256 of the weights.
     """
 
     weights: Path
@@ -35,6 +39,17 @@ class StartedFrom:
     train_s: float
     epochs: int
     lineage: tuple[str, ...]
+    sha256: str
+
+    @property
+    def is_published(self) -> bool:
+        """Whether others published the weights: they may be of other classes, and of a folded network."""
+        return self.record.stem == PUBLISHED
+
+
+def is_published(weights: str | Path) -> bool:
+    """Whether the record beside weights says that others published them."""
+    return Path(weights).with_name(f"{PUBLISHED}.json").is_file()
 
 
 def read_start(weights: str | Path) -> StartedFrom:
@@ -46,16 +61,19 @@ def read_start(weights: str | Path) -> StartedFrom:
     path = Path(weights)
     kinds = [kind for kind in KINDS if path.with_name(f"{kind}.json").is_file()]
     if not kinds:
-        fix = "start from weights with train.json or prune.json beside them; they tell the cost"
+        fix = "start from weights with train.json, prune.json or published.json beside them; they tell the cost"
         raise ConfigError(path, "record", "nothing", fix)
     record_path = path.with_name(f"{kinds[0]}.json")
     content, digest = read_record(record_path, kinds[0]), sha256_file(path)
     if content["weights_sha256"] != digest:
         fix = f"the weights beside it are {digest}; make both again"
         raise ConfigError(record_path, "weights_sha256", content["weights_sha256"], fix)
+    if kinds[0] == PUBLISHED:
+        return StartedFrom(path, record_path, content, 0.0, 0, (), digest)
     figures, before = content["figures"], content.get("lineage", [])
     epochs = figures["epochs"] + figures.get("start_epochs", 0)
-    return StartedFrom(path, record_path, content, figures["train_s"], epochs, (*before, digest))
+    lineage = (*before, digest)
+    return StartedFrom(path, record_path, content, figures["train_s"], epochs, lineage, digest)
 
 
 def costs_before(
@@ -73,13 +91,19 @@ def costs_before(
     """
     figures: dict[str, float] = {}
     seconds = 0.0
-    if start is not None:
+    if start is not None and not start.is_published:
         figures |= {"start_train_s": start.train_s, "start_epochs": start.epochs}
         seconds += start.train_s
     if teacher is not None:
         figures |= {"teacher_train_s": teacher.train_s, "teacher_epochs": teacher.epochs}
         seconds += 0.0 if start and teacher.sha256 in start.lineage else teacher.train_s
     return figures, seconds
+
+
+def started_words(start: StartedFrom, taken: Taken) -> dict[str, Any]:
+    """What a record says of published weights: which they are, and what of them was taken, left and drawn afresh."""
+    about = {name: start.content[name] for name in ("name", "data", "licence", "form")}
+    return {**about, "sha256": start.sha256, **taken.words()}
 
 
 def files_before(start: StartedFrom | None, teacher: TaughtBy | None) -> dict[str, Path]:
@@ -96,8 +120,11 @@ def trained_network(start: StartedFrom, method: Method, nc: int) -> Any:
     """The network that weights are of, with the options of their run, in eval mode.
 
     Raises:
-        ConfigError: The weights are of another method, or do not fit it.
+        ConfigError: The weights are of another method, do not fit it, or are published ones that no run was made from.
     """
+    if start.is_published:
+        fix = "train from them first: `defectbench train --start`"
+        raise ConfigError(start.weights, "start", "published weights", fix)
     named = start.content.get("method")
     if named != method.card.name:
         fix = f"its weights are of {named}; give that method"

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..base.errors import ConfigError
-from ..base.methods import Method, build_network
+from ..base.methods import Method
 from ..base.published import PublishedOutput, PublishedWeights
-from .convolutions import read_convolutions
 from .files import find_files
 from .images import noise_images
-from .loading import convolution_at, load_convolutions, load_state, turn_colours
 from .ncnn_network import Array
+from .published import network_with, published_weights
 from .references import KeptReference, NcnnReference, PublishedNetwork, Trial
-from .state_dict import read_state_dict
 
 
 @dataclass(frozen=True)
@@ -79,19 +77,26 @@ class Proof:
         return all(difference.is_within for difference in self.differences)
 
 
-def check_weights(method: Method, place: str | Path, trial: Trial | None = None) -> Proof:
+def check_weights(
+    method: Method, place: str | Path, trial: Trial | None = None, name: str | None = None
+) -> Proof:
     """Load published weights into a method's deployed network and compare its outputs with the published ones.
 
     Args:
         method: The method, whose card names the weights.
         place: Folder of the files, or one of them.
         trial: Images to compare on; three of the published size by default, or those of the kept outputs.
+        name: Which of the card's weights; the only ones by default.
 
     Raises:
-        ConfigError: The card names no weights, or outputs are kept for other images than asked for.
+        ConfigError: The card names no weights or nothing to compare, or outputs are kept for other images than asked
+            for.
         WeightsError: The files are not there, are damaged, or do not fit the network.
     """
-    weights = published_weights(method)
+    weights = published_weights(method, name)
+    if not weights.outputs:
+        fix = "they are to start from: name weights with `outputs`, which say what is compared"
+        raise ConfigError(method.folder / "card.yaml", "weights.outputs", None, fix)
     files = find_files(weights.sha256, place)
     network, count = deployed_with(method, weights, files)
     reference = _reference(method, weights, files, trial)
@@ -103,7 +108,11 @@ def check_weights(method: Method, place: str | Path, trial: Trial | None = None)
 
 
 def trial_asked_for(
-    method: Method, size: int | None = None, images: int | None = None, seed: int | None = None
+    method: Method,
+    size: int | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+    name: str | None = None,
 ) -> Trial | None:
     """The images that a user asks for; None where nothing was said.
 
@@ -112,28 +121,17 @@ def trial_asked_for(
         size: Side, pixels.
         images: Number of images.
         seed: Seed of the images.
+        name: Which of the card's weights; the only ones by default.
 
     Raises:
         ConfigError: The card names no weights, or the size is no multiple of 32.
     """
     if size is None and images is None and seed is None:
         return None
-    usual = Trial(size or published_weights(method).size)
+    usual = Trial(size or published_weights(method, name).size)
     if usual.size % 32:
         raise ConfigError("--size", "pixels", usual.size, "name a multiple of 32")
     return Trial(usual.size, images or usual.images, seed or usual.seed)
-
-
-def published_weights(method: Method) -> PublishedWeights:
-    """What a method's card says of published weights.
-
-    Raises:
-        ConfigError: It says nothing of them.
-    """
-    if method.card.weights is None:
-        fix = "name a method whose card has `weights`, or write them; docs/weights.md shows how"
-        raise ConfigError(method.folder / "card.yaml", "weights", None, fix)
-    return method.card.weights
 
 
 def deployed_with(
@@ -153,27 +151,12 @@ def deployed_with(
     Raises:
         WeightsError: The files are damaged or do not fit.
     """
-    card = method.folder / "card.yaml"
-    network = build_network(method, weights.nc, method.recipe.options).eval()
-    if weights.is_ncnn:
-        convolutions = read_convolutions(files[".param"], files[".bin"])
-        network = network.deploy().detector
-        load_convolutions(network, convolutions, weights.module_names, card)
-        _turn(network, weights, card)
-        return network, _count(network)
-    state = read_state_dict(files[".pth"])
-    load_state(network, state, weights.module_pairs, weights.absent, files[".pth"])
-    _turn(network, weights, card)
-    return network.deploy().detector, _count(network)
+    network = network_with(method, weights, files)
+    return network if weights.is_ncnn else network.deploy().detector, _count(network)  # type: ignore[operator,union-attr]
 
 
 def _count(network: nn.Module) -> int:
     return sum(value.numel() for value in network.parameters())
-
-
-def _turn(network: nn.Module, weights: PublishedWeights, card: Path) -> None:
-    if weights.input.colours == "bgr":
-        turn_colours(convolution_at(network, weights.input.convolution, card))
 
 
 def _reference(

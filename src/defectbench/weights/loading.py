@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import WeightsError
+from ..base.published import PublishedInput
 from .convolutions import Convolution
 
 COLOURS = 3
@@ -151,6 +153,46 @@ def load_state(
 def _inner_names(ours: Mapping[str, Tensor], module: str) -> list[str]:
     start = f"{module}."
     return [name.removeprefix(start) for name in ours if name.startswith(start)]
+
+
+@torch.no_grad()
+def normalise_inside(network: nn.Module, wants: PublishedInput, card: str | Path) -> None:
+    """Make a network that learnt from normalised colours see colours in 0..1, in place.
+
+    Args:
+        network: In training form; the convolution that sees the image has a batch norm behind it and no bias.
+        wants: What the network wants to see.
+        card: Named in errors.
+
+    Raises:
+        WeightsError: The convolution has no such norm, or a bias.
+    """
+    convolution = convolution_at(network, wants.convolution, card)
+    names = {module: name for name, module in network.named_modules()}
+    norms = norms_behind(network)
+    norm = network.get_submodule(norms.get(names[convolution], wants.convolution))
+    if not isinstance(norm, nn.BatchNorm2d) or convolution.bias is not None:
+        fix = "it needs a batch norm behind it and no bias, where input.into_first is true"
+        raise WeightsError(card, "weights.input.convolution", wants.convolution, fix)
+    assert norm.running_mean is not None
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (wants.mean, wants.std)
+    )
+    weight = convolution.weight.double()
+    norm.running_mean += (weight * mean / std).sum((1, 2, 3)).float()
+    convolution.weight.copy_(weight * 255 / std)
+
+
+def norms_behind(network: nn.Module) -> dict[str, str]:
+    """Names of the batch norms that folding takes into a convolution, by that convolution's name."""
+    norms: dict[str, str] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Sequential):
+            head = f"{name}." if name else ""
+            for (conv, first), (norm, second) in pairwise(module.named_children()):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    norms[f"{head}{conv}"] = f"{head}{norm}"
+    return norms
 
 
 @torch.no_grad()

@@ -15,23 +15,28 @@ from ..base.errors import WeightsError
 from ..data.damage import damage_named
 from .graph import WHOLE
 
+OLDER = bytes.fromhex(
+    "80028a0a6cfc9c46f9206aa850192e"
+)  # the pickled number that the older form begins with
 PLAIN = "name a file that holds a state dictionary of tensors and nothing else"
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read a plain state dictionary.
 
-    Only tensors are rebuilt. A file that names any other code is refused before it is opened.
+    Only tensors are rebuilt. A file that names any other code is refused before any of it runs.
 
     Args:
-        path: A file of ``torch.save`` in its zip form (torch 1.6 and later).
+        path: A file of ``torch.save``, in its zip form or the older one, which has no checksums.
 
     Returns:
         Tensors by name, on the processor.
 
     Raises:
-        WeightsError: It is missing, no such zip, damaged, names code, or holds something else than tensors by name.
+        WeightsError: It is missing, no such file, damaged, names code, or holds something else than tensors by name.
     """
+    if _is_older(path):
+        return _tensors(path, _older(path))
     _check_zip(path)
     with damage_named(path, WeightsError, "content", WHOLE):
         code, content = _unpickled(path)
@@ -39,6 +44,23 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         fix = "it would run this code if it were unpickled, and was not; name a plain state dictionary"
         raise WeightsError(path, "pickled code", ", ".join(sorted(code)), fix)
     return _tensors(path, content)
+
+
+def _is_older(path: str | Path) -> bool:
+    """Whether a file is of `torch.save` before its zip form: pickles, the first of which is a number."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as handle:
+        return handle.read(len(OLDER)) == OLDER
+
+
+def _older(path: str | Path) -> object:
+    """Content of a file in the older form; the reader knows tensors alone, and runs nothing else."""
+    try:
+        with damage_named(path, WeightsError, "content", WHOLE):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(path, "content", "code, or no tensors", PLAIN) from error
 
 
 def _unpickled(path: str | Path) -> tuple[list[str], object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ def adopt(
     name: str | None = None,
     root: str | Path = ".",
     seed: int = 0,
+    starts: Mapping[str, str] | None = None,
+    weights: Path | None = None,
 ) -> Adopted:
     """Find what a folder holds, write its card and its study, and divide it so that no two parts share surface.
 
@@ -71,6 +73,8 @@ def adopt(
         name: Name of the dataset; that of the folder by default.
         root: The checkout, in which ``datasets/``, ``config/`` and ``results/`` lie.
         seed: Seed of the split.
+        starts: Published weights that methods of the study start from, by method.
+        weights: Folder that holds their files; None where they were fetched before.
 
     Raises:
         ConfigError: The folder holds no set, is ambiguous, or a card of that name is a person's own.
@@ -117,6 +121,8 @@ def adopt(
         study,
         finds_boxes=finds_boxes,
         split_seed=seed,
+        starts=starts,
+        weights_mirror=weights,
         **budget,
     )
     loaded = load_dataset_card(card)

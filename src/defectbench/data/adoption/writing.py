@@ -135,6 +135,8 @@ def write_study(
     latency: Mapping[str, int] | None = None,
     split_seed: int = 0,
     recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    starts: Mapping[str, str] | None = None,
+    weights_mirror: Path | None = None,
     **budget: Any,
 ) -> None:
     """Write the study of an adopted set; one that says the same stays as it is.
@@ -150,10 +152,12 @@ def write_study(
         latency: Fields of the latency protocol.
         split_seed: Seed of the split.
         recipes: Recipes of single methods, in the place of the budget's.
+        starts: Published weights that methods start from, by method; those of other methods are passed over.
+        weights_mirror: Folder that holds their files; None where they were fetched before.
         budget: Fields of the budget of all of them.
     """
     floors = ["memoriser", "class_prior"]
-    block = {
+    block: dict[str, Any] = {
         "datasets": [name],
         "protocols": ["clean"],
         "methods": methods,
@@ -165,7 +169,12 @@ def write_study(
         if set(methods) <= set(recipes):
             budget.pop("recipe", None)  # it would be of no method
         block["budgets"] = {method: {"recipe": dict(recipe)} for method, recipe in recipes.items()}
+    started = {method: start for method, start in (starts or {}).items() if method in methods}
+    for method, start in started.items():
+        block.setdefault("budgets", {}).setdefault(method, {})["start"] = start
     content: dict[str, Any] = {"study": study, "blocks": [block], "mirrors": {name: str(mirror)}}
+    if started and weights_mirror is not None:
+        content["weights_mirror"] = str(weights_mirror.resolve())
     if latency:
         content["latency"] = dict(latency)
     if split_seed:

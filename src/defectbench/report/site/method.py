@@ -11,6 +11,7 @@ from markupsafe import Markup
 from ...base.compressions import base_method
 from ...base.methods import MethodCard, load_card
 from ...base.tasks import TASKS
+from ...base.variants import variant_of
 from ..figures.curves import read_history
 from ..numbers import NOTHING
 from ..records.cells import Entry, record_links
@@ -25,14 +26,22 @@ def method_card(method: str, models_dir: str | Path) -> MethodCard | None:
     return load_card(folder) if (folder / "card.yaml").is_file() else None
 
 
-def card_facts(card: MethodCard) -> list[tuple[str, str]]:
-    """What a card says, in lines."""
+def card_facts(card: MethodCard, method: str = "") -> list[tuple[str, str]]:
+    """What a card says, in lines.
+
+    Args:
+        card: The method's, or that of its base.
+        method: Name of the row, which may say published weights that it starts from.
+    """
+    start = card.weights.get(variant_of(method).start or "")
     family = {"engine": "trained by the suite's engine", "program": "a program of its own"}
     facts = [
         ("task", card.task),
         ("how it is trained", family[card.family]),
         ("paper", card.paper),
         ("licence of what is run", card.licence),
+        ("starts from weights of", f"{start.data}; {start.source}" if start else ""),
+        ("licence of these weights", start.licence if start else ""),
     ]
     return [(name, text) for name, text in facts if text]
 

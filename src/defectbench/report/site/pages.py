@@ -330,7 +330,7 @@ def method_values(site: Site, entries: Sequence[Entry], page: str) -> dict[str, 
     return {
         "title": entries[0].title,
         "name": name,
-        "facts": method.card_facts(card) if card else [],
+        "facts": method.card_facts(card, name) if card else [],
         "reconstructed": card.reconstructed if card else [],
         "claims": table_html(replace(claims, columns=claims.columns[1:]), addresses)
         if claims

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from ..columns import SETTLING_NOTE, settling
+from ..columns import SETTLING_NOTE, settling, start_notes
 from ..numbers import interval, p_value, points
 from ..records.across import (
     MeanRank,
@@ -102,7 +102,8 @@ def pooled_table(
         rows.append(row_of(pair, shown=shown))
     columns = [column for column in COLUMNS if column.key != "given" or any(p.given for p in pairs)]
     sets = dict.fromkeys(place for pair in pairs for place in pair.sets.split("; "))
-    below = [*_given(pairs), POOLED_NOTE, SETTLING_NOTE, *notes]
+    started = start_notes(name for pair in pairs for name in (pair.first, pair.second))
+    below = [*started, *_given(pairs), POOLED_NOTE, SETTLING_NOTE, *notes]
     return Table(
         name=name,
         title="Over all data sets",

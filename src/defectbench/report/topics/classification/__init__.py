@@ -21,6 +21,7 @@ from ...columns import (
     precision_notes,
     runs_table,
     score_column,
+    start_notes,
     titles_of,
     whole_column,
 )
@@ -150,6 +151,7 @@ def _pictures(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> It
 def classification_notes(rows: Sequence[ClassificationRow], entries: Sequence[Entry]) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
     lines = noise_notes(rows, entries, "accuracy", "accuracy")
+    lines += start_notes(row.method for row in rows)
     lines += interval_notes(rows)
     lines.append(
         "Balanced accuracy is the mean recall of the classes; F1 is the plain mean over classes."

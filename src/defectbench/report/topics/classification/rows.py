@@ -9,6 +9,7 @@ from typing import Any
 from ....base.compressions import JOINT, base_method
 from ....base.errors import ReportError
 from ....base.records import read_record
+from ....base.variants import is_variant
 from ....measure.classification import FIGURES
 from ....measure.seeds import difference_of, mean_over_records
 from ....measure.statistics import Interval
@@ -107,7 +108,7 @@ def _row(
         if all(figures.get(name) is not None for figures in trained)
     }
     row = replace(row, **costs_of(cells), **validated, **_teacher_c(cells))
-    if JOINT not in first.method or base is None:
+    if JOINT not in first.method or is_variant(first.method) or base is None:
         return row
     return replace(row, **_against_base(entry, base), **_gain(entry, base, runs))
 

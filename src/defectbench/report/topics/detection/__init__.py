@@ -20,6 +20,7 @@ from ...columns import (
     precision_notes,
     runs_table,
     score_column,
+    start_notes,
     tile_notes,
     verdict_notes,
     whole_column,
@@ -135,6 +136,7 @@ def comparison_notes(
 ) -> list[str]:
     """Sentences that say what the numbers are, on what they were measured, and what marks mean."""
     lines = noise_notes(rows, entries, "map50", "mAP50")
+    lines += start_notes(row.method for row in rows)
     lines += [*interval_notes(rows), *verdict_notes(pairs)]
     lines.append(f"FLOPs = 2 {TIMES} MACs of the deployed file at the stated size.")
     lines += hardware_notes(entries, "preprocessing, network, NMS")

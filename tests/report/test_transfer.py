@@ -1,0 +1,101 @@
+"""From published weights beside from scratch: which rows are paired, what the gain is, and what figures show."""
+
+import pytest
+from tests.report.shelf import Shelf
+
+from defectbench.report.figures.transfer import curves_of, transfer_figure
+from defectbench.report.records.starts import is_plain, trained_as
+from defectbench.report.records.study import read_study
+from defectbench.report.table import Picture, Table
+from defectbench.report.topics.transfer import parts
+from defectbench.report.writers.csv import csv_text
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Two methods from both starts; one also on a tenth of the pictures and for other epochs."""
+    made = Shelf(tmp_path, images=8)
+    truth = made.oracle()
+    half = made.oracle(images={1, 2, 4, 6})
+    made.split("clean")
+    made.split("clean-10pct", train=7)
+    (tmp_path / "models").mkdir()
+    made.method("alpha", map50=0.4, results=half)
+    made.method("alpha+from_coco", map50=0.8, results=truth)
+    made.method("alpha+3epochs", map50=0.2, results=half, trained={"epochs": 3})
+    made.method("alpha+from_coco_3epochs", map50=0.6, results=truth, trained={"epochs": 3})
+    made.method("alpha", "clean-10pct", map50=0.1, results=half)
+    made.method("alpha+from_coco", "clean-10pct", map50=0.3, results=truth)
+    made.method("beta", map50=0.5, results=truth)
+    made.method("beta+from_coco", map50=0.5, results=truth, trained={"epochs": 7})
+    made.method("gamma+slim2mib", map50=0.5, results=truth)
+    return made
+
+
+def table_of(shelf):
+    (table,) = [part for part in parts(study_of(shelf)) if isinstance(part, Table)]
+    return table
+
+
+def study_of(shelf):
+    return read_study([shelf.runs], shelf.root / "models")
+
+
+def test_rows_of_equal_budget_are_paired(started):
+    table = table_of(started)
+    rows = [row.values for row in table.rows]
+    assert [(r["title"], r["protocol"], r["epochs"], r["start"]) for r in rows] == [
+        ("alpha", "clean", 3, "COCO"),
+        ("alpha", "clean", 30, "COCO"),
+        ("alpha", "clean-10pct", 30, "COCO"),
+    ]  # beta was trained for other epochs from its weights
+    assert [row["gain"] > 0 for row in rows] == [True] * 3
+    assert all(row["gain_low"] <= row["gain"] <= row["gain_high"] for row in rows)
+    assert rows[1]["scratch"] == pytest.approx(0.2)
+    assert rows[1]["started"] == pytest.approx(0.4)
+    assert {(row["n_seeds"], row["n_images"]) for row in rows} == {(1, 8)}
+    assert csv_text(table).splitlines()[0].startswith("title,dataset,protocol,figure")
+    assert any("noise of training is not" in note for note in table.notes)
+
+
+def test_a_loss_is_told_as_one(started):
+    started.rescore(started.folder("alpha"), started.oracle())
+    started.rescore(started.folder("alpha+from_coco"), started.oracle(images={1}))
+    table = table_of(started)
+    row = table.rows[1].values
+    assert row["gain"] < 0
+    assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+    assert row["verdict"] in ("from scratch is better", "not distinguishable")
+
+
+def test_a_study_without_such_starts_has_none_of_it(filled):
+    assert list(parts(read_study([filled.runs], filled.root / "models"))) == []
+
+
+def test_figures_show_lines_that_grow_in_one_thing(started):
+    pictures, epochs = [p for p in parts(study_of(started)) if isinstance(p, Picture)]
+    assert (pictures.name, epochs.name) == ("transfer_pictures", "transfer_epochs")
+    figure = epochs.draw()
+    assert figure is not None
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "steel, clean, 70 training images"
+    assert axis.get_xlabel() == "epochs"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["alpha, from scratch", "alpha, from COCO"]
+
+
+def test_a_panel_has_a_line_of_each_start_in_order(started):
+    study = study_of(started)
+    rows = [
+        trained_as(e, "map50_95", {}, started.root / "models") for e in study.entries if is_plain(e)
+    ]
+    assert {row.share for row in rows} == {10, 100}
+    by_epochs = curves_of(rows, "epochs")
+    assert [*by_epochs] == ["steel, clean, 70 training images"]
+    lines = by_epochs["steel, clean, 70 training images"]
+    assert [(line[0].start, [one.epochs for one in line]) for line in lines] == [
+        (None, [3, 30]),
+        ("coco", [3, 30]),
+    ]
+    assert curves_of([row for row in rows if row.start is None], "epochs") == {}
+    assert len(transfer_figure(by_epochs, "epochs", "score").axes) == 1
