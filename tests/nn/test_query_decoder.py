@@ -136,6 +136,13 @@ def test_the_likeliest_cells_are_queries_in_the_order_of_the_cells():
         assert torch.allclose(found.boxes[n], cell_boxes(((4, 4), (2, 2)), "cpu")[0][0, chosen])
 
 
+def test_of_equal_cells_the_first_are_taken():
+    net = QueryDecoder(3, 16, 8, queries=4)
+    cells = torch.arange(16.0).view(1, 1, 4, 4).expand(1, 16, 4, 4)
+    torch.nn.init.zeros_(net.cell_classes.weight)
+    assert net.select([cells, torch.ones(1, 16, 2, 2)]).content[0, :, 0].tolist() == [0, 1, 2, 3]
+
+
 def test_fewer_cells_than_queries_are_all_taken():
     net = QueryDecoder(3, 16, 8, queries=50)
     maps = [torch.randn(1, 16, 2, 2), torch.randn(1, 16, 1, 1)]

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import PredictionLinear
-from .waiting import constant
 
 REACH = 0.5  # by which offsets are scaled, in sides of the box
 
@@ -27,13 +26,16 @@ class DeformableAttention(nn.Module):
         points: Points of a head by map.
     """
 
+    scales: Tensor
+
     def __init__(self, width: int, heads: int, points: Sequence[int]) -> None:
         super().__init__()
         self.heads, self.points = heads, tuple(points)
         total = sum(points)
         self.offsets = PredictionLinear(width, heads * total * 2)
         self.weights = nn.Linear(width, heads * total)
-        self.scales = tuple(REACH / count for count in points for _ in range(count))
+        scales = [REACH / count for count in points for _ in range(count)]
+        self.register_buffer("scales", torch.tensor(scales).view(-1, 1), persistent=False)
         nn.init.zeros_(self.offsets.weight)
         with torch.no_grad():
             self.offsets.bias.copy_(first_offsets(heads, self.points).flatten())
@@ -51,8 +53,7 @@ class DeformableAttention(nn.Module):
         batch, count, width = queries.shape
         heads, total = self.heads, sum(self.points)
         offsets = self.offsets(queries).view(batch, count, heads, total, 2)
-        scales = constant(self.scales, boxes).unsqueeze(-1)
-        places = boxes[:, :, None, None, :2] + offsets * scales * boxes[:, :, None, None, 2:]
+        places = boxes[:, :, None, None, :2] + offsets * self.scales * boxes[:, :, None, None, 2:]
         grid = (2 * places - 1).transpose(1, 2).reshape(batch * heads, count, total, 2)
         seen = [
             F.grid_sample(

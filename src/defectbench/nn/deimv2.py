@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from ..base.errors import ConfigError
 from .boxes import generalised_iou, paired_iou
-from .denoising import Noise, add_noise
+from .denoising import DenoisingQueries, add_noise
 from .detector import Detector, Targets, clip_boxes, total_of
 from .hgnet import HGNet, StagePlan
 from .least_cost import least_cost_pairs
 from .lite_encoder import LiteEncoder
-from .query_decoder import LAYERS, Answer, ClassHead, QueryDecoder
+from .query_decoder import LAYERS, ClassHead, LayerOutput, QueryDecoder
 from .waiting import constant
 
 STRIDES = (16, 32)
@@ -95,8 +95,8 @@ class DEIMv2(Detector):
 
     def decode(self, raw: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         boxes, logits = raw.split((4, self.nc), -1)
-        corners = corners_of(boxes) * constant((width, height, width, height), boxes)
-        return clip_boxes(corners, height, width), logits.sigmoid()
+        sides = width if height == width else boxes.new_tensor((width, height, width, height))
+        return clip_boxes(corners_of(boxes) * sides, height, width), logits.sigmoid()
 
     def phase(self, epoch: int) -> Hashable:
         """What a match costs."""
@@ -121,7 +121,9 @@ class DEIMv2(Detector):
             parts |= {f"denoising_{name}": value for name, value in beside.items()}
         return total_of(parts)
 
-    def answers(self, images: Tensor, noise: Noise | None) -> tuple[list[Answer], list[Answer]]:
+    def answers(
+        self, images: Tensor, noise: DenoisingQueries | None
+    ) -> tuple[list[LayerOutput], list[LayerOutput]]:
         """Answers of the queries: of the cells, of the box that is fixed, of the layers; and of those in disguise."""
         maps = self._maps(images)
         queries = self.decoder.select(maps)
@@ -132,9 +134,9 @@ class DEIMv2(Detector):
             content = torch.cat((self.shown(noise.labels).to(content.dtype), content), 1)
             boxes = torch.cat((noise.boxes, boxes), 1)
         refined = self.decoder.refine(content, boxes, maps, mask, [*self.early])  # type: ignore[list-item]
-        own = [Answer(a.boxes[:, places:], a.classes[:, places:]) for a in refined]
-        disguised = [Answer(a.boxes[:, :places], a.classes[:, :places]) for a in refined]
-        return [Answer(queries.boxes.sigmoid(), queries.classes), *own], disguised
+        own = [LayerOutput(a.boxes[:, places:], a.classes[:, places:]) for a in refined]
+        disguised = [LayerOutput(a.boxes[:, :places], a.classes[:, :places]) for a in refined]
+        return [LayerOutput(queries.boxes.sigmoid(), queries.classes), *own], disguised
 
 
 # --- boxes ----------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def normalised(targets: Targets, height: int, width: int) -> Targets:
     return Targets(torch.cat(((low + high) / 2, high - low), -1), targets.labels)
 
 
-def stacked(answers: Sequence[Answer]) -> tuple[Tensor, Tensor]:
+def stacked(answers: Sequence[LayerOutput]) -> tuple[Tensor, Tensor]:
     """Boxes [K, B, Q, 4] and class logits [K, B, Q, nc] of K answers, in float32."""
     boxes = torch.stack([answer.boxes.float() for answer in answers])
     return boxes, torch.stack([answer.classes.float() for answer in answers])
@@ -213,7 +215,7 @@ def match(boxes: Tensor, logits: Tensor, targets: Targets, by_quality: bool) -> 
     return Pairs(query.view_as(valid), truth, paired.view_as(valid), everyone)
 
 
-def pairs_of(noise: Noise) -> Pairs:
+def pairs_of(noise: DenoisingQueries) -> Pairs:
     """Queries in disguise learn the boxes that they were made of."""
     answers, shape = LAYERS + 1, noise.truth.shape
     query = torch.arange(shape[1], device=noise.truth.device).expand(answers, *shape)

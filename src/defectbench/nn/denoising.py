@@ -20,7 +20,7 @@ OTHER_CLASS = 0.25  # chance of another class, which may be the same
 
 
 @dataclass(frozen=True)
-class Noise:
+class DenoisingQueries:
     """True boxes in disguise: places [S] that have to be found back, then as many that have not.
 
     Attributes:
@@ -48,7 +48,7 @@ class Noise:
 
 
 @torch.no_grad()
-def add_noise(boxes: Tensor, labels: Tensor, nc: int, count: int) -> Noise:
+def add_noise(boxes: Tensor, labels: Tensor, nc: int, count: int) -> DenoisingQueries:
     """Disguise the boxes of a batch; draws come from torch's own generator.
 
     Args:
@@ -74,7 +74,7 @@ def add_noise(boxes: Tensor, labels: Tensor, nc: int, count: int) -> Noise:
     shown = torch.where((drawn[..., 0] < OTHER_CLASS) & (shown < nc), other, shown)
     true = boxes.gather(1, truth.unsqueeze(-1).expand(-1, -1, 4)) * found.unsqueeze(-1)
     farther = (torch.arange(2 * places, device=boxes.device) >= places).view(1, -1, 1)
-    return Noise(
+    return DenoisingQueries(
         labels=shown,
         boxes=_moved(true.repeat(1, 2, 1), drawn[..., 2:6] + farther, drawn[..., 6:] < 0.5),
         group=group.repeat(2),

@@ -30,7 +30,7 @@ class Affine(nn.Module):
         return x * self.scale + self.shift
 
 
-class Unit(nn.Sequential):
+class HGUnit(nn.Sequential):
     """Convolution, batch norm, ReLU, affine.
 
     Args:
@@ -55,7 +55,7 @@ class Unit(nn.Sequential):
 def light_unit(c_in: int, c_out: int, kernel: int) -> nn.Sequential:
     """A 1x1 with batch norm alone, then a depthwise unit."""
     return nn.Sequential(
-        ConvBlock(c_in, c_out, act="none"), Unit(c_out, c_out, kernel, groups=c_out)
+        ConvBlock(c_in, c_out, act="none"), HGUnit(c_out, c_out, kernel, groups=c_out)
     )
 
 
@@ -64,11 +64,11 @@ class Stem(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = Unit(3, STEM, 3, 2)
-        self.narrow = Unit(STEM, STEM // 2, 2)
-        self.widen = Unit(STEM // 2, STEM, 2)
-        self.halve = Unit(2 * STEM, STEM, 3, 2)
-        self.last = Unit(STEM, STEM, 1)
+        self.first = HGUnit(3, STEM, 3, 2)
+        self.narrow = HGUnit(STEM, STEM // 2, 2)
+        self.widen = HGUnit(STEM // 2, STEM, 2)
+        self.halve = HGUnit(2 * STEM, STEM, 3, 2)
+        self.last = HGUnit(STEM, STEM, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         x = one_more(self.first(images))
@@ -103,7 +103,7 @@ class StagePlan:
     halves: bool = True
 
 
-class Block(nn.Module):
+class HGBlock(nn.Module):
     """Layers in a row; the input and all that they give are joined and narrowed in two steps.
 
     Args:
@@ -114,12 +114,12 @@ class Block(nn.Module):
 
     def __init__(self, c_in: int, plan: StagePlan, adds: bool) -> None:
         super().__init__()
-        make = light_unit if plan.light else Unit
+        make = light_unit if plan.light else HGUnit
         inputs = [c_in] + [plan.width] * (LAYERS - 1)
         self.layers = nn.ModuleList(make(c, plan.width, plan.kernel) for c in inputs)
         joined = c_in + LAYERS * plan.width
         self.join = nn.Sequential(
-            Unit(joined, plan.c_out // 2, 1), Unit(plan.c_out // 2, plan.c_out, 1)
+            HGUnit(joined, plan.c_out // 2, 1), HGUnit(plan.c_out // 2, plan.c_out, 1)
         )
         self.adds = adds
 
@@ -158,5 +158,5 @@ def stage(c_in: int, plan: StagePlan) -> nn.Sequential:
     if plan.halves:
         layers.append(ConvBlock(c_in, c_in, 3, 2, c_in, act="none"))
     inputs = [c_in] + [plan.c_out] * (plan.blocks - 1)
-    layers += [Block(c, plan, adds=n > 0) for n, c in enumerate(inputs)]
+    layers += [HGBlock(c, plan, adds=n > 0) for n, c in enumerate(inputs)]
     return nn.Sequential(*layers)

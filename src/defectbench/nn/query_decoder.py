@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .blocks import PredictionLinear
 from .deformable import DeformableAttention
+from .functional import is_exporting
 from .heads import PRIOR_BIAS
 
 HEADS, LAYERS = 8, 3
@@ -28,6 +29,7 @@ FIRST_SIDE = (
     0.05  # of a cell's box at the finer map, as a share of the image; twice that at the coarser
 )
 INSIDE = 0.01  # a cell whose box is nearer to 0 or 1 than this is no candidate
+TIE = 2e-5  # logits by which a cell must score more than the one before it to be taken first
 FARTHEST = 11.5129  # logit of 1 - 1e-5, beyond which boxes are no logits
 FAR_POSITION, FAR_FEATURE = 10.0, 65504.0
 
@@ -258,7 +260,7 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LayerOutput:
     """What one layer says.
 
     Attributes:
@@ -295,7 +297,8 @@ class QueryDecoder(nn.Module):
     def select(self, maps: Sequence[Tensor]) -> Queries:
         """The cells that are likeliest to hold an object, in the order of the cells.
 
-        Their order has no meaning; in that of their scores, two engines would put cells that score alike in either.
+        Their order has no meaning; in that of their scores, two engines would put cells that score alike in either. Of
+        cells that score alike to rounding, as on a blank image, the first ones are taken.
         """
         cells = torch.cat([x.flatten(2) for x in maps], 2).transpose(1, 2)
         sizes = tuple((x.shape[-2], x.shape[-1]) for x in maps)
@@ -304,10 +307,11 @@ class QueryDecoder(nn.Module):
             cells = cells * boxes.isfinite().all(-1, keepdim=True)
         classes = self.cell_classes(cells)
         count = min(self.queries, cells.shape[1])
-        best = classes.detach().amax(-1).topk(count, 1).indices.sort(1).values.unsqueeze(-1)
-        content = cells.gather(1, best.expand(-1, -1, cells.shape[-1]))
-        start = boxes.expand(len(cells), -1, -1).gather(1, best.expand(-1, -1, 4))
-        chosen = classes.gather(1, best.expand(-1, -1, classes.shape[-1]))
+        likely = classes.detach().amax(-1)
+        likely = likely - TIE * torch.arange(cells.shape[1], device=cells.device)
+        best = likely.topk(count, 1).indices.sort(1).values
+        content, chosen = rows_of(cells, best), rows_of(classes, best)
+        start = F.embedding(best, boxes.squeeze(0))
         return Queries(content, self.cell_boxes(content) + start, chosen)
 
     def refine(
@@ -317,7 +321,7 @@ class QueryDecoder(nn.Module):
         maps: Sequence[Tensor],
         mask: Tensor | None = None,
         early: Sequence[ClassHead] = (),
-    ) -> list[Answer]:
+    ) -> list[LayerOutput]:
         """What the layers say, the last one's answer last.
 
         Args:
@@ -332,7 +336,7 @@ class QueryDecoder(nn.Module):
         logits = boxes.clamp(-FARTHEST, FARTHEST)
         seen = logits.sigmoid()
         position = self.positions(seen).clamp(-FAR_POSITION, FAR_POSITION)
-        answers: list[Answer] = []
+        answers: list[LayerOutput] = []
         x, before, sides, fixed = queries, None, None, seen
         for layer, head in zip(self.layers, heads, strict=True):
             x = layer(x, position, seen, maps, mask)
@@ -340,28 +344,39 @@ class QueryDecoder(nn.Module):
                 first = (self.first_boxes(x) + logits).sigmoid()
                 fixed = first.detach()
                 if head is not None:
-                    answers.append(Answer(first, head.classes(x)))
+                    answers.append(LayerOutput(first, head.classes(x)))
             told = self.sides(x if before is None else x + before.detach())
             sides = told if sides is None else sides + told
             placed = self.bins(sides, fixed)
             if head is not None:
-                answers.append(Answer(placed, head(x, sides)))
+                answers.append(LayerOutput(placed, head(x, sides)))
             seen, before = placed.detach(), x
         return answers
 
 
-@lru_cache(maxsize=32)
+def rows_of(values: Tensor, rows: Tensor) -> Tensor:
+    """Rows [B, Q, C] of values [B, N, C]. Repeated, not expanded: an exported graph then knows no number of images."""
+    return values.gather(1, rows.unsqueeze(-1).repeat(1, 1, values.shape[-1]))
+
+
 def cell_boxes(
     sizes: tuple[tuple[int, int], ...], device: torch.device | str
 ) -> tuple[Tensor, bool]:
     """Boxes [1, N, 4] that the cells of maps start from, as logits, finest map first, and whether all are candidates.
 
-    A cell too near to the border, as only inputs of many hundreds of pixels have them, has infinite ones.
+    A cell too near to the border, as only inputs of many hundreds of pixels have them, has infinite ones. Made once and
+    kept, but for what is made while a network is traced, which can serve nothing else.
 
     Args:
         sizes: Rows and columns of the maps.
         device: Where they are made.
     """
+    return (_made_cell_boxes if is_exporting() else _kept_cell_boxes)(sizes, device)
+
+
+def _made_cell_boxes(
+    sizes: tuple[tuple[int, int], ...], device: torch.device | str
+) -> tuple[Tensor, bool]:
     levels = []
     with torch.inference_mode(mode=False):  # a tensor made in inference mode cannot serve training
         for level, (rows, columns) in enumerate(sizes):
@@ -375,3 +390,6 @@ def cell_boxes(
         boxes = torch.where(inside, (shares / (1 - shares)).log(), torch.inf)
     nearest = min(0.5 / side for size in sizes for side in size)
     return boxes.unsqueeze(0), nearest > INSIDE
+
+
+_kept_cell_boxes = lru_cache(maxsize=32)(_made_cell_boxes)
