@@ -51,7 +51,7 @@ def _columns_of_rows(cost: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     of_row, of_column = cost.new_zeros(problems, rows + 1), cost.new_zeros(problems, columns + 1)
     asks = answers_at_once(cost)
     for row in range(rows):
-        owner[:, 0] = row + 1
+        owner[:, 0].fill_(row + 1)
         end, before = _search(cost, counted[:, row], owner, of_row, of_column, row + 1, asks)
         _shift(owner, end, before, row + 1, asks)
     places = torch.arange(columns, device=cost.device).expand(problems, -1)
