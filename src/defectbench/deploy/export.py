@@ -159,6 +159,7 @@ def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
     random = np.random.default_rng(0)
     worst = 0.0
     for batch in (1, 3):
+        apart: dict[str, float] = {}
         for grain in GRAINS:
             images = patterns(random, batch, size, grain)
             expected, seen = answers(module, images), engine.run(images)
@@ -216,8 +217,9 @@ def is_steady(module: nn.Module, images: Images, expected: list[Images], size: i
     random = np.random.default_rng(1)
     units = (size, 1) if len(expected) > 1 else (1,)
     for _ in range(MOVES):
-        moved = images * (1 + ROUNDING * random.standard_normal(images.shape, dtype=np.float32))
-        for want, got, unit in zip(expected, answers(module, moved), units, strict=True):
+        moved = images * (1 + ROUNDING * random.standard_normal(images.shape))
+        seen = answers(module, moved.astype(np.float32))
+        for want, got, unit in zip(expected, seen, units, strict=True):
             if not np.abs(want - got).max(initial=0.0) <= TOLERANCE * unit:
                 return False
     return True

@@ -26,7 +26,7 @@ from ..base.engines import takes_batch
 from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
-from ..deploy.nms import NONE, SCORING_THRESHOLD, answer_of
+from ..deploy.nms import NMS, NONE, SCORING_THRESHOLD, answer_of
 from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
 from .energy import STANDS_STILL, Meter, find_meters, read_joules
 from .machine_watch import Watch, processor_ns
@@ -148,6 +148,7 @@ class Runner:
         tiled: What a pack of tiles has beside them.
 
     Attributes:
+        suppression: What a detector's boxes need before they are an answer: ``nms`` or ``none``.
         calls: Nanoseconds by round and call: pre, forward, post, time on the processor.
         burst: Nanoseconds of the calls after a pause: pre, forward, post.
         scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
@@ -167,6 +168,8 @@ class Runner:
         self.engine: DetectorModel | ClassifierModel = load_engine(
             request["engine"], self.model, threads
         )
+        engine = self.engine
+        self.suppression = engine.suppression if isinstance(engine, DetectorModel) else NMS
         self.images, self.tiled, self.turn = images, tiled, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
@@ -194,7 +197,7 @@ class Runner:
     @property
     def has_post(self) -> bool:
         """Whether something is left to do when the engine has answered."""
-        return isinstance(self.engine, ClassifierModel) or self.engine.suppression != NONE
+        return self.suppression != NONE
 
     def answer(self, outputs: Any, threshold: float, image: int = 0) -> None:
         """What makes an answer of the engine's outputs for one image of a call."""
@@ -202,7 +205,7 @@ class Runner:
             outputs[image].argmax()
         else:
             boxes, scores = outputs
-            answer_of(boxes[image], scores[image], threshold, self.engine.suppression)
+            answer_of(boxes[image], scores[image], threshold, self.suppression)
 
     def run_calls(self, calls: int, batch: int = 1) -> tuple[list[tuple[int, int, int, int]], Any]:
         """Settle, then count some calls back to back; the block, and what the last call answered."""
@@ -253,7 +256,7 @@ class Runner:
             for tile in image.tiles:
                 boxes, scores = self.engine(prepare(tile, self.engine.size))
                 kept, ranked, labels = answer_of(
-                    boxes[0], scores[0], self.threshold, self.engine.suppression
+                    boxes[0], scores[0], self.threshold, self.suppression
                 )
                 parts.append((kept * (tile.shape[0] / self.engine.size), ranked, labels))
             merge_tiles(image.windows, image.size.tolist(), parts, self.threshold)
