@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import onnx
 
@@ -59,8 +60,21 @@ def repeat(versions, settings, args):
     }
 
 
+def of_method(rows):
+    """The ratios of one method over all repeats."""
+    ratios = [row["ratio"] for row in rows]
+    return {
+        "n": len(rows),
+        "told": sum(row["is_told"] for row in rows),
+        "offends": sum(row["offends"] for row in rows),
+        "median": median(ratios),
+        "least": min(ratios),
+        "largest": max(ratios),
+    }
+
+
 def summarise(repeats):
-    """Counts over all repeats and methods."""
+    """Counts over all repeats and methods, and each method's ratios."""
     rows = [row for one in repeats for row in one.values()]
     return {
         "n_repeats": len(repeats),
@@ -68,6 +82,7 @@ def summarise(repeats):
         "n_rows": len(rows),
         "told_share": sum(row["is_told"] for row in rows) / len(rows),
         "largest_distance_from_1": max(abs(row["ratio"] - 1) for row in rows),
+        "methods": {name: of_method([one[name] for one in repeats]) for name in repeats[0]},
     }
 
 

@@ -1,9 +1,9 @@
 """How wide the validation scores of a study spread over seeds, on the processor that this runs on.
 
 Trains given methods of a study with given seeds, each in the study's own budget and on its own parts, and appends one
-row a run to a table that names the processor: another machine adds its rows to the same file. A run that the table
-holds already, with the same recipe on the same processor, is left out. The gate's floors are made from these rows
-(`.ci/make_floors.py`), so that they ask of a run what a run comes to.
+row a run to a table that names the processor and its make: another machine adds its rows to the same file. A run that
+the table holds already, with the same recipe on the same processor, is left out. The gate's floors are made from these
+rows (`.ci/make_floors.py`), so that they ask of a run what a run comes to.
 
     snakemake --cores 2 results/data/demo-steel/clean/split0/{train,val}@96.safetensors
     python benchmarks/seed_spread.py config/demo.yaml --methods yolo_fastestv2 yolov4_thin --seeds 0 1 2 3 4 \
@@ -22,6 +22,7 @@ import csv
 import hashlib
 import itertools
 import json
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -45,6 +46,7 @@ from defectbench.training.loop import train
 from defectbench.training.sources import Sources
 
 MOVED = 1e-6
+VECTORS = ("amx_tile", "avx512f", "avx2", "sve2", "sve", "asimd")  # the widest first
 FIELDS: tuple[str, ...] = (
     "method",
     "task",
@@ -60,6 +62,19 @@ FIELDS: tuple[str, ...] = (
     "train_s",
     "processor",
 )
+
+
+def processor():
+    """The processor's name and what tells makes apart that go by one name, such as ``AMD EPYC (25/17, avx512f)``.
+
+    In brackets stand family and model, where the system tells them, and the widest vectors that it has.
+    """
+    card = hardware_card()
+    kind = card["cpu_kind"] or ""
+    numbers = re.search(r"cpu family (\d+), model (\d+)", kind)
+    widest = next((name for name in VECTORS if name in kind.split(", ")), None)
+    told = filter(None, ["/".join(numbers.groups()) if numbers else None, widest])
+    return f"{card['cpu']} ({', '.join(told)})".removesuffix(" ()")
 
 
 def cells_of(study):
@@ -114,7 +129,7 @@ def row_of(cell, task, seed, moved=0):
     row |= {"method": cell.method, "task": task, "seed": seed, "moved": moved}
     row |= {"size_px": budget.size}
     row |= {"epochs": budget.epochs, "batch": budget.batch, "recipe_sha256": digest}
-    return row | {"processor": hardware_card()["cpu"]}
+    return row | {"processor": processor()}
 
 
 def run(cell, task, seed, parts, moved=0):

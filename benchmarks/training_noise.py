@@ -1,7 +1,8 @@
 """The noise of training that reports of one seed name, from the spread of the default study over seeds.
 
 Makes `src/defectbench/report/training_noise.csv` from `results/reference/demo-spread/spread.csv`, which
-`benchmarks/seed_spread.py` measured; a test holds the two together. Runs whose first weights were moved are left out.
+`benchmarks/seed_spread.py` measured; a test holds the two together. Runs whose first weights were moved are left out,
+and so are those of a second processor, which has the same seeds.
 
     python benchmarks/training_noise.py
 """
@@ -26,7 +27,14 @@ FIGURES = {
 
 def noise_of_spread(lines):
     """Of each method with several seeds, the standard deviation over them."""
-    kept = [line for line in lines if line["moved"] == "0"]
+    first = {}
+    for line in lines:
+        first.setdefault(line["method"], line["processor"])
+    kept = [
+        line
+        for line in lines
+        if line["moved"] == "0" and line["processor"] == first[line["method"]]
+    ]
     kept.sort(key=lambda line: (line["task"], line["method"]))
     noises = []
     for (task, method), group in groupby(kept, key=lambda line: (line["task"], line["method"])):

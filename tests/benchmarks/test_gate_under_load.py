@@ -20,6 +20,9 @@ def test_failing_repeats_are_counted():
     assert (figures["n_repeats"], figures["n_failing"], figures["n_rows"]) == (2, 1, 4)
     assert figures["told_share"] == 0.75
     assert figures["largest_distance_from_1"] == pytest.approx(0.2)
+    first = {"n": 2, "told": 2, "offends": 1, "least": 1.01, "largest": 1.2}
+    assert figures["methods"]["a"] == first | {"median": pytest.approx(1.105)}
+    assert figures["methods"]["b"]["told"] == 1
 
 
 def test_a_copy_is_the_same_network_in_other_bytes(tmp_path):

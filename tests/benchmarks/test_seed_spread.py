@@ -4,6 +4,7 @@ import csv
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import seed_spread
@@ -62,3 +63,23 @@ def test_another_recipe_or_budget_is_another_run(monkeypatch):
     rows = [seed_spread.run(c, task, 0, {})[0] for c in (cell, longer)]
     assert rows[0]["recipe_sha256"] != rows[1]["recipe_sha256"]
     assert rows[0]["processor"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (
+            "vendor_id AuthenticAMD, cpu family 25, model 17, stepping 1, avx2, avx512f",
+            "P (25/17, avx512f)",
+        ),
+        (
+            "vendor_id AuthenticAMD, cpu family 25, model 1, stepping 1, avx, avx2, fma",
+            "P (25/1, avx2)",
+        ),
+        ("CPU implementer 0x41, asimd", "P (asimd)"),
+        (None, "P"),
+    ],
+)
+def test_makes_that_go_by_one_name_are_told_apart(monkeypatch, kind, name):
+    monkeypatch.setattr(seed_spread, "hardware_card", lambda: {"cpu": "P", "cpu_kind": kind})
+    assert seed_spread.processor() == name

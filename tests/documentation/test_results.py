@@ -17,6 +17,7 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
+from defectbench.documentation.page_tables import processors_table
 from defectbench.documentation.reference import References
 from defectbench.documentation.results import folder_tables, page_template, results_pages
 from defectbench.documentation.run import kept_pages
@@ -202,3 +203,24 @@ def test_a_block_without_its_markers_is_an_error():
 
 def test_a_bar_inside_a_cell_does_not_end_it():
     assert table(["a", "b"], [["x|y", "1"]], "lr") == "| a | b |\n|---|---:|\n| x\\|y | 1 |"
+
+
+def test_the_same_seeds_are_compared_on_two_processors(tmp_path):
+    table = tmp_path / "demo-spread" / "spread.csv"
+    table.parent.mkdir()
+    with table.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["method", "seed", "moved", "processor", "val_score"])
+        writer.writerows([["m", seed, 0, "P", score] for seed, score in enumerate((0.2, 0.3, 0.4))])
+        writer.writerows([["m", 0, 1, "P", 0.9], ["m", 7, 0, "Q", 0.9], ["lone", 0, 0, "P", 0.5]])
+        writer.writerows(
+            [["m", seed, 0, "Q", score] for seed, score in enumerate((0.25, 0.3, 0.3))]
+        )
+    made = processors_table(Facts(References(tmp_path, MODELS)))
+    (row,) = made.rows
+    assert (row.values["method"], row.values["processor"], row.values["n"]) == ("m", "Q", 3)
+    expected = {"mean": 0.3, "other": 0.85 / 3, "sd": 0.1, "change": 0.05, "largest": 0.1}
+    assert {key: row.values[key] for key in expected} == pytest.approx(expected)
+    # differences .05, 0, -.1: mean -.0167, standard error .0441, t of two degrees of freedom 4.303
+    assert row.values["difference"] == pytest.approx(-0.05 / 3)
+    assert row.values["difference_low"] == pytest.approx(-0.05 / 3 - 0.1898, abs=2e-4)

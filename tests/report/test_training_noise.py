@@ -25,10 +25,15 @@ def test_what_is_brought_is_that_of_the_record():
     assert measured_noise() == making.noise_of_spread(making.read_spread())
 
 
-def test_runs_with_moved_weights_are_left_out():
+def test_runs_with_moved_weights_and_of_a_second_processor_are_left_out():
     lines = [
-        {"task": "detection", "method": "m", "moved": moved, "val_map50": score}
-        for moved, score in (("0", "0.5"), ("0", "0.7"), ("1", "0.9"))
+        {"task": "detection", "method": "m", "moved": m, "val_map50": score, "processor": processor}
+        for m, score, processor in (
+            ("0", "0.5", "a"),
+            ("0", "0.7", "a"),
+            ("1", "0.9", "a"),
+            ("0", "0.1", "b"),
+        )
     ]
     (noise,) = making.noise_of_spread(lines)
     assert (noise.n_seeds, noise.deviation) == (2, 0.14142)

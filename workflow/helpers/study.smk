@@ -1,5 +1,6 @@
 """The study, where its results lie, and the input functions that rules of several topics share."""
 
+import gc
 import math
 import os
 from functools import cache
@@ -19,6 +20,9 @@ from defectbench.base.records import usable_cores
 from defectbench.base.references import take_reference
 from defectbench.base.studies import PROTOCOLS, base_protocol, parse_study
 from defectbench.base.tasks import TASKS
+
+# A plan of a thousand cells is two million objects that stay: looking for garbage among them is a seventh of planning.
+gc.disable()
 
 BOARD = take_board(config)
 GATE = take_reference(config)
@@ -55,6 +59,7 @@ if workflow.is_main_process:
 
 
 onstart:
+    gc.enable()
     note_owner(STUDY, STUDY_FILE)
 
 

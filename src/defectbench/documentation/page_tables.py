@@ -24,6 +24,7 @@ def _small_percent(share: float) -> str:
 
 
 FLOORS = "../../.ci/floors.csv"  # as seen from the folder of references
+SEED_SPREAD = "demo-spread/spread.csv"
 _TRIALS = (
     word_column("method", "method", NAME),
     word_column("tag", "trial"),
@@ -97,6 +98,17 @@ _MOVED = (
     Column("moved_sd", "the same, first weights moved", "points", percent),
     Column("change", "a seed's score changes by, median", "points", percent),
 )
+_MAKES = (
+    word_column("method", "method", NAME),
+    word_column("processor", "second processor"),
+    Column("n", "seeds"),
+    Column("mean", "validation score on the first, mean", "%", percent),
+    Column("other", "on the second, mean", "%", percent),
+    Column("difference", "second minus first, seed by seed", "points (Student, 95 %)", points),
+    Column("sd", "standard deviation over seeds, first", "points", percent),
+    Column("change", "a seed's score changes by, median", "points", percent),
+    Column("largest", "largest", "points", percent),
+)
 _ARMS = {
     "engine": "engine, LIDD-Net",
     "loader": "plain loader with OpenCV, LIDD-Net",
@@ -162,6 +174,22 @@ def repeated_table(facts: Facts) -> Table:
     files = facts.value("race-repeatability/five-races.json", "files")
     rows = [Row({"file": name, **figures}) for name, figures in sorted(files.items())]
     return Table("repeated", "The race, repeated", _REPEATED, rows)
+
+
+def gate_repeats_table(facts: Facts) -> Table:
+    """What the gate's ratio of each file to a copy of itself came to, gate by gate."""
+    columns = (
+        word_column("method", "method", NAME),
+        Column("n", "gates"),
+        Column("told", "ratio can be trusted"),
+        Column("offends", "offends"),
+        Column("median", "ratio, median", write="{:.3f}".format),
+        Column("least", "least", write="{:.3f}".format),
+        Column("largest", "largest", write="{:.3f}".format),
+    )
+    methods = facts.value("gate-under-load/ten-gates.json", "methods")
+    rows = [Row({"method": name, **figures}) for name, figures in sorted(methods.items())]
+    return Table("gate_repeats", "The gate under load", columns, rows)
 
 
 def training_table(facts: Facts) -> Table:
@@ -245,7 +273,12 @@ def batch_norm_table(facts: Facts) -> Table:
     """What networks trained with either batch norm come to on validation."""
     of_torch = facts.rows("numerics/batch-norm-scores.csv")
     compared = {line["method"] for line in of_torch}
-    runs = [line for line in facts.rows("demo-spread/spread.csv") if line["method"] in compared]
+    processors = {line["processor"] for line in of_torch}
+    runs = [
+        line
+        for line in facts.rows(SEED_SPREAD)
+        if line["method"] in compared and line["processor"] in processors
+    ]
     lines = [
         *({**line, "way": "exact"} for line in runs if not line["moved"]),
         *({**line, "way": "the library's"} for line in of_torch),
@@ -324,13 +357,13 @@ def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
 
 
 def moved_table(facts: Facts) -> Table:
-    """How far scores move with first weights that are moved by a part in a million."""
-    scores: dict[str, dict[int, dict[int, float]]] = {}
-    for line in facts.rows("demo-spread/spread.csv"):
-        of_method = scores.setdefault(line["method"], {})
+    """How far scores move with first weights that are moved by a part in a million, on one processor."""
+    scores: dict[tuple[str, str], dict[int, dict[int, float]]] = {}
+    for line in facts.rows(SEED_SPREAD):
+        of_method = scores.setdefault((line["method"], line["processor"]), {})
         of_method.setdefault(line["moved"], {})[line["seed"]] = line["val_score"]
     rows = []
-    for method, ways in scores.items():
+    for (method, _), ways in scores.items():
         for moved_by in filter(None, ways):
             drawn, moved = ways[0], ways[moved_by]
             changes = [abs(moved[seed] - drawn[seed]) for seed in moved]
@@ -338,6 +371,29 @@ def moved_table(facts: Facts) -> Table:
             values = {"method": method, "n": len(moved), **spreads, "change": median(changes)}
             rows.append(Row(values))
     return Table("moved", "Moved first weights", _MOVED, rows)
+
+
+def processors_table(facts: Facts) -> Table:
+    """How far scores of the same seeds lie apart on two processors: a method's first one, and each other one."""
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for line in facts.rows(SEED_SPREAD):
+        if not line["moved"]:
+            of_method = scores.setdefault(line["method"], {})
+            of_method.setdefault(line["processor"], {})[line["seed"]] = line["val_score"]
+    rows = []
+    for method, (first, *others) in ((name, tuple(of.items())) for name, of in scores.items()):
+        for processor, there in others:
+            seeds = sorted(set(first[1]) & set(there))
+            here = [first[1][seed] for seed in seeds]
+            moved = [there[seed] for seed in seeds]
+            values: dict[str, Any] = {"method": method, "processor": processor, "n": len(seeds)}
+            values |= {"mean": mean(here), "other": mean(moved), "sd": stdev(here)}
+            low, high = stats.ttest_rel(moved, here).confidence_interval(0.95)
+            values |= {"difference": (low + high) / 2}
+            values |= {"difference_low": float(low), "difference_high": float(high)}
+            changes = [abs(b - a) for a, b in zip(here, moved, strict=True)]
+            rows.append(Row(values | {"change": median(changes), "largest": max(changes)}))
+    return Table("processors", "Processors", _MAKES, rows)
 
 
 TABLES: Mapping[str, Callable[[Facts], Table]] = {
@@ -349,8 +405,10 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "readings": readings_table,
     "fuzz": fuzz_table,
     "moved": moved_table,
+    "processors": processors_table,
     "race": race_table,
     "repeated": repeated_table,
+    "gate_repeats": gate_repeats_table,
     "resilience": resilience_table,
     "resilience_jobs": resilience_jobs_table,
     "training": training_table,
