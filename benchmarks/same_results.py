@@ -16,7 +16,8 @@ from typing import Any
 # Fields of records and columns of tables that tell a time, a date, a speed, a use of memory or a machine, which have no
 # value to repeat; and hashes of files that hold such fields, which are compared themselves.
 MASKED = (
-    *("created", "seconds", "hardware", "software", "device", "peak_rss_mib"),
+    *("created", "seconds", "hardware", "software", "device"),
+    *("peak_rss_mib", "peak_rss_model_mib"),
     *("train_s", "images_per_s", "fps", "latency_valid", "latency_invalid_because"),
     *("latency_ms_p50", "latency_ms_p50_low", "latency_ms_p50_high"),
     *("latency_ms_p90", "latency_ms_p99"),

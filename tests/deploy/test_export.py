@@ -1,5 +1,7 @@
 """Exports are checked, equal to torch, reproducible to the byte, and whole or absent."""
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -12,8 +14,10 @@ from defectbench.base.errors import ArtifactError
 from defectbench.deploy import export
 from defectbench.deploy.artifact import read_metadata, validate_artifact
 from defectbench.deploy.export import check_equal, export_onnx
-from defectbench.deploy.free_batch import BATCH, BoundBatchError, free_batch
+from defectbench.deploy.free_batch import PRIMES, BoundBatchError, batch_to_trace, free_batch
 from defectbench.deploy.runtime import OnnxDetector
+
+BATCH = PRIMES[0]
 
 
 def test_metadata_and_signature(artifact):
@@ -142,7 +146,29 @@ class Counted(nn.Module):
         return points[..., :4], points[..., 4:].sigmoid()
 
 
-@pytest.mark.parametrize(("module", "traces"), [(Shuffled(), 1), (Counted(), 2)])
+class Cut(nn.Module):
+    """Layers as wide as numbers of images that graphs are traced for; a cut network can have any width."""
+
+    def __init__(self, widths):
+        super().__init__()
+        pairs = itertools.pairwise((3, *widths, 6))
+        self.layers = nn.Sequential(*(nn.Conv2d(before, after, 1) for before, after in pairs))
+        self.requires_grad_(False)
+
+    def forward(self, images):
+        points = self.layers(images).flatten(2).transpose(1, 2)
+        return points[..., :4], points[..., 4:].sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("module", "traces"),
+    [
+        (Shuffled(), [True]),
+        (Counted(), [True, False]),
+        (Cut((PRIMES[0], 2 * PRIMES[1])), [True]),
+        (Cut(PRIMES), [False]),
+    ],
+)
 def test_a_graph_is_traced_for_a_number_where_that_can_be_freed(
     module, traces, tmp_path, provenance, monkeypatch
 ):
@@ -156,13 +182,25 @@ def test_a_graph_is_traced_for_a_number_where_that_can_be_freed(
     monkeypatch.setattr(export, "_traced", watched)
     path = tmp_path / "model.onnx"
     export_onnx(module, 32, path, ["pit", "scratch"], provenance)
-    assert [shapes is None for shapes in seen] == [True, False][:traces]
+    assert [shapes is None for shapes in seen] == traces
     for batch in (1, 2, 5, BATCH):
         images = np.random.default_rng(batch).random((batch, 3, 32, 32), dtype=np.float32)
         for want, got in zip(
             module(torch.from_numpy(images)), OnnxDetector(path)(images), strict=True
         ):
             np.testing.assert_allclose(got, want.numpy(), atol=1e-4)
+
+
+def test_no_side_of_the_weights_is_a_multiple_of_the_number_of_images():
+    assert batch_to_trace([(64, 3, 3, 3), (), (0,)]) == PRIMES[0]
+    assert batch_to_trace([(2 * PRIMES[0], 3), (5, PRIMES[1])]) == PRIMES[2]
+    assert batch_to_trace([(prime,) for prime in PRIMES]) is None
+
+
+def test_a_graph_for_another_number_of_images_is_refused():
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [2, 3, 7, 7])
+    with pytest.raises(BoundBatchError, match="images: its first side is 2"):
+        free_batch(helper.make_model(helper.make_graph([], "g", [image], [image])))
 
 
 def test_what_bears_the_number_of_images_elsewhere_is_refused():

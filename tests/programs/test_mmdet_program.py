@@ -97,7 +97,7 @@ def test_parameters_are_those_of_the_card(cell):
 def test_multiply_adds_are_those_of_the_card(cell, tmp_path):
     """At the card's size, minus nine products with 256 features for each of four classes at each point."""
     checkpoint = cell[0] / "checkpoint"
-    told = json.loads((checkpoint / "export.json").read_text())
+    told = json.loads((checkpoint / "told.json").read_text())
     told |= {
         "size": 192,
         "exported": str(tmp_path / "raw.onnx"),
@@ -189,7 +189,8 @@ def few(packs, certify, tmp_path):
 def test_asked_for_bfloat16_it_trains_in_it(few, packs, programs, tmp_path, monkeypatch):
     """The same draws and the same start: the losses differ by the rounding alone. Nothing is exported."""
     program, method = programs("train_mmdetection"), METHODS[0]
-    monkeypatch.setattr(program, "export", lambda *_: None)
+    monkeypatch.setattr(program, "verbs_left", lambda _: ["train"])
+    monkeypatch.setattr(program, "adapt", lambda *_: None)
     parts = [f"--{part}={few / f'{part}@96.safetensors'}" for part in ("train", "val")]
     losses = []
     for precision in ("float32", "bfloat16"):

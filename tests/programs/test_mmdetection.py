@@ -15,6 +15,9 @@ import torch
 from defectbench.base.errors import ArtifactError, ConfigError
 from defectbench.base.methods import Recipe, Schedule, load_card, load_recipe, override_recipe
 from defectbench.data.pack import load_pack, pack
+from defectbench.deploy import export
+from defectbench.deploy.artifact import validate_artifact
+from defectbench.deploy.free_batch import PRIMES
 from defectbench.deploy.runtime import OnnxDetector
 from defectbench.training.optimizer import learning_rate
 
@@ -209,6 +212,43 @@ def test_an_export_that_differs_from_the_framework_is_refused(changed, tmp_path,
     else:
         with pytest.raises(ArtifactError, match=changed):
             program.compare(tmp_path / "model.onnx", tmp_path / "outputs.npz")
+
+
+class Counted(TinyDeployed):
+    """Bears the number of images in a constant for each of them."""
+
+    def forward(self, images):
+        boxes, scores = super().forward(images)
+        return boxes + torch.zeros(images.shape[0], 64, 4), scores
+
+
+@pytest.mark.parametrize(("network", "again"), [(TinyDeployed(), 0), (Counted(), 1)])
+def test_an_export_that_is_bound_to_its_number_of_images_is_made_again_for_any(
+    network, again, tmp_path, program, monkeypatch
+):
+    source, asked = tmp_path / "exported.onnx", []
+
+    def exported(images, dynamic_shapes):
+        export._traced(network, 32, source, source, "detection", images, dynamic_shapes)
+
+    def run_inside(verbs, args, work, settings, traced):
+        asked.append((verbs, traced))
+        exported(2, ({0: torch.export.Dim("N", min=1, max=4096)},))
+
+    exported(PRIMES[0], None)
+    images = np.random.default_rng(0).random((3, 3, 32, 32), dtype=np.float32)
+    with torch.inference_mode():
+        boxes, scores = (out.numpy() for out in network(torch.from_numpy(images)))
+    np.savez(tmp_path / "outputs.npz", images=images, boxes=boxes, scores=scores)
+    monkeypatch.setattr(program, "run_inside", run_inside)
+    monkeypatch.setattr(program, "provenance", lambda *_: PROVENANCE)
+    args = SimpleNamespace(size=32, out=tmp_path / "cell")
+    args.out.mkdir()
+    settings = {"exported": str(source), "outputs": str(tmp_path / "outputs.npz")}
+    program.adapt(args, tmp_path, {**settings, "classes": ["a", "b"]})
+    assert asked == [(["export"], ())] * again
+    assert validate_artifact(args.out / "model.onnx").classes == ["a", "b"]
+    assert not source.exists()
 
 
 def test_lock_pins_every_name_and_names_no_host():

@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from defectbench.base.files import atomic_directory, atomic_write_json, read_jso
 from defectbench.base.methods import Augmentation, Recipe
 from defectbench.data.pack import Pack, load_pack
 from defectbench.deploy.adapt import adapt_signature, weights_digest
+from defectbench.deploy.free_batch import PRIMES, BoundBatchError
 from defectbench.deploy.runtime import OnnxDetector
 
 INSIDE = Path(__file__).parent.resolve() / "mmdetection" / "mmdet_program.py"
@@ -37,9 +39,8 @@ def make(args: argparse.Namespace, work: Path) -> None:
     packs = {"train": load_pack(args.train), "val": load_pack(args.val)}
     settings = program_settings(args, work, packs["train"].classes)
     start_anew_if_told_otherwise(work, settings)
-    if not Path(settings["weights"]).is_file():
-        train(args, work, packs, settings)
-    export(args, work, settings)
+    run_program(args, work, packs, settings)
+    adapt(args, work, settings)
     record(args, settings, len(packs["train"]))
 
 
@@ -132,39 +133,58 @@ def write_part(pack: Pack[Any], name: str, folder: Path) -> None:
     atomic_write_json(folder / f"{name}.json", content)
 
 
-def train(
+def run_program(
     args: argparse.Namespace, work: Path, packs: dict[str, Pack], settings: dict[str, Any]
 ) -> None:
-    """Run the training, or go on with one that was killed."""
-    with atomic_directory(work / "data") as folder:
-        for name, pack in packs.items():
-            write_part(pack, name, folder)
-    begun = sound_checkpoint(work / "run")
-    run_settings = {**settings, "resume": None if begun is None else str(begun)}
-    history = Path(settings["history"])
-    watch = Watch(lambda: read_history(history), "/".join(args.out.parts[-4:]), args.epochs)
-    run_inside("train", args, work, run_settings, watch)
+    """Train, or go on with a training that was killed, and export: what is left to do, in one process."""
+    verbs = verbs_left(settings)
+    watch = None
+    if "train" in verbs:
+        with atomic_directory(work / "data") as folder:
+            for name, pack in packs.items():
+                write_part(pack, name, folder)
+        begun = sound_checkpoint(work / "run")
+        settings = {**settings, "resume": None if begun is None else str(begun)}
+        history = Path(settings["history"])
+        watch = Watch(lambda: read_history(history), "/".join(args.out.parts[-4:]), args.epochs)
+    run_inside(verbs, args, work, settings, watch)
     for path in (work / "run").glob("*.pth"):
         path.unlink()  # half a gigabyte each; the weights that count lie beside the run
 
 
+def verbs_left(settings: dict[str, Any]) -> list[str]:
+    """The verbs that the program still has to run; its imports take longer than many an export."""
+    return ["export"] if Path(settings["weights"]).is_file() else ["train", "export"]
+
+
 def run_inside(
-    verb: str,
+    verbs: list[str],
     args: argparse.Namespace,
     work: Path,
     settings: dict[str, Any],
     watch: Watch | None = None,
+    traced: Sequence[int] = PRIMES,
 ) -> None:
-    """Run one verb of the program in its environment."""
-    path = work / f"{verb}.json"
-    atomic_write_json(path, settings)
+    """Run verbs of the program in its environment, one after the other in one process.
+
+    Args:
+        verbs: ``train``, ``export`` or both.
+        args: The command line and what it tells.
+        work: Where the program works.
+        settings: What it is told.
+        watch: Told about once a second while it runs.
+        traced: Numbers of images that an export can be traced for; without any it is traced with a
+            symbol for it, which takes twice as long.
+    """
+    path = work / "told.json"
+    atomic_write_json(path, {**settings, "traced": traced})
     python = args.environment.resolve().parent / "bin" / "python"
     # mmengine's checkpoints are pickles; only those that this very run has written are read
     environ = {
-        **environment(args.threads, gpu=verb == "train" and args.device == "cuda"),
+        **environment(args.threads, gpu="train" in verbs and args.device == "cuda"),
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
     }
-    run_process([str(python), str(INSIDE), verb, str(path)], work, environ, watch)
+    run_process([str(python), str(INSIDE), *verbs, str(path)], work, environ, watch)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -183,16 +203,28 @@ def sound_checkpoint(run: Path) -> Path | None:
     )
 
 
-def export(args: argparse.Namespace, work: Path, settings: dict[str, Any]) -> None:
-    """Export by the program, adapt the file, and compare it with mmdetection's own figures."""
-    run_inside("export", args, work, settings)
-    source = Path(settings["exported"])
-    origin = provenance(args, weights_digest(source))
-    adapted = work / "adapted.onnx"
-    adapt_signature(source, adapted, args.size, settings["classes"], origin)
+def adapt(args: argparse.Namespace, work: Path, settings: dict[str, Any]) -> None:
+    """Give the program's export the signature of the suite and compare it with mmdetection's own figures."""
+    try:
+        adapted = adapt_export(args, work, settings)
+    except BoundBatchError:
+        run_inside(["export"], args, work, settings, traced=())
+        adapted = adapt_export(args, work, settings)
     compare(adapted, Path(settings["outputs"]))
     adapted.replace(args.out / "model.onnx")
-    source.unlink()
+    Path(settings["exported"]).unlink()
+
+
+def adapt_export(args: argparse.Namespace, work: Path, settings: dict[str, Any]) -> Path:
+    """The export as a file of the suite.
+
+    Raises:
+        BoundBatchError: It was traced for a number of images that cannot be taken out of it.
+    """
+    source, adapted = Path(settings["exported"]), work / "adapted.onnx"
+    origin = provenance(args, weights_digest(source))
+    adapt_signature(source, adapted, args.size, settings["classes"], origin)
+    return adapted
 
 
 def compare(model: Path, outputs: Path) -> None:

@@ -23,6 +23,7 @@ from .artifact import (
     strip_origin,
     validate_artifact,
 )
+from .free_batch import free_batch, is_traced_for_a_number
 
 
 def adapt_centre_form(
@@ -81,7 +82,8 @@ def adapt_signature(
     """Turn an export that has the artifact's ends already into an artifact: folded, named, without its origin's paths.
 
     Args:
-        source: The foreign export: ``images`` to ``boxes`` and ``scores``.
+        source: The foreign export: ``images`` to ``boxes`` and ``scores``, for any number of images
+            or traced for one of ``free_batch.PRIMES``.
         out: The artifact to make.
         size: Side of the input S, pixels.
         classes: Class names in the order of the score columns.
@@ -92,8 +94,11 @@ def adapt_signature(
 
     Raises:
         ArtifactError: The export has other ends.
+        BoundBatchError: It was traced for a number of images that cannot be taken out of it.
     """
     model = onnx.load(source)
+    if is_traced_for_a_number(model):
+        free_batch(model)
     strip_origin(model)
     return _finished(model, source, out, make_metadata(classes, size, provenance))
 

@@ -24,7 +24,7 @@ from .artifact import (
     strip_origin,
     validate_artifact,
 )
-from .free_batch import BATCH, NAME, BoundBatchError, free_batch
+from .free_batch import NAME, BoundBatchError, batch_to_trace, free_batch
 from .names import OUTPUTS
 from .runtime import Images, open_artifact
 
@@ -77,13 +77,14 @@ def export_onnx(
 
 def _graph_of(module: nn.Module, size: int, part: Path, path: Path, task: str) -> onnx.ModelProto:
     """The graph of a module for any number of images; traced for one number where that can be written anew."""
-    model = _traced(module, size, part, path, task, BATCH, None)
-    try:
-        free_batch(model)
-    except BoundBatchError:
-        batch = torch.export.Dim(NAME, min=1, max=4096)
-        model = _traced(module, size, part, path, task, 2, ({0: batch},))
-    return model
+    images = batch_to_trace(tensor.shape for tensor in module.state_dict().values())
+    if images is not None:
+        model = _traced(module, size, part, path, task, images, None)
+        with contextlib.suppress(BoundBatchError):
+            free_batch(model)
+            return model
+    batch = torch.export.Dim(NAME, min=1, max=4096)
+    return _traced(module, size, part, path, task, 2, ({0: batch},))
 
 
 def _traced(

@@ -121,14 +121,15 @@ def controls_table(facts: Facts, folder: str) -> Table:
     (table,) = facts.references.study(folder).share(comparisons)
     (score,) = (column for column in table.columns if column.key == "map50")
     controls = [row for row in table.rows if row.is_control]
+    kept_kinds = {row.values["method"] for row in controls}
     columns = [
         word_column("protocol", "protocol", NAME),
         Column("n_images", "test images", write="{:,}".format),
-        Column("leak_share", "of them show steel seen in training", "%", percent),
-        *(Column(name, title) for name, title in CONTROL_TITLES.items()),
+        Column("leak_share", "of them show surface seen in training", "%", percent),
+        *(Column(name, title) for name, title in CONTROL_TITLES.items() if name in kept_kinds),
     ]
     rows = []
-    for protocol in PROTOCOLS:
+    for protocol in dict.fromkeys([*PROTOCOLS, *(row.values["protocol"] for row in controls)]):
         here = {r.values["method"]: r for r in controls if r.values["protocol"] == protocol}
         for row in list(here.values())[:1]:
             shown = {name: score.show(control) for name, control in here.items()}
@@ -183,9 +184,9 @@ def gate_repeats_table(facts: Facts) -> Table:
         Column("n", "gates"),
         Column("told", "ratio can be trusted"),
         Column("offends", "offends"),
-        Column("median", "ratio, median", write="{:.3f}".format),
-        Column("least", "least", write="{:.3f}".format),
-        Column("largest", "largest", write="{:.3f}".format),
+        Column("median", "ratio, median", write=number),
+        Column("least", "least", write=number),
+        Column("largest", "largest", write=number),
     )
     methods = facts.value("gate-under-load/ten-gates.json", "methods")
     rows = [Row({"method": name, **figures}) for name, figures in sorted(methods.items())]

@@ -1,4 +1,4 @@
-"""What runs inside mmdetection's own environment: `mmdet_program.py check`, or `... train|export SETTINGS.json`.
+"""What runs inside mmdetection's own environment: `mmdet_program.py check`, or `... train|export ... SETTINGS.json`.
 
 Nothing of it is imported by the suite, and it imports nothing of the suite. What it is told stands in the settings.
 """
@@ -169,18 +169,27 @@ def export(settings: dict[str, Any]) -> None:
     boxes, scores = outputs_by_mmdetection(model, images)
     np.savez(settings["outputs"], images=images, boxes=boxes, scores=scores)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    deployed = Deployed(model, size).eval()
+    count = number_to_trace(deployed, settings["traced"])
+    dynamic = None if count else ({0: torch.export.Dim("N", min=1, max=4096)},)
     program = torch.onnx.export(
-        Deployed(model, size).eval(),
-        (images[:2],),
+        deployed,
+        (torch.zeros(count or 2, 3, size, size),),
         dynamo=True,
         input_names=["images"],
         output_names=["boxes", "scores"],
-        dynamic_shapes=({0: torch.export.Dim("N", min=1, max=4096)},),
+        dynamic_shapes=dynamic,
         opset_version=18,
         external_data=False,
         verbose=False,
     )
     program.save(settings["exported"])
+
+
+def number_to_trace(network: torch.nn.Module, numbers: list[int]) -> int | None:
+    """The first of the numbers that no side of the weights is a multiple of; what reads the export tells it by that."""
+    sides = {side for tensor in network.state_dict().values() for side in tensor.shape if side}
+    return next((number for number in numbers if all(side % number for side in sides)), None)
 
 
 def check() -> None:
@@ -212,8 +221,10 @@ def main() -> None:
     if sys.argv[1] == "check":
         check()
         return
-    settings = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    {"train": train, "export": export}[sys.argv[1]](settings)
+    *verbs, path = sys.argv[1:]
+    settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    for verb in verbs:
+        {"train": train, "export": export}[verb](settings)
 
 
 if __name__ == "__main__":
