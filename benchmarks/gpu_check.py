@@ -60,6 +60,7 @@ LIGHT = (
     "nanodet_m",
     "yolo_fastestv2",
     "fastestdet",
+    "deimv2_atto",
     "yolov4_thin",
 )
 PACKAGES = (

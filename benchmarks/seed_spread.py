@@ -96,7 +96,7 @@ def map50_validator(pack_file, seen):
     truth = pack_truth(pack)
 
     def validate(network):
-        engine = TorchEngine(network.deploy(), pack.classes, pack.size)
+        engine = TorchEngine(network.deploy(), pack.classes, pack.size, network.suppression)
         results = [row for rows in predict_pack(engine, pack, pack_file) for row in rows]
         scores = score(truth, results)
         seen.append((scores.map50_95, scores.map50))

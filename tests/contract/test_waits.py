@@ -19,7 +19,7 @@ from defectbench.training import augment, batches, loop
 from defectbench.training.batches import PackBatches
 
 from .conftest import ENGINE
-from .test_methods import crowd, truth
+from .test_methods import crowd, loss_of, truth
 
 # method: (what it asks for, why it may); none of the engine's needs to
 LISTED: dict[str, tuple[set[str], str]] = {}
@@ -112,7 +112,7 @@ def test_the_form_without_waits_learns_the_same(slender, built, targets, monkeyp
     for hosts in (waiting.HOSTS, frozenset()):
         monkeypatch.setattr(waiting, "HOSTS", hosts)
         model = copy.deepcopy(built).train()
-        losses = model.loss(images, shown, 0)
+        losses = loss_of(model, images, shown)
         losses["loss"].backward()
         gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
         learnt.append(({name: float(loss.detach()) for name, loss in losses.items()}, gradient))

@@ -37,6 +37,7 @@ def build(
 def test_a_good_file_passes():
     info = validate_artifact("model.onnx", build())
     assert (info.classes, info.size, info.points) == (["pit", "scratch"], 32, 8)
+    assert validate_artifact("model.onnx", build(suppression="none")).size == 32
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_a_good_file_passes():
         ({"size": ""}, "metadata size: got None"),
         ({"method": ""}, "metadata method: got None"),
         ({"seed": ""}, "metadata seed: got None"),
+        ({"suppression": "soft"}, "metadata suppression: got 'soft'"),
     ],
 )
 def test_each_breach_is_named(changes, message):

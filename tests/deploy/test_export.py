@@ -56,6 +56,54 @@ def test_another_module_is_told_apart(artifact, tiny):
         check_equal(tiny, artifact, 32, artifact)
 
 
+class Chooses(nn.Module):
+    """Of 64 cells the brightest eight, in the order of the cells: on noise a matter of chance, and of rounding."""
+
+    def forward(self, images):
+        light = functional.avg_pool2d(images.mean(1, keepdim=True), 4).flatten(2)
+        chosen = (light[:, 0] * self.gain).topk(8, 1).indices.sort(1).values.float().unsqueeze(-1)
+        return chosen.repeat(1, 1, 4) / 2, torch.cat((chosen, chosen), -1) / 64
+
+    def __init__(self, gain=1.0):
+        super().__init__()
+        self.gain = gain
+
+
+def test_images_on_which_rounding_decides_tell_nothing(tmp_path, provenance, monkeypatch):
+    """Noise so fine that all cells are alike to rounding, then patterns that tell the cells apart."""
+    module, seen = Chooses(), []
+
+    def patterns(random, batch, size, grain):
+        seen.append(grain)
+        share = 1e-6 if grain == 1 else 0.5
+        coarse = random.random((batch, 3, 8, 8), dtype=np.float32)
+        return 0.5 + share * coarse.repeat(4, axis=2).repeat(4, axis=3)
+
+    monkeypatch.setattr(export, "patterns", patterns)
+    path = tmp_path / "model.onnx"
+    export_onnx(module, 32, path, ["pit", "scratch"], provenance)
+    seen.clear()
+    # a graph that computes the same otherwise: rounding decides alike nowhere
+    assert check_equal(Chooses(1.0 + 1e-7), path, 32, path) < 1e-4
+    assert set(seen) <= set(export.GRAINS)
+
+
+def test_a_wrong_choice_is_told_apart(tmp_path, provenance):
+    path = tmp_path / "model.onnx"
+    export_onnx(Chooses(), 32, path, ["pit", "scratch"], provenance)
+    with pytest.raises(ArtifactError, match="boxes difference"):
+        check_equal(Chooses(-1.0), path, 32, path)
+
+
+def test_steadiness_is_that_of_the_answers():
+    module = Chooses()
+    flat = np.full((1, 3, 32, 32), 0.5, np.float32)
+    ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8), 4, 0).repeat(4, 1)
+    clear = np.broadcast_to(ramp, (1, 3, 32, 32)).copy()
+    for images, steady in ((flat, False), (clear, True)):
+        assert export.is_steady(module, images, export.answers(module, images), 32) == steady
+
+
 class BranchesOnBatch(nn.Module):
     def forward(self, images):
         boxes = images.flatten(2)[:, :, :4]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from defectbench.deploy.nms import nms
+from defectbench.deploy.nms import answer_of, nms, strongest
 
 
 def iou(a, b):
@@ -103,3 +103,21 @@ def test_no_time_limit_but_fast():
     start = time.process_time()  # that of this process: other tests may run beside it
     nms(boxes, scores, 0.001)
     assert time.process_time() - start < 1.0
+
+
+def test_without_suppression_the_best_pairs_are_taken_whatever_they_overlap():
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 9.5], [20, 20, 30, 30]], np.float32)
+    scores = np.array([[0.4, 0.1], [0.9, 0.4], [0.2, 0.05]], np.float32)
+    kept, ranked, labels = strongest(boxes, scores, 0.1)
+    assert ranked.tolist() == pytest.approx([0.9, 0.4, 0.4, 0.2])
+    assert labels.tolist() == [0, 0, 1, 0]
+    np.testing.assert_array_equal(kept, boxes[[1, 0, 1, 2]])
+    assert strongest(boxes, scores, 0.1, max_detections=2)[1].tolist() == pytest.approx([0.9, 0.4])
+    assert len(strongest(boxes, scores, 0.95)[1]) == 0
+
+
+def test_an_answer_is_suppressed_unless_its_detector_needs_none():
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 9.5]], np.float32)
+    scores = np.array([[0.4], [0.9]], np.float32)
+    assert len(answer_of(boxes, scores, 0.1)[1]) == 1
+    assert len(answer_of(boxes, scores, 0.1, "none")[1]) == 2

@@ -35,6 +35,22 @@ def make_pack(path, size=32, classes='["pit", "scratch"]', images=5):
     return path
 
 
+def test_boxes_that_need_no_suppression_are_all_kept(artifact, tmp_path):
+    pack, said = make_pack(tmp_path / "test@32.safetensors"), tmp_path / "model.onnx"
+    model = onnx.load(str(artifact))
+    model.metadata_props.add(key="suppression", value="none")
+    onnx.save_model(model, str(said))
+    results = predict(said, pack, tmp_path / "predictions.json")
+    kept = predict(artifact, pack, tmp_path / "suppressed.json")
+    per_image = [sum(row["image_id"] == n for row in results) for n in range(11, 16)]
+    assert all(60 < count <= 100 for count in per_image)  # some of the best have no area
+    assert len(kept) < len(results)
+    rows = [(row["image_id"], row["category_id"], row["score"], *row["bbox"]) for row in results]
+    assert {(r["image_id"], r["category_id"], r["score"], *r["bbox"]) for r in kept[:5]} <= set(
+        rows
+    )
+
+
 def test_results_are_those_of_engine_and_nms_in_original_pixels(artifact, tmp_path):
     pack = make_pack(tmp_path / "test@32.safetensors")
     results = predict(artifact, pack, tmp_path / "predictions.json")

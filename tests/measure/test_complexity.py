@@ -97,6 +97,34 @@ class Shared(nn.Module):
         return rows[..., :4], rows[..., 4:6]
 
 
+class Repeated(nn.Module):
+    """One linear layer that is run three times, a norm of rows, and a scale and a shift of one value."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv2d(3, 8, 4, 4)
+        self.scale, self.shift = nn.Parameter(torch.ones(1) * 2), nn.Parameter(torch.ones(1))
+        self.step, self.norm = nn.Linear(8, 8), nn.RMSNorm(8)
+        nn.init.uniform_(self.norm.weight)
+
+    def forward(self, images):
+        x = torch.relu(self.mix(images)) * self.scale + self.shift
+        x = x.flatten(2).transpose(1, 2)
+        for _ in range(3):
+            x = x + nn.functional.silu(self.step(x))
+        x = self.norm(x)
+        return x[..., :4], x[..., 4:6].sigmoid()
+
+
+def test_params_of_layers_that_exporters_take_apart_or_store_several_times(tmp_path):
+    path = tmp_path / "model.onnx"
+    model = Repeated().eval()
+    export_onnx(model, 32, path, ["pit", "scratch"], PROVENANCE)
+    by_hand = (3 * 8 * 16 + 8) + 2 + (8 * 8 + 8) + 8
+    assert count_params(onnx.load(str(path))) == by_hand
+    assert sum(p.numel() for p in model.parameters()) == by_hand
+
+
 def test_params_of_a_shared_layer_count_once_and_fixed_filters_not_at_all(tmp_path):
     path = tmp_path / "model.onnx"
     model = Shared().eval()

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
 from measure_cases import make_truth
 from tests.small_models import SIDE, write_images, write_model
@@ -112,6 +114,36 @@ def test_an_engine_that_answers_otherwise_is_refused(home, monkeypatch, tmp_path
     with pytest.raises(MeasurementError, match="difference of openvino"):
         measure_form(other, Form("openvino"), test, truth)
     assert [path.name for path in other.iterdir()] == ["model.onnx"]  # nothing half written
+
+
+@pytest.mark.parametrize(("moved", "passes"), [(1, True), (3, False)])
+def test_few_images_may_be_chosen_otherwise_where_nothing_is_suppressed(
+    home, tmp_path, monkeypatch, moved, passes
+):
+    _, cell, test, truth = home
+    other = tmp_path / "clean" / "four" / "seed0"
+    other.mkdir(parents=True)
+    model = onnx.load(str(cell / "model.onnx"))
+    model.metadata_props.add(key="suppression", value="none")
+    onnx.save(model, str(other / "model.onnx"))
+    run = OpenVinoSession.run
+
+    def chooses_otherwise(session, images):
+        outputs = [np.array(values) for values in run(session, images)]
+        if len(images) == 6:
+            outputs[0][:moved] = outputs[0][:moved, ::-1]
+        return outputs
+
+    monkeypatch.setattr(OpenVinoSession, "run", chooses_otherwise)
+    if not passes:
+        with pytest.raises(MeasurementError, match="difference of openvino"):
+            measure_form(other, Form("openvino"), test, truth)
+        return
+    measure_form(other, Form("openvino"), test, truth)
+    path = other / "engines" / "openvino" / "agreement.json"
+    figures = read_record(path, "agreement")["figures"]
+    assert figures["n_images_chosen_otherwise"] == moved
+    assert figures["largest_difference_boxes"] < forms.BOUND
 
 
 def another(cell, tmp_path):

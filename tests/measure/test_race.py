@@ -279,7 +279,7 @@ def test_several_images_a_call_are_answered_one_by_one(shelf, tmp_path):
     request = {"model": str(shelf / "pixels" / "seed0" / "model.onnx"), "engine": "onnxruntime"}
     runner = race_worker.Runner(request | {"threshold": 0.25}, 1, images)
     seen = []
-    runner.suppress = lambda outputs, threshold, image: seen.append(outputs[0][image].copy())
+    runner.answer = lambda outputs, threshold, image: seen.append(outputs[0][image].copy())
     runner.call(4)
     runner.call(4)  # the seventh and eighth are the first two again
     np.testing.assert_array_equal(seen[6], seen[0])

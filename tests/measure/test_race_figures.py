@@ -39,6 +39,13 @@ def test_figures_by_hand():
     assert invalid_because(figures, make_answers()) == []
 
 
+def test_what_has_no_post_has_no_figure_of_it():
+    answers = [answer | {"post": [False]} for answer in make_answers()]
+    figures = figures_of(answers)
+    assert not {"post_ms_p50", "post_ms_p90", "post_ms_p99"} & set(figures)
+    assert figures["forward_ms_p50"] == 10.0
+
+
 def test_each_figure_has_its_number():
     figures = figures_of(make_answers(processes=3, rounds=7, calls=2))
     names = ("n_calls", "n_blocks", "n_processes", "n_images", "n_burst_calls")

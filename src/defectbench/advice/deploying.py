@@ -146,6 +146,7 @@ def deploy(
                 engine.classes,
                 engine.size,
                 tiling.model_dump() if tiling is not None else None,
+                engine.suppression,
             ),
             threshold.threshold,
             threshold.why,

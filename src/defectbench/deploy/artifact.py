@@ -2,7 +2,8 @@
 
 Input ``images`` float32 [N,3,S,S], RGB in 0..1, N dynamic. Outputs of a detector: ``boxes`` float32 [N,P,4]
 (x0,y0,x1,y1 in input pixels) and ``scores`` float32 [N,P,C] (probabilities), no suppression inside. Output
-of a classifier: ``probabilities`` float32 [N,C].
+of a classifier: ``probabilities`` float32 [N,C]. The metadata ``suppression`` says ``none`` where a detector's boxes
+need none; without it they do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..base.errors import ArtifactError
 from ..base.files import OF_POINTER, POINTER, named_refusal
 from ..base.tasks import DETECTION
 from .names import OUTPUTS, task_of_outputs
+from .nms import NMS, SUPPRESSIONS
 
 LEAST_OPSET = 17
 STANDARD = ("", "ai.onnx")  # domains of operators
@@ -250,6 +252,10 @@ def _read_info(
         raise ArtifactError(path, "metadata names", classes, fix)
     if not 1 <= size <= LARGEST_SIDE:
         raise ArtifactError(path, "metadata size", size, f"write pixels from 1 to {LARGEST_SIDE}")
+    suppression = metadata.get("suppression", NMS)
+    if suppression not in SUPPRESSIONS:
+        fix = f"write one of {', '.join(SUPPRESSIONS)}, or leave it out"
+        raise ArtifactError(path, "metadata suppression", suppression, fix)
     return ArtifactInfo(classes, size, metadata, points, task)
 
 

@@ -26,10 +26,12 @@ from .artifact import (
 )
 from .free_batch import NAME, BoundBatchError, batch_to_trace, free_batch
 from .names import OUTPUTS
-from .runtime import open_artifact
+from .runtime import Images, open_artifact
 
 OPSET = 18
 TOLERANCE = 1e-4
+GRAINS = (1, 8, 5, 16, 11, 3)  # pixels of the squares of random images, in the order of the tries
+ROUNDING, MOVES = 1e-5, 4  # by which images are moved, and how often
 
 
 def export_onnx(
@@ -135,6 +137,10 @@ def _quiet() -> Iterator[None]:
 def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
     """Compare a model file with the module that it was made from, at batch 1 and 3.
 
+    A module that chooses among cells by score may choose otherwise where two score alike to rounding, as they do on
+    noise. Where images that rounding moves make the module itself answer otherwise, they tell nothing, and coarser
+    patterns take their place.
+
     This is no formality: onnxruntime 1.31 fuses a transpose with the product of matrix and
     *vector* behind it into a wrong one. Written with a [K, 1] matrix the same product is right.
 
@@ -154,19 +160,67 @@ def check_equal(module: nn.Module, part: Path, size: int, path: Path) -> float:
     random = np.random.default_rng(0)
     worst = 0.0
     for batch in (1, 3):
-        images = random.random((batch, 3, size, size), dtype=np.float32)
-        with torch.inference_mode():
-            outputs = module(torch.from_numpy(images))
-        expected = outputs if isinstance(outputs, tuple) else (outputs,)
-        for name, out, got in zip(engine.outputs, expected, engine.run(images), strict=True):
-            want = out.numpy()
-            if want.shape != got.shape:
-                fix = f"torch gives {list(want.shape)} at batch {batch}"
-                raise ArtifactError(path, f"{name} shape", list(got.shape), fix)
-            unit = size if name == "boxes" else 1.0
-            difference = float(np.abs(want - got).max(initial=0.0)) / unit
+        apart: dict[str, float] = {}
+        for grain in GRAINS:
+            images = patterns(random, batch, size, grain)
+            expected, seen = answers(module, images), engine.run(images)
+            apart = {
+                name: _difference(name, want, got, size, path)
+                for name, want, got in zip(engine.outputs, expected, seen, strict=True)
+            }
+            if max(apart.values()) <= TOLERANCE or is_steady(module, images, expected, size):
+                break
+        for name, difference in apart.items():
             if not difference <= TOLERANCE:
                 fix = f"torch and onnxruntime may differ by {TOLERANCE} at batch {batch}"
                 raise ArtifactError(path, f"{name} difference", difference, fix)
-            worst = max(worst, difference)
+        worst = max(worst, *apart.values())
     return worst
+
+
+def _difference(name: str, want: Images, got: Images, size: int, path: Path) -> float:
+    """The largest difference of an output: scores as they are, boxes relative to the input's size.
+
+    Raises:
+        ArtifactError: Their shapes differ.
+    """
+    if want.shape != got.shape:
+        fix = f"torch gives {list(want.shape)} at batch {len(want)}"
+        raise ArtifactError(path, f"{name} shape", list(got.shape), fix)
+    return float(np.abs(want - got).max(initial=0.0)) / (size if name == "boxes" else 1.0)
+
+
+def patterns(random: np.random.Generator, batch: int, size: int, grain: int) -> Images:
+    """Random images [B, 3, S, S] in 0..1, of squares so many pixels wide."""
+    cells = -(-size // grain)
+    coarse = random.random((batch, 3, cells, cells), dtype=np.float32)
+    return np.ascontiguousarray(
+        coarse.repeat(grain, axis=2).repeat(grain, axis=3)[..., :size, :size]
+    )
+
+
+def answers(module: nn.Module, images: Images) -> list[Images]:
+    """What a module says of images, in the order of its outputs."""
+    with torch.inference_mode():
+        outputs = module(torch.from_numpy(images))
+    return [out.numpy() for out in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def is_steady(module: nn.Module, images: Images, expected: list[Images], size: int) -> bool:
+    """Whether a module answers the same to images that rounding moves.
+
+    Args:
+        module: The deployed module.
+        images: [B, 3, S, S] in 0..1.
+        expected: What it says of them: boxes and scores, or probabilities.
+        size: Side of the input, pixels.
+    """
+    random = np.random.default_rng(1)
+    units = (size, 1) if len(expected) > 1 else (1,)
+    for _ in range(MOVES):
+        moved = images * (1 + ROUNDING * random.standard_normal(images.shape))
+        seen = answers(module, moved.astype(np.float32))
+        for want, got, unit in zip(expected, seen, units, strict=True):
+            if not np.abs(want - got).max(initial=0.0) <= TOLERANCE * unit:
+                return False
+    return True

@@ -12,9 +12,17 @@ from ..base.files import sha256_file
 from ..base.methods import Method, build_network
 from ..base.records import read_record
 from ..data.pack import TILES, load_pack
+from ..nn.trainable import Trainable
 from .artifact import ArtifactInfo
 from .counts import torch_counts
 from .export import export_onnx
+from .nms import NMS
+
+
+def suppression_of(network: Trainable) -> dict[str, str]:
+    """What the metadata says of a network's boxes: nothing where they are suppressed, as most are."""
+    suppression = getattr(network, "suppression", NMS)
+    return {} if suppression == NMS else {"suppression": suppression}
 
 
 def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> ArtifactInfo:
@@ -57,6 +65,7 @@ def export_run(run_dir: str | Path, method: Method, kind: str = "train") -> Arti
         "seed": record["seed"],
         "weights_sha256": digest,
         **torch_counts(deployed, size),
+        **suppression_of(detector),
         **({TILES: json.dumps(pack.whole.tiling)} if pack.whole is not None else {}),
     }
     return export_onnx(

@@ -1,4 +1,7 @@
-"""Non-maximum suppression: one for all methods, exact, without a time limit."""
+"""From a detector's outputs to its boxes: non-maximum suppression, one for all methods, exact, without a time limit.
+
+A detector that says each object once, as a DETR learns to, has no use for it: of its boxes the best are taken.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ TOP_K = 1000
 CHUNK = 64
 IOU_THRESHOLD = 0.6
 MAX_DETECTIONS = 100
+SUPPRESSIONS = NMS, NONE = (
+    "nms",
+    "none",
+)  # what an artifact's boxes need before they are an answer
 # Accuracy is scored with every box above this score; a factory works at a higher one.
 SCORING_THRESHOLD = 0.001
 DEPLOYMENT_THRESHOLD = 0.25
@@ -70,6 +77,47 @@ def nms(
             break
     kept = kept[:max_detections]
     return boxes[points[kept]], ranked[kept], labels[kept]
+
+
+def strongest(
+    boxes: Floats,
+    scores: Floats,
+    score_threshold: float,
+    max_detections: int = MAX_DETECTIONS,
+) -> tuple[Floats, Floats, Integers]:
+    """The boxes of a detector that needs no suppression: the best pairs of a box and a class, whatever they overlap.
+
+    Args:
+        boxes: [P, 4], x0 y0 x1 y1 in any one unit.
+        scores: [P, C], probabilities.
+        score_threshold: Scores at or below it are left out.
+        max_detections: Most boxes to return.
+
+    Returns:
+        Boxes [K, 4], scores [K] and labels [K], best first; equal scores by their index (point, then class).
+
+    Example:
+        >>> box = np.array([[0, 0, 9, 9], [0, 0, 9, 9.5]])
+        >>> strongest(box, np.array([[0.4], [0.9]]), 0.1)[1].tolist()
+        [0.9, 0.4]
+    """
+    points, labels, ranked = _candidates(scores, score_threshold, max_detections)
+    return boxes[points], ranked, labels
+
+
+def answer_of(
+    boxes: Floats, scores: Floats, score_threshold: float, suppression: str = NMS
+) -> tuple[Floats, Floats, Integers]:
+    """Boxes, scores and labels that a detector finds in an image: by ``nms``, or by ``strongest`` where it needs none.
+
+    Args:
+        boxes: [P, 4].
+        scores: [P, C].
+        score_threshold: Scores at or below it are left out.
+        suppression: ``nms`` or ``none``.
+    """
+    take = strongest if suppression == NONE else nms
+    return take(boxes, scores, score_threshold)
 
 
 def _candidates(scores: Floats, threshold: float, top_k: int) -> tuple[Integers, Integers, Floats]:

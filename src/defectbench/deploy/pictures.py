@@ -25,7 +25,7 @@ from ..data.tile_pack import crop
 from ..data.tiling import count_tiles, tile_windows
 from .checked import open_checked
 from .merge import Detections, merge_tiles
-from .nms import DEPLOYMENT_THRESHOLD, SCORING_THRESHOLD, nms
+from .nms import DEPLOYMENT_THRESHOLD, SCORING_THRESHOLD, answer_of
 from .predict import check_output, coco_results, to_original
 from .runtime import ClassifierModel, DetectorModel, prepare
 
@@ -331,7 +331,7 @@ def _look(
     _, scale, pad = letterbox(pixels, engine.size)
     boxes, scores = engine(prepare(pixels, engine.size))
     check_output(engine.path, image_id, scores[0], boxes[0])
-    kept, ranked, labels = nms(boxes[0], scores[0], threshold)
+    kept, ranked, labels = answer_of(boxes[0], scores[0], threshold, engine.suppression)
     size = np.array([width, height])
     return to_original(kept, scale, np.array(pad), size), ranked, labels
 

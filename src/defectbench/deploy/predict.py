@@ -20,7 +20,7 @@ from ..data.pack import Pack, load_arrays
 from .checked import open_checked
 from .engines.files import files_of, inputs_of
 from .merge import Detections, merge_tiles
-from .nms import SCORING_THRESHOLD, nms
+from .nms import SCORING_THRESHOLD, answer_of
 from .runtime import BoxFinder, ClassifierModel, DetectorModel, Images
 
 BATCH = 16
@@ -37,8 +37,8 @@ def predict(
     """Run a model on every image of a pack and write the results.
 
     A classifier's are the probabilities of all classes by image. A detector's: scores above 0.001, class-aware
-    suppression at IoU 0.6, at most 100 boxes an image: the figures that COCO's AP counts. Category ids are
-    positions in the class list.
+    suppression at IoU 0.6 where the model needs one, at most 100 boxes an image: the figures that COCO's AP counts.
+    Category ids are positions in the class list.
 
     Beside them the record ``<name>.record.json`` says by hash which model and pack they were made from.
 
@@ -139,7 +139,9 @@ def _detect(
         for row in range(len(chunk)):
             n = start + row
             check_output(source, int(ids[n]), scores[row], boxes[row])
-            kept, kept_scores, labels = nms(boxes[row], scores[row], score_threshold)
+            kept, kept_scores, labels = answer_of(
+                boxes[row], scores[row], score_threshold, engine.suppression
+            )
             yield to_original(kept, float(scales[n]), pads[n], originals[n]), kept_scores, labels
 
 

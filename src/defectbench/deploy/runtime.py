@@ -19,6 +19,7 @@ from ..base.memory import lacks_memory, memory_refusal
 from ..base.tasks import CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
+from .nms import NMS
 
 Images = NDArray[np.float32]
 Provider = str | tuple[str, dict[str, str]]  # of onnxruntime: what computes
@@ -31,10 +32,16 @@ class BoxFinder(Protocol):
     Attributes:
         classes: Class names in the order of the score columns.
         size: Side of the square input, pixels.
+        suppression: What its boxes need before they are an answer.
     """
 
     classes: list[str]
     size: int
+
+    @property
+    def suppression(self) -> str:
+        """``nms`` or ``none``."""
+        ...
 
     def __call__(self, images: Images) -> tuple[Images, Images]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""
@@ -112,6 +119,11 @@ class DetectorModel(Artifact):
     """A detector."""
 
     task = DETECTION.name
+
+    @property
+    def suppression(self) -> str:
+        """What its boxes need before they are an answer: ``nms`` or ``none``."""
+        return self.metadata.get("suppression", NMS)
 
     def __call__(self, images: Images) -> tuple[Images, Images]:
         """Run images [N,3,S,S] in 0..1; return boxes [N,P,4] and scores [N,P,C]."""

@@ -156,23 +156,31 @@ def executed_macs(model: onnx.ModelProto, size: int, path: Path) -> Counts:
 def count_params(model: onnx.ModelProto) -> int:
     """Number of learnt values: weights and biases of weighted operators.
 
-    A bias added behind a matrix product counts, and so does the affine part of a group norm, which
-    exporters take apart. A layer that is run at several levels counts once. Constants do not count:
+    A bias added behind a matrix product counts, and so do the affine part of a group norm and the scale of a norm by
+    the root of the mean square, which exporters take apart, and a scale and a shift of one value behind a ReLU. A layer
+    that is run at several levels or times counts once, though exporters may store it for each. Constants do not count:
     grids and strides feed no weighted operator, the ramp 0, 1, 2, ... that integrates a distribution
     is known, and so are a filter that is the same for every channel and a norm's missing affine part.
     """
     constants = _constants(model.graph)
+    makers = {name: node for node in model.graph.node for name in node.output}
     products = {node.output[0] for node in model.graph.node if node.op_type == "MatMul"}
     used: list[str] = []
+    matrices: set[tuple[tuple[int, ...], bytes]] = set()
     for node in model.graph.node:
         names = _weights(node, constants)
-        if names and names[0] in used and constants[names[0]].ndim >= 2:
-            continue
+        if names and constants[names[0]].ndim >= 2:
+            content = _content(constants[names[0]])
+            if names[0] in used or content in matrices:
+                products -= set(node.output)  # nor is its bias another one
+                continue
+            matrices |= {content} if content else set()
         used += names
         if node.op_type == "Add" and products & set(node.input):
             used += [name for name in node.input if name in constants and constants[name].ndim == 1]
         if node.op_type in ("Add", "Mul"):
             used += [n for n in node.input if n in constants and _is_affine(constants[n])]
+            used += _apart(node, constants, makers)
     # Exporters store equal biases once; each use of one is a parameter of its own.
     vectors = [constants[name] for name in used if constants[name].ndim < 2]
     shared = {name for name in used if constants[name].ndim >= 2}
@@ -186,7 +194,36 @@ def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
         for a in node.attribute:
             if node.op_type == "Constant" and a.name == "value":
                 values[node.output[0]] = numpy_helper.to_array(a.t)
+        if node.op_type == "Transpose" and node.input[0] in values:
+            order = next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
+            values[node.output[0]] = values[node.input[0]].transpose(order)
     return values
+
+
+def _content(values: np.ndarray) -> tuple[tuple[int, ...], bytes] | None:
+    """What tells one learnt matrix from another; None of one whose values are all the same, as before it has learnt."""
+    if values.size == 0 or (values == values.flat[0]).all():
+        return None
+    return values.shape, values.tobytes()
+
+
+def _apart(
+    node: NodeProto, constants: dict[str, np.ndarray], makers: dict[str, NodeProto]
+) -> list[str]:
+    """Learnt factors and summands of layers that exporters take apart: a scale of rows, one value behind a ReLU."""
+    learnt = [name for name in node.input if name in constants and constants[name].ndim == 1]
+    others = [makers[name] for name in node.input if name in makers and name not in constants]
+    if len(learnt) != 1 or len(others) != 1:
+        return []
+    before = others[0]
+    if constants[learnt[0]].size > 1:
+        roots = [makers[name].op_type for name in before.input if name in makers]
+        is_scale = node.op_type == "Mul" and before.op_type == "Mul" and "Reciprocal" in roots
+        return learnt if is_scale else []
+    if node.op_type == "Mul":
+        return learnt if before.op_type == "Relu" else []
+    is_shift = before.op_type == "Mul" and bool(_apart(before, constants, makers))
+    return learnt if is_shift and constants[learnt[0]].size == 1 else []
 
 
 def _weights(node: NodeProto, constants: dict[str, np.ndarray]) -> list[str]:

@@ -176,7 +176,8 @@ def race(entries: Sequence[RaceEntry], settings: LatencySettings) -> None:
     """Time model files in turn and write the latency record of each.
 
     The figures of a record: ``latency_ms_p50``, ``_p90``, ``_p99`` (end to end), each with ``_low`` and ``_high``, the
-    percentiles by phase, those of calls after a pause as ``burst_latency_ms_..``, ``fps`` = 1000 / p50,
+    percentiles by phase (no ``post`` of a detector that needs no suppression), those of calls after a pause as
+    ``burst_latency_ms_..``, ``fps`` = 1000 / p50,
     ``ratio_to_reference`` with its interval; of a compressed file also ``ratio_to_base`` with its interval and
     ``base_latency_ms_p50``; ``valid``. Where images are cut into tiles a call is of one tile, and
     ``image_latency_ms_p50`` is of a whole image: ``tiles_per_image`` calls and the merging of their boxes,

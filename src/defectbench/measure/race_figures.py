@@ -41,7 +41,8 @@ def summarise(answers: Answers, model: int, base: int | None, threads: int) -> d
     calls = call_ms(answers, model)
     phases = calls[..., :3].reshape(-1, 3)
     figures: dict[str, Any] = _percentiles("latency_ms", phases.sum(axis=1))
-    for column, phase in enumerate(PHASES):
+    has_post = answers[0].get("post", {model: True})[model]
+    for column, phase in enumerate(PHASES if has_post else PHASES[:2]):
         figures |= _percentiles(f"{phase}_ms", phases[:, column])
     chosen = draw_rounds(*calls.shape[:2])
     for p, ends in _latency_ends(calls[..., :3].sum(axis=3), chosen).items():
@@ -140,7 +141,9 @@ def _aside(answers: Answers, model: int) -> dict[str, Any]:
     scoring = np.array(
         [post for samples in samples_of_model for post in samples["scoring_post"]], np.float64
     )
-    if len(scoring):  # a classifier suppresses nothing
+    if len(
+        scoring
+    ):  # a classifier suppresses nothing, nor does a detector that says each object once
         figures["post_ms_p50_at_score_0001"] = float(np.median(scoring)) / 1e6
     counts = {"n_burst_calls": len(paused), "n_post_calls_at_score_0001": len(scoring)}
     return figures | counts

@@ -26,7 +26,7 @@ from ..base.engines import takes_batch
 from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
-from ..deploy.nms import SCORING_THRESHOLD, nms
+from ..deploy.nms import NMS, NONE, SCORING_THRESHOLD, answer_of
 from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
 from .energy import STANDS_STILL, Meter, find_meters, read_joules
 from .machine_watch import Watch, processor_ns
@@ -127,7 +127,8 @@ class Call:
     Attributes:
         pre: Decoded images to network input.
         forward: The engine.
-        post: Suppression, or the choice of the class.
+        post: Suppression, or the choice of the class; 0 of a detector that needs no suppression, where the choice of
+            boxes above the threshold is part of ``forward``.
         outputs: What the engine answered.
     """
 
@@ -147,6 +148,7 @@ class Runner:
         tiled: What a pack of tiles has beside them.
 
     Attributes:
+        suppression: What a detector's boxes need before they are an answer: ``nms`` or ``none``.
         calls: Nanoseconds by round and call: pre, forward, post, time on the processor.
         burst: Nanoseconds of the calls after a pause: pre, forward, post.
         scoring_post: Nanoseconds of suppression at the threshold that accuracy is scored at.
@@ -166,6 +168,8 @@ class Runner:
         self.engine: DetectorModel | ClassifierModel = load_engine(
             request["engine"], self.model, threads
         )
+        engine = self.engine
+        self.suppression = engine.suppression if isinstance(engine, DetectorModel) else NMS
         self.images, self.tiled, self.turn = images, tiled, 0
         self.calls: list[list[tuple[int, int, int, int]]] = []
         self.burst: list[tuple[int, int, int]] = []
@@ -184,16 +188,24 @@ class Runner:
         outputs = self.engine(together)
         done = time.perf_counter_ns()
         for n in range(batch):
-            self.suppress(outputs, self.threshold, n)
-        return Call(ready - start, done - ready, time.perf_counter_ns() - done, outputs)
+            self.answer(outputs, self.threshold, n)
+        answered = time.perf_counter_ns()
+        if not self.has_post:
+            done = answered
+        return Call(ready - start, done - ready, answered - done, outputs)
 
-    def suppress(self, outputs: Any, threshold: float, image: int = 0) -> None:
+    @property
+    def has_post(self) -> bool:
+        """Whether something is left to do when the engine has answered."""
+        return self.suppression != NONE
+
+    def answer(self, outputs: Any, threshold: float, image: int = 0) -> None:
         """What makes an answer of the engine's outputs for one image of a call."""
         if isinstance(self.engine, ClassifierModel):
             outputs[image].argmax()
         else:
             boxes, scores = outputs
-            nms(boxes[image], scores[image], threshold)
+            answer_of(boxes[image], scores[image], threshold, self.suppression)
 
     def run_calls(self, calls: int, batch: int = 1) -> tuple[list[tuple[int, int, int, int]], Any]:
         """Settle, then count some calls back to back; the block, and what the last call answered."""
@@ -216,9 +228,9 @@ class Runner:
         """Count some calls of one image; a detector's last outputs are suppressed once more."""
         block, outputs = self.run_calls(calls)
         self.calls.append(block)
-        if isinstance(self.engine, DetectorModel):
+        if isinstance(self.engine, DetectorModel) and self.has_post:
             start = time.perf_counter_ns()
-            self.suppress(outputs, SCORING_THRESHOLD)
+            self.answer(outputs, SCORING_THRESHOLD)
             self.scoring_post.append(time.perf_counter_ns() - start)
 
     def run_burst(self) -> None:
@@ -243,7 +255,9 @@ class Runner:
             parts = []
             for tile in image.tiles:
                 boxes, scores = self.engine(prepare(tile, self.engine.size))
-                kept, ranked, labels = nms(boxes[0], scores[0], self.threshold)
+                kept, ranked, labels = answer_of(
+                    boxes[0], scores[0], self.threshold, self.suppression
+                )
                 parts.append((kept * (tile.shape[0] / self.engine.size), ranked, labels))
             merge_tiles(image.windows, image.size.tolist(), parts, self.threshold)
             start = time.perf_counter_ns()
@@ -378,6 +392,7 @@ def run_race(runners: list[Runner], request: dict[str, Any], watch: Watch) -> di
         "runners": [{name: getattr(r, name) for name in kept} for r in runners],
         "images": [len(r.images) for r in runners],
         "devices": [r.engine.device for r in runners],
+        "post": [r.has_post for r in runners],
         "tiles_per_image": [r.tiled.tiles_per_image if r.tiled else None for r in runners],
         "evidence": evidence,
         "batches": {

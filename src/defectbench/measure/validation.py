@@ -14,6 +14,7 @@ from torch import nn
 from ..base.errors import PackError
 from ..base.tasks import CLASSIFICATION, DETECTION, task_named
 from ..data.pack import load_pack
+from ..deploy.nms import NMS
 from ..deploy.predict import classify_pack, predict_pack
 from ..nn.trainable import Trainable
 from .evaluator import score
@@ -27,12 +28,16 @@ class TorchEngine:
         module: Deployed module: images [N,3,S,S] in 0..1 to boxes and scores.
         classes: Class names.
         size: Side of the square input, pixels.
+        suppression: What its boxes need before they are an answer: ``nms`` or ``none``.
     """
 
     name = "torch"
 
-    def __init__(self, module: nn.Module, classes: list[str], size: int) -> None:
+    def __init__(
+        self, module: nn.Module, classes: list[str], size: int, suppression: str = NMS
+    ) -> None:
         self.module, self.classes, self.size = module.eval(), classes, size
+        self.suppression = suppression
         self.metadata: dict[str, str] = {}
         held = next(iter(module.parameters()), torch.zeros(0))
         self.device = held.device
@@ -73,7 +78,8 @@ def make_validator(
 
     def validate(detector: Trainable) -> float:
         deployed = detector.deploy()
-        engine = TorchEngine(deployed, pack.classes, pack.size)
+        suppression = getattr(detector, "suppression", NMS)
+        engine = TorchEngine(deployed, pack.classes, pack.size, suppression)
         results = [row for rows in predict_pack(engine, pack, val_pack) for row in rows]
         value = score(truth, results).map50_95
         return 0.0 if math.isnan(value) else value

@@ -33,10 +33,13 @@ class Detector(Trainable):
     Attributes:
         strides: Stride of each output level, pixels.
         offset: Where a cell's prior lies, in strides from the cell's corner.
+        suppression: What its boxes need before they are an answer: ``nms``, or ``none`` where the network says each
+            object once.
     """
 
     strides: tuple[int, ...]
     offset: float = 0.5
+    suppression: str = "nms"
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw output [B, P, D] of images float32 [B, 3, H, W], RGB in 0..1."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.engines import ON_PROCESSORS, Form
+from ..nms import NMS
 
 RUNNERS = ON_PROCESSORS  # engines that the script opens; `snippets/` has a program in C++ for each
 
@@ -26,6 +27,7 @@ class Model:
         classes: Class names in the order of the score columns.
         size: Side of the square input, pixels.
         tiles: How pictures are cut into tiles; None where they are taken whole.
+        suppression: What its boxes need before they are an answer: ``nms`` or ``none``.
     """
 
     form: Form
@@ -37,6 +39,7 @@ class Model:
     classes: list[str]
     size: int
     tiles: Mapping[str, Any] | None
+    suppression: str = NMS
 
     @property
     def is_rewritten(self) -> bool:

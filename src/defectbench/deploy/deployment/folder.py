@@ -184,6 +184,7 @@ def _write_manifest(deployment: Deployment, part: Path, name: str) -> None:
         "size": model.size,
         "classes": model.classes,
         "tiles": dict(model.tiles) if model.tiles is not None else None,
+        "suppression": model.suppression,
     }
     figures = {
         key: dict(measured.record["figures"]) if measured.record is not None else None

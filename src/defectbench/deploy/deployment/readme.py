@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..nms import NONE
 from .content import Deployment, Measured
 
 _NOT_COMPILED = "not compiled where this folder was made"
@@ -40,9 +41,15 @@ def _use(deployment: Deployment) -> str:
     return (
         f"```sh\npip install numpy pillow {deployment.model.form.engine}\npython run_model.py picture.png\n```\n\n"
         "prints class, score and corners (x0, y0, x1, y1 in pixels) of each box as JSON. The script fits a picture "
-        f"into the input of {deployment.model.size} x {deployment.model.size} pixels and suppresses boxes as "
+        f"into the input of {deployment.model.size} x {deployment.model.size} pixels and {_chooses(deployment)} as "
         f"the suite did that scored the model.{_tiles(deployment.model.tiles)}"
     )
+
+
+def _chooses(deployment: Deployment) -> str:
+    if deployment.model.suppression == NONE:
+        return "takes the best boxes, which need no suppression,"
+    return "suppresses boxes"
 
 
 def _tiles(tiles: Mapping[str, Any] | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from boxes.merge import merge_tiles  # pyright: ignore[reportMissingImports]
-from boxes.nms import nms  # pyright: ignore[reportMissingImports]
+from boxes.nms import answer_of  # pyright: ignore[reportMissingImports]
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
@@ -128,9 +128,9 @@ def fit(pixels: np.ndarray) -> tuple[np.ndarray, float, int, int]:
 
 
 def look(model: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes of a picture or of a tile [H, W, 3], suppressed: corners in its pixels, scores, numbers of classes."""
+    """Boxes of a picture or of a tile [H, W, 3]: corners in its pixels, scores, numbers of classes."""
     image, scale, x, y = fit(pixels)
-    boxes, scores, labels = nms(*model(image), LEAST)
+    boxes, scores, labels = answer_of(*model(image), LEAST, SETTINGS["suppression"])
     height, width = pixels.shape[:2]
     corners = (boxes.astype(np.float64) - [x, y, x, y]) / scale
     return np.clip(corners, 0, [width, height, width, height]), scores, labels

@@ -29,7 +29,7 @@ from ...base.engines import Form
 from ...base.errors import ConfigError, HashMismatchError
 from ...base.files import atomic_directory, atomic_write_json, read_json, sha256_file
 from ..engines.files import files_of
-from ..nms import SCORING_THRESHOLD
+from ..nms import NMS, SCORING_THRESHOLD
 
 SCHEMA = "defectbench-edge/1"
 RUNNER, PLAN, MANIFEST, ORIGIN = "runner.py", "plan.json", "manifest.json", "origin.json"
@@ -65,6 +65,7 @@ class BundleEntry:
         images: Which of the bundle's images it sees.
         threshold: The score above which a box counts in use; None of a classifier.
         origin: Where it comes from on this machine.
+        suppression: What a detector's boxes need before they are an answer: ``nms`` or ``none``.
     """
 
     name: str
@@ -75,6 +76,7 @@ class BundleEntry:
     images: int
     threshold: float | None
     origin: Mapping[str, Any]
+    suppression: str = NMS
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def _take_entry(folder: Path, number: int, entry: BundleEntry) -> dict[str, Any]
         "size": entry.size,
         "images": f"images/{entry.images}.npy",
         "threshold": entry.threshold,
+        "suppression": entry.suppression,
     }
 
 

@@ -26,6 +26,7 @@ from .ncnn_graph import fit_for_ncnn
 ncnn: Any = importlib.import_module("ncnn")  # a compiled module that tells no types
 
 PARAM, BIN, SIGNATURE = "model.param", "model.bin", "signature.json"
+CHOICES = ("TopK", "GatherElements")  # operators that take entries by numbers found in the graph
 _OPTIONS = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 
 
@@ -50,6 +51,7 @@ def convert(model_path: str | Path, folder: str | Path, precision: str) -> None:
         "precision": precision,
         "points": info.points,
     }
+    _refuse_choices(Path(model_path), model)
     with tempfile.TemporaryDirectory() as name:
         param, weights = _run_pnnx(Path(model_path), model, Path(name), info.size, precision)
         _check_operators(Path(model_path), param)
@@ -102,6 +104,14 @@ def _run_pnnx(
         fix = "run pnnx on the file by itself to see all that it says"
         raise ProgramError(path, "pnnx", f"exit {run.returncode}: {last}", fix)
     return made
+
+
+def _refuse_choices(path: Path, model: onnx.ModelProto) -> None:
+    """Ncnn takes no entries by numbers that the graph itself finds, and pnnx ends in a crash on some graphs that do."""
+    found = [node.op_type for node in model.graph.node if node.op_type in CHOICES]
+    if found:
+        fix = "ncnn has no such operator; time this method in another engine"
+        raise UnsupportedError(path, "ncnn operator", ", ".join(dict.fromkeys(found)), fix)
 
 
 def _check_operators(path: Path, param: Path) -> None:

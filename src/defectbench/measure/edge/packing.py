@@ -22,7 +22,7 @@ from ...deploy.checked import open_checked
 from ...deploy.edge.bundle import Bundle, BundleEntry, choose_rows, write_bundle
 from ...deploy.engines.files import inputs_of, recorded_sha256
 from ...deploy.names import OUTPUTS
-from ...deploy.nms import DEPLOYMENT_THRESHOLD
+from ...deploy.nms import DEPLOYMENT_THRESHOLD, NMS
 from ..absences import absence_of
 from ..reference import SIDE, write_reference
 
@@ -91,6 +91,7 @@ def _read_part(cell: Path, most: int) -> dict[str, Any]:
         "rows": rows,
         "task": artifact.task,
         "size": artifact.size,
+        "suppression": getattr(artifact, "suppression", NMS),
         "truth": {name: scored[name]["path"] for name in ("annotations", "groups")},
     }
 
@@ -127,7 +128,8 @@ def _entry(cell: Path, form: Form, images: int, part: dict[str, Any]) -> BundleE
     }
     name = f"{'/'.join(cell.absolute().parts[-4:])} {form.name}"
     outputs = OUTPUTS[part["task"]]
-    return BundleEntry(name, form, model, outputs, part["size"], images, threshold, origin)
+    told = (images, threshold, origin, part["suppression"])
+    return BundleEntry(name, form, model, outputs, part["size"], *told)
 
 
 def _reference(engine: str, folder: Path) -> Path:
