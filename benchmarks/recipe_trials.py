@@ -46,12 +46,13 @@ def main():
     text = "YAML: `length` (size, epochs, batch; absent: the study's) and `ways`, changes to a recipe by name"
     parser.add_argument("--ways", type=Path, required=True, help=text)
     parser.add_argument("--methods", nargs="+", help="default: all of the engine's")
+    parser.add_argument("--dataset", help="name of the set, where the study has several")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--out", type=Path, required=True, help="table to append to")
     parser.add_argument("--data", default="results/data", help="folder of the sets' folders")
     args = parser.parse_args()
     content = yaml.safe_load(args.ways.read_text(encoding="utf-8"))
-    cells = cells_of(args.study)
+    cells = cells_of(args.study, args.dataset, args.methods)
     folder = args.data + "/{dataset}/clean/split0/"
     parts = {part: folder + part + "@{size}.safetensors" for part in ("train", "val")}
     length = content.get("length", {})

@@ -78,16 +78,29 @@ def processor():
     return f"{card['cpu']} ({', '.join(told)})".removesuffix(" ()")
 
 
-def cells_of(study):
-    """Cells of the study that the engine trains as they are on clean parts, and the task of their set, by method."""
+def cells_of(study, dataset=None, methods=None):
+    """Cells of the study that the engine trains as they are on clean parts, and the task of their set, by method.
+
+    Args:
+        study: The study's file.
+        dataset: Name of the set; needed where the study has one of the methods on several.
+        methods: Those that are asked for; all without.
+    """
     plan = plan_study(load_study(study), study)
-    return {
-        cell.method: (cell, plan.datasets[cell.dataset].task)
-        for cell in plan.trained
-        if cell.compression is None
-        and cell.protocol == "clean"
-        and plan.catalogue.cards[base_method(cell.method)].family == "engine"
-    }
+    cells = {}
+    for cell in plan.trained:
+        if (
+            cell.compression is None
+            and cell.protocol == "clean"
+            and dataset in (None, cell.dataset)
+            and (methods is None or cell.method in methods)
+            and plan.catalogue.cards[base_method(cell.method)].family == "engine"
+        ):
+            first, _ = cells.setdefault(cell.method, (cell, plan.datasets[cell.dataset].task))
+            if first.dataset != cell.dataset:
+                sets = f"{first.dataset} and {cell.dataset}"
+                raise SystemExit(f"{study}: {cell.method} is on {sets}: name one, --dataset NAME")
+    return cells
 
 
 def map50_validator(pack_file, seen):
@@ -209,6 +222,7 @@ def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("study", type=Path)
     parser.add_argument("--methods", nargs="+", help="default: all of the engine's")
+    parser.add_argument("--dataset", help="name of the set, where the study has several")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     text = "ways to move the first weights, 0 for as they are"
     parser.add_argument("--moved", nargs="+", type=int, default=[0], help=text)
@@ -218,7 +232,7 @@ def main():
         default = f"results/data/{{dataset}}/clean/split0/{part}@{{size}}.safetensors"
         parser.add_argument(f"--{part}", default=default, help=text)
     args = parser.parse_args()
-    cells = cells_of(args.study)
+    cells = cells_of(args.study, args.dataset, args.methods)
     parts = {"train": args.train, "val": args.val}
     grid = itertools.product(args.seeds, args.moved, args.methods or sorted(cells))
     runs = (run(*cells[name], seed, parts, moved) for seed, moved, name in grid)

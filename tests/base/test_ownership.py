@@ -55,7 +55,8 @@ def test_a_link_an_equal_copy_and_other_mirrors_are_the_same_study(home):
     (home / "there").mkdir()
     shutil.copy("a.yaml", "there/a.yaml")
     (home / "mirrors.yaml").write_text(STUDY + "mirrors: {d: /x}\n")
-    for name in ("link.yaml", "there/a.yaml", "mirrors.yaml"):
+    (home / "weights.yaml").write_text(STUDY + "weights_mirror: /y\n")
+    for name in ("link.yaml", "there/a.yaml", "mirrors.yaml", "weights.yaml"):
         run(name)
 
 

@@ -312,6 +312,15 @@ def test_rows_of_other_starts_are_cells_of_their_own():
     assert f"demo-steel/clean/{names[1]}/seed0/latency/onnxruntime.json" in made.records()
 
 
+def test_a_mirror_of_weights_waits_for_a_dataset_that_is_left_out(tmp_path):
+    blocks = [
+        {"datasets": ["tire"], "methods": ["nanodet_m"], "budget": {"start": "coco"}},
+        {"datasets": ["demo-steel"], "methods": ["nanodet_m"]},
+    ]
+    study = parse_study("t", {"study": "t", "blocks": blocks, "weights_mirror": "x"})
+    assert list(plan_study(study, "t", *FOLDERS, results=tmp_path).left_out) == ["tire"]
+
+
 @pytest.mark.parametrize(
     ("block", "study", "words"),
     [

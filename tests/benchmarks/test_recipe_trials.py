@@ -52,9 +52,12 @@ def test_ways_of_fine_tuning_are_those_of_short_runs_at_lower_rates():
 
 
 def test_rows_that_start_from_published_weights_are_tried_as_such():
-    cells = cells_of(Path("config") / "neu-det-transfer.yaml")
+    study = Path("config") / "neu-det-transfer.yaml"
+    with pytest.raises(SystemExit, match="name one, --dataset NAME"):
+        cells_of(study)
+    cells = cells_of(study, "neu-det")
     cell, task = cells["nanodet_m+from_coco_10epochs"]
-    assert task == "detection"
+    assert (cell.dataset, task) == ("neu-det", "detection")
     assert start_of(cell) == Path("results/weights/nanodet_m/coco/weights.safetensors")
     assert start_of(cells["nanodet_m+10epochs"][0]) is None
     rows = [row_of(cells[name][0], task, 0) for name in ("nanodet_m+10epochs", cell.method)]

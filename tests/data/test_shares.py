@@ -49,6 +49,12 @@ def test_each_class_keeps_its_share():
     assert counts == [30, 15, 3]
 
 
+def test_no_class_is_lost_however_small_the_share():
+    coco = coco_of([0] * 100 + [1] * 4 + [2])
+    kept = shared_out(of_all(coco), 1, coco, {}, 0)["train"]
+    assert sorted(coco.dominant_class(name) for name in kept) == [0, 1, 2]
+
+
 def test_another_seed_draws_other_images():
     coco = coco_of([0] * 50)
     draws = [shared_out(of_all(coco), 20, coco, {}, seed)["train"] for seed in (0, 0, 1)]

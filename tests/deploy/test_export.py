@@ -85,7 +85,7 @@ def test_images_on_which_rounding_decides_tell_nothing(tmp_path, provenance, mon
     seen.clear()
     # a graph that computes the same otherwise: rounding decides alike nowhere
     assert check_equal(Chooses(1.0 + 1e-7), path, 32, path) < 1e-4
-    assert set(seen) <= set(export.GRAINS)
+    assert seen[:2] == list(export.GRAINS[:2]), "the first images told nothing, others were tried"
 
 
 def test_a_wrong_choice_is_told_apart(tmp_path, provenance):

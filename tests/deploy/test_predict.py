@@ -15,7 +15,7 @@ from defectbench.base.records import read_record
 from defectbench.data.letterbox import letterbox
 from defectbench.data.pack import write_pack
 from defectbench.deploy.nms import nms
-from defectbench.deploy.predict import predict, to_original
+from defectbench.deploy.predict import coco_results, predict, to_original
 from defectbench.deploy.runtime import OnnxDetector, prepare
 
 
@@ -126,3 +126,12 @@ def test_preparation_equals_the_packs_letterbox(shape, size):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     expected = letterbox(image, size)[0].transpose(2, 0, 1)[None].astype(np.float32) / 255
     np.testing.assert_allclose(prepare(image, size), expected, atol=1e-7)
+
+
+def test_answers_that_are_one_when_rounded_are_written_once():
+    """Without suppression two queries may take one box to the same digits; the scorer refuses a result twice."""
+    boxes = np.array([[0.0, 0.0, 10.0, 8.0], [0.0001, 0.0, 10.0, 8.0], [0.0, 0.0, 10.0, 8.0]])
+    scores = np.array([0.50000012, 0.50000008, 0.4])
+    rows = coco_results(7, boxes, scores, np.array([1, 1, 1]))
+    assert [row["score"] for row in rows] == [0.5, 0.4]
+    assert rows[0] == {"image_id": 7, "category_id": 1, "bbox": [0.0, 0.0, 10.0, 8.0], "score": 0.5}

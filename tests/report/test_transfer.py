@@ -1,5 +1,7 @@
 """From published weights beside from scratch: which rows are paired, what the gain is, and what figures show."""
 
+from itertools import groupby
+
 import pytest
 from tests.report.shelf import Shelf
 
@@ -7,6 +9,8 @@ from defectbench.report.figures.transfer import curves_of, transfer_figure
 from defectbench.report.records.starts import is_plain, trained_as
 from defectbench.report.records.study import read_study
 from defectbench.report.table import Picture, Table
+from defectbench.report.topics.detection import compared
+from defectbench.report.topics.leakage import leakage_premiums
 from defectbench.report.topics.transfer import parts
 from defectbench.report.writers.csv import csv_text
 
@@ -99,3 +103,22 @@ def test_a_panel_has_a_line_of_each_start_in_order(started):
     ]
     assert curves_of([row for row in rows if row.start is None], "epochs") == {}
     assert len(transfer_figure(by_epochs, "epochs", "score").axes) == 1
+
+
+def test_shares_of_a_training_part_are_tables_of_their_own_over_all_seeds(tmp_path):
+    shelf = Shelf(tmp_path, images=8)
+    truth, half = shelf.oracle(), shelf.oracle(images={1, 2, 4, 6})
+    (tmp_path / "models").mkdir()
+    for protocol in ("clean", "clean-10pct", "random", "random-10pct"):
+        shelf.split(protocol, train=7)
+        for method, results in (("alpha", truth), ("beta", half)):
+            for seed in (0, 1):
+                shelf.method(method, protocol, seed=seed, results=results)
+    study = study_of(shelf)
+    rows, _ = compared(study)
+    places = [(row.protocol, row.method, row.n_seeds) for row in rows]
+    shares = ("clean", "clean-10pct", "random", "random-10pct")
+    assert sorted(places) == sorted((p, m, 2) for p in shares for m in ("alpha", "beta"))
+    assert [p for p, _ in groupby(row.protocol for row in rows)] == list(shares)
+    premiums = {(p.protocol, p.method) for p in leakage_premiums(rows)}
+    assert premiums == {(p, m) for p in ("random", "random-10pct") for m in ("alpha", "beta")}

@@ -12,7 +12,7 @@ from defectbench.base.methods import Method, Optimizer, Recipe, load_method
 from defectbench.base.records import read_record
 from defectbench.training import loop
 from defectbench.training.preparation import shown_images
-from defectbench.training.start import read_start, trained_network
+from defectbench.training.start import is_published, read_start, trained_network
 from defectbench.weights.fetching import fetch_weights
 from tests.runs import prepare_run, run_training
 from tests.weights.tiny_method import trained, write_all
@@ -120,3 +120,11 @@ def test_weights_of_another_method_or_damaged_ones_are_refused(tiny, start, pack
 def test_what_must_be_a_run_is_no_published_file(tiny, start):
     with pytest.raises(ConfigError, match="train from them first"):
         trained_network(read_start(start), tiny, 2)
+
+
+def test_of_two_records_beside_weights_one_decides_for_all(start, tiny, pack):
+    assert is_published(start)
+    assert read_start(start).is_published
+    run_training(pack, tiny, start.parent, seed=1, start=start)
+    assert not is_published(start)
+    assert not read_start(start).is_published

@@ -48,8 +48,3 @@ def recovery_sources(wildcards, input):
         option("teacher", input.teacher),
     ]
     return " ".join(filter(None, options))
-
-
-def start_option(wildcards, input):
-    """The base's weights as an option of `train`."""
-    return option("start", input.start)

@@ -81,7 +81,7 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     card, base = _adopted(name, home)
     _check_asked(asked)
     cores = asked.cores or usable_cores() or 1
-    weights = asked.weights or (Path(base.weights_mirror) if base.weights_mirror else None)
+    weights = asked.weights or mirror_at_hand(base, tell)
     starts = starts_at_hand(home, weights)
     budget = base.blocks[0].budget
     size, batch = asked.size or budget.size or 320, budget.batch or 16
@@ -115,6 +115,19 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
     return _answer(card, home, study_name, size, asked, begun, tell)
+
+
+def mirror_at_hand(base: Study, tell: Tell) -> Path | None:
+    """The folder of published weights that a study names; none where it is gone, as a medium that was taken out."""
+    if base.weights_mirror is None:
+        return None
+    folder = Path(base.weights_mirror).expanduser()
+    if not folder.is_dir():
+        tell(
+            f"{folder} (weights_mirror of study {base.study}) is not here: weights that were fetched before count"
+        )
+        return None
+    return folder
 
 
 def _adopted(name: str, home: Path) -> tuple[DatasetCard, Study]:

@@ -134,6 +134,8 @@ def _holds(content: object, name: str) -> bool:
 def _hash_of_cells(study: Study) -> str:
     """SHA-256 over all of a study that its results depend on."""
     cells = study.model_dump(
-        mode="json", exclude={"study", "mirrors", "parquet"}, exclude_defaults=True
+        mode="json",
+        exclude={"study", "mirrors", "weights_mirror", "parquet"},
+        exclude_defaults=True,
     )
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()

@@ -283,7 +283,8 @@ def plan_study(
     if "latency" in study.model_fields_set and not plan.raced:
         fix = "it has no effect: the study makes no model file that is timed; leave it out"
         raise ConfigError(source, "latency", study.latency.model_dump(exclude_unset=True), fix)
-    if study.weights_mirror is not None and not any(cell.start for cell in plan.trained):
+    starts = any(cell.start for cell in plan.trained)
+    if study.weights_mirror is not None and not (starts or left_out):
         fix = "it has no effect: no budget says `start`; leave it out"
         raise ConfigError(source, "weights_mirror", study.weights_mirror, fix)
     if plan.forms and not plan.raced:

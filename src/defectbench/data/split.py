@@ -126,11 +126,12 @@ def shared_out(
 ) -> Split:
     """Parts whose training part holds a share of its images; the others are ``left_out``.
 
-    Each class keeps about the same share. A larger share of the same seed holds all images of a smaller one.
+    Each class keeps about the same share, and at least one group of those in which it is the commonest, however small
+    the share is. A larger share of the same seed holds all images of a smaller one.
 
     Args:
         parts: The whole parts.
-        percent: The share; the nearest that whole groups give, at least one group.
+        percent: The share; the nearest that whole groups give.
         coco: The set.
         together: Group by file name, whose images stay together; images without one stand alone.
         seed: Seed of the order in which groups are taken.
@@ -145,11 +146,14 @@ def shared_out(
     rng, placed = np.random.default_rng([seed, SHARE_DRAW]), []
     for number, of_class in sorted(by_class.items()):
         for place, index in enumerate(rng.permutation(len(of_class))):
-            placed.append(((place + 0.5) / len(of_class), number, of_class[index]))
+            share = (
+                (place + 0.5) / len(of_class) if place else 0.0
+            )  # each class's first group goes first
+            placed.append((share, number, of_class[index]))
     placed.sort(key=lambda entry: entry[:2])
     counts = np.cumsum([len(members) for *_, members in placed])
     aim = len(parts["train"]) * percent / 100
-    kept = placed[: 1 + int(np.abs(counts - aim).argmin())]
+    kept = placed[: max(len(by_class), 1 + int(np.abs(counts - aim).argmin()))]
     train = [name for *_, members in kept for name in members]
     left_out = sorted(set(parts["train"]) - set(train))
     return {**parts, "train": train, "left_out": left_out}

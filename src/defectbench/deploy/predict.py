@@ -202,16 +202,19 @@ def to_original(
 def coco_results(
     image_id: int, boxes: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any]
 ) -> list[dict[str, Any]]:
-    """Write detections of one image as COCO results; boxes without area are left out."""
+    """Write detections of one image as COCO results.
+
+    Boxes without area are left out, and so is what was written already: without suppression two answers may be one
+    when they are rounded.
+    """
     sides = boxes[:, 2:] - boxes[:, :2]
     rows = np.concatenate([boxes[:, :2], sides], axis=1).round(3)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": int(label),
-            "bbox": [float(v) for v in row],
-            "score": round(min(float(score), 1.0), 6),
-        }
+    written = dict.fromkeys(
+        (int(label), tuple(row.tolist()), round(min(float(score), 1.0), 6))
         for row, score, label in zip(rows, scores, labels, strict=True)
         if row[2] > 0 and row[3] > 0
+    )
+    return [
+        {"image_id": image_id, "category_id": label, "bbox": list(row), "score": score}
+        for label, row, score in written
     ]

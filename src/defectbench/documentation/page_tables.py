@@ -25,6 +25,7 @@ def _small_percent(share: float) -> str:
 
 FLOORS = "../../.ci/floors.csv"  # as seen from the folder of references
 SEED_SPREAD = "demo-spread/spread.csv"
+OWN_RECIPE = "own"  # name of that way in benchmarks/recipe_ways.yaml
 _TRIALS = (
     word_column("method", "method", NAME),
     word_column("tag", "trial"),
@@ -90,6 +91,15 @@ _WAYS = (
     Column("difference", "minus the first way, seed by seed", "points (Student, 95 %)", points),
     Column("p", "p", write=number),
     Column("corrected_p", "p, corrected (Holm)", write=number),
+)
+_RECIPES = (
+    word_column("method", "method", NAME),
+    word_column("way", "way"),
+    Column("val_score", "validation mAP50-95", "%", percent),
+    Column("val_map50", "validation mAP50", "%", percent),
+    Column("difference", "mAP50-95 minus that of its own recipe", "points", points),
+    word_column("taken", "taken"),
+    Column("cpu_s", "processor time", "s", number),
 )
 _MOVED = (
     word_column("method", "method", NAME),
@@ -327,6 +337,23 @@ def _cuts(name: str, first: Column, facts: Facts, figure: str) -> Table:
     return Table(name, "Resilience", columns, rows)
 
 
+def recipes_table(facts: Facts) -> Table:
+    """What each way of a recipe for short runs comes to on validation, and which one the procedure takes."""
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for line in facts.rows("recipes/trials.csv"):
+        by_method.setdefault(line["method"], []).append(line)
+    rows = []
+    for _, lines in sorted(by_method.items()):
+        own = next(line["val_score"] for line in lines if line["way"] == OWN_RECIPE)
+        best = max(lines, key=lambda line: line["val_score"])
+        for line in lines:
+            values = line | {"taken": "taken" if line is best else ""}
+            if line["way"] != OWN_RECIPE:
+                values["difference"] = line["val_score"] - own
+            rows.append(Row(values))
+    return Table("recipes", "Recipes for short runs", _RECIPES, rows)
+
+
 def ways_by_seed(lines: list[dict[str, Any]], key: str) -> list[Row]:
     """Rows of ``_WAYS``: each way of a method against its first one, over the seeds that both have.
 
@@ -406,6 +433,7 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     "readings": readings_table,
     "fuzz": fuzz_table,
     "moved": moved_table,
+    "recipes": recipes_table,
     "processors": processors_table,
     "race": race_table,
     "repeated": repeated_table,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..base.engines import REFERENCE, Form
 from ..base.errors import ArtifactError, MeasurementError, RefusedError
@@ -80,34 +82,49 @@ def _check_as_made(cell: Path, form: Form) -> None:
 def _record_agreement(
     artifact: Artifact, model: Artifact, form: Form, test: Path, out: Path
 ) -> None:
-    """How far the outputs of a form lie from the artifact's on images of the part.
-
-    A network without suppression chooses among cells by their scores. Where two score alike to rounding, an engine may
-    choose the other one, and its outputs are those of another choice: of few images that is counted and let pass.
-    """
+    """How far the outputs of a form lie from the artifact's on images of the part."""
     pack = load_arrays(test, task=artifact.task)
     images = np.asarray(pack.images)[:IMAGES].astype(np.float32) / np.float32(255)
-    apart = {
-        name: np.abs(want - got).reshape(len(images), -1).max(axis=1, initial=0.0)
-        / (artifact.size if name == "boxes" else 1.0)
-        for name, want, got in zip(
-            artifact.outputs, artifact.run(images), model.run(images), strict=True
-        )
-    }
-    figures: dict[str, float | int] = {"n_images": len(images)}
-    alike = np.ones(len(images), np.bool_)
-    if form.precision == "fp32" and getattr(artifact, "suppression", NMS) == NONE:
-        agree = np.max(list(apart.values()), axis=0) <= BOUND
-        alike = agree if agree.mean() >= LEAST_ALIKE else alike
-        figures["n_images_chosen_otherwise"] = int((~alike).sum())
-    for name, values in apart.items():
-        figures[f"largest_difference_{name}"] = float(values[alike].max())
-    worst = max(value for name, value in figures.items() if name.startswith("largest"))
+    figures, worst = differences(artifact, images, model.run(images), form.precision == "fp32")
     if form.precision == "fp32" and not worst <= BOUND:
         fix = f"{REFERENCE} and an engine in float32 may differ by {BOUND}; report it with the model file"
         raise MeasurementError(model.path, f"difference of {form.name}", worst, fix)
     inputs = {"artifact": artifact.path, **inputs_of(model.path), "pack": test}
     write_record(out, "agreement", figures, inputs)
+
+
+def differences(
+    artifact: Artifact, images: NDArray[np.float32], got: Sequence[NDArray[Any]], is_float32: bool
+) -> tuple[dict[str, float | int], float]:
+    """How far outputs of an engine lie from those of the artifact in the reference engine.
+
+    A network without suppression chooses among cells by their scores. Where two score alike to rounding, an engine may
+    choose the other one, and its outputs are those of another choice: of few images that is counted and let pass.
+
+    Args:
+        artifact: The artifact, run here.
+        images: [N, 3, S, S], 0 to 1; N at least 1.
+        got: The engine's outputs for them, in the artifact's order.
+        is_float32: Whether the engine computes in float32.
+
+    Returns:
+        Figures of a record: the largest difference of each output, boxes as a share of the input's side; and the
+        largest of these.
+    """
+    apart = {
+        name: np.abs(want - seen).reshape(len(images), -1).max(axis=1, initial=0.0)
+        / (artifact.size if name == "boxes" else 1.0)
+        for name, want, seen in zip(artifact.outputs, artifact.run(images), got, strict=True)
+    }
+    figures: dict[str, float | int] = {"n_images": len(images)}
+    alike = np.ones(len(images), np.bool_)
+    if is_float32 and getattr(artifact, "suppression", NMS) == NONE:
+        agree = np.max(list(apart.values()), axis=0) <= BOUND
+        alike = agree if agree.mean() >= LEAST_ALIKE else alike
+        figures["n_images_chosen_otherwise"] = int((~alike).sum())
+    largest = {name: float(values[alike].max()) for name, values in apart.items()}
+    figures |= {f"largest_difference_{name}": value for name, value in largest.items()}
+    return figures, max(largest.values())
 
 
 def _write_absence(

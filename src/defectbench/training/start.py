@@ -48,8 +48,8 @@ class StartedFrom:
 
 
 def is_published(weights: str | Path) -> bool:
-    """Whether the record beside weights says that others published them."""
-    return Path(weights).with_name(f"{PUBLISHED}.json").is_file()
+    """Whether the record beside weights, which ``read_start`` reads, says that others published them."""
+    return _kind_beside(Path(weights)) == PUBLISHED
 
 
 def read_start(weights: str | Path) -> StartedFrom:
@@ -59,21 +59,27 @@ def read_start(weights: str | Path) -> StartedFrom:
         ConfigError: There is no record, or it is of other weights.
     """
     path = Path(weights)
-    kinds = [kind for kind in KINDS if path.with_name(f"{kind}.json").is_file()]
-    if not kinds:
+    kind = _kind_beside(path)
+    if kind is None:
         fix = "start from weights with train.json, prune.json or published.json beside them; they tell the cost"
         raise ConfigError(path, "record", "nothing", fix)
-    record_path = path.with_name(f"{kinds[0]}.json")
-    content, digest = read_record(record_path, kinds[0]), sha256_file(path)
+    record_path = path.with_name(f"{kind}.json")
+    content, digest = read_record(record_path, kind), sha256_file(path)
     if content["weights_sha256"] != digest:
         fix = f"the weights beside it are {digest}; make both again"
         raise ConfigError(record_path, "weights_sha256", content["weights_sha256"], fix)
-    if kinds[0] == PUBLISHED:
+    if kind == PUBLISHED:
         return StartedFrom(path, record_path, content, 0.0, 0, (), digest)
     figures, before = content["figures"], content.get("lineage", [])
     epochs = figures["epochs"] + figures.get("start_epochs", 0)
     lineage = (*before, digest)
     return StartedFrom(path, record_path, content, figures["train_s"], epochs, lineage, digest)
+
+
+def _kind_beside(weights: Path) -> str | None:
+    """The kind of the record beside weights; of several the first that a run of the suite leaves."""
+    kinds = (kind for kind in KINDS if weights.with_name(f"{kind}.json").is_file())
+    return next(kinds, None)
 
 
 def costs_before(

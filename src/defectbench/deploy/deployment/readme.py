@@ -104,7 +104,7 @@ def _speed(measured: Measured) -> list[str]:
         "",
         f"On {processor or 'a processor that does not tell its name'}, {threads} "
         f"{'thread' if threads == 1 else 'threads'}, as many as the script takes (`threads` in deployment.json); "
-        "fitting and suppression included. On another processor the ratio tells more than the milliseconds.",
+        "fitting and the choice of boxes included. On another processor the ratio tells more than the milliseconds.",
     ]
     if not figures.get("valid", True):
         reasons = "; ".join(figures.get("invalid_because", [])) or "no reason is recorded"
@@ -131,7 +131,7 @@ def _files(deployment: Deployment, model: str) -> str:
     compiled = _COMPILED if engine == "openvino" else _NOT_COMPILED
     rows = {
         model: _of_model(deployment),
-        "run_model.py, boxes/": "the script; suppression and joining are the suite's own lines",
+        "run_model.py, boxes/": "the script; how boxes are chosen and joined are the suite's own lines",
         "deployment.json": "engine, input, classes, hashes, and the records of score and speed",
         "operating_point.json": "the threshold and what it costs on the validation part",
         "classes.txt": "class names in the order of the score columns",

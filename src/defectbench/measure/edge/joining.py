@@ -22,7 +22,7 @@ from ...deploy.edge.bundle import Bundle
 from ...deploy.engines.files import inputs_of, recorded_sha256
 from ...deploy.predict import check_output, coco_results, to_original
 from ..cell import Truth, evaluate_predictions, write_absence
-from ..forms import BOUND
+from ..forms import BOUND, differences
 from ..race_figures import invalid_because, summarise
 from .tegrastats import summarise_lines
 from .trtexec_times import trtexec_figures
@@ -207,15 +207,11 @@ def _agreement(
     artifact = open_checked(Path(origin["cell"]) / Form(REFERENCE).model)
     rows = origin["rows"][: len(raw)]
     images = np.asarray(pack.images)[rows].astype(np.float32) / np.float32(255)
-    wanted = artifact.run(images)
-    figures: dict[str, Any] = {"n_images": len(raw)}
-    for n, name in enumerate(entry["outputs"]):
-        unit = artifact.size if name == "boxes" else 1.0
-        seen = np.concatenate([unpacked(outputs[n]) for outputs in raw])
-        difference = float(np.abs(seen - wanted[n]).max(initial=0.0)) / unit
-        figures[f"largest_difference_{name}"] = difference
-    worst = max(value for name, value in figures.items() if name != "n_images")
-    if entry["precision"] == "fp32" and not worst <= BOUND:
+    order = [list(entry["outputs"]).index(name) for name in artifact.outputs]
+    got = [np.concatenate([unpacked(outputs[n]) for outputs in raw]) for n in order]
+    is_float32 = entry["precision"] == "fp32"
+    figures, worst = differences(artifact, images, got, is_float32)
+    if is_float32 and not worst <= BOUND:
         version = card["versions"].get(entry["engine"], "unknown")
         fix = (
             f"float32 may differ by {BOUND}: {entry['engine']} {version} computes otherwise there; "

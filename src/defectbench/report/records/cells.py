@@ -195,8 +195,9 @@ def _cell_folders(path: Path) -> list[Path]:
     return [folder for folder in whole if folder == path or any(folder.glob("*.json"))]
 
 
-def _order(cell: CellRecords) -> tuple[str, int, str, int]:
-    return cell.dataset, protocol_rank(cell.protocol), cell.method, cell.seed
+def _order(cell: CellRecords) -> tuple[str, int, str, str, int]:
+    """Cells of one table stand together: protocols of one rank, such as shares of a training part, are told apart."""
+    return cell.dataset, protocol_rank(cell.protocol), cell.protocol, cell.method, cell.seed
 
 
 def protocol_rank(protocol: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import hypot
 
+from ...base.studies import LISTED, base_protocol, share_name, train_share
 from ..numbers import percent, points
 from ..records.cells import FLOORS
 from ..records.study import StudyRecords
@@ -113,14 +114,29 @@ def leakage_premiums(rows: Sequence[DetectionRow]) -> list[Premium]:
     Args:
         rows: Rows of the comparison; the order is kept.
     """
-    clean = {(row.dataset, row.method): row for row in rows if row.protocol == HONEST}
-    return [
-        _premium(row, clean[row.dataset, row.method])
+    clean = {
+        (row.dataset, row.protocol, row.method): row
         for row in rows
-        if row.protocol != HONEST
-        and (row.dataset, row.method) in clean
+        if base_protocol(row.protocol) == HONEST
+    }
+    return [
+        _premium(row, clean[row.dataset, honest, row.method])
+        for row in rows
+        if base_protocol(row.protocol) != HONEST
+        and (row.dataset, honest := _honest_of(row.protocol), row.method) in clean
         and (not row.is_control or row.method in FLOORS)
     ]
+
+
+def _honest_of(protocol: str) -> str:
+    """What a protocol is held against: ``clean``, and for a share of the training part the same share under it.
+
+    Example:
+        >>> _honest_of("random"), _honest_of("random-10pct"), _honest_of("random-imbalanced")
+        ('clean', 'clean-10pct', 'clean')
+    """
+    share = train_share(protocol)
+    return HONEST if share is None else f"{HONEST}{LISTED}{share_name(share)}"
 
 
 def _premium(leaked: DetectionRow, clean: DetectionRow) -> Premium:

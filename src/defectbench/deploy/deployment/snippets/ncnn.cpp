@@ -8,8 +8,9 @@
 //   ./run_model model image.f32 SIDE 0.25
 //
 // SIDE is `size` in deployment.json; a third word after the threshold, fp16, stores weights and maps in 16 bits. It
-// prints number of class, score and corners in pixels of the input for each box above the threshold, before
-// suppression. How a picture is fitted into the input is `fit` in run_model.py, suppression is boxes/nms.py.
+// prints number of class, score and corners in pixels of the input for each box above the threshold, as the network
+// gives them. How a picture is fitted into the input is `fit` in run_model.py. Where `suppression` in deployment.json is
+// nms, boxes/nms.py says what follows.
 #include <net.h>
 
 #include <cstdlib>

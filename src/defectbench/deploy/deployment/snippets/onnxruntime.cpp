@@ -7,8 +7,9 @@
 //   python run_model.py --tensor picture.png image.f32
 //   ./run_model model.onnx image.f32 0.25
 //
-// It prints number of class, score and corners in pixels of the input for each box above the threshold, before
-// suppression. How a picture is fitted into the input is `fit` in run_model.py, suppression is boxes/nms.py.
+// It prints number of class, score and corners in pixels of the input for each box above the threshold, as the network
+// gives them. How a picture is fitted into the input is `fit` in run_model.py. Where `suppression` in deployment.json is
+// nms, boxes/nms.py says what follows.
 #include <onnxruntime_cxx_api.h>
 
 #include <cstdint>
