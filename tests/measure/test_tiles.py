@@ -14,6 +14,7 @@ from defectbench.base.tiling import Tiling
 from defectbench.data.mapped import write_streamed
 from defectbench.data.pack import load_arrays
 from defectbench.data.tiling import assign_boxes, cut_to, tile_windows
+from defectbench.deploy.nms import NMS
 from defectbench.deploy.predict import predict, predict_pack
 from defectbench.measure.accuracy import evaluate
 from defectbench.measure.evaluator import score
@@ -32,7 +33,7 @@ ALL = 1e-9  # least visible share: each tile has whatever it shows
 class PerfectEngine:
     """Says the truth of each tile, in the order in which tiles are asked for."""
 
-    name, metadata = "perfect", {}
+    name, metadata, suppression = "perfect", {}, NMS
 
     def __init__(self, pack):
         self.classes, self.size, self.pack, self.row = pack.classes, pack.size, pack, 0

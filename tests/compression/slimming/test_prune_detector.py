@@ -125,7 +125,7 @@ def test_weights_of_another_method_or_without_their_record_are_refused(stages, m
     with pytest.raises(ConfigError, match="weights are of yolov4"):
         prune_detector(root / "sparse" / WEIGHTS, pack, other, tmp_path, Pruning(), 0, batch=4)
     save_file(load_file(root / "sparse" / WEIGHTS), tmp_path / WEIGHTS)
-    with pytest.raises(ConfigError, match=r"train\.json or prune\.json"):
+    with pytest.raises(ConfigError, match=r"train\.json, prune\.json or published\.json"):
         prune_detector(tmp_path / WEIGHTS, pack, method, tmp_path / "out", Pruning(), 0)
 
 
