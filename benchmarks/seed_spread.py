@@ -35,7 +35,7 @@ from defectbench.base.methods import load_method, override_recipe
 from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
 from defectbench.base.settings import TrainingSettings
-from defectbench.base.studies import load_study
+from defectbench.base.studies import Cell, load_study
 from defectbench.base.tasks import TASKS
 from defectbench.data.pack import load_pack
 from defectbench.deploy.predict import predict_pack
@@ -87,7 +87,7 @@ def cells_of(study, dataset=None, methods=None):
         methods: Those that are asked for; all without.
     """
     plan = plan_study(load_study(study), study)
-    cells = {}
+    cells: dict[str, tuple[Cell, str]] = {}
     for cell in plan.trained:
         if (
             cell.compression is None
