@@ -32,6 +32,7 @@ import torch
 
 from defectbench.base.compressions import base_method
 from defectbench.base.methods import load_method, override_recipe
+from defectbench.base.places import weights_folder
 from defectbench.base.planning import plan_study
 from defectbench.base.records import hardware_card
 from defectbench.base.settings import TrainingSettings
@@ -150,7 +151,7 @@ def start_of(cell):
     """The published weights that a cell starts from, which `fetch-weights` or the workflow made; None from scratch."""
     if cell.start is None:
         return None
-    return Path("results/weights") / base_method(cell.method) / cell.start / "weights.safetensors"
+    return Path(weights_folder(base_method(cell.method), cell.start)) / "weights.safetensors"
 
 
 def run(cell, task, seed, parts, moved=0):

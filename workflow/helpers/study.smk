@@ -14,7 +14,7 @@ from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
 from defectbench.base.mirrors import MIRROR_HASHES, mirror_state, note_on_shared_data
 from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
-from defectbench.base.places import RESULTS, note_on_first_version
+from defectbench.base.places import RESULTS, note_on_first_version, weights_folder
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.records import usable_cores
 from defectbench.base.references import take_reference
@@ -47,7 +47,7 @@ PAPER = f"{DATA}/paper/split{STUDY.split_seed}"
 TRAINING_MB = 8000
 TRAINING_MINUTES = 720
 
-WEIGHTS = f"{RESULTS}/weights/{{method}}/{{start}}"
+WEIGHTS = weights_folder("{method}", "{start}")
 
 PREDICTING = pattern(PLAN.catalogue.predicting)
 VARIANTS = pattern(cell.method for cell in PLAN.variants)
@@ -189,7 +189,7 @@ def start_files(wildcards):
     cell = cell_of(wildcards)
     if cell.start is None:
         return []
-    folder = WEIGHTS.format(method=base_method(cell.method), start=cell.start)
+    folder = weights_folder(base_method(cell.method), cell.start)
     names = ("weights.safetensors", "published.json")
     return [ancient(f"{folder}/{name}") for name in names]
 

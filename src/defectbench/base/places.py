@@ -34,6 +34,20 @@ def parts_folder(dataset_dir: str | Path, protocol: str, split_seed: int = 0) ->
     return Path(dataset_dir) / protocol / f"split{split_seed}"
 
 
+def weights_folder(method: str, name: str) -> str:
+    """Folder of a method's published weights, as ``fetch-weights`` writes them; studies share it.
+
+    Args:
+        method: Name of the method.
+        name: Which of the weights on its card.
+
+    Example:
+        >>> weights_folder("nanodet_m", "coco")
+        'results/weights/nanodet_m/coco'
+    """
+    return f"{RESULTS}/weights/{method}/{name}"
+
+
 def truth_folder(dataset_dir: str | Path, protocol: str, split_seed: int = 0) -> Path:
     """Folder of the images and annotations that a protocol divides; ``paper`` makes its own before each split.
 

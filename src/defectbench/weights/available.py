@@ -8,7 +8,7 @@ from pathlib import Path
 from ..base.catalogue import load_catalogue
 from ..base.errors import ConfigError, DefectBenchError
 from ..base.files import sha256_file
-from ..base.places import RESULTS
+from ..base.places import weights_folder
 from ..base.published import NCNN, TORCH, PublishedWeights
 from ..base.records import read_record
 from ..base.variants import data_title
@@ -32,7 +32,7 @@ def starts_at_hand(root: str | Path = ".", folder: str | Path | None = None) -> 
         for method, card in cards.items()
         for name, weights in reversed(card.weights.items())
         if set(weights.sha256.values()) <= hashes
-        or _is_fetched(home / RESULTS / "weights" / method / name, weights)
+        or _is_fetched(home / weights_folder(method, name), weights)
     }
 
 
