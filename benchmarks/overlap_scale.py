@@ -63,7 +63,7 @@ def drawn_set(folder: Path, count: int) -> tuple[set[tuple[str, str]], set[tuple
     return plain, any_share
 
 
-def figures_of(count: int) -> dict[str, object]:
+def figures_of(count: int) -> dict[str, float]:
     """What the finder costs and finds on so many images."""
     with TemporaryDirectory() as scratch:
         plain, any_share = drawn_set(Path(scratch) / "set", count)
