@@ -53,7 +53,7 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
     readme = replace_block(
         (home / "README.md").read_text(encoding="utf-8"), "table", front_table(references)
     )
-    pages = results_pages(reference, home / "reports" / "results", models)
+    pages = results_pages(reference, home / "reports" / "results", models, references)
     return [
         *(Page(f"docs/{page.path}", page.text) for page in pages),
         Page("docs/images/leakage.svg", leakage_figure(Facts(references), "neu-det")),
