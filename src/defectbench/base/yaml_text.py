@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import yaml
 from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
 from .errors import ConfigError
 from .texts import read_text
@@ -40,27 +39,25 @@ class _OneMeaning(Composer, SafeConstructor):
     def construct_yaml_float(self, node: Any) -> float:
         return _decimal(node, super().construct_yaml_float(node))
 
-
-_OneMeaning.add_constructor("tag:yaml.org,2002:int", _OneMeaning.construct_yaml_int)
-_OneMeaning.add_constructor("tag:yaml.org,2002:float", _OneMeaning.construct_yaml_float)
+    yaml_constructors = SafeConstructor.yaml_constructors | {
+        "tag:yaml.org,2002:int": construct_yaml_int,
+        "tag:yaml.org,2002:float": construct_yaml_float,
+    }
 
 
 class _Loader(_OneMeaning, yaml.SafeLoader):
     """Reads by the library's Python, whose errors show the line."""
 
 
-def _fast_loader() -> type[_OneMeaning] | None:
+def _fast_loader() -> Any:
     """The same by libyaml, a few times as fast; None where the library comes without it."""
     if not yaml.__with_libyaml__:
         return None
-    from yaml.cyaml import CParser
 
-    class Fast(_OneMeaning, CParser, Resolver):
+    class Fast(_OneMeaning, yaml.CSafeLoader):
         def __init__(self, stream: str) -> None:
-            CParser.__init__(self, stream)
+            yaml.CSafeLoader.__init__(self, stream)
             Composer.__init__(self)
-            SafeConstructor.__init__(self)
-            Resolver.__init__(self)
 
     return Fast
 
