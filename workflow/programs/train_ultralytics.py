@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import yaml
 from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch
@@ -28,7 +29,10 @@ from yolo_program import (
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import atomic_directory
 from defectbench.data.pack import Pack, load_pack
-from defectbench.deploy.adapt import adapt_centre_form, weights_digest
+from defectbench.deploy.adapt import adapt_centre_form, adapt_end_to_end, weights_digest
+
+# of a network with two heads, the one that says each object once: it is validated and exported
+ONCE = {"nms": False}
 
 
 def write_dataset(packs: dict[str, Pack], out: Path) -> Path:
@@ -92,6 +96,7 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
         "workers": 0,
         "amp": False,
         "plots": False,
+        **ONCE,
         "project": work.resolve(),
         "name": "run",
         "exist_ok": True,
@@ -115,13 +120,20 @@ def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) 
         "simplify": True,
         "imgsz": args.size,
         "device": "cpu",
+        "nms": args.recipe.options.get("nms", ONCE["nms"]),
     }
     run_program(
         ["export", *(f"{key}={value}" for key, value in options.items())], work, args.threads
     )
     exported = kept.with_suffix(".onnx")
     origin = provenance(args, weights_digest(exported))
-    adapt_centre_form(exported, args.out / "model.onnx", args.size, classes, origin)
+    adapt = adapt_end_to_end if is_end_to_end(exported) else adapt_centre_form
+    adapt(exported, args.out / "model.onnx", args.size, classes, origin)
+
+
+def is_end_to_end(exported: Path) -> bool:
+    """Whether the program says of its export that it chooses its best boxes itself."""
+    return {e.key: e.value for e in onnx.load(exported).metadata_props}.get("end2end") == "True"
 
 
 def record(run: Path, args: argparse.Namespace, images: int) -> None:
