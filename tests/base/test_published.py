@@ -58,6 +58,7 @@ def test_each_module_of_a_state_dictionary_has_a_partner():
         ({"url": {".param": "https://host/net.param"}}, "an address for each of .param, .bin"),
         ({"url": {".param": "ftp://host/a", ".bin": "ftp://host/b"}}, "pattern"),
         ({"class_channels": {"head.outputs.0": [0, 79]}}, "other than 80 channels"),
+        ({"classes": ["person"]}, "each of 80 classes once"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, words):
@@ -96,3 +97,28 @@ def test_no_weights_are_called_as_the_start_without(tmp_path):
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
     with pytest.raises(ConfigError, match="the start without weights"):
         load_card(folder)
+
+
+WORDS = ("url", "source", "licence", "data", "outputs", "size")
+
+
+@pytest.mark.parametrize("field", [*WORDS, "sha256", "class_channels", "input", "convolutions"])
+def test_a_start_is_made_again_for_what_decides_its_bits(field):
+    """An address or a licence decides none; what the record says of weights is written again."""
+    whole = content()
+    other = {
+        "url": {},
+        "size": 352,
+        "sha256": {".param": "0" * 64, ".bin": "1" * 64},
+        "class_channels": {},
+        "input": {**whole["input"], "colours": "rgb"},
+        "convolutions": whole["convolutions"][::-1],
+        "outputs": {},
+    }
+    card, changed = (
+        PublishedWeights.model_validate(fields)
+        for fields in (whole, {**whole, field: other.get(field, "other")})
+    )
+    assert card != changed
+    assert (card.deciding() == changed.deciding()) is (field in WORDS)
+    assert (card.recorded() == changed.recorded()) is (field in ("url", "outputs"))

@@ -9,7 +9,7 @@ from shlex import quote
 from defectbench.base import steps
 from defectbench.base.boards import take_board
 from defectbench.base.clock import bring_back
-from defectbench.base.code import source_files
+from defectbench.base.code import conversion_files, source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
 from defectbench.base.mirrors import MIRROR_HASHES, mirror_state, note_on_shared_data
@@ -194,19 +194,28 @@ def start_files(wildcards):
     return [ancient(f"{folder}/{name}") for name in names]
 
 
+# Modules that convert published files and unfold their norms: what they mend is in each start.
+CONVERSION = [os.path.relpath(file) for file in conversion_files()]
+
+
+def conversion_of_start(wildcards):
+    """The same modules for a cell that starts from published weights; none for a start from scratch."""
+    return [] if cell_of(wildcards).start is None else CONVERSION
+
+
 def published_of(wildcards):
-    """What a method's card says of published weights, so that they are got again where it changes."""
+    """What a method's card says of published weights, so that they are made again where it changes."""
     card = PLAN.catalogue.cards[wildcards.method]
-    return card.weights[wildcards.start].model_dump_json()
+    return card.weights[wildcards.start].recorded()
 
 
 def published_of_cell(wildcards):
-    """What the card says of the weights that a cell starts from, so that it is trained again where that changes."""
+    """What decides the weights that a cell starts from, by the card, so that it is trained again where that changes."""
     cell = cell_of(wildcards)
     if cell.start is None:
         return ""
     card = PLAN.catalogue.cards[base_method(cell.method)]
-    return card.weights[cell.start].model_dump_json()
+    return card.weights[cell.start].deciding()
 
 
 def weights_mirror_option(wildcards):

@@ -41,6 +41,7 @@ use rule train_network as train_variant with:
         val=pack_of("val"),
         method=method_files,
         start=start_files,
+        conversion=conversion_of_start,
     wildcard_constraints:
         method=VARIANTS,
     params:
@@ -55,6 +56,7 @@ use rule train_network as train_variant with:
 rule fetch_weights:
     input:
         method=method_files,
+        conversion=CONVERSION,
     output:
         weights=f"{WEIGHTS}/weights.safetensors",
         record=f"{WEIGHTS}/published.json",

@@ -10,6 +10,12 @@ from .braces import expanded
 from .strict import Strict
 
 SCRATCH = "scratch"  # the start of a training without weights
+PUBLISHED = "published"  # kind of the record beside weights that others published
+FOLDED, TRAINING = "folded", "training"  # forms of the network that their tensors are of
+# what of a card's block decides the bits that a training starts from; all else is told in records or compared
+DECIDING = frozenset(
+    {"nc", "classes", "sha256", "input", "convolutions", "tensors", "absent", "class_channels"}
+)
 NCNN, TORCH = (".param", ".bin"), (".pth",)
 Colours = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -61,6 +67,8 @@ class PublishedWeights(Strict):
     Attributes:
         data: What they were trained on.
         nc: Number of classes.
+        classes: Their names, in order. A training on the very same classes keeps the channels that predict them;
+            without names they are drawn afresh, whatever their number.
         size: Input side that they are published for, pixels.
         source: Repository, commit and path that the files come from.
         licence: Licence of the files, as stated there.
@@ -80,6 +88,7 @@ class PublishedWeights(Strict):
 
     data: str
     nc: int = Field(ge=1)
+    classes: list[str] = Field(default=[])
     size: int = Field(ge=32)
     source: str
     licence: str
@@ -116,6 +125,8 @@ class PublishedWeights(Strict):
         suffixes = set(self.sha256)
         if suffixes not in ({*NCNN}, {*TORCH}):
             raise ValueError("sha256 names .param and .bin of ncnn, or .pth of torch")
+        if self.classes and len(set(self.classes)) != self.nc:
+            raise ValueError(f"classes names each of {self.nc} classes once, or is left out")
         odd = [name for name, (first, end) in self.class_channels.items() if end - first != self.nc]
         if odd:
             raise ValueError(
@@ -139,6 +150,15 @@ class PublishedWeights(Strict):
     def is_ncnn(self) -> bool:
         """Whether the files are a graph of ncnn and its weights."""
         return set(self.sha256) == {*NCNN}
+
+    def deciding(self) -> str:
+        """What decides the bits that a training starts from, as JSON: neither addresses nor words of records."""
+        return self.model_dump_json(include={*DECIDING})
+
+    def recorded(self) -> str:
+        """What ``fetch-weights`` writes or records, as JSON: not where files are got, nor what is compared."""
+        told = {"data", "size", "source", "licence"}
+        return self.model_dump_json(include={*DECIDING, *told})
 
     @property
     def class_modules(self) -> dict[str, tuple[int, int]]:

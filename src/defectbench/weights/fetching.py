@@ -12,14 +12,13 @@ from ..base.errors import DownloadError, HashMismatchError, WeightsError
 from ..base.files import atomic_path, exclusive_lock, sha256_file
 from ..base.methods import Method
 from ..base.mirrors import is_address, local_mirror
-from ..base.published import PublishedWeights
+from ..base.published import FOLDED, PUBLISHED, TRAINING, PublishedWeights
 from ..base.records import write_record
 from ..data.download import download
 from .files import find_files
 from .published import about, class_channels, network_with, published_weights, tensors_of
 
-FILE, RECORD, KIND = "weights.safetensors", "published.json", "published"
-FOLDED, TRAINING = "folded", "training"  # forms of the network that the tensors are of
+FILE, RECORD = "weights.safetensors", f"{PUBLISHED}.json"
 MAX_BYTES = 2**30  # of one file
 
 
@@ -64,11 +63,12 @@ def fetch_weights(
             "name": name,
             "form": FOLDED if weights.is_ncnn else TRAINING,
             "class_channels": channels,
+            "published_classes": weights.classes,
             **about(weights),
             "files_sha256": dict(weights.sha256),
             "weights_sha256": sha256_file(out / FILE),
         }
-        write_record(out / RECORD, KIND, figures, {}, time.monotonic() - started, extra)
+        write_record(out / RECORD, PUBLISHED, figures, {}, time.monotonic() - started, extra)
 
 
 def _files(
