@@ -66,6 +66,30 @@ def test_what_does_not_fit_is_refused(change, words):
         PublishedWeights.model_validate({**content(), **change})
 
 
+PROGRAM = {"data": "COCO", "nc": 80, "size": 640, "source": "s", "licence": "l"}
+
+
+def test_a_file_of_a_program_says_nothing_of_its_tensors():
+    weights = PublishedWeights.model_validate({**PROGRAM, "sha256": {".pt": "0" * 64}})
+    assert weights.is_of_program
+    assert not weights.is_ncnn
+    assert weights.file == "weights.pt"
+    with pytest.raises(ValidationError, match=r"tensors has no effect: \.pt is opened by"):
+        PublishedWeights.model_validate(
+            {**PROGRAM, "sha256": {".pt": "0" * 64}, "tensors": {"a": "b"}}
+        )
+    with pytest.raises(ValidationError, match="input says what the network wants to see"):
+        PublishedWeights.model_validate({**PROGRAM, "sha256": {".pth": "0" * 64}})
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n"])
+def test_programs_start_from_files_under_their_own_licence(name):
+    weights = load_card(ROOT / "models" / f"{name}_ultralytics").weights["coco"]
+    assert weights.is_of_program
+    assert weights.licence.startswith("AGPL-3.0")
+    assert weights.url[".pt"].endswith(f"/{name}.pt")
+
+
 def test_outputs_of_a_state_dictionary_have_a_reference():
     with pytest.raises(ValidationError, match="give both, or neither"):
         PublishedWeights.model_validate({**content("yolo_fastestv2"), "outputs": {}})

@@ -50,7 +50,10 @@ TRAINING_MINUTES = 720
 WEIGHTS = weights_folder("{method}", "{start}")
 
 PREDICTING = pattern(PLAN.catalogue.predicting)
-VARIANTS = pattern(cell.method for cell in PLAN.variants)
+BY_PROGRAM = PLAN.catalogue.started_by_program
+VARIANTS = pattern(
+    cell.method for cell in PLAN.variants if base_method(cell.method) not in BY_PROGRAM
+)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
@@ -143,6 +146,11 @@ def method_folder(wildcards):
     return f"models/{base_method(wildcards.method)}"
 
 
+def recipe_file(wildcards):
+    """The recipe of a cell's method."""
+    return f"{method_folder(wildcards)}/recipe.yaml"
+
+
 def method_files(wildcards):
     """What a cell is made of: its recipe, its method's modules and every module of the suite that they import."""
     return files_of_method(method_folder(wildcards))
@@ -190,7 +198,8 @@ def start_files(wildcards):
     if cell.start is None:
         return []
     folder = weights_folder(base_method(cell.method), cell.start)
-    names = ("weights.safetensors", "published.json")
+    card = PLAN.catalogue.cards[base_method(cell.method)]
+    names = (card.weights[cell.start].file, "published.json")
     return [ancient(f"{folder}/{name}") for name in names]
 
 

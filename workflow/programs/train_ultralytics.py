@@ -21,6 +21,7 @@ from process import Watch
 from yolo_program import (
     is_finished,
     read_history,
+    read_taken,
     run_program,
     set_table_aside,
     sound_checkpoint,
@@ -90,7 +91,7 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
         "imgsz": args.size,
         "batch": args.batch,
         "seed": args.seed,
-        "pretrained": False,
+        "pretrained": args.start or False,
         "deterministic": True,
         "device": "0" if args.device == "cuda" else "cpu",
         "workers": 0,
@@ -105,7 +106,9 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
     name = "/".join(args.out.parts[-4:])
     watch = Watch(lambda: read_history(run, images), name, args.epochs)
     arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
-    run_program(arguments, work, args.threads, watch, gpu=args.device == "cuda")
+    # of a start it says in its log how much it took
+    talks = args.start is not None
+    run_program(arguments, work, args.threads, watch, gpu=args.device == "cuda", talks=talks)
     return run
 
 
@@ -142,7 +145,9 @@ def record(run: Path, args: argparse.Namespace, images: int) -> None:
     chosen = yaml.safe_load((run / "args.yaml").read_text(encoding="utf-8"))
     # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
-    record_training(args, history, updates_of(chosen, images, len(history)), images, chosen)
+    taken = None if args.start is None else read_taken(run.parent)
+    updates = updates_of(chosen, images, len(history))
+    record_training(args, history, updates, images, chosen, taken)
 
 
 def updates_of(chosen: dict[str, Any], images: int, epochs: int) -> int:
@@ -179,4 +184,4 @@ def make(args: argparse.Namespace, work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_cell(__doc__, make))
+    sys.exit(run_cell(__doc__, make, may_start=True))

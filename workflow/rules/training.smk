@@ -62,6 +62,8 @@ rule fetch_weights:
         record=f"{WEIGHTS}/published.json",
     log:
         f"{LOGS}/weights/{{method}}-{{start}}.log",
+    wildcard_constraints:
+        method=pattern(set(PLAN.catalogue.names) - set(BY_PROGRAM)),
     params:
         method=method_folder,
         folder=subpath(output.weights, parent=True),
