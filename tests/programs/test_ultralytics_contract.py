@@ -154,10 +154,10 @@ def test_artifact_gives_the_detections_of_the_programs_own_weights(method, train
 
 @pytest.fixture(scope="module", params=AT_ONCE)
 def learnt(request, train, tmp_path_factory):
-    """Method, folder and table of eight epochs of a step for each image, in two classes, the pixels as they are."""
+    """Method, folder and table of ten epochs of a step for each image, in two classes, the pixels as they are."""
     out = tmp_path_factory.mktemp("run") / "tiny" / "clean" / request.param / "seed0"
-    options = STEPS | STILL | {"lr0": 0.002, "lrf": 1.0}
-    return request.param, out, train(out, request.param, 2, 64, options, epochs=8, batch=1)
+    options = STEPS | STILL | {"lr0": 0.002}
+    return request.param, out, train(out, request.param, 2, 64, options, epochs=10, batch=1)
 
 
 def test_one_training_keeps_the_contract(learnt):
@@ -187,7 +187,7 @@ def test_the_artifact_of_that_training_gives_the_programs_detections(learnt, mon
     found = predict(work, work / "data" / "images" / "train")
     best = [rows[:, 5].max() for rows in found.values()]
     assert len(set(best[:3])) == 3
-    assert max(best[:3]) > 0.2
+    assert max(best[:3]) > 0.05
     monkeypatch.setattr(program_outputs, "predict", lambda *_: found)
     check_program_outputs(out, method, "train")
     swap_two_classes(out / "model.onnx")
