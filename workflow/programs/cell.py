@@ -25,11 +25,11 @@ from defectbench.base.files import (
     sha256_file,
 )
 from defectbench.base.methods import load_card, load_recipe, override_recipe
+from defectbench.base.published import ORIGIN, PUBLISHED
 from defectbench.base.records import read_record, usable_cores, write_record
 from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import base_protocol
 from defectbench.data.pack import TILES, Pack, load_arrays
-from defectbench.training.start import ORIGIN, read_start
 
 STRIDE = 32
 CONTINUED = ("network", "seed", "size", "epochs", "batch")
@@ -129,13 +129,15 @@ def started_from(weights: Path, method: str) -> dict[str, str]:
     Raises:
         ConfigError: There is no record, or it is of other weights or of another method.
     """
-    start = read_start(weights)
-    named = start.content["method"]
-    if named != method or not start.is_published:
-        fix = f"fetch those of {method}: `defectbench fetch-weights`"
-        raise ConfigError(start.record, "method", named, fix)
-    told = {name: start.content[name] for name in ORIGIN if name in start.content}
-    return {**told, "sha256": start.sha256}
+    path = weights.with_name(f"{PUBLISHED}.json")
+    fix = f"fetch weights of {method}: `defectbench fetch-weights`"
+    if not path.is_file():
+        raise ConfigError(path, "file", "nothing", fix)
+    record, digest = read_record(path, PUBLISHED), sha256_file(weights)
+    for name, wanted in (("method", method), ("weights_sha256", digest)):
+        if record[name] != wanted:
+            raise ConfigError(path, name, record[name], fix)
+    return {**{name: record[name] for name in ORIGIN if name in record}, "sha256": digest}
 
 
 def refuse_size(pack: Path, size: int) -> None:

@@ -11,6 +11,7 @@ from .strict import Strict
 
 SCRATCH = "scratch"  # the start of a training without weights
 PUBLISHED = "published"  # kind of the record beside weights that others published
+ORIGIN = ("name", "data", "licence", "sha256")  # what is said of them however many runs later
 FOLDED, TRAINING = "folded", "training"  # forms of the network that their tensors are of
 WHOLE = "a file of the method's own program"  # a form that the suite does not open
 # what of a card's block decides the bits that a training starts from; all else is told in records or compared

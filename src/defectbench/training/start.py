@@ -9,13 +9,12 @@ from typing import Any
 from ..base.errors import ConfigError
 from ..base.files import sha256_file
 from ..base.methods import Method, build_network
-from ..base.published import PUBLISHED
+from ..base.published import ORIGIN, PUBLISHED
 from ..base.records import read_record
 from ..weights.starting import Taken
 from .checkpoint import load_weights
 from .teacher import TaughtBy
 
-ORIGIN = ("name", "data", "licence", "sha256")  # what is said of them however many runs later
 KINDS = ("train", "prune", PUBLISHED)  # records that name the weights beside them
 
 
