@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from report_parts import build_site
 from tests.report.shelf import Shelf
 
 from defectbench.base.methods import load_card
@@ -40,7 +41,7 @@ def test_the_page_of_a_method_says_where_its_weights_come_from():
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def root(tmp_path_factory):
     """Three rows on two sets, one of them from published weights."""
     root = tmp_path_factory.mktemp("shelf")
     (root / "models").mkdir()
@@ -49,7 +50,12 @@ def study(tmp_path_factory):
         shelf.split("clean")
         for name, images in (("alpha", {1, 2, 3}), ("alpha+from_coco", None), ("beta", {1})):
             shelf.method(name, results=shelf.oracle(images))
-    return read_study([shelf.runs for shelf in shelves], root / "models")
+    return root
+
+
+@pytest.fixture(scope="module")
+def study(root):
+    return read_study([root / "results" / "runs"], root / "models")
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,10 @@ def test_it_is_said_below_engines():
     ]
     assert any(note.startswith(NOTE) for note in engine_table(rows).notes)
     assert not any(NOTE in note for note in engine_table(rows[:1]).notes)
+
+
+def test_it_is_said_where_methods_stand(root):
+    out = root / "report"
+    build_site([root / "results" / "runs"], out, "trial")
+    overview = (out / "index.html").read_text()
+    assert overview.count(NOTE) == 2  # once for each set
