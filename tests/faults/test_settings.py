@@ -531,7 +531,7 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
                 "methods": ["yolov8n_ultralytics"],
                 "budget": {"recipe": {"augmentation.mosaic": 0.0}},
             },
-            "got 'augmentation.mosaic'; yolov8n_ultralytics is a program that does not read it; it reads options",
+            "got 'augmentation.mosaic'; yolov8n_ultralytics does not read it; it reads options",
         ),
         (
             {"methods": ["foveabox_r50"], "budget": {"recipe": {"augmentation.scale": [0.5, 1]}}},
