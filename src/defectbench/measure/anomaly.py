@@ -117,7 +117,12 @@ def threshold_beside(predictions: str | Path) -> float | None:
     if model and chosen_for and chosen_for != model:
         fix = f"the predictions are of {model}; make both from one model file"
         raise MeasurementError(path, "inputs.model.sha256", chosen_for, fix)
-    threshold = record["figures"]["threshold"]
+    return threshold_in(path)
+
+
+def threshold_in(point: str | Path) -> float | None:
+    """The threshold of the record of an operating point; None where it has none."""
+    threshold = read_record(point, "operating_point")["figures"]["threshold"]
     return None if threshold is None else float(threshold)
 
 

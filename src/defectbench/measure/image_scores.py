@@ -70,6 +70,8 @@ def thresholds(
     passed = np.cumsum(counts[:, order], axis=1) > (rate * total + 1e-9)[:, None]
     found = np.full(len(counts), np.nan)
     known = passed.any(axis=1)
+    if not known.any():
+        return found
     found[known] = good[order][passed[known].argmax(axis=1)]
     return found
 
