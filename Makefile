@@ -38,11 +38,12 @@ $(VENV)/.ready: pyproject.toml $(LOCK)
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --no-deps ultralytics ultralytics-thop ultralytics-platform
 	touch $@
 
-# UNTIL=21:30 stops it then; MIRRORS="neu-det=archive.zip" takes data from there; it goes on where it was stopped
+# UNTIL=21:30 stops it then; MIRRORS="neu-det=archive.zip" takes data from there; AT_ONCE=2 makes two cells at a time;
+# FIRST="fastestdet lidd_net" begins with these; it goes on where it was stopped
 reference: $(VENV)/.ready  ## go on with a study of hours or days, STUDY=config/<name>.yaml, from its pinned commit
 	@test -n "$(STUDY)" || { echo "name the study: make reference STUDY=config/<name>.yaml" >&2; exit 2; }
 	PATH="$(abspath $(BIN)):$$PATH" nice $(BIN)/python benchmarks/reference_study.py "$(STUDY)" \
-	  $(if $(UNTIL),--until $(UNTIL)) $(foreach m,$(MIRRORS),--mirror "$(m)") --commit
+	  $(if $(UNTIL),--until $(UNTIL)) $(if $(AT_ONCE),--cores $(AT_ONCE)) $(if $(FIRST),--first $(FIRST)) $(foreach m,$(MIRRORS),--mirror "$(m)") --commit
 
 lock:  ## write the lock anew (needs uv)
 	uv pip compile pyproject.toml --extra ultralytics --extra dev --extra docs --universal --python-version 3.11 \

@@ -2,9 +2,9 @@
 
 A study of days outlasts the work on the code. It is therefore trained from a worktree of its own below `results/`, at
 the commit that stands in the folder of its records: later edits change neither code nor hashes. Cells go by seed and
-then in the order in which the study names its methods, so put the cheapest first. A run that is stopped, by `--until`
-or by a kill, leaves its checkpoints there and goes on from them. Where they are gone, as on another machine, it starts
-from the records: a cell that is kept is not made again.
+then in the order of `--first`, and in that in which the study names its methods: the cheapest first, as a rule. A run
+that is stopped, by `--until` or by a kill, leaves its checkpoints there and goes on from them. Where they are gone, as
+on another machine, it starts from the records: a cell that is kept is not made again.
 
     make reference STUDY=config/my-study.yaml UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import signal
@@ -61,10 +62,11 @@ def pinned_worktree(records, name):
     return folder
 
 
-def in_order(folder, config):
-    """Cells of a study, by folder: controls, then seed by seed the methods as the study names them."""
+def in_order(folder, config, first=()):
+    """Cells of a study, by folder: controls, then seed by seed the first methods, and the others as it names them."""
     study = load_study(folder / config)
-    named = [method for block in study.blocks for method in block.methods if method != "all"]
+    lists = [block.methods for block in study.blocks if block.methods != "all"]
+    named = [*first, *itertools.chain.from_iterable(lists)]
 
     def rank(cell):
         method = base_method(cell.method)
@@ -162,21 +164,32 @@ def make_cells(args, worktree, records, deadline):
     snakemake = ["snakemake", "--cores", str(args.cores), "--configfile", args.config]
     if args.mirror:
         snakemake.append(f"--config=mirrors={json.dumps(dict(args.mirror))}")
-    for cell in in_order(worktree, args.config):
-        if (records / cell / "accuracy.json").is_file():
-            continue
+    cells = in_order(worktree, args.config, args.first)
+    lacking = [cell for cell in cells if not (records / cell / "accuracy.json").is_file()]
+    for start in range(0, len(lacking), args.cores):
+        at_once = {cell: scores(study, cell) for cell in lacking[start : start + args.cores]}
         if not run_until([*snakemake, "--unlock"], worktree, float("inf")):
             raise SystemExit(f"{worktree} could not be unlocked; the lines above say why")
-        target = f"results/{study}/runs/{cell}/accuracy.json"
-        if not run_until([*snakemake, "--", target], worktree, deadline):
-            if time.monotonic() >= deadline:
-                print(f"time is over; {cell} goes on from its checkpoint next time")
-                return
-            raise SystemExit(f"{cell} failed; its log lies below {worktree / 'results'}")
-        keep(worktree, study, cell, records)
-        print(f"kept {records / cell}", flush=True)
-        if args.commit:
-            commit(records, study)
+        done = run_until([*snakemake, "--keep-going", "--", *at_once.values()], worktree, deadline)
+        for cell, target in at_once.items():
+            if (worktree / target).is_file():
+                keep(worktree, study, cell, records)
+                print(f"kept {records / cell}", flush=True)
+                if args.commit:
+                    commit(records, study)
+        unfinished = " and ".join(
+            c for c, target in at_once.items() if not (worktree / target).is_file()
+        )
+        if not done and time.monotonic() >= deadline:
+            print(f"time is over; {unfinished} goes on from its checkpoint next time")
+            return
+        if not done:
+            raise SystemExit(f"{unfinished} failed; its log lies below {worktree / 'results'}")
+
+
+def scores(study, cell):
+    """The file whose making makes a cell."""
+    return f"results/{study}/runs/{cell}/accuracy.json"
 
 
 def main(arguments=None):
@@ -185,7 +198,10 @@ def main(arguments=None):
     parser.add_argument("config", help="the study, as in the pinned commit")
     text = "stop at this time of the clock, HH:MM"
     parser.add_argument("--until", metavar="HH:MM", type=clock, help=text)
-    parser.add_argument("--cores", type=int, default=1, help="cores for Snakemake; default 1")
+    text = "cores for Snakemake, and so many cells at once; default 1"
+    parser.add_argument("--cores", type=int, default=1, help=text)
+    text = "methods to begin with, the cheapest first; default: as the study names them"
+    parser.add_argument("--first", nargs="+", default=[], metavar="METHOD", help=text)
     text = "NAME=PATH: take a dataset from an archive or folder"
     parser.add_argument("--mirror", action="append", default=[], type=mirror, help=text)
     text = "commit the records of each cell to the branch that is checked out"

@@ -32,15 +32,17 @@ CELLS = [
         *("yolox_nano/seed1", "lidd_net/seed1"),
     )
 ]
-# it makes a target, unless the file `slow` lies above: then a child of it works for ever
+# it makes targets, unless the file `slow` lies above: then a child of it works for ever; or `dear`: it makes one alone
 SNAKEMAKE = """#!/bin/bash
-target="${!#}"
 echo "$*" >> "$ASKED"
-case "$target" in
-  *accuracy.json)
-    if [ -e ../../../slow ]; then sleep 600 & echo $! > ../../../child; wait; fi
-    mkdir -p "$(dirname "$target")"; echo '{}' > "$target";;
-esac
+for target in "$@"; do
+  case "$target" in
+    *accuracy.json)
+      if [ -e ../../../slow ]; then sleep 600 & echo $! > ../../../child; wait; fi
+      mkdir -p "$(dirname "$target")"; echo '{}' > "$target"
+      if [ -e ../../../dear ]; then exit 1; fi;;
+  esac
+done
 """
 DEFECTBENCH = """#!/bin/bash
 # keep-reference --out FOLDER results/mini/runs/CELL
@@ -88,6 +90,34 @@ def made(repository):
 
 def test_cells_go_by_seed_and_in_the_order_of_the_study(repository):
     assert in_order(repository, "config/mini.yaml") == CELLS
+
+
+def test_methods_to_begin_with_come_first_in_each_seed(repository):
+    swapped = [CELLS[0], CELLS[2], CELLS[1], CELLS[4], CELLS[3]]
+    assert in_order(repository, "config/mini.yaml", ["lidd_net"]) == swapped
+    whole = STUDY.replace("[yolox_nano, lidd_net]", "all").replace("[1, 0]", "[0]")
+    (repository / "config" / "mini.yaml").write_text(whole)
+    cells = in_order(repository, "config/mini.yaml", ["yolox_nano", "lidd_net"])
+    assert cells[:3] == CELLS[:3]
+    assert cells[3:] == sorted(cells[3:])
+    assert len(cells) > 8
+
+
+def test_two_cells_at_once(repository):
+    main(["config/mini.yaml", "--cores", "2"])
+    asked = (repository.parent / "asked").read_text().splitlines()
+    runs = [line.rpartition("-- ")[2].split() for line in asked if "accuracy.json" in line]
+    assert runs == [
+        [f"results/mini/runs/{c}/accuracy.json" for c in CELLS[k : k + 2]] for k in (0, 2, 4)
+    ]
+    assert all(Path("results/reference/mini", cell, "accuracy.json").is_file() for cell in CELLS)
+
+
+def test_what_is_finished_beside_a_cell_that_fails_is_kept(repository):
+    (repository / "dear").touch()
+    with pytest.raises(SystemExit, match=f"^{CELLS[1]} failed"):
+        main(["config/mini.yaml", "--cores", "2"])
+    assert Path("results/reference/mini", CELLS[0], "accuracy.json").is_file()
 
 
 def test_each_cell_is_made_once_and_its_records_alone_are_committed(repository):

@@ -17,7 +17,7 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
-from defectbench.documentation.page_tables import processors_table
+from defectbench.documentation.page_tables.spread import processors_table
 from defectbench.documentation.reference import References
 from defectbench.documentation.results import folder_tables, page_template, results_pages
 from defectbench.documentation.run import kept_pages
