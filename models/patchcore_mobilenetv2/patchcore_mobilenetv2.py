@@ -56,6 +56,7 @@ class PatchScore(nn.Module):
         self.features, self.layers = features, tuple(layers)
         count, width = bank.shape
         centre = bank.mean(0)
+        self.centre: Tensor
         self.register_buffer("centre", centre.view(1, -1, 1, 1))
         self.search = nn.Conv2d(width, count, 1)
         around = bank - centre
@@ -98,12 +99,14 @@ class PatchCore(Fitted):
         )
         initialise(self)
         width = self.patches(torch.zeros(1, 3, 32, 32)).shape[1]
+        self.bank: Tensor
         self.register_buffer("bank", torch.zeros(1, width))
+        self.register_load_state_dict_pre_hook(_make_room)
 
     @property
     def used(self) -> nn.Sequential:
         """The layers that are looked through."""
-        return self.features[: self.layers[-1] + 1]
+        return nn.Sequential(*list(self.features)[: self.layers[-1] + 1])
 
     @torch.no_grad()
     def patches(self, images: Tensor) -> Tensor:
@@ -162,19 +165,19 @@ class PatchCore(Fitted):
             norm.momentum = value
         self.eval()
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: object
-    ) -> None:
-        """A bank of any number of vectors can be loaded."""
-        held = state_dict.get(f"{prefix}bank")
-        if held is not None and held.dim() == 2:
-            self.bank = self.bank.new_zeros(len(held), self.bank.shape[1])
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def deploy(self) -> nn.Module:
         """Folded features and the search of the bank."""
-        folded = fold_all(copy.deepcopy(self.used).eval())
+        folded = copy.deepcopy(self.used).eval()
+        fold_all(folded)
         return PatchScore(folded, self.layers, self.bank.detach().clone()).eval()
+
+
+def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_more: object) -> None:
+    """Before a state is loaded: its bank may have any number of vectors."""
+    assert isinstance(network, PatchCore)
+    held = state.get(f"{prefix}bank")
+    if held is not None and held.shape[1:] == network.bank.shape[1:]:
+        network.bank = network.bank.new_zeros(held.shape)
 
 
 def build(

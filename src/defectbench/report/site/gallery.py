@@ -147,9 +147,14 @@ def _gallery(entries: Sequence[Entry], photos: Photos) -> Gallery:
         drawn=by_lot[:DRAWN],
         worst=worst,
         answers={m: {key: a[key] for key in a if key in shown} for m, a in answers.items()},
-        thresholds={e.first.method: threshold_of(e.first) for e in entries} if finds_boxes else {},
+        thresholds=_thresholds(entries) if finds_boxes else {},
         n_images=len(truth.images),
     )
+
+
+def _thresholds(entries: Sequence[Entry]) -> dict[str, float]:
+    found = {entry.first.method: threshold_of(entry.first) for entry in entries}
+    return {method: value for method, value in found.items() if value is not None}
 
 
 def _worst(answers: Mapping[int, Answer], by_lot: Sequence[int]) -> list[int]:

@@ -219,8 +219,9 @@ def _counts(rows: Sequence[AnomalyRow]) -> list[str]:
         )
     else:
         least = min(counts.values())
+        allowed = int(OVERKILL_RATE * least + 1e-9)
         told.append(
-            f"A rate of {100 * OVERKILL_RATE:.0f} % rests on few of them, {OVERKILL_RATE * least:.0f} of {least:,}: "
+            f"A rate of {100 * OVERKILL_RATE:.0f} % rests on few of them, {allowed} of {least:,}: "
             "its intervals are wide."
         )
     return told
