@@ -147,3 +147,42 @@ def test_the_embedded_set_goes_from_drawing_to_annotations(tmp_path, request):
     free = sum(not coco.shows_defect(name) for name in coco.images)
     assert (len(coco.images), free) == (400, 279)
     assert {coco.dominant_class(name) for name in coco.images} == {-1, 0, 1, 2, 3, 4, 5}
+
+
+TILES = {
+    "MT_Blowhole": ("blowhole", ["exp1_num_4727", "exp1_num_5"]),
+    "MT_Crack": ("crack", ["exp2_num_11"]),
+    "MT_Uneven": ("uneven", ["exp3_num_45042", "exp4_num_124690", "exp6_num_9"]),
+    "MT_Free": (None, ["exp1_num_108719", "exp1_num_5"]),
+}
+
+
+def test_magnetic_tiles_come_out_of_their_own_layout(tmp_path, request):
+    """Images as JPEG beside masks of the same stem, of other sizes, two without a mark in their mask left out."""
+    top = tmp_path / "Magnetic-tile-defect-datasets.-cc4eb53"
+    for folder, (_, stems) in TILES.items():
+        for seed, stem in enumerate(stems):
+            size = (40 + seed, 60)
+            write_image(top / folder / "Imgs" / f"{stem}.jpg", seed + 10 * len(folder), size)
+            write_image(top / folder / "Imgs" / f"{stem}.png", seed, size)
+    (top / "README.md").write_text("please cite")
+    real = load_dataset_card(request.config.rootpath / "datasets" / "magnetic-tile.yaml")
+    the_card = real.model_copy(update={"expected": None})
+    acquire(the_card, tmp_path / "set", mirror=top)
+    convert(the_card, tmp_path / "set" / "raw", tmp_path / "set")
+    coco = read_coco(tmp_path / "set" / "annotations.json")
+    shown = {
+        name: coco.classes[kind] if (kind := coco.dominant_class(name)) >= 0 else None
+        for name in coco.images
+    }
+    assert shown == {
+        "exp1_num_4727.jpg": "blowhole",
+        "blowhole-exp1_num_5.jpg": "blowhole",
+        "exp2_num_11.jpg": "crack",
+        "exp6_num_9.jpg": "uneven",
+        "exp1_num_108719.jpg": None,
+        "MT_Free-exp1_num_5.jpg": None,
+    }
+    assert coco.images["exp6_num_9.jpg"]["width"] == 42
+    report = json.loads((tmp_path / "set" / "conversion.json").read_text())
+    assert report["images_without_defect"] == 2
