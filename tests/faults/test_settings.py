@@ -535,7 +535,7 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
         ),
         (
             {"methods": ["foveabox_r50"], "budget": {"recipe": {"augmentation.scale": [0.5, 1]}}},
-            "got 'augmentation.scale'; foveabox_r50 is a program",
+            "got 'augmentation.scale'; foveabox_r50 does not read it",
         ),
     ],
 )

@@ -26,7 +26,7 @@ STEM_WIDTH, LAST_WIDTH = 32, 1280
 
 
 @dataclass(frozen=True)
-class Block:
+class ResidualPlace:
     """One inverted residual: its place in ``features``, the sets it reads, widens to and writes."""
 
     number: int
@@ -41,13 +41,13 @@ class Block:
         return self.middle != self.reads
 
 
-def _blocks() -> Iterator[Block]:
+def _blocks() -> Iterator[ResidualPlace]:
     before, number = STEM, 1
     for chain, (expansion, _, count, first_stride) in enumerate(CHAINS, 1):
         for n in range(count):
             middle = before if expansion == 1 else f"expand{number}"
             stride = first_stride if n == 0 else 1
-            yield Block(number, before, middle, f"chain{chain}", stride, n > 0)
+            yield ResidualPlace(number, before, middle, f"chain{chain}", stride, n > 0)
             before, number = f"chain{chain}", number + 1
 
 
