@@ -4,10 +4,33 @@ import json
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from defectbench.data.pack import write_pack
+from defectbench.deploy.export import export_onnx
 
 CLASSES = ["square"]
+PROVENANCE = {"method": "p", "dataset": "d", "protocol": "clean", "seed": 0, "weights_sha256": "0"}
+
+
+class Brightest(nn.Module):
+    """Ten times the brightest pixel, less an offset."""
+
+    def __init__(self, offset=0.0):
+        super().__init__()
+        self.offset = offset
+        self.mix = nn.Conv2d(3, 1, 1, bias=False)
+        nn.init.constant_(self.mix.weight, 10 / 3)
+
+    def forward(self, images):
+        return self.mix(images).amax((2, 3)) - self.offset
+
+
+def write_brightest(path, side, offset=0.0):
+    """Write it as an artifact."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export_onnx(Brightest(offset), side, path, CLASSES, PROVENANCE, "anomaly")
+    return path
 
 
 def free_images(count, side, seed):

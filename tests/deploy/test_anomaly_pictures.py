@@ -5,46 +5,23 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tests.free_packs import write_free_pack
-from torch import nn
+from tests.free_packs import write_brightest, write_free_pack
 
 from defectbench.base.errors import ArtifactError, ConfigError, PackError
 from defectbench.base.files import sha256_file
 from defectbench.base.records import read_record, write_record
 from defectbench.deploy.artifact import validate_artifact
-from defectbench.deploy.export import export_onnx
 from defectbench.deploy.pictures import predict_pictures
 from defectbench.deploy.predict import predict
 from defectbench.measure.operating_point import choose_operating_point
 
 SIDE = 32
-PROVENANCE = {"method": "p", "dataset": "d", "protocol": "clean", "seed": 0, "weights_sha256": "0"}
-
-
-class Brightest(nn.Module):
-    """Ten times the brightest pixel, less an offset."""
-
-    def __init__(self, offset=0.0):
-        super().__init__()
-        self.offset = offset
-        self.mix = nn.Conv2d(3, 1, 1, bias=False)
-        nn.init.constant_(self.mix.weight, 10 / 3)
-
-    def forward(self, images):
-        return self.mix(images).amax((2, 3)) - self.offset
-
-
-def write_model(path, offset=0.0):
-    torch.manual_seed(0)
-    export_onnx(Brightest(offset), SIDE, path, ["square"], PROVENANCE, "anomaly")
-    return path
 
 
 @pytest.fixture
 def model(tmp_path):
-    return write_model(tmp_path / "model.onnx")
+    return write_brightest(tmp_path / "model.onnx", SIDE)
 
 
 @pytest.fixture
@@ -105,7 +82,7 @@ def test_a_pack_is_scored_and_its_threshold_chosen_on_images_without_a_defect(mo
 
 
 def test_scores_below_nothing_and_packs_of_other_tasks_are_refused(model, tmp_path):
-    low = write_model(tmp_path / "low.onnx", offset=20.0)
+    low = write_brightest(tmp_path / "low.onnx", SIDE, offset=20.0)
     pack = write_free_pack(tmp_path / "pack.safetensors", SIDE, 4, 4)
     with pytest.raises(ArtifactError, match="finite number from 0"):
         predict(low, pack, tmp_path / "p.json")
