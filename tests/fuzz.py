@@ -682,7 +682,7 @@ def read_method(home: Path) -> None:
 
 def draw_records(home: Path) -> None:
     """Two kept cells and their certificate."""
-    folder = ROOT / "results/reference/neu-det/clean"
+    folder = ROOT / "results/reference/neu-det-own-recipes/neu-det/clean"
     methods = sorted(path for path in folder.iterdir() if (path / "seed0/accuracy.json").is_file())
     for method in methods[:2]:
         target = home / "runs/steel/clean" / method.name / "seed0"

@@ -182,7 +182,7 @@ def test_kept_tables_say_the_scores_of_the_records_beside_them():
 def test_titles_come_from_cards(pages):
     text = {page.path: page.text for page in pages}
     assert "YOLOv4, slimmed to 4.19 MiB" in text["docs/results/slimming.md"]
-    assert "| *Class prior* |" in text["docs/results/neu-det.md"]
+    assert "| *Class prior* |" in text["docs/results/neu-det-own-recipes.md"]
 
 
 def test_documentation_reads_no_record_and_writes_no_number_by_itself():

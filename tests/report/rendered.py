@@ -30,7 +30,7 @@ HELD = {
 }
 STUDY = "default-study"
 REPORTS = {
-    "neu-det": {"reference/neu-det": ["neu-det"]},
+    "neu-det": {"reference/neu-det": ["neu-det-own-recipes/neu-det"]},
     "neu-det-60-epochs": {CLEAN: ["neu-det-60-epochs/clean"]},
     "cfp-neu-cls": {"reference/cfp-neu-cls": ["cfp-neu-cls"]},
     "cfp-neu-cls-resnet50": {
@@ -40,10 +40,12 @@ REPORTS = {
     "demo-heavy": {
         "runs/demo-steel/clean": ["demo-heavy/clean", "parity/demo-steel/clean/certificate.json"]
     },
-    "neu-det-heavy": {CLEAN: ["neu-det/clean", "neu-det-heavy/clean"]},
+    "neu-det-heavy": {CLEAN: ["neu-det-own-recipes/neu-det/clean", "neu-det-heavy/clean"]},
     # the default study whole, with the predictions and the truth that its cells were scored with
     STUDY: {},
-    "slimming-yolov8n": {CLEAN: ["neu-det/clean/certificate.json", "slimming-yolov8n/clean"]},
+    "slimming-yolov8n": {
+        CLEAN: ["neu-det-own-recipes/neu-det/clean/certificate.json", "slimming-yolov8n/clean"]
+    },
 }
 
 

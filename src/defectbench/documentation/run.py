@@ -25,6 +25,7 @@ WITH_FILES = (
     "docs/add-a-table.md",
     "docs/weights.md",
 )
+README_FOLDER = "neu-det-own-recipes"
 README_BLOCK = ("neu-det", "clean")
 README_COLUMNS = (
     "title",
@@ -56,7 +57,9 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
     pages = results_pages(reference, home / "reports" / "results", models)
     return [
         *(Page(f"docs/{page.path}", page.text) for page in pages),
-        Page("docs/images/leakage.svg", leakage_figure(Facts(references), "neu-det")),
+        Page(
+            "docs/images/leakage.svg", leakage_figure(Facts(references), "neu-det-controls/neu-det")
+        ),
         Page("config/study.schema.json", schema),
         Page("config/README.md", config_page(home / "config").text),
         Page("README.md", readme),
@@ -105,7 +108,7 @@ def document(verbs: Sequence[Verb], root: str | Path = ".") -> list[Path]:
 
 def front_table(references: References) -> str:
     """The table of the README: the light methods on NEU-DET, fewer columns than on their page."""
-    (table,) = references.study(README_BLOCK[0]).share(comparisons)
+    (table,) = references.study(README_FOLDER).share(comparisons)
     rows = [
         replace(row, block=RowBlock())
         for row in table.rows

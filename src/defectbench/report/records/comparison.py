@@ -323,6 +323,8 @@ def scored_files(cell: CellRecords) -> dict[str, Path] | None:
         places = [path, kept_file(kept_truth(cell) / f"{name}{path.suffix}")]
         if name == "predictions":
             places = [kept_file(cell.folder / "predictions.json")]
+        if name == "operating_point":
+            places = [cell.folder / path.name]
         same = [p for p in places if p.is_file() and content_sha256(p) == entry["sha256"]]
         if not same:
             return None
