@@ -70,7 +70,13 @@ def predict(work: Path, source: Path) -> dict[Path, Rows]:
 
     side = cv2.imread(str(next(source.glob("*.png")))).shape[0]
     options = {"model": work / "run" / "weights" / "best.pt", "source": source, "imgsz": side}
-    options |= {"conf": LEAST_SCORE, "save_txt": True, "save_conf": True, "save": False}
+    options |= {
+        "nms": False,
+        "conf": LEAST_SCORE,
+        "save_txt": True,
+        "save_conf": True,
+        "save": False,
+    }
     with tempfile.TemporaryDirectory() as out:
         options |= {"project": out, "name": "found", "device": "cpu"}
         run_program(["detect", "predict", *(f"{k}={v}" for k, v in options.items())], work, 1)

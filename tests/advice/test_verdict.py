@@ -111,3 +111,11 @@ def test_what_has_not_learnt_is_said():
     said = paragraph(rows, PAIRS[:1], SIDES, 320)
     assert "Not to be trusted" in said
     assert "A (not above Class prior)" in said
+
+
+def test_rows_of_two_starts_are_said_to_be_such():
+    assert "start from weights" not in paragraph(ROWS, PAIRS, SIDES, 320)
+    rows = [*ROWS[:3], row("d+from_coco", 0.38, 2.0), ROWS[4]]
+    assert "Rows from COCO start from weights that others trained on" in paragraph(
+        rows, PAIRS, SIDES, 320
+    )

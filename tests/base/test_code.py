@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from defectbench.base.code import code_sha256, source_files
+from defectbench.base.code import code_sha256, conversion_files, conversion_sha256, source_files
 from defectbench.base.methods import load_card, method_names
 
 
@@ -113,3 +113,17 @@ def test_a_method_that_is_a_program_has_no_source_files(request):
     programs = [n for n in method_names(models) if load_card(models / n).family == "program"]
     assert programs
     assert not any(source_files(models / name) for name in programs)
+
+
+def test_what_converts_and_unfolds_published_files_is_known_by_its_imports(tree):
+    """A mend in it is a change; one in what compares or fetches is none."""
+    suite = tree / "src" / "defectbench"
+    names = {file.relative_to(suite).as_posix() for file in conversion_files(suite)}
+    converting = {"published", "starting", "loading", "convolutions", "state_dict", "graph"}
+    assert names == {f"weights/{name}.py" for name in {*converting, "__init__"}}
+    before = conversion_sha256(suite)
+    assert before == conversion_sha256()
+    for name, changes in (("check", False), ("fetching", False), ("loading", True)):
+        with (suite / "weights" / f"{name}.py").open("a") as file:
+            file.write("\n# an edit\n")
+        assert (conversion_sha256(suite) != before) is changes

@@ -312,6 +312,13 @@ def test_rows_of_other_starts_are_cells_of_their_own():
     assert f"demo-steel/clean/{names[1]}/seed0/latency/onnxruntime.json" in made.records()
 
 
+def test_a_program_starts_from_weights_that_it_alone_opens():
+    made = plan({"methods": ["yolov8n_ultralytics"], "budget": {"start": "coco", "epochs": 1}})
+    assert [cell.method for cell in made.variants] == ["yolov8n_ultralytics+from_coco"]
+    with pytest.raises(ConfigError, match="name one of"):
+        plan({"methods": ["yolov5n_ultralytics"], "budget": {"start": "coco"}})
+
+
 def test_a_mirror_of_weights_waits_for_a_dataset_that_is_left_out(tmp_path):
     blocks = [
         {"datasets": ["tire"], "methods": ["nanodet_m"], "budget": {"start": "coco"}},

@@ -58,11 +58,36 @@ def test_each_module_of_a_state_dictionary_has_a_partner():
         ({"url": {".param": "https://host/net.param"}}, "an address for each of .param, .bin"),
         ({"url": {".param": "ftp://host/a", ".bin": "ftp://host/b"}}, "pattern"),
         ({"class_channels": {"head.outputs.0": [0, 79]}}, "other than 80 channels"),
+        ({"classes": ["person"]}, "each of 80 classes once"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, words):
     with pytest.raises(ValidationError, match=words):
         PublishedWeights.model_validate({**content(), **change})
+
+
+PROGRAM = {"data": "COCO", "nc": 80, "size": 640, "source": "s", "licence": "l"}
+
+
+def test_a_file_of_a_program_says_nothing_of_its_tensors():
+    weights = PublishedWeights.model_validate({**PROGRAM, "sha256": {".pt": "0" * 64}})
+    assert weights.is_of_program
+    assert not weights.is_ncnn
+    assert weights.file == "weights.pt"
+    with pytest.raises(ValidationError, match=r"tensors has no effect: \.pt is opened by"):
+        PublishedWeights.model_validate(
+            {**PROGRAM, "sha256": {".pt": "0" * 64}, "tensors": {"a": "b"}}
+        )
+    with pytest.raises(ValidationError, match="input says what the network wants to see"):
+        PublishedWeights.model_validate({**PROGRAM, "sha256": {".pth": "0" * 64}})
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n"])
+def test_programs_start_from_files_under_their_own_licence(name):
+    weights = load_card(ROOT / "models" / f"{name}_ultralytics").weights["coco"]
+    assert weights.is_of_program
+    assert weights.licence.startswith("AGPL-3.0")
+    assert weights.url[".pt"].endswith(f"/{name}.pt")
 
 
 def test_outputs_of_a_state_dictionary_have_a_reference():
@@ -96,3 +121,28 @@ def test_no_weights_are_called_as_the_start_without(tmp_path):
     (folder / "card.yaml").write_text(yaml.safe_dump(card))
     with pytest.raises(ConfigError, match="the start without weights"):
         load_card(folder)
+
+
+WORDS = ("url", "source", "licence", "data", "outputs", "size")
+
+
+@pytest.mark.parametrize("field", [*WORDS, "sha256", "class_channels", "input", "convolutions"])
+def test_a_start_is_made_again_for_what_decides_its_bits(field):
+    """An address or a licence decides none; what the record says of weights is written again."""
+    whole = content()
+    other = {
+        "url": {},
+        "size": 352,
+        "sha256": {".param": "0" * 64, ".bin": "1" * 64},
+        "class_channels": {},
+        "input": {**whole["input"], "colours": "rgb"},
+        "convolutions": whole["convolutions"][::-1],
+        "outputs": {},
+    }
+    card, changed = (
+        PublishedWeights.model_validate(fields)
+        for fields in (whole, {**whole, field: other.get(field, "other")})
+    )
+    assert card != changed
+    assert (card.deciding() == changed.deciding()) is (field in WORDS)
+    assert (card.recorded() == changed.recorded()) is (field in ("url", "outputs"))

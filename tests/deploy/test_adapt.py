@@ -7,7 +7,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from defectbench.base.errors import ArtifactError
-from defectbench.deploy.adapt import adapt_centre_form, adapt_signature
+from defectbench.deploy.adapt import adapt_centre_form, adapt_end_to_end, adapt_signature
+from defectbench.deploy.artifact import load_model
+from defectbench.deploy.nms import strongest
 
 PROVENANCE = {
     "method": "m",
@@ -108,4 +110,83 @@ def test_an_export_with_other_ends_is_refused(tmp_path):
     raw = foreign(tmp_path / "raw.onnx")
     with pytest.raises(ArtifactError):
         adapt_signature(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+TAKEN = 5
+
+
+def choosing(path, shares=(4, 3), largest="ReduceMax"):
+    """A graph that gives its best boxes itself, [N, 5, 6]: corners, score, class."""
+    model = onnx.load(foreign(path))
+    constants = {
+        "shares": shares,
+        "k": [TAKEN],
+        "last": [-1],
+        "one": [1],
+        "two": [2],
+        "classes": [3],
+        "wide": [1, 1, 4],
+        "narrow": [1, 1, 3],
+    }
+    for name, values in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    steps = [
+        ("Transpose", ["output0"], ["rows"], {"perm": [0, 2, 1]}),
+        ("Split", ["rows", "shares"], ["corners", "chances"], {"axis": 2}),
+        (largest, ["chances", "last"], ["best"], {"keepdims": 0}),
+        ("TopK", ["best", "k"], ["_", "points"], {"axis": 1}),
+        ("Unsqueeze", ["points", "two"], ["column"], {}),
+        ("Tile", ["column", "narrow"], ["to_chances"], {}),
+        ("GatherElements", ["chances", "to_chances"], ["of_points"], {"axis": 1}),
+        ("Flatten", ["of_points"], ["pairs_of"], {}),
+        ("TopK", ["pairs_of", "k"], ["scores", "numbers"], {"axis": 1}),
+        ("Div", ["numbers", "classes"], ["place"], {}),
+        ("Mod", ["numbers", "classes"], ["class"], {}),
+        ("GatherElements", ["points", "place"], ["point"], {"axis": 1}),
+        ("Unsqueeze", ["point", "two"], ["at"], {}),
+        ("Tile", ["at", "wide"], ["to_corners"], {}),
+        ("GatherElements", ["corners", "to_corners"], ["boxes"], {"axis": 1}),
+        ("Unsqueeze", ["scores", "two"], ["chance"], {}),
+        ("Cast", ["class"], ["number"], {"to": TensorProto.FLOAT}),
+        ("Unsqueeze", ["number", "two"], ["label"], {}),
+        ("Concat", ["boxes", "chance", "label"], ["answer"], {"axis": 2}),
+    ]
+    del model.graph.node[-1], model.graph.output[:]
+    model.graph.node.extend(helper.make_node(*ends, **told) for *ends, told in steps)
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["batch", TAKEN, 6])
+    model.graph.output.append(answer)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_graph_that_chooses_its_boxes_is_cut_before_its_choice(tmp_path):
+    """The suite's own choice among the outputs is the graph's."""
+    raw = choosing(tmp_path / "raw.onnx")
+    info = adapt_end_to_end(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    assert (info.points, info.classes, info.metadata["suppression"]) == (POINTS, CLASSES, "none")
+    kinds = {node.op_type for node in load_model(tmp_path / "model.onnx").graph.node}
+    assert not kinds & {"TopK", "GatherElements", "Concat"}
+    images = np.random.default_rng(1).random((3, 3, SIZE, SIZE), dtype=np.float32)
+    (answers,) = onnxruntime.InferenceSession(raw).run(None, {"x": images})
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for answer, boxes, scores in zip(
+        answers, *session.run(["boxes", "scores"], {"images": images}), strict=True
+    ):
+        assert scores.shape == (POINTS, 3)
+        chosen, ranked, labels = strongest(boxes, scores, 0.0, TAKEN)
+        np.testing.assert_array_equal(
+            np.column_stack((chosen, ranked, labels)).astype(np.float32), answer
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [({"shares": (5, 2)}, "boxes and scores"), ({"largest": "ReduceMin"}, "choice of boxes")],
+)
+def test_another_choice_is_refused(tmp_path, changed, field):
+    raw = choosing(tmp_path / "raw.onnx", **changed)
+    with pytest.raises(ArtifactError) as caught:
+        adapt_end_to_end(raw, tmp_path / "model.onnx", SIZE, CLASSES, PROVENANCE)
+    assert caught.value.field == field
     assert not (tmp_path / "model.onnx").exists()

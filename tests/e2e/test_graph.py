@@ -459,11 +459,29 @@ def test_published_weights_are_fetched_once_for_all_cells_that_start_from_them(c
     }
     study = {
         "study": "starts",
-        "blocks": [block, {**block, "budget": {"size": 64, "start": "coco"}}],
+        "blocks": [
+            block,
+            {**block, "budget": {"size": 64, "start": "coco"}},
+            {
+                "datasets": ["demo-steel"],
+                "methods": ["yolov8n_ultralytics"],
+                "budget": {"size": 64, "start": "coco"},
+            },
+        ],
     }
     (checkout / "mine.yaml").write_text(yaml.safe_dump({**study, "weights_mirror": "it's here"}))
-    jobs = planned(checkout, "--configfile", "mine.yaml")
+    status, said = snakemake(
+        checkout, "all", "--dry-run", "--quiet", "host", "--configfile", "mine.yaml"
+    )
+    assert status == 0, said
+    jobs = jobs_in(said)
     assert (jobs["fetch_weights"], jobs["train_variant"]) == (1, 16)
+    # a method's own program opens its file, and its own rule starts from it
+    assert (jobs["fetch_program_weights"], jobs["train_yolov8n_ultralytics"]) == (1, 1)
+    assert "results/weights/yolov8n_ultralytics/coco/weights.pt" in said
+    # what unfolds them is an input of each job that starts from them, and of no other
+    inputs = [line for line in said.splitlines() if line.startswith("    input: ")]
+    assert sum("weights/starting.py" in line for line in inputs) == 1 + 8
     assert (jobs["split_dataset"], jobs["split_thinned_dataset"]) == (1, 1)
     status, said = snakemake(
         checkout, "results/weights/nanodet_m/coco/published.json", "--configfile", "mine.yaml"

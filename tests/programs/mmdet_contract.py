@@ -1,7 +1,7 @@
 """Runs in mmdetection's own environment: a network built, run and taught on single batches.
 
-Told in JSON: `network` (a file), `classes` (counts to build for), `sizes` (sides of images, pixels) and `out`, the file
-for what came out.
+Told in JSON: `network` (a file), `classes` (counts to build for), `sizes` (sides of images, pixels), `steps` and `rate`
+of the learning of one batch, `taught` (whether precisions are compared behind it) and `out`, the file for what came out.
 """
 
 import json
@@ -100,17 +100,17 @@ def shapes(model, size):
     return [[list(s.shape), list(b.shape)] for s, b in zip(scores, boxes, strict=True)]
 
 
-def learning_of_one_batch(told, steps=15):
-    """Losses of the steps, and names of what had a gradient of zero in the last one.
+def learning_of_one_batch(told):
+    """The network; losses of the steps, and names of what had a gradient of zero in the last one.
 
     Zero at the start are the branches behind a norm that starts at zero.
     """
     model = network(told, 6).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), told["rate"])
     images, samples = torch.rand(2, 3, SIDE, SIDE) * 255, truth("few", 6)
     losses = []
     MessageHub.get_current_instance().update_info("epoch", EPOCHS[-1])
-    for _ in range(steps):
+    for _ in range(told["steps"]):
         optimizer.zero_grad()
         loss = loss_of(model, images, samples)
         loss.backward()
@@ -118,7 +118,8 @@ def learning_of_one_batch(told, steps=15):
         optimizer.step()
         losses.append(loss.item())
     learnt = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
-    return {"losses": losses, "untouched": [name for name, grad in learnt if not grad.any()]}
+    untouched = [name for name, grad in learnt if not grad.any()]
+    return model, {"losses": losses, "untouched": untouched}
 
 
 def of_classes(told, count):
@@ -138,8 +139,8 @@ def main():
     torch.set_num_threads(1)
     told = json.loads(sys.argv[1])
     found = {"classes": {count: of_classes(told, count) for count in told["classes"]}}
-    found["precision"] = losses_by_precision(network(told, 6), 6)
-    found["one batch"] = learning_of_one_batch(told)
+    taught, found["one batch"] = learning_of_one_batch(told)
+    found["precision"] = losses_by_precision(taught if told["taught"] else network(told, 6), 6)
     Path(told["out"]).write_text(json.dumps(found))
 
 

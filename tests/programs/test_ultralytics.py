@@ -15,7 +15,8 @@ import onnxruntime
 import psutil
 import pytest
 
-from defectbench.base.errors import DiskFullError, LeakageError, ProgramError
+from defectbench.base.errors import ConfigError, DiskFullError, LeakageError, ProgramError
+from defectbench.base.files import sha256_file
 from defectbench.base.methods import Recipe, load_card
 from defectbench.base.records import read_record, write_record
 from defectbench.data.pack import load_pack, pack
@@ -309,3 +310,20 @@ def test_failure_is_one_named_error(dataset, run, tmp_path):
     assert broken.returncode == 2
     assert broken.stderr.startswith("ProgramError")
     assert len(broken.stderr.strip().splitlines()) == 1
+
+
+def test_a_start_of_another_method_or_file_is_refused(programs, tmp_path):
+    started = programs("cell").started_from
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"opened by nobody")
+    with pytest.raises(ConfigError, match=r"published.json: file: got 'nothing'; fetch weights"):
+        started(weights, "yolov8n_ultralytics")
+    told = {"method": "yolov8n_ultralytics", "name": "coco", "data": "COCO", "licence": "AGPL-3.0"}
+    told["weights_sha256"] = sha256_file(weights)
+    write_record(tmp_path / "published.json", "published", {}, {}, 0.0, told)
+    assert started(weights, "yolov8n_ultralytics")["licence"] == "AGPL-3.0"
+    with pytest.raises(ConfigError, match="method: got 'yolov8n_ultralytics'"):
+        started(weights, "yolo11n_ultralytics")
+    weights.write_bytes(b"another file")
+    with pytest.raises(ConfigError, match="weights_sha256: got"):
+        started(weights, "yolov8n_ultralytics")

@@ -1,5 +1,6 @@
 """From published weights beside from scratch: which rows are paired, what the gain is, and what figures show."""
 
+import json
 from itertools import groupby
 
 import pytest
@@ -60,6 +61,59 @@ def test_rows_of_equal_budget_are_paired(started):
     assert {(row["n_seeds"], row["n_images"]) for row in rows} == {(1, 8)}
     assert csv_text(table).splitlines()[0].startswith("title,dataset,protocol,figure")
     assert any("noise of training is not" in note for note in table.notes)
+
+
+def edit_training(shelf, method, **changes):
+    """Change fields of a record of training; of figures by ``figures``."""
+    path = shelf.folder(method) / "train.json"
+    record = json.loads(path.read_text())
+    record["figures"] |= changes.pop("figures", {})
+    path.write_text(json.dumps(record | changes))
+
+
+@pytest.mark.parametrize(
+    "other", [{"tiles": {"side_px": 64}}, {"figures": {"batch": 4}}, {"figures": {"size_px": 320}}]
+)
+def test_rows_of_other_tiles_side_or_batch_are_not_paired(started, other):
+    edit_training(started, "alpha+from_coco", **other)
+    rows = [row.values for row in table_of(started).rows]
+    assert [(r["protocol"], r["epochs"]) for r in rows] == [("clean", 3), ("clean-10pct", 30)]
+
+
+def test_other_recipes_are_named_beside_the_gain(started):
+    whole = {"grad_clip": 35, "optimizer": {"name": "adamw", "lr": 0.01}, "options": {}}
+    for method in ("alpha", "alpha+3epochs", "alpha+from_coco_3epochs"):
+        edit_training(started, method, recipe=whole)
+    gentle = {**whole, "grad_clip": 5, "optimizer": {"name": "adamw", "lr": 0.001}}
+    edit_training(started, "alpha+from_coco", recipe=gentle)
+    table = table_of(started)
+    told = [row.values["other_recipe"] for row in table.rows]
+    assert told == ["", "grad_clip, optimizer.lr", ""]
+    assert table.columns[-1].heading == "the recipes differ in"
+    assert "of start and recipe together" in table.notes[-1]
+
+
+def test_without_other_recipes_there_is_no_such_column(started):
+    assert "differ" not in str([c.heading for c in table_of(started).columns])
+
+
+def test_a_line_joins_rows_of_one_recipe_side_and_batch(started):
+    def lines():
+        rows = [
+            trained_as(e, "map50_95", {}, started.root / "models")
+            for e in study_of(started).entries
+            if is_plain(e)
+        ]
+        made = curves_of(rows, "epochs")
+        return [(panel, line[0].start) for panel, some in made.items() for line in some]
+
+    steel = "steel, clean, 70 training images"
+    assert lines() == [(steel, None), (steel, "coco")]
+    edit_training(started, "alpha+3epochs", recipe={"grad_clip": 5})
+    assert lines() == [(steel, "coco")]
+    edit_training(started, "alpha+3epochs", recipe={"epochs": 3}, figures={"batch": 4})
+    size = table_of(started).rows and "64 px"
+    assert lines() == [(f"{steel}, {size}, batch None", "coco")]
 
 
 def test_a_loss_is_told_as_one(started):

@@ -75,6 +75,27 @@ def test_the_record_says_what_was_taken(tiny, start, pack, tmp_path):
     assert not {"start_train_s", "start_epochs"} & set(record["figures"])
 
 
+def test_a_run_from_that_run_still_says_whose_weights_are_behind_it(tiny, start, pack, tmp_path):
+    run_training(pack, tiny, tmp_path / "first", start=start)
+    run_training(pack, tiny, tmp_path / "second", start=tmp_path / "first" / "weights.safetensors")
+    run_training(pack, tiny, tmp_path / "third", start=tmp_path / "second" / "weights.safetensors")
+    first, second, third = (
+        read_record(tmp_path / name / "train.json", "train")
+        for name in ("first", "second", "third")
+    )
+    told = {name: first["start"][name] for name in ("name", "data", "licence", "sha256")}
+    assert told["licence"] == "Apache-2.0"
+    assert second["start"] == third["start"] == told
+    assert len(third["lineage"]) == 2
+
+
+def test_a_mended_conversion_begins_anew(tiny, start, pack, tmp_path, monkeypatch):
+    run_training(pack, tiny, tmp_path / "run", start=start)
+    monkeypatch.setattr("defectbench.training.preparation.conversion_sha256", lambda: "other")
+    run_training(pack, tiny, tmp_path / "run", start=start)
+    assert (tmp_path / "run" / "checkpoint.replaced").exists()
+
+
 def test_a_killed_run_goes_on_in_the_same_bits(tiny, start, pack, tmp_path, monkeypatch):
     run_training(pack, tiny, tmp_path / "whole", start=start)
     made, plain = [], loop.train_step

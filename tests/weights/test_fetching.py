@@ -3,6 +3,7 @@
 import http.server
 import shutil
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,9 +17,11 @@ from defectbench.base.errors import (
     WeightsError,
 )
 from defectbench.base.files import sha256_file
+from defectbench.base.published import WHOLE, PublishedWeights
 from defectbench.base.records import read_record
 from defectbench.cli import main
 from defectbench.weights.fetching import fetch_weights
+from defectbench.weights.published import network_with
 from tests.weights.tiny_method import trained, write_all, write_method
 
 
@@ -106,3 +109,22 @@ def test_channels_that_the_network_lacks_are_refused(tmp_path):
     method = write_all(tmp_path, change={"class_channels": {"head": [5, 8]}})
     with pytest.raises(ConfigError, match=r"class_channels: got \[5, 8\]; head has 7 channels"):
         fetch_weights(method, "noise", tmp_path / "out", tmp_path)
+
+
+def test_a_file_of_a_program_is_kept_unopened(tmp_path):
+    """It is no pickle at all: whoever opened it would stop."""
+    method = write_all(tmp_path)
+    (tmp_path / "net.pt").write_bytes(b"opened by nobody")
+    told = {"data": "COCO", "nc": 80, "size": 640, "source": "s", "licence": "AGPL-3.0"}
+    told["sha256"] = {".pt": sha256_file(tmp_path / "net.pt")}
+    card = method.card.model_copy(
+        update={"weights": {"coco": PublishedWeights.model_validate(told)}}
+    )
+    own = replace(method, card=card)
+    fetch_weights(own, "coco", tmp_path / "out", tmp_path)
+    assert (tmp_path / "out" / "weights.pt").read_bytes() == b"opened by nobody"
+    record = read_record(tmp_path / "out" / "published.json", "published")
+    assert (record["licence"], record["form"]) == ("AGPL-3.0", WHOLE)
+    assert record["weights_sha256"] == record["files_sha256"][".pt"]
+    with pytest.raises(ConfigError, match="only the method's own program opens"):
+        network_with(own, card.weights["coco"], {".pt": tmp_path / "net.pt"})

@@ -40,7 +40,7 @@ def test_a_folded_network_comes_back_with_norms(tiny):
     method, state, record = tiny
     torch.manual_seed(3)
     network = method.module.build(3)
-    taken = take_published(network, state, record, "file")
+    taken = take_published(network, state, record, "file", ["a", "b", "c"])
     unfold(network, taken.shifts, in_batches(images(4, 32)))
     assert (taken.fresh, taken.left, taken.partly) == ([], [], [])
     assert sorted(taken.shifts) == ["body.0.1", "stem.1"]
@@ -89,6 +89,20 @@ def test_another_number_of_classes_draws_their_channels_alone(tiny):
     assert taken.words()["n_norms_unfolded"] == 2
 
 
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [(["a", "b", "c"], ["c", "b", "a"]), (["a", "b", "c"], ["x", "y", "z"]), ([], ["a", "b", "c"])],
+)
+def test_as_many_classes_are_fresh_unless_they_are_the_published_ones(tiny, known, wanted):
+    method, state, record = tiny
+    network = method.module.build(3)
+    drawn = network.head.weight.clone()
+    taken = take_published(network, state, {**record, "published_classes": known}, "file", wanted)
+    assert torch.equal(network.head.weight[4:], drawn[4:])
+    assert torch.equal(network.head.weight[:4], state["head.weight"][:4])
+    assert sorted(taken.left) == ["head.bias[4:7]", "head.weight[4:7]"]
+
+
 def test_another_network_is_refused(tiny):
     method, state, record = tiny
     wide = method.module.build(3)
@@ -120,7 +134,9 @@ def test_published_files_compute_the_same_before_and_after(name, tmp_path):
         suffix: next(Path(folder).glob(f"*{_stem(name)}*{suffix}")) for suffix in weights.sha256
     }
     network = build_network(method, 80, method.recipe.options)
-    taken = take_published(network, state, record, "file")
+    names = [f"class {n}" for n in range(80)]
+    record["published_classes"] = names
+    taken = take_published(network, state, record, "file", names)
     assert (taken.left, taken.partly) == ([], [])
     assert bool(taken.shifts) == (name in FOLDED)
     unfold(network, taken.shifts, in_batches(images(12, 192, 1)))

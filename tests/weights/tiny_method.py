@@ -50,6 +50,7 @@ CARD = {
 PUBLISHED = {
     "data": "noise",
     "nc": 3,
+    "classes": ["a", "b", "c"],
     "size": 32,
     "source": "the test",
     "licence": "Apache-2.0",

@@ -9,7 +9,7 @@ from shlex import quote
 from defectbench.base import steps
 from defectbench.base.boards import take_board
 from defectbench.base.clock import bring_back
-from defectbench.base.code import source_files
+from defectbench.base.code import conversion_files, source_files
 from defectbench.base.compressions import base_method
 from defectbench.base.method_rules import check_method_rules
 from defectbench.base.mirrors import MIRROR_HASHES, mirror_state, note_on_shared_data
@@ -50,7 +50,10 @@ TRAINING_MINUTES = 720
 WEIGHTS = weights_folder("{method}", "{start}")
 
 PREDICTING = pattern(PLAN.catalogue.predicting)
-VARIANTS = pattern(cell.method for cell in PLAN.variants)
+BY_PROGRAM = PLAN.catalogue.started_by_program
+VARIANTS = pattern(
+    cell.method for cell in PLAN.variants if base_method(cell.method) not in BY_PROGRAM
+)
 
 if note := note_on_first_version(RESULTS):
     logger.warning(note)
@@ -143,6 +146,11 @@ def method_folder(wildcards):
     return f"models/{base_method(wildcards.method)}"
 
 
+def recipe_file(wildcards):
+    """The recipe of a cell's method."""
+    return f"{method_folder(wildcards)}/recipe.yaml"
+
+
 def method_files(wildcards):
     """What a cell is made of: its recipe, its method's modules and every module of the suite that they import."""
     return files_of_method(method_folder(wildcards))
@@ -190,23 +198,33 @@ def start_files(wildcards):
     if cell.start is None:
         return []
     folder = weights_folder(base_method(cell.method), cell.start)
-    names = ("weights.safetensors", "published.json")
+    card = PLAN.catalogue.cards[base_method(cell.method)]
+    names = (card.weights[cell.start].file, "published.json")
     return [ancient(f"{folder}/{name}") for name in names]
 
 
+# Modules that convert published files and unfold their norms: what they mend is in each start.
+CONVERSION = [os.path.relpath(file) for file in conversion_files()]
+
+
+def conversion_of_start(wildcards):
+    """The same modules for a cell that starts from published weights; none for a start from scratch."""
+    return [] if cell_of(wildcards).start is None else CONVERSION
+
+
 def published_of(wildcards):
-    """What a method's card says of published weights, so that they are got again where it changes."""
+    """What a method's card says of published weights, so that they are made again where it changes."""
     card = PLAN.catalogue.cards[wildcards.method]
-    return card.weights[wildcards.start].model_dump_json()
+    return card.weights[wildcards.start].recorded()
 
 
 def published_of_cell(wildcards):
-    """What the card says of the weights that a cell starts from, so that it is trained again where that changes."""
+    """What decides the weights that a cell starts from, by the card, so that it is trained again where that changes."""
     cell = cell_of(wildcards)
     if cell.start is None:
         return ""
     card = PLAN.catalogue.cards[base_method(cell.method)]
-    return card.weights[cell.start].model_dump_json()
+    return card.weights[cell.start].deciding()
 
 
 def weights_mirror_option(wildcards):

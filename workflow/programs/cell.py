@@ -25,6 +25,7 @@ from defectbench.base.files import (
     sha256_file,
 )
 from defectbench.base.methods import load_card, load_recipe, override_recipe
+from defectbench.base.published import ORIGIN, PUBLISHED
 from defectbench.base.records import read_record, usable_cores, write_record
 from defectbench.base.settings import TrainingSettings
 from defectbench.base.studies import base_protocol
@@ -38,6 +39,7 @@ def run_cell(
     description: str | None,
     make: Callable[[argparse.Namespace, Path], None],
     options: Sequence[str] = (),
+    may_start: bool = False,
 ) -> int:
     """Read the command line, check the split, and let the program make the cell.
 
@@ -45,11 +47,12 @@ def run_cell(
         description: What the command does.
         make: Makes the cell's files from the arguments and the folder that a killed run leaves behind.
         options: Further options that name a file or a folder.
+        may_start: Whether the program can start from published weights, by ``--start``.
 
     Returns:
         0 when it is done, 2 when a named error stopped it (one line on stderr).
     """
-    args = parse_arguments(description, options)
+    args = parse_arguments(description, options, may_start)
     work = args.out / "checkpoint"
     try:
         take_settings(args)
@@ -65,7 +68,9 @@ def run_cell(
     return 0
 
 
-def parse_arguments(description: str | None, options: Sequence[str] = ()) -> argparse.Namespace:
+def parse_arguments(
+    description: str | None, options: Sequence[str] = (), may_start: bool = False
+) -> argparse.Namespace:
     """Read the command line; paths are made absolute, for the program works in a folder of its own."""
     parser = argparse.ArgumentParser(description=description)
     texts = {
@@ -77,6 +82,10 @@ def parse_arguments(description: str | None, options: Sequence[str] = ()) -> arg
     }
     for option, text in texts.items():
         parser.add_argument(option, type=Path, required=True, help=text)
+    parser.set_defaults(start=None)
+    if may_start:
+        text = "weights to start from, with published.json beside them; from scratch by default"
+        parser.add_argument("--start", type=Path, help=text)
     parser.add_argument("--network", required=True, help="the program's own name of the network")
     text = "settings of the training: a JSON object, or a JSON or YAML file of one"
     parser.add_argument("--settings", metavar="JSON|FILE", help=text)
@@ -84,6 +93,7 @@ def parse_arguments(description: str | None, options: Sequence[str] = ()) -> arg
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help=text)
     args = parser.parse_args()
     args.out = args.out.resolve()
+    args.start = args.start.resolve() if args.start is not None else None
     return args
 
 
@@ -106,6 +116,28 @@ def take_settings(args: argparse.Namespace) -> None:
     args.tiles = pack.whole.tiling if pack.whole is not None else None
     args.dataset, args.protocol = pack.metadata["dataset"], pack.metadata["protocol"]
     args.certificate = args.train.with_name("certificate.json")
+    args.started = started_from(args.start, args.card.name) if args.start is not None else None
+
+
+def started_from(weights: Path, method: str) -> dict[str, str]:
+    """What the record beside published weights says of them.
+
+    Args:
+        weights: The file, which the program alone opens.
+        method: Name of the method that is to start from it.
+
+    Raises:
+        ConfigError: There is no record, or it is of other weights or of another method.
+    """
+    path = weights.with_name(f"{PUBLISHED}.json")
+    fix = f"fetch weights of {method}: `defectbench fetch-weights`"
+    if not path.is_file():
+        raise ConfigError(path, "file", "nothing", fix)
+    record, digest = read_record(path, PUBLISHED), sha256_file(weights)
+    for name, wanted in (("method", method), ("weights_sha256", digest)):
+        if record[name] != wanted:
+            raise ConfigError(path, name, record[name], fix)
+    return {**{name: record[name] for name in ORIGIN if name in record}, "sha256": digest}
 
 
 def refuse_size(pack: Path, size: int) -> None:
@@ -147,6 +179,7 @@ def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
         **{key: getattr(args, key) for key in CONTINUED},
         "recipe": args.recipe.model_dump(mode="json"),
         "inputs": [sha256_file(path) for path in (args.train, args.val)],
+        **({"start": args.started} if args.started is not None else {}),
     }
     settings = work / "begun.json"
     if not settings.is_file() or read_json(settings) != begun:
@@ -183,6 +216,7 @@ def record_training(
     steps: int,
     images: int,
     settings: dict[str, Any],
+    taken: dict[str, int] | None = None,
 ) -> None:
     """Write ``history.csv`` and ``train.json`` in the engine's terms.
 
@@ -194,6 +228,7 @@ def record_training(
         images: Images of the training part.
         settings: What the program says that it was set to. Paths are left out: where a run lay is no
             part of how it learnt.
+        taken: How much of the weights that it started from the program took; None for a start from scratch.
     """
     seconds = history[-1]["seconds"]
     rows = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
@@ -225,7 +260,10 @@ def record_training(
         "device": device_name(args.device),
         "recipe": json.loads(json.dumps(settings, default=str)),
         "licence": f"{args.card.licence.split()[0]}; run as a program of its own",
+        **({"start": {**args.started, **taken}} if taken is not None else {}),
         **({TILES: args.tiles} if args.tiles is not None else {}),
     }
     inputs = {"certificate": args.certificate, "pack": args.train}
+    if taken is not None:
+        inputs |= {"start": args.start, "start_record": args.start.with_name("published.json")}
     write_record(args.out / "train.json", "train", figures, inputs, seconds, extra)

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import yaml
 from cell import provenance, record_training, run_cell, write_pixels
 from process import Watch
 from yolo_program import (
     is_finished,
     read_history,
+    read_taken,
     run_program,
     set_table_aside,
     sound_checkpoint,
@@ -28,7 +30,10 @@ from yolo_program import (
 from defectbench.base.errors import ConfigError
 from defectbench.base.files import atomic_directory
 from defectbench.data.pack import Pack, load_pack
-from defectbench.deploy.adapt import adapt_centre_form, weights_digest
+from defectbench.deploy.adapt import adapt_centre_form, adapt_end_to_end, weights_digest
+
+# of a network with two heads, the one that says each object once: it is validated and exported
+ONCE = {"nms": False}
 
 
 def write_dataset(packs: dict[str, Pack], out: Path) -> Path:
@@ -86,12 +91,13 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
         "imgsz": args.size,
         "batch": args.batch,
         "seed": args.seed,
-        "pretrained": False,
+        "pretrained": args.start or False,
         "deterministic": True,
         "device": "0" if args.device == "cuda" else "cpu",
         "workers": 0,
         "amp": False,
         "plots": False,
+        **ONCE,
         "project": work.resolve(),
         "name": "run",
         "exist_ok": True,
@@ -100,7 +106,9 @@ def train(args: argparse.Namespace, work: Path, packs: dict[str, Pack]) -> Path:
     name = "/".join(args.out.parts[-4:])
     watch = Watch(lambda: read_history(run, images), name, args.epochs)
     arguments = ["detect", "train", *(f"{key}={value}" for key, value in settings.items())]
-    run_program(arguments, work, args.threads, watch, gpu=args.device == "cuda")
+    # of a start it says in its log how much it took
+    talks = args.start is not None
+    run_program(arguments, work, args.threads, watch, gpu=args.device == "cuda", talks=talks)
     return run
 
 
@@ -115,13 +123,20 @@ def export(run: Path, work: Path, args: argparse.Namespace, classes: list[str]) 
         "simplify": True,
         "imgsz": args.size,
         "device": "cpu",
+        "nms": args.recipe.options.get("nms", ONCE["nms"]),
     }
     run_program(
         ["export", *(f"{key}={value}" for key, value in options.items())], work, args.threads
     )
     exported = kept.with_suffix(".onnx")
     origin = provenance(args, weights_digest(exported))
-    adapt_centre_form(exported, args.out / "model.onnx", args.size, classes, origin)
+    adapt = adapt_end_to_end if is_end_to_end(exported) else adapt_centre_form
+    adapt(exported, args.out / "model.onnx", args.size, classes, origin)
+
+
+def is_end_to_end(exported: Path) -> bool:
+    """Whether the program says of its export that it chooses its best boxes itself."""
+    return {e.key: e.value for e in onnx.load(exported).metadata_props}.get("end2end") == "True"
 
 
 def record(run: Path, args: argparse.Namespace, images: int) -> None:
@@ -130,7 +145,9 @@ def record(run: Path, args: argparse.Namespace, images: int) -> None:
     chosen = yaml.safe_load((run / "args.yaml").read_text(encoding="utf-8"))
     # that a run was taken up again is no part of how it learnt
     chosen |= {"model": args.network, "resume": False}
-    record_training(args, history, updates_of(chosen, images, len(history)), images, chosen)
+    taken = None if args.start is None else read_taken(run.parent)
+    updates = updates_of(chosen, images, len(history))
+    record_training(args, history, updates, images, chosen, taken)
 
 
 def updates_of(chosen: dict[str, Any], images: int, epochs: int) -> int:
@@ -167,4 +184,4 @@ def make(args: argparse.Namespace, work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_cell(__doc__, make))
+    sys.exit(run_cell(__doc__, make, may_start=True))

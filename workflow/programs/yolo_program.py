@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import process
 from defectbench.base.errors import ProgramError
 from defectbench.base.files import atomic_write_json
 
+TAKEN = re.compile(r"Transferred (\d+)/(\d+) items from pretrained weights")
 PROGRAM = Path(sys.executable).with_name("yolo")
 # The program's reports to others, all off.
 SWITCHES = (
@@ -21,8 +23,11 @@ SWITCHES = (
 )
 
 
-def environment(work: Path, threads: int, gpu: bool = False) -> dict[str, str]:
-    """The program's environment: offline, quiet, its settings in our folder, its threads set before it sets them."""
+def environment(work: Path, threads: int, gpu: bool = False, talks: bool = False) -> dict[str, str]:
+    """The program's environment: offline, its settings in our folder, its threads set before it sets them.
+
+    It is quiet unless it ``talks``.
+    """
     settings = work / "settings" / "Ultralytics"
     atomic_write_json(
         settings / "settings.json",
@@ -34,7 +39,7 @@ def environment(work: Path, threads: int, gpu: bool = False) -> dict[str, str]:
         **process.environment(threads, gpu),
         "YOLO_OFFLINE": "1",
         "YOLO_AUTOINSTALL": "0",
-        "YOLO_VERBOSE": "0",
+        "YOLO_VERBOSE": str(int(talks)),
         "YOLO_CONFIG_DIR": str((work / "settings").resolve()),
     }
 
@@ -45,8 +50,9 @@ def run_program(
     threads: int,
     watch: process.Watch | None = None,
     gpu: bool = False,
+    talks: bool = False,
 ) -> None:
-    """Run `yolo` and wait; its output goes to a log. It sees GPUs only if ``gpu`` is true.
+    """Run `yolo` and wait; its output goes to a log, more of it if it ``talks``. It sees GPUs only if ``gpu`` is true.
 
     Raises:
         ProgramError: It is missing or failed; the error holds its last lines.
@@ -57,7 +63,22 @@ def run_program(
             PROGRAM, "program", "nothing", "pip install ultralytics==8.4.190, or run `make all`"
         )
     command = [str(PROGRAM), *arguments]
-    process.run_process(command, work, environment(work, threads, gpu), watch)
+    process.run_process(command, work, environment(work, threads, gpu, talks), watch)
+
+
+def read_taken(work: Path) -> dict[str, int]:
+    """How much of the weights that a run started from the program took, by its log.
+
+    Raises:
+        ProgramError: It does not say so: it has not started from them.
+    """
+    log = work / "program.log"
+    found = TAKEN.findall(log.read_text(encoding="utf-8", errors="replace"))
+    if not found:
+        fix = "no word of weights that it took: use ultralytics==8.4.190, or start from scratch"
+        raise ProgramError(log, "start", "nothing", fix)
+    loaded, own = map(int, found[-1])
+    return {"n_tensors_loaded": loaded, "n_tensors": own}
 
 
 def read_history(run: Path, images: int) -> list[dict[str, float]]:

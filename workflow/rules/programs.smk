@@ -13,7 +13,8 @@ rule train_by_ultralytics:
         around=collect(
             "workflow/programs/{file}.py", file=["cell", "process", "yolo_program"]
         ),
-        recipe="models/{method}/recipe.yaml",
+        recipe=recipe_file,
+        start=start_files,
     output:
         model=f"{CELL}/model.onnx",
         record=f"{CELL}/train.json",
@@ -30,12 +31,26 @@ rule train_by_ultralytics:
         mem_mb=TRAINING_MB,
         runtime=TRAINING_MINUTES,
     params:
+        method=method_folder,
         settings=settings_of(steps.training),
         folder=subpath(output.model, parent=True),
         network="",
+        start=start_option,
+        published=published_of_cell,
     shell:
-        "python {input.program} --method models/{wildcards.method} --network {params.network} "
-        "--train {input.train} --val {input.val} --settings {params.settings:q} --out {params.folder} 2>&1 | tee {log}"
+        "python {input.program} --method {params.method} --network {params.network} --train {input.train} --val {input.val} "
+        "--settings {params.settings:q} {params.start} --out {params.folder} 2>&1 | tee {log}"
+
+
+# Weights in a form that only a method's own program opens: verified and kept, not converted.
+use rule fetch_weights as fetch_program_weights with:
+    input:
+        recipe="models/{method}/recipe.yaml",
+    output:
+        weights=f"{WEIGHTS}/weights.pt",
+        record=f"{WEIGHTS}/published.json",
+    wildcard_constraints:
+        method=pattern(BY_PROGRAM),
 
 
 rule build_mmdetection_environment:

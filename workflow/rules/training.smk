@@ -41,6 +41,7 @@ use rule train_network as train_variant with:
         val=pack_of("val"),
         method=method_files,
         start=start_files,
+        conversion=conversion_of_start,
     wildcard_constraints:
         method=VARIANTS,
     params:
@@ -55,11 +56,14 @@ use rule train_network as train_variant with:
 rule fetch_weights:
     input:
         method=method_files,
+        conversion=CONVERSION,
     output:
         weights=f"{WEIGHTS}/weights.safetensors",
         record=f"{WEIGHTS}/published.json",
     log:
         f"{LOGS}/weights/{{method}}-{{start}}.log",
+    wildcard_constraints:
+        method=pattern(set(PLAN.catalogue.names) - set(BY_PROGRAM)),
     params:
         method=method_folder,
         folder=subpath(output.weights, parent=True),

@@ -50,6 +50,7 @@ class Asked:
         cores: Trainings side by side; all usable cores by default.
         weights: Folder that holds files of published weights, from which methods then start; that of the set's study
             by default. Weights that were fetched before need none.
+        from_scratch: Whether no method starts from published weights, also where some are at hand.
     """
 
     minutes: float = 60.0
@@ -57,6 +58,7 @@ class Asked:
     size: int | None = None
     cores: int | None = None
     weights: Path | None = None
+    from_scratch: bool = False
 
 
 def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Path = ".") -> Path:
@@ -81,8 +83,7 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     card, base = _adopted(name, home)
     _check_asked(asked)
     cores = asked.cores or usable_cores() or 1
-    weights = asked.weights or mirror_at_hand(base, tell)
-    starts = starts_at_hand(home, weights)
+    weights, starts = starts_asked(asked, base, home, tell)
     budget = base.blocks[0].budget
     size, batch = asked.size or budget.size or 320, budget.batch or 16
     limit_s = TIMING_SHARE * 60 * asked.minutes
@@ -115,6 +116,16 @@ def recommend(name: str, tell: Tell, asked: Asked | None = None, root: str | Pat
     )
     _run_workflow(study, home, cores, home / RESULTS / study_name / "recommend.log", tell)
     return _answer(card, home, study_name, size, asked, begun, tell)
+
+
+def starts_asked(
+    asked: Asked, base: Study, home: Path, tell: Tell
+) -> tuple[Path | None, dict[str, str]]:
+    """The folder of published weights, and what each method starts from; neither where scratch is asked for."""
+    if asked.from_scratch:
+        return None, {}
+    weights = asked.weights or mirror_at_hand(base, tell)
+    return weights, starts_at_hand(home, weights)
 
 
 def mirror_at_hand(base: Study, tell: Tell) -> Path | None:
@@ -154,6 +165,9 @@ def _check_asked(asked: Asked) -> None:
     if not 0 < asked.minutes <= 60 * 24 * 30:
         raise ConfigError("--minutes", "minutes", asked.minutes, "give a time above 0, such as 60")
     check_overkill(asked.overkill)
+    if asked.from_scratch and asked.weights is not None:
+        fix = "no method starts from them with --from-scratch: leave one of the two out"
+        raise ConfigError("--weights", "folder", str(asked.weights), fix)
     if asked.size is not None and (asked.size % 32 or not 32 <= asked.size <= 4096):
         raise ConfigError("--size", "side", asked.size, "give a multiple of 32 pixels, up to 4096")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..report.columns import start_notes
 from ..report.records.comparison import UNKNOWN, Pair
 from ..report.topics.detection.rows import DetectionRow
 from .on_validation import Choice
@@ -125,6 +126,7 @@ def paragraph(
     sentences = [_front_words(rows), _alike_words(rows, pairs)]
     sentences += _settling(rows, pairs)
     sentences += _unlearnt(rows)
+    sentences += start_notes(row.method for row in rows)
     sentences.append(_side_words(sides, side))
     return " ".join(sentences)
 

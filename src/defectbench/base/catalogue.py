@@ -57,8 +57,18 @@ class Catalogue:
 
     @property
     def starts(self) -> dict[str, list[str]]:
-        """Names of the published weights of each method that the engine trains."""
-        return {name: [*self.cards[name].weights] for name in self.trained_by_engine}
+        """Names of the published weights of each method that can start from some: by the engine, or its own program."""
+        able = [*self.trained_by_engine, *self.started_by_program]
+        return {name: [*self.cards[name].weights] for name in able}
+
+    @property
+    def started_by_program(self) -> list[str]:
+        """Methods whose own program opens published weights."""
+        return [
+            name
+            for name, card in self.cards.items()
+            if any(weights.is_of_program for weights in card.weights.values())
+        ]
 
     @property
     def tasks(self) -> dict[str, str]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from .files import sha256_file
 
 SUITE = Path(__file__).parents[1]  # the folder of the package `defectbench`
+CONVERTING = (
+    "published.py",
+    "starting.py",
+)  # of `weights/`: files into our network, and that into one that trains
 
 
 def source_files(method_folder: str | Path, suite: Path = SUITE) -> list[Path]:
@@ -29,14 +33,28 @@ def source_files(method_folder: str | Path, suite: Path = SUITE) -> list[Path]:
     """
     folder, suite = Path(method_folder).resolve(), suite.resolve()
     method_files = sorted(folder.rglob("*.py"))
-    reached: set[Path] = set()
-    waiting = list(method_files)
-    while waiting:
-        file = waiting.pop()
-        new = set(_imported_files(file, _stamp(file), suite)) - reached
-        reached |= new
-        waiting += sorted(new)
-    return [*method_files, *sorted(reached - set(method_files))]
+    return [*method_files, *sorted(_reached(method_files, suite) - set(method_files))]
+
+
+def conversion_files(suite: Path = SUITE) -> list[Path]:
+    """Python files that decide what a network gets from published files: what reads, converts and unfolds them, sorted.
+
+    Args:
+        suite: Folder of the package ``defectbench``.
+    """
+    suite = suite.resolve()
+    weights = suite / "weights"
+    first = [weights / name for name in CONVERTING]
+    return sorted(f for f in {*first, *_reached(first, suite)} if f.is_relative_to(weights))
+
+
+def conversion_sha256(suite: Path = SUITE) -> str:
+    """Hash over names and bytes of ``conversion_files``.
+
+    Args:
+        suite: Folder of the package ``defectbench``.
+    """
+    return _digest(conversion_files(suite), suite.resolve().parent)
 
 
 def code_sha256(method_folder: str | Path, suite: Path = SUITE) -> str:
@@ -47,11 +65,28 @@ def code_sha256(method_folder: str | Path, suite: Path = SUITE) -> str:
         suite: Folder of the package ``defectbench``.
     """
     folder, suite = Path(method_folder).resolve(), suite.resolve()
+    return _digest(source_files(folder, suite), suite.parent, folder.parent)
+
+
+def _digest(files: Iterable[Path], *roots: Path) -> str:
+    """Hash over bytes of files and their names below the first of the roots that they lie in."""
     digest = hashlib.sha256()
-    for file in source_files(folder, suite):
-        root = suite.parent if file.is_relative_to(suite) else folder.parent
+    for file in files:
+        root = next(root for root in roots if file.is_relative_to(root))
         digest.update(f"{file.relative_to(root).as_posix()} {_hash(file, _stamp(file))}\n".encode())
     return digest.hexdigest()
+
+
+def _reached(files: Iterable[Path], suite: Path) -> set[Path]:
+    """Files of the suite that some files import, by themselves or through others."""
+    reached: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop()
+        new = set(_imported_files(file, _stamp(file), suite)) - reached
+        reached |= new
+        waiting += sorted(new)
+    return reached
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -399,7 +399,12 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
 
 
 def _check_variant(card: MethodCard, recipe: Recipe, cell: Cell, where: str) -> None:
-    """A row of another start or number of epochs is of a method that the engine trains, by one training."""
+    """A row of another start or number of epochs is of a method that the engine trains, by one training.
+
+    A method's own program may start from published weights that it alone opens.
+    """
+    if cell.start is not None and card.weights[cell.start].is_of_program:
+        return
     if card.family != "engine":
         fix = f"{card.name} is trained by its own program: give it a block of its own, with its epochs in the budget"
         raise ConfigError(where, "method", cell.method, fix)

@@ -10,7 +10,15 @@ from .braces import expanded
 from .strict import Strict
 
 SCRATCH = "scratch"  # the start of a training without weights
-NCNN, TORCH = (".param", ".bin"), (".pth",)
+PUBLISHED = "published"  # kind of the record beside weights that others published
+ORIGIN = ("name", "data", "licence", "sha256")  # what is said of them however many runs later
+FOLDED, TRAINING = "folded", "training"  # forms of the network that their tensors are of
+WHOLE = "a file of the method's own program"  # a form that the suite does not open
+# what of a card's block decides the bits that a training starts from; all else is told in records or compared
+DECIDING = frozenset(
+    {"nc", "classes", "sha256", "input", "convolutions", "tensors", "absent", "class_channels"}
+)
+NCNN, TORCH, PROGRAM = (".param", ".bin"), (".pth",), (".pt",)
 Colours = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern=r"^https?://\S+/\S+$")]
@@ -61,14 +69,16 @@ class PublishedWeights(Strict):
     Attributes:
         data: What they were trained on.
         nc: Number of classes.
+        classes: Their names, in order. A training on the very same classes keeps the channels that predict them;
+            without names they are drawn afresh, whatever their number.
         size: Input side that they are published for, pixels.
         source: Repository, commit and path that the files come from.
         licence: Licence of the files, as stated there.
-        sha256: Hash of each file by its suffix: ``.param`` and ``.bin`` of ncnn, or ``.pth`` of torch. The hash
-            says which files are meant, whatever they are called: files of one network that look alike may want
-            different inputs.
+        sha256: Hash of each file by its suffix: ``.param`` and ``.bin`` of ncnn, ``.pth`` of torch, or ``.pt`` of the
+            method's own program, which alone opens it, for it may hold code. The hash says which files are meant,
+            whatever they are called: files of one network that look alike may want different inputs.
         url: Address of each file by its suffix, which ``fetch-weights`` asks where no folder holds the file.
-        input: What the network wants to see.
+        input: What the network wants to see; a program knows that of its own file.
         convolutions: Modules of ours in the order in which an ncnn graph lists its convolutions.
         tensors: Modules of ours by their published names, for a state dictionary.
         absent: Tensors of ours that a state dictionary does not hold.
@@ -80,12 +90,13 @@ class PublishedWeights(Strict):
 
     data: str
     nc: int = Field(ge=1)
+    classes: list[str] = Field(default=[])
     size: int = Field(ge=32)
     source: str
     licence: str
     sha256: dict[str, Sha256]
     url: dict[str, Address] = Field(default={})
-    input: PublishedInput
+    input: PublishedInput = PublishedInput(colours="rgb", convolution="")
     convolutions: list[str] = Field(default=[])
     tensors: dict[str, str] = Field(default={})
     absent: list[str] = Field(default=[])
@@ -114,8 +125,18 @@ class PublishedWeights(Strict):
     @model_validator(mode="after")
     def _fields_fit_the_format(self) -> PublishedWeights:
         suffixes = set(self.sha256)
-        if suffixes not in ({*NCNN}, {*TORCH}):
-            raise ValueError("sha256 names .param and .bin of ncnn, or .pth of torch")
+        if suffixes not in ({*NCNN}, {*TORCH}, {*PROGRAM}):
+            raise ValueError(
+                "sha256 names .param and .bin of ncnn, .pth of torch, or .pt of a program"
+            )
+        if self.is_of_program:
+            return self._without_tensors()
+        if "input" not in self.model_fields_set:
+            raise ValueError(
+                "input says what the network wants to see: name colours and convolution"
+            )
+        if self.classes and len(set(self.classes)) != self.nc:
+            raise ValueError(f"classes names each of {self.nc} classes once, or is left out")
         odd = [name for name, (first, end) in self.class_channels.items() if end - first != self.nc]
         if odd:
             raise ValueError(
@@ -131,14 +152,53 @@ class PublishedWeights(Strict):
             raise ValueError("into_first is for .pth: norms of ncnn are folded already")
         if any(self.is_ncnn != bool(output.blobs) for output in self.outputs.values()):
             raise ValueError("each output of ncnn names its blobs, and no other does")
-        if self.url and set(self.url) != suffixes:
+        return self
+
+    @model_validator(mode="after")
+    def _each_file_has_an_address(self) -> PublishedWeights:
+        if self.url and set(self.url) != set(self.sha256):
             raise ValueError(f"url has an address for each of {', '.join(self.sha256)}, or none")
         return self
+
+    def _without_tensors(self) -> PublishedWeights:
+        """A program's own file is handed on as it is, so that nothing is said of what is in it."""
+        told = (
+            "input",
+            "convolutions",
+            "tensors",
+            "absent",
+            "class_channels",
+            "reference",
+            "outputs",
+        )
+        odd = [name for name in told if name in self.model_fields_set]
+        if odd:
+            raise ValueError(f"{odd[0]} has no effect: .pt is opened by the method's program alone")
+        return self
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether the file is one of the method's own program, which no other one opens."""
+        return set(self.sha256) == {*PROGRAM}
+
+    @property
+    def file(self) -> str:
+        """Name of the file that trainings start from, in the folder that ``fetch-weights`` makes."""
+        return "weights.pt" if self.is_of_program else "weights.safetensors"
 
     @property
     def is_ncnn(self) -> bool:
         """Whether the files are a graph of ncnn and its weights."""
         return set(self.sha256) == {*NCNN}
+
+    def deciding(self) -> str:
+        """What decides the bits that a training starts from, as JSON: neither addresses nor words of records."""
+        return self.model_dump_json(include={*DECIDING})
+
+    def recorded(self) -> str:
+        """What ``fetch-weights`` writes or records, as JSON: not where files are got, nor what is compared."""
+        told = {"data", "size", "source", "licence"}
+        return self.model_dump_json(include={*DECIDING, *told})
 
     @property
     def class_modules(self) -> dict[str, tuple[int, int]]:

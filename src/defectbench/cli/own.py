@@ -95,12 +95,18 @@ def recommend(
         int | None, Option(help="Trainings side by side; all usable cores by default.", min=1)
     ] = None,
     weights: Weights = None,
+    from_scratch: Annotated[
+        bool,
+        Option(
+            "--from-scratch", help="Start from no published weights, also where some are at hand."
+        ),
+    ] = False,
 ) -> None:
     """Train the light methods on an adopted set within a time, say which to take, and write it to deploy."""
     from ..advice.recommending import Asked, recommend
     from ..data.adoption.writing import set_name
 
-    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores, weights))
+    recommend(set_name(name), _say, Asked(minutes, overkill, size, cores, weights, from_scratch))
 
 
 def deploy(

@@ -33,7 +33,7 @@ from .preparation import Run, prepare, refuse_leak
 from .progress import report_epoch, warn_of_clipping
 from .randomness import derived_seed
 from .sources import Sources
-from .start import costs_before, files_before, started_words
+from .start import costs_before, files_before, origin_words, started_words
 
 Validator = Callable[[Trainable], float]
 # 0 or 1 a step, and a share of its steps in an epoch's row of the history
@@ -317,6 +317,7 @@ def _finish(run: Run, train_pack: Path, method: Method) -> None:
         "weights_sha256": sha256_file(weights),
         **({"lineage": run.start.lineage} if run.start and run.start.lineage else {}),
         **({"start": started_words(run.start, run.taken)} if run.start and run.taken else {}),
+        **origin_words(run.start),
         **({"objective": dict(run.objective.words)} if run.objective else {}),
         **({"tiles": run.tiles} if run.tiles is not None else {}),
     }

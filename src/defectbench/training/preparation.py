@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ..base.code import code_sha256
+from ..base.code import code_sha256, conversion_sha256
 from ..base.devices import resolve_device, settle_precision
 from ..base.errors import ConfigError, LeakageError
 from ..base.methods import Method, Recipe, build_network, override_recipe, refuse_no_training
@@ -133,7 +133,9 @@ def settled_recipe(recipe: Recipe, settings: TrainingSettings, sources: Sources)
     return settle_precision(changed, resolve_device(settings.device))
 
 
-def take_start(model: Trainable, start: StartedFrom, method: Method) -> Taken:
+def take_start(
+    model: Trainable, start: StartedFrom, method: Method, classes: Sequence[str]
+) -> Taken:
     """Put published weights into a network, in place; norms of folded ones get their statistics later.
 
     Raises:
@@ -149,7 +151,7 @@ def take_start(model: Trainable, start: StartedFrom, method: Method) -> Taken:
     except SafetensorError as error:
         fix = "fetch it again: `defectbench fetch-weights`"
         raise ConfigError(start.weights, "start", str(error), fix) from error
-    return take_published(model, state, start.content, start.weights)
+    return take_published(model, state, start.content, start.weights, classes)
 
 
 def shown_images(batches: PackBatches, seed: int) -> Iterator[torch.Tensor]:
@@ -207,7 +209,8 @@ def prepare(
     else:
         load_weights(model, sources.start)
     start = read_start(sources.start) if sources.start is not None else None
-    taken = take_start(model, start, method) if start and start.is_published else None
+    is_taken = start is not None and start.is_published
+    taken = take_start(model, start, method, pack.classes) if start and is_taken else None
     facts = model.facts(boxes)
     make_batch_norms_exact(model)
     model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -231,6 +234,7 @@ def prepare(
         "code_sha256": code_sha256(method.folder),
         **({"objective": dict(objective.words)} if objective is not None else {}),
         **({"start_sha256": start.sha256} if start is not None else {}),
+        **({"start_code_sha256": conversion_sha256()} if is_taken else {}),
         **({"teacher_sha256": teacher.sha256} if teacher is not None else {}),
     }
     if set_aside(folder / "checkpoint", identity):

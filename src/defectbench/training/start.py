@@ -9,12 +9,12 @@ from typing import Any
 from ..base.errors import ConfigError
 from ..base.files import sha256_file
 from ..base.methods import Method, build_network
+from ..base.published import ORIGIN, PUBLISHED
 from ..base.records import read_record
 from ..weights.starting import Taken
 from .checkpoint import load_weights
 from .teacher import TaughtBy
 
-PUBLISHED = "published"  # of weights that others published
 KINDS = ("train", "prune", PUBLISHED)  # records that name the weights beside them
 
 
@@ -110,6 +110,20 @@ def started_words(start: StartedFrom, taken: Taken) -> dict[str, Any]:
     """What a record says of published weights: which they are, and what of them was taken, left and drawn afresh."""
     about = {name: start.content[name] for name in ("name", "data", "licence", "form")}
     return {**about, "sha256": start.sha256, **taken.words()}
+
+
+def origin_words(start: StartedFrom | None) -> dict[str, Any]:
+    """What a record says of published weights that its run comes from through other runs: their name, data and licence.
+
+    Args:
+        start: What the run itself starts from, a run of the suite.
+
+    Returns:
+        The field ``start`` of the record; nothing where no published weights are behind the run.
+    """
+    behind = {} if start is None or start.is_published else start.content.get("start", {})
+    told = {name: behind[name] for name in ORIGIN if name in behind}
+    return {"start": told} if told else {}
 
 
 def files_before(start: StartedFrom | None, teacher: TaughtBy | None) -> dict[str, Path]:

@@ -9,10 +9,10 @@ from ..base.catalogue import load_catalogue
 from ..base.errors import ConfigError, DefectBenchError
 from ..base.files import sha256_file
 from ..base.places import weights_folder
-from ..base.published import NCNN, TORCH, PublishedWeights
+from ..base.published import NCNN, PROGRAM, PUBLISHED, TORCH, PublishedWeights
 from ..base.records import read_record
 from ..base.variants import data_title
-from .fetching import FILE, KIND, RECORD
+from .fetching import RECORD
 
 
 def starts_at_hand(root: str | Path = ".", folder: str | Path | None = None) -> dict[str, str]:
@@ -63,15 +63,19 @@ def _hashes(folder: str | Path | None) -> set[str]:
     if not place.is_dir():
         fix = "name a folder that holds published files; docs/weights.md lists them by hash"
         raise ConfigError("--weights", "folder", str(folder), fix)
-    files = [path for path in place.iterdir() if path.suffix in (*NCNN, *TORCH) and path.is_file()]
+    files = [
+        path
+        for path in place.iterdir()
+        if path.suffix in (*NCNN, *TORCH, *PROGRAM) and path.is_file()
+    ]
     return {sha256_file(path) for path in files}
 
 
 def _is_fetched(folder: Path, weights: PublishedWeights) -> bool:
     """Whether a folder holds what `fetch-weights` makes of these files."""
     try:
-        record = read_record(folder / RECORD, KIND)
+        record = read_record(folder / RECORD, PUBLISHED)
         files, made = record["files_sha256"], record["weights_sha256"]
-        return files == weights.sha256 and sha256_file(folder / FILE) == made
+        return files == weights.sha256 and sha256_file(folder / weights.file) == made
     except (DefectBenchError, OSError):
         return False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -12,14 +14,13 @@ from ..base.errors import DownloadError, HashMismatchError, WeightsError
 from ..base.files import atomic_path, exclusive_lock, sha256_file
 from ..base.methods import Method
 from ..base.mirrors import is_address, local_mirror
-from ..base.published import PublishedWeights
+from ..base.published import FOLDED, PUBLISHED, TRAINING, WHOLE, PublishedWeights
 from ..base.records import write_record
 from ..data.download import download
 from .files import find_files
 from .published import about, class_channels, network_with, published_weights, tensors_of
 
-FILE, RECORD, KIND = "weights.safetensors", "published.json", "published"
-FOLDED, TRAINING = "folded", "training"  # forms of the network that the tensors are of
+RECORD = f"{PUBLISHED}.json"
 MAX_BYTES = 2**30  # of one file
 
 
@@ -28,7 +29,8 @@ def fetch_weights(
 ) -> None:
     """Make ``weights.safetensors`` and ``published.json`` of a method's published weights.
 
-    The tensors bear the names of our network and see RGB in 0..1. No code that may be pickled in the files is run.
+    The tensors bear the names of our network and see RGB in 0..1. No code that may be pickled in the files is run: a
+    file of the method's own program, ``.pt``, is verified and kept as ``weights.pt`` without being opened.
     Files that were fetched stay in ``files/``, so that no network is asked for them again.
 
     Args:
@@ -48,27 +50,45 @@ def fetch_weights(
     started = time.monotonic()
     with exclusive_lock(out / ".fetch.lock"):
         files = _files(method, weights, out / "files", mirror)
-        network = network_with(method, weights, files)
-        channels = class_channels(network, weights, method.folder / "card.yaml")
-        tensors = tensors_of(network, weights)
-        with atomic_path(out / FILE) as part:
-            save_file(tensors, part)
-        figures = {
-            "n_parameters": sum(value.numel() for value in network.parameters()),
-            "n_tensors": len(tensors),
-            "n_classes": weights.nc,
-            "size_px": weights.size,
-        }
-        extra = {
+        make = _keep if weights.is_of_program else _convert
+        figures, extra = make(method, weights, files, out / weights.file)
+        figures |= {"n_classes": weights.nc, "size_px": weights.size}
+        extra |= {
             "method": method.card.name,
             "name": name,
-            "form": FOLDED if weights.is_ncnn else TRAINING,
-            "class_channels": channels,
             **about(weights),
             "files_sha256": dict(weights.sha256),
-            "weights_sha256": sha256_file(out / FILE),
+            "weights_sha256": sha256_file(out / weights.file),
         }
-        write_record(out / RECORD, KIND, figures, {}, time.monotonic() - started, extra)
+        write_record(out / RECORD, PUBLISHED, figures, {}, time.monotonic() - started, extra)
+
+
+def _keep(
+    _method: Method, _weights: PublishedWeights, files: Mapping[str, Path], out: Path
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """A program's own file as it is; what its record says of it."""
+    (file,) = files.values()
+    with atomic_path(out) as part:
+        part.write_bytes(file.read_bytes())
+    return {}, {"form": WHOLE}
+
+
+def _convert(
+    method: Method, weights: PublishedWeights, files: Mapping[str, Path], out: Path
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Tensors by the names of our network as safetensors; what their record says of them."""
+    network = network_with(method, weights, files)
+    channels = class_channels(network, weights, method.folder / "card.yaml")
+    tensors = tensors_of(network, weights)
+    with atomic_path(out) as part:
+        save_file(tensors, part)
+    figures: dict[str, float] = {
+        "n_parameters": sum(value.numel() for value in network.parameters()),
+        "n_tensors": len(tensors),
+    }
+    form = FOLDED if weights.is_ncnn else TRAINING
+    told = {"form": form, "class_channels": channels, "published_classes": weights.classes}
+    return figures, told
 
 
 def _files(

@@ -56,9 +56,13 @@ def network_with(method: Method, weights: PublishedWeights, files: Mapping[str, 
         The detector in eval mode: folded where the files are, otherwise in training form.
 
     Raises:
+        ConfigError: The file is one of the method's own program.
         WeightsError: The files are damaged or do not fit.
     """
     card = method.folder / "card.yaml"
+    if weights.is_of_program:
+        fix = "only the method's own program opens such a file; trainings start from it"
+        raise ConfigError(card, "weights", ".pt", fix)
     network = build_network(method, weights.nc, method.recipe.options).eval()
     if weights.is_ncnn:
         convolutions = read_convolutions(files[".param"], files[".bin"])

@@ -8,7 +8,7 @@ computed folded, and in training its norms see what they expect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base.errors import WeightsError
-from .fetching import FOLDED
+from ..base.published import FOLDED
 from .loading import norms_behind
 
 FIX = "start from scratch with these options, or leave the options that change the network"
@@ -57,23 +57,31 @@ class Taken:
 
 @torch.no_grad()
 def take_published(
-    network: nn.Module, state: Mapping[str, Tensor], about: Mapping[str, Any], file: str | Path
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    file: str | Path,
+    classes: Sequence[str] = (),
 ) -> Taken:
     """Put published weights into a network in training form, in place.
 
-    A head for another number of classes keeps its own channels of classes. What else differs is an error.
+    A head for other classes keeps its own channels of classes, also where it has as many of them; only one for the very
+    same classes, in the same order, takes all. What else differs is an error.
 
     Args:
         network: A network in training form, on any device.
         state: Tensors by the names of our network.
-        about: ``form`` and ``class_channels`` of the record beside them.
+        about: ``form``, ``class_channels`` and ``published_classes`` of the record beside them.
         file: Named in errors.
+        classes: Names of the classes that the network is to learn.
 
     Raises:
         WeightsError: The network has no such tensor, or one of another shape.
     """
     ours, taken = network.state_dict(keep_vars=True), Taken()
     norms = norms_behind(network) if about["form"] == FOLDED else {}
+    known = list(about.get("published_classes") or [])
+    channels = {} if known and known == list(classes) else about["class_channels"]
     for name, value in state.items():
         module, _, kind = name.rpartition(".")
         if kind == "bias" and module in norms:
@@ -81,7 +89,7 @@ def take_published(
             continue
         if name not in ours:
             raise WeightsError(file, f"tensor {name}", "no such tensor in the network", FIX)
-        _take(ours[name], name, value, about["class_channels"].get(module), taken, file)
+        _take(ours[name], name, value, channels.get(module), taken, file)
     for norm, value in taken.shifts.items():
         bias = ours[f"{norm}.bias"]
         if bias.shape != value.shape:
@@ -102,7 +110,7 @@ def _take(
     taken: Taken,
     file: str | Path,
 ) -> None:
-    if ours.shape == value.shape:
+    if ours.shape == value.shape and classes is None:
         ours.copy_(value)
         taken.loaded.append(name)
         taken.n_numbers += value.numel()

@@ -19,6 +19,8 @@ from defectbench.nn.plan import Plan, read_plan
 
 MODELS = Path(__file__).parents[3] / "models"
 WEIGHTS = "weights.safetensors"
+# what a record says of published weights behind a run
+ORIGIN = {"name": "coco", "data": "COCO", "licence": "MIT", "sha256": "0" * 64}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,9 @@ def stages(method, tmp_path_factory):
     run_training(pack, method, root / "base", seed=1)
     pulled = with_recipe(method, sparsity={"strength": "auto"})
     run_training(pack, pulled, root / "sparse", seed=2, start=root / "base" / WEIGHTS)
+    trained = root / "sparse" / "train.json"
+    behind = {**json.loads(trained.read_text()), "start": ORIGIN | {"n_tensors_loaded": 9}}
+    trained.write_text(json.dumps(behind))
     settings = Pruning(target_mib=0.4, drop_units=4)
     prune_detector(
         root / "sparse" / WEIGHTS, pack, method, root / "pruned", settings, 3, batches=2, batch=4
@@ -65,6 +70,7 @@ def test_the_record_of_a_cut_tells_what_went(stages, method):
     assert dropped == {f"{u}.{p}.0" for u in figures["units_dropped"] for p in ("reduce", "expand")}
     assert all(1 <= after <= before for before, after in widths.values() if after)
     assert record["recipe"]["options"] == {"width": 0.05, "plan": plan}
+    assert record["start"] == ORIGIN
 
 
 def test_the_channels_alone_are_those_of_the_whole_cut(stages, method, tmp_path):

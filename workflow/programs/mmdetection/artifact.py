@@ -92,6 +92,20 @@ def decode_tood(
     return boxes.clamp(0, size), agreed.sqrt()
 
 
+def decode_rtmdet(
+    head: Any, features: Tensor, level: int, centres: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """One level of RTMDet: two towers, whose kernels all levels share; distances in units of the stride."""
+    classes = distances = features
+    for layer in head.cls_convs[level]:
+        classes = layer(classes)
+    for layer in head.reg_convs[level]:
+        distances = layer(distances)
+    reach = head.rtm_reg[level](distances) * head.prior_generator.strides[level][0]
+    boxes = torch.cat((centres - reach[:, :2], centres + reach[:, 2:]), 1)
+    return boxes.clamp(0, size), head.rtm_cls[level](classes).sigmoid()
+
+
 def decompose(part: Any, joint: Tensor, mean: Tensor) -> Tensor:
     """Task decomposition: layers weighed by attention, then reduced.
 
@@ -102,7 +116,11 @@ def decompose(part: Any, joint: Tensor, mean: Tensor) -> Tensor:
     return part.reduction_conv(joint * attention)
 
 
-DECODERS = {"FoveaHead": decode_fovea, "TOODHead": decode_tood}
+DECODERS = {
+    "FoveaHead": decode_fovea,
+    "TOODHead": decode_tood,
+    "RTMDetSepBNHead": decode_rtmdet,
+}
 
 
 def outputs_by_mmdetection(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,14 +142,21 @@ def outputs_by_mmdetection(network: Any, images: Tensor) -> tuple[Tensor, Tensor
     rows = []
     for level, (deltas, prior) in enumerate(zip(boxes, priors, strict=True)):
         flat = deltas.permute(0, 2, 3, 1).flatten(1, 2)
-        if hasattr(head, "base_edge_list"):
-            edge = head.base_edge_list[level]
-            rows.append(
-                torch.stack([head._bbox_decode(prior, f, edge, (size, size)) for f in flat])
-            )
-        else:
+        if gives_boxes(head):
             rows.append((flat * head.prior_generator.strides[level][0]).clamp(0, size))
+        else:
+            rows.append(torch.stack([decoded(head, level, prior, f, size) for f in flat]))
     flat_scores = torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in scores], 1)
-    # FoveaBox gives logits, TOOD gives probabilities
-    has_logits = hasattr(head, "base_edge_list")
-    return torch.cat(rows, 1), flat_scores.sigmoid() if has_logits else flat_scores
+    return torch.cat(rows, 1), flat_scores if gives_boxes(head) else flat_scores.sigmoid()
+
+
+def decoded(head: Any, level: int, priors: Tensor, distances: Tensor, size: int) -> Tensor:
+    """Boxes [P, 4] of a level of one image by the head's own coder, from distances [P, 4]."""
+    if hasattr(head, "base_edge_list"):
+        return head._bbox_decode(priors, distances, head.base_edge_list[level], (size, size))
+    return head.bbox_coder.decode(priors, distances, max_shape=(size, size))
+
+
+def gives_boxes(head: Any) -> bool:
+    """Whether a head itself gives boxes and probabilities, as TOOD's does; others give distances and logits."""
+    return type(head).__name__ == "TOODHead"

@@ -83,7 +83,9 @@ def optimiser(settings: dict[str, Any]) -> dict[str, Any]:
     kind = "NarrowOptimWrapper" if settings["precision"] == "bfloat16" else "OptimWrapper"
     wrapper: dict[str, Any] = {"type": kind, "optimizer": optimizer}
     if not chosen["decay_norm_and_bias"]:
-        wrapper["paramwise_cfg"] = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0}
+        # levels may share kernels, which are in one group then
+        groups = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "bypass_duplicate": True}
+        wrapper["paramwise_cfg"] = groups
     if settings["grad_clip"]:
         wrapper["clip_grad"] = {"max_norm": settings["grad_clip"]}
     return wrapper

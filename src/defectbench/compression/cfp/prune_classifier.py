@@ -18,7 +18,7 @@ from ...data.pack import load_pack
 from ...nn.classifier import Classifier
 from ...nn.size import stored_mib
 from ...training.randomness import derived_seed
-from ...training.start import StartedFrom, read_start
+from ...training.start import StartedFrom, origin_words, read_start
 from ..cut_files import write_weights
 from .filters import LayerScores
 from .rates_check import rates_of
@@ -111,6 +111,7 @@ def prune_classifier(
         "widths": {name: [width, len(kept[name])] for name, width in network.widths.items()},
         "weights_sha256": sha256_file(weights),
         "lineage": behind[2],
+        **({} if scratch else origin_words(start)),
     }
     inputs = {"pack": train_pack, "start": start.weights, "start_record": start.record}
     inputs |= {"scores": scores, "plan": folder / "plan.json"}

@@ -19,7 +19,7 @@ from ...data.pack import Pack, load_pack
 from ...nn.plan import Plan, write_plan
 from ...training.batches import PackBatches
 from ...training.preparation import refuse_leak
-from ...training.start import files_before, read_start, trained_network
+from ...training.start import files_before, origin_words, read_start, trained_network
 from ..cut_files import write_weights
 from .cut import cut_detector
 from .masks import EDGES, scale_histogram
@@ -82,6 +82,7 @@ def prune_detector(
         "unit_scores": figures.pop("unit_scores"),
         "weights_sha256": sha256_file(weights_made),
         "lineage": start.lineage,
+        **origin_words(start),
     }
     inputs = {"pack": train_pack, "plan": folder / "plan.json", **files_before(start, None)}
     seconds = time.perf_counter() - began

@@ -25,17 +25,25 @@ SHIFT = 0.02  # of a place, between the lines of one panel, so that bars do not 
 def curves_of(trained: Sequence[Trained], by: By) -> dict[str, list[list[Trained]]]:
     """Lines by panel: one start of one method, all equal but for one thing; panels that hold no such start have none.
 
+    What a line joins has one recipe, side, batch and tiles. Where a method has several of the latter, so do panels.
+
     Args:
         trained: All rows.
         by: What grows along a line.
     """
-    lines: dict[tuple[str, str, str, str | None], list[Trained]] = defaultdict(list)
+    lines: dict[tuple[str, str, str, str | None, str], list[Trained]] = defaultdict(list)
+    budgets: dict[str, set[str]] = defaultdict(set)
+    for one in trained:
+        budgets[one.method].add(one.budget)
+    is_told = any(len(some) > 1 for some in budgets.values())
     for one in trained:
         if by == "train_images" and one.share is None:
             continue
         fixed = f"{one.epochs} epochs" if by == "train_images" else _share_words(one)
         panel = f"{one.dataset}, {one.protocol}, {fixed}"
-        lines[panel, one.method, one.title, one.start].append(one)
+        if is_told:
+            panel = f"{panel}, {one.budget}"
+        lines[panel, one.method, one.title, one.start, one.recipe].append(one)
     panels: dict[str, list[list[Trained]]] = defaultdict(list)
     for (panel, *_), line in sorted(
         lines.items(), key=lambda item: (item[0][0], item[0][2], item[0][3] or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ class Trained:
         start: Published weights that it starts from; None from scratch.
         train_images: Images of its training part.
         epochs: Passes over them.
+        budget: Side of the input, batch and tiles, in words.
+        recipe: How it learns but for the number of epochs, to be compared.
         score: Mean over seeds.
         score_low: Lower end of its 95 % interval.
         score_high: Upper end.
@@ -40,6 +43,8 @@ class Trained:
     start: str | None
     train_images: int
     epochs: int
+    budget: str
+    recipe: str
     score: float
     score_low: float
     score_high: float
@@ -58,7 +63,7 @@ def is_plain(entry: Entry) -> bool:
 
 
 def pairs_of_starts(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
-    """Rows from published weights, each behind the same method from scratch of equal parts, epochs, size and batch."""
+    """Rows from published weights, each behind the same method from scratch, of equal parts and budget."""
     scratch = {_place(e): e for e in entries if variant_of(e.first.method).start is None}
     return [
         (scratch[_place(entry)], entry)
@@ -69,10 +74,42 @@ def pairs_of_starts(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 def _place(entry: Entry) -> tuple[Any, ...]:
     dataset, protocol, method = key_of(entry)
+    epochs = _train(entry)["figures"].get("epochs")
+    return dataset, protocol, base_method(method), epochs, _budget(entry)
+
+
+def _train(entry: Entry) -> dict[str, Any]:
     assert entry.first.train is not None
-    figures = entry.first.train["figures"]
-    budget = [figures.get(name) for name in ("epochs", "size_px", "batch")]
-    return dataset, protocol, base_method(method), *budget
+    return entry.first.train
+
+
+def _budget(entry: Entry) -> str:
+    """Side, batch and tiles of a training."""
+    figures, tiles = _train(entry)["figures"], _train(entry).get("tiles")
+    told = f"{figures.get('size_px')} px, batch {figures.get('batch')}"
+    return f"{told}, tiles {json.dumps(tiles, sort_keys=True)}" if tiles else told
+
+
+def differing_fields(first: Entry, second: Entry) -> list[str]:
+    """Dotted names of the fields that the recipes of two trainings differ in, sorted."""
+    one, other = (_flat(_train(entry).get("recipe") or {}) for entry in (first, second))
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The leaves of a recipe by dotted name.
+
+    Example:
+        >>> _flat({"a": 1, "b": {"c": 2, "d": {}}})
+        {'a': 1, 'b.c': 2, 'b.d': {}}
+    """
+    leaves: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            leaves |= _flat(value, f"{before}{name}.")
+        else:
+            leaves[f"{before}{name}"] = value
+    return leaves
 
 
 def trained_as(
@@ -82,7 +119,7 @@ def trained_as(
     dataset, protocol, method = key_of(entry)
     score = score_interval(entry, figure, runs.get(key_of(entry)))
     is_whole = protocol == base_protocol(protocol)
-    assert entry.first.train is not None
+    recipe = {k: v for k, v in (_train(entry).get("recipe") or {}).items() if k != "epochs"}
     return Trained(
         dataset=dataset,
         protocol=base_protocol(protocol),
@@ -91,7 +128,9 @@ def trained_as(
         title=method_title(base_method(method), models_dir),
         start=variant_of(method).start,
         train_images=entry.certificate["figures"]["images"]["train"],
-        epochs=epochs_of(entry.first.train),
+        epochs=epochs_of(_train(entry)),
+        budget=_budget(entry),
+        recipe=json.dumps(recipe, sort_keys=True),
         score=score.estimate,
         score_low=score.low,
         score_high=score.high,

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...base.files import atomic_directory, atomic_write_text
-from ..columns import NAMED
+from ..columns import NAMED, start_notes
 from ..records.cells import Entry, key_of
 from ..records.study import StudyRecords
 from ..table import HEADLINE, Picture, RowBlock, Table, anchor
@@ -235,6 +235,7 @@ def overview_values(site: Site) -> dict[str, Any]:
                 "chart": front_chart(standing, pages),
                 "table": overview_table(site, standing),
                 "note": _first_note(site, standing),
+                "starts": start_notes(row.method for row in standing.rows),
                 "compare": _compare_address(site, standing),
             }
             for standing in site.standings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..columns import NAMED, record_of
+from ..columns import NAMED, record_of, start_notes
 from ..numbers import percent
 from ..records.cells import Entry, key_of
 from ..records.study import StudyRecords
@@ -99,7 +99,8 @@ def _matrix(name: str, entries: Sequence[Entry], figures: Mapping[str, str], cou
         }
         rows.append(Row({"title": entry.title}, shown, block, entry.first.is_control))
     note = f"{first_heading[0].upper()}{first_heading[1:]} in percent; below it, smaller, {second_heading}."
-    return Table(name, "By class", columns, rows, [note], formats=("page",))
+    notes = [note, *start_notes(entry.first.method for entry in entries)]
+    return Table(name, "By class", columns, rows, notes, formats=("page",))
 
 
 def _key(class_name: str) -> str:

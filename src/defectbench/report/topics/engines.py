@@ -15,6 +15,7 @@ from ...base.records import ABSENT
 from ...base.tasks import TASKS
 from ...deploy.engines.files import recorded_sha256
 from ...measure.seeds import difference_of
+from ..columns import start_notes
 from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
 from ..records.cells import CellRecords, Entry, read_figures
@@ -314,7 +315,7 @@ def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> T
             f"{LOSES} loses more than {100 * MOST_LOST:.0f} points; in {len(surely)} of {len(lossy)} rows so marked "
             "the whole interval does."
         )
-    notes += more_notes
+    notes += [*start_notes(row.method for row in rows), *more_notes]
     counts = sorted({int(row.threads) for row in rows if row.threads})
     if counts:
         threads = " or ".join(map(str, counts))

@@ -22,6 +22,10 @@ from ..table import HEADLINE, NAME, Column, Picture, Shown, Table, keys_of, row_
 from . import anomaly, classification, detection
 
 ORDER = 55
+RANKS = (
+    "Mean rank over the sets (1 is best); small dots are single sets. A bar joins methods of which no two are told "
+    "apart over all sets."
+)
 SECTION = "over_datasets"
 COLUMNS = (
     word_column("figure", "figure", 2),
@@ -182,7 +186,6 @@ def _picture(
             f"rank by {heading}, mean of {sets} sets",
         ),
         f"mean rank of each method over {sets} data sets",
-        "Mean rank over the sets (1 is best); small dots are single sets. A bar joins methods of which no two are told "
-        "apart over all sets.",
+        " ".join([RANKS, *start_notes(names)]),
         SECTION,
     )

@@ -12,7 +12,13 @@ from ...base.variants import data_title, variant_of
 from ..numbers import interval, p_value, percent, points, whole
 from ..records.cells import Entry, Key, epochs_of, key_of, method_title
 from ..records.comparison import UNKNOWN, ByFigure, compare_entries, score_interval
-from ..records.starts import Trained, is_plain, pairs_of_starts, trained_as
+from ..records.starts import (
+    Trained,
+    differing_fields,
+    is_plain,
+    pairs_of_starts,
+    trained_as,
+)
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Picture, Shown, Table, keys_of, row_of, word_column
 from . import classification, detection
@@ -38,6 +44,7 @@ COLUMNS = (
     Column("n_images", "test images", write=whole, priority=9),
     word_column("verdict", "verdict", 4),
 )
+RECIPE = word_column("other_recipe", "the recipes differ in", 4)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class StartGain:
         n_images: Images of the test part.
         n_groups: Groups of the test part.
         verdict: Which is better, or that it cannot be told.
+        other_recipe: Fields that the recipes of both differ in; empty where the start is all that differs.
     """
 
     title: str
@@ -81,6 +89,7 @@ class StartGain:
     n_images: int
     n_groups: int
     verdict: str
+    other_recipe: str = ""
 
 
 def parts(study: StudyRecords) -> Iterator[Table | Picture]:
@@ -137,6 +146,7 @@ def _gain(
         n_images=started.first.accuracy["figures"]["n_images"],
         n_groups=pair.n_groups,
         verdict=UNKNOWN if pair.verdict == UNKNOWN else better,
+        other_recipe=", ".join(differing_fields(scratch, started)),
     )
 
 
@@ -160,18 +170,23 @@ def gain_table(name: str, gains: Sequence[StartGain], heading: str) -> Table:
     ]
     notes = [
         "Gain: the score from published weights minus that from scratch, of one method with one training part, size, "
-        "batch and number of epochs, with its 95 % interval; each line is a comparison of its own, none is corrected "
-        "for the others.",
+        "batch, tiles and number of epochs, with its 95 % interval; each line is a comparison of its own, none is "
+        "corrected for the others.",
         "What others spent on the weights is not in any time of training.",
     ]
     if any(gain.n_seeds == 1 for gain in gains):
         notes.insert(
             1, "With one seed the networks are given: the noise of training is not in the interval."
         )
+    is_mixed = any(gain.other_recipe for gain in gains)
+    if is_mixed:
+        notes.append(
+            "Where the recipes differ, the gain is of start and recipe together, not of the start alone."
+        )
     return Table(
         name=name,
         title="From published weights and from scratch",
-        columns=COLUMNS,
+        columns=(*COLUMNS, RECIPE) if is_mixed else COLUMNS,
         rows=rows,
         notes=notes if rows else [],
         fields=keys_of(StartGain),

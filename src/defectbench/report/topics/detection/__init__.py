@@ -66,6 +66,7 @@ COLUMNS = (
     whole_column("train_s", "train", "s", 10),
     Column("escape_rate_images", "escape", "% at 5 % overkill", percent, is_detail=True),
 )
+FRONT = "Accuracy against cost. Up and to the left is better; the dashed line joins the methods that no other beats."
 
 
 def entries_of(study: StudyRecords) -> list[Entry]:
@@ -109,7 +110,8 @@ def _pictures(rows: Sequence[DetectionRow], entries: Sequence[Entry]) -> Iterato
     from ...figures.style import looks
 
     style = looks(entries)
-    for place, block in groupby(rows, key=lambda row: (row.dataset, row.protocol)):
+    for place, group in groupby(rows, key=lambda row: (row.dataset, row.protocol)):
+        block = [*group]
         here = [e for e in entries if key_of(e)[:2] == place and not e.first.is_control]
         if not here:
             continue
@@ -118,8 +120,7 @@ def _pictures(rows: Sequence[DetectionRow], entries: Sequence[Entry]) -> Iterato
             f"pareto_{name}",
             partial(pareto_figure, list(map(of_whole_images, block)), style),
             "mAP50 against latency, parameters and MACs",
-            "Accuracy against cost. Up and to the left is better; the dashed line joins the methods that no "
-            "other beats.",
+            " ".join([FRONT, *start_notes(row.method for row in block)]),
             anchor(*place),
         )
         yield Picture(
