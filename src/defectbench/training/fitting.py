@@ -30,7 +30,13 @@ from .preparation import drawn_seed, refuse_leak, refuse_side, settled_recipe, t
 from .progress import report_fit
 from .randomness import derived_seed
 from .sources import Sources
-from .start import StartedFrom, files_before, is_published, read_start, started_words
+from .start import (
+    StartedFrom,
+    files_before,
+    is_published,
+    read_start,
+    started_words,
+)
 
 TRAIN = "train"
 
@@ -157,7 +163,7 @@ def _started(
     if sources.start is None:
         return network, None, None
     start = read_start(sources.start)
-    return network, start, take_start(network, start, method)
+    return network, start, take_start(network, start, method, pack.classes)
 
 
 def _batches(pack: Pack[Tensor], size: int, device: str) -> Iterator[Tensor]:
