@@ -66,12 +66,15 @@ FIELDS: tuple[str, ...] = (
 )
 
 
-def processor():
+def processor(card=None):
     """The processor's name and what tells makes apart that go by one name, such as ``AMD EPYC (25/17, avx512f)``.
 
     In brackets stand family and model, where the system tells them, and the widest vectors that it has.
+
+    Args:
+        card: The hardware of a record; this machine's without.
     """
-    card = hardware_card()
+    card = card or hardware_card()
     kind = card["cpu_kind"] or ""
     numbers = re.search(r"cpu family (\d+), model (\d+)", kind)
     widest = next((name for name in VECTORS if name in kind.split(", ")), None)

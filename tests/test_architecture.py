@@ -2,6 +2,8 @@
 
 import ast
 import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,42 @@ def name(path):
     return path.relative_to(ROOT).as_posix()
 
 
+@dataclass
+class Facts:
+    """What the tests ask of a file's syntax tree, which is read once and not kept."""
+
+    imports: list[ast.Import | ast.ImportFrom]
+    texts: list[tuple[int, str]]  # line and value
+    swallowing: list[int]  # lines of handlers of all exceptions, and of those that do nothing
+    classes: list[str]  # public ones at the top
+    functions: dict[str, int]  # lines, by name
+
+
+@cache
+def facts_of(path):
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+
+    def of(kind):
+        return [node for node in nodes if isinstance(node, kind)]
+
+    return Facts(
+        of((ast.Import, ast.ImportFrom)),
+        [(text.lineno, text.value) for text in of(ast.Constant) if isinstance(text.value, str)],
+        [
+            handler.lineno
+            for handler in of(ast.ExceptHandler)
+            if handler.type is None or all(isinstance(s, ast.Pass) for s in handler.body)
+        ],
+        [
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        ],
+        {f.name: (f.end_lineno or 0) - f.lineno + 1 for f in of(ast.FunctionDef)},
+    )
+
+
 def layer_of(path):
     first = path.relative_to(ENGINE).parts[0]
     return first.removesuffix(".py")
@@ -49,7 +87,7 @@ def imported_modules(path):
     package = (
         path.relative_to(ENGINE.parent).with_suffix("").parts if ENGINE in path.parents else ()
     )
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in facts_of(path).imports:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,7 +117,7 @@ def test_engine_imports_go_one_way(path):
 
 @pytest.mark.parametrize("path", ENGINE_FILES, ids=name)
 def test_the_engine_imports_no_method(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in facts_of(path).imports:
         modules = [
             alias.name for alias in getattr(node, "names", []) if isinstance(node, ast.Import)
         ]
@@ -96,7 +134,7 @@ def test_methods_stand_on_pieces_and_contracts_only(path):
 
 @pytest.mark.parametrize("path", METHOD_FILES, ids=name)
 def test_methods_import_of_one_another_nothing(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in facts_of(path).imports:
         if isinstance(node, ast.ImportFrom) and node.level:
             assert node.level == 1
             assert (path.parent / f"{node.module}.py").is_file()
@@ -128,8 +166,7 @@ def test_only_a_way_of_compression_says_its_name(path):
     folder = path.relative_to(ENGINE).parts
     if folder[0] == "compression" or (folder[0] == "base" and path.stem in WAYS_OF_SETTINGS):
         return
-    texts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)]
-    assert [(text.lineno, text.value) for text in texts if text.value in WAYS] == []
+    assert [(line, text) for line, text in facts_of(path).texts if text in WAYS] == []
 
 
 @pytest.mark.parametrize("path", PROGRAM_FILES, ids=name)
@@ -149,9 +186,8 @@ def public_classes():
     """Places where the suite defines a public class at the top of a module, by its name."""
     places = {}
     for path in ENGINE_FILES:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(name(path))
+        for title in facts_of(path).classes:
+            places.setdefault(title, []).append(name(path))
     return places
 
 
@@ -165,10 +201,8 @@ def test_no_two_modules_are_called_run():
 
 def lengths_of(path):
     """Lines of a file, and of each of its functions by name."""
-    text = path.read_text()
-    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
-    inside = {f"{name(path)}: {f.name}": (f.end_lineno or 0) - f.lineno + 1 for f in functions}
-    return len(text.splitlines()), inside
+    inside = {f"{name(path)}: {title}": n for title, n in facts_of(path).functions.items()}
+    return len(path.read_text().splitlines()), inside
 
 
 def test_sizes_are_printed(capsys):
@@ -186,13 +220,7 @@ def test_sizes_are_printed(capsys):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_no_bare_or_swallowed_exception(path):
-    handlers = [
-        n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ExceptHandler)
-    ]
-    swallowed = [
-        h.lineno for h in handlers if h.type is None or all(isinstance(s, ast.Pass) for s in h.body)
-    ]
-    assert swallowed == []
+    assert facts_of(path).swallowing == []
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *sorted((ROOT / "workflow").rglob("*.smk"))], ids=name)

@@ -6,6 +6,9 @@ standard deviations; twice the class prior is asked of every method in any case.
 
 Few seeds tell a standard deviation badly, so each method's is the larger of its own and of the pooled one of its task.
 What is pooled is the deviation relative to the mean: low scores spread over fewer points than high ones.
+
+Cells that are made of others, or by a program, have rows of their own (``benchmarks/cell_spread.py``) and the same
+rule. Their pooled deviation is that of all runs of the task; they leave the floors of the methods as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from scipy.stats import t
 
 DEVIATIONS = 4.0
 SPREAD = Path("results/reference/demo-spread/spread.csv")
+CELLS = SPREAD.with_name("cells.csv")
 FLOORS = Path(".ci/floors.csv")
 FIELDS = ("method", "task", "n", "mean", "sd", "own_sd", "floor")
 
@@ -52,11 +56,14 @@ def unmeasured(method: str, task: str) -> Floor:
     return Floor(method, task, 0, 0.0, 0.0, 0.0, 0.0)
 
 
-def floors_of(runs: Iterable[Mapping[str, str]]) -> list[Floor]:
+def floors_of(
+    runs: Iterable[Mapping[str, str]], beside: Iterable[Mapping[str, str]] = ()
+) -> list[Floor]:
     """Floors of all methods.
 
     Args:
         runs: Rows of ``method``, ``task``, ``recipe_sha256`` and ``val_score``; two or more runs of each method.
+        beside: Runs of others, which count for the pooled deviation and have no floor here.
 
     Raises:
         ValueError: A method has a single run, or runs by two recipes.
@@ -70,8 +77,12 @@ def floors_of(runs: Iterable[Mapping[str, str]]) -> list[Floor]:
     lone = sorted(method for (_, method), values in scores.items() if len(values) < 2)
     if lone:
         raise ValueError(f"one run says nothing of spread: {', '.join(lone)}")
+    others: dict[tuple[str, str], list[float]] = {}
+    for run in beside:
+        others.setdefault((run["task"], run["method"]), []).append(float(run["val_score"]))
     pooled = {
-        task: _relative([v for (of, _), v in scores.items() if of == task]) for task, _ in scores
+        task: _relative([v for (of, _), v in (*scores.items(), *others.items()) if of == task])
+        for task, _ in scores
     }
     return [_floor(*key, values, pooled[key[0]]) for key, values in sorted(scores.items())]
 
@@ -91,16 +102,27 @@ def _relative(groups: list[list[float]]) -> float:
     return math.sqrt(squares / sum(len(values) - 1 for values in groups))
 
 
-def false_alarm(floors: list[Floor]) -> float:
+def made_floors(spread: Path = SPREAD, cells: Path = CELLS) -> tuple[list[Floor], list[Floor]]:
+    """Floors of the methods, and of the cells that are made of others or by a program."""
+    methods, others = read_spread(spread), read_spread(cells)
+    return floors_of(methods), floors_of(others, beside=methods)
+
+
+def false_alarm(floors: list[Floor], beside: Iterable[Floor] = ()) -> float:
     """Chance that a sound run of all methods falls below at least one floor.
 
     Assumes that scores of a method are normal, that runs to come are drawn as the measured ones were, and that the
     relative deviation is the same for all methods of a task: the score of a new run then lies below its floor with a
     tail of Student's t, with as many degrees of freedom as the pooled deviation has. A floor of 0 is never missed.
     Methods are taken as independent; the sum bounds it if they are not.
+
+    Args:
+        floors: The floors.
+        beside: Floors of others whose runs count for the pooled deviation.
     """
+    pooled = [*floors, *beside]
     freedom = {
-        task: sum(f.n - 1 for f in floors if f.task == task) for task in {f.task for f in floors}
+        task: sum(f.n - 1 for f in pooled if f.task == task) for task in {f.task for f in floors}
     }
     asked = [floor for floor in floors if floor.floor > 0]
     tails = [t.sf(DEVIATIONS / math.sqrt(1 + 1 / f.n), freedom[f.task]) for f in asked]

@@ -3,6 +3,7 @@
 import ast
 import os
 import shutil
+from functools import cache
 
 import pytest
 
@@ -25,19 +26,24 @@ def hashes(tree):
     return {n: code_sha256(tree / "models" / n, suite) for n in method_names(tree / "models")}
 
 
+@cache
+def pieces(text, local):
+    """Modules of ``nn`` that are imported in the lines of a file, which is one of ``nn`` itself where it is local."""
+    named = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module.startswith("defectbench.nn."):
+                named.append(node.module.removeprefix("defectbench.nn."))
+            elif node.level == 1 and local:
+                named.append(node.module)
+    return named
+
+
 def users_of(tree, module):
     """Methods that import a module of ``nn`` themselves or through others, by a walk of its own."""
     nn = tree / "src" / "defectbench" / "nn"
 
-    def pieces(text, local):
-        """Modules of ``nn`` in the lines of a file."""
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                if node.module.startswith("defectbench.nn."):
-                    yield node.module.removeprefix("defectbench.nn.")
-                elif node.level == 1 and local:
-                    yield node.module
-
+    @cache
     def reaches(text, local):
         named = set(pieces(text, local))
         files = (nn / f"{piece}.py" for piece in named)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from defectbench.base import yaml_text
 from defectbench.base.errors import ConfigError
 from defectbench.base.yaml_text import parse_yaml, read_yaml
 
@@ -68,3 +69,33 @@ def test_no_file_of_the_shelves_holds_a_figure_by_another_base():
     assert len(files) > 30
     for path in files:
         read_yaml(path, "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x {b: 1, c: [.5, ~, yes, 2026-11-30]}\nd: {<<: *x, b: 2}\ne: *x\n",
+        "# a comment\n- |\n  two\n  lines\n- >\n  folded\n  text\n- 'it''s'\n- \"\\u00df\"\n",
+        "? 1\n: {x: !!str 3}\n",
+        '"\\ud800"',
+        "&a [*a]",
+        "a: 1\nb: 2\na: 3\n",
+        "a: b: c",
+        "[" * 5000,
+        "- " * 3000 + "x",
+        "a: 2001-99-99",
+        "---\n1\n---\n2\n",
+        "a: 010",
+        "!!python/object:os.system {}",
+    ],
+)
+def test_libyaml_changes_neither_what_is_read_nor_what_is_told(text, monkeypatch):
+    def said():
+        try:
+            return repr(parse_yaml(text, "any.yaml"))
+        except ConfigError as error:
+            return str(error)
+
+    fast = said()
+    monkeypatch.setattr(yaml_text, "_FAST", None)
+    assert said() == fast

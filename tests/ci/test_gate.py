@@ -11,7 +11,11 @@ import pytest
 from onnx import helper, numpy_helper
 from tests.runs import run_training
 
+import cell_spread
+from defectbench.base.compressions import JOINT
 from defectbench.base.methods import load_method, override_recipe
+from defectbench.base.planning import plan_study
+from defectbench.base.studies import load_study
 from defectbench.data.letterbox import letterbox
 from defectbench.data.pack import write_pack
 from defectbench.data.synthetic import CLASSES, draw_crops
@@ -19,7 +23,16 @@ from defectbench.deploy.export_run import export_run
 from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
 from gate.cells import AGREEMENT, TrainedCell, check_export, check_learnt, read_cell
-from gate.floors import Floor, false_alarm, floors_of, read_floors, read_spread, unmeasured
+from gate.floors import (
+    CELLS,
+    Floor,
+    false_alarm,
+    floors_of,
+    made_floors,
+    read_floors,
+    read_spread,
+    unmeasured,
+)
 from gate.outputs import check_outputs
 from seed_spread import cells_of, row_of
 
@@ -257,14 +270,44 @@ def test_bounds_are_inclusive():
 
 def test_floors_are_those_of_the_measured_spread(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert read_floors() == {floor.method: floor for floor in floors_of(read_spread())}
+    methods, cells = made_floors()
+    assert read_floors() == {floor.method: floor for floor in [*methods, *cells]}
 
 
-def test_the_spread_was_measured_with_the_recipes_of_today():
-    """A changed budget asks for new runs (`benchmarks/seed_spread.py`) before it has a floor."""
+def test_cells_take_the_deviation_of_all_runs_of_their_task_and_change_no_other_floor():
+    """Pooled over both: squares of 0.2 and 0.2 of the methods, none of the cell, over 2 + 1."""
+    methods = rows("detection", a=(0.5, 0.6, 0.4))
+    cells = rows("detection", b=(0.3, 0.3))
+    (floor,) = floors_of(cells, beside=methods)
+    pooled = (0.08 / 3) ** 0.5
+    assert (floor.method, floor.n, floor.own_sd) == ("b", 2, 0.0)
+    assert floor.sd == pytest.approx(0.3 * pooled, abs=5e-5)
+    assert floor.floor == pytest.approx(0.3 - 1.2 * pooled, abs=5e-5)
+    alone = floors_of(rows("classification", b=(0.3, 0.5)), beside=methods)
+    assert alone == floors_of(rows("classification", b=(0.3, 0.5)))
+
+
+def test_runs_beside_make_false_alarms_rarer():
+    floors = [Floor("b", "detection", 3, 0.3, 0.03, 0.03, 0.18)]
+    many = [Floor("a", "detection", 100, 0.5, 0.05, 0.05, 0.3)]
+    elsewhere = [Floor("a", "classification", 100, 0.5, 0.05, 0.05, 0.3)]
+    assert false_alarm(floors, beside=many) < false_alarm(floors) / 10
+    assert false_alarm(floors, beside=elsewhere) == false_alarm(floors)
+
+
+def test_the_spread_was_measured_with_the_recipes_of_today(monkeypatch):
+    """A changed budget asks for new runs (`benchmarks/seed_spread.py`, `cell_spread.py`) before it has a floor."""
+    monkeypatch.chdir(ROOT)
     cells = cells_of(ROOT / "config" / "demo.yaml")
-    spread = read_spread()
-    measured = {(run["method"], run["recipe_sha256"]) for run in spread}
+    measured = {(run["method"], run["recipe_sha256"]) for run in read_spread()}
     today = {(name, row_of(*cell, seed=0)["recipe_sha256"]) for name, cell in cells.items()}
     assert measured == today
-    assert {floor.method for floor in read_floors().values()} == set(cells)
+    plan = plan_study(load_study("config/demo.yaml"), "config/demo.yaml")
+    others = [cell for cell in plan.trained if cell_spread.is_made_otherwise(plan, cell)]
+    hashes = {cell.method: cell_spread.row_of(plan, cell)["recipe_sha256"] for cell in others}
+    spread = read_spread(CELLS)
+    assert {(run["method"], run["recipe_sha256"]) for run in spread} <= {*hashes.items()}
+    compressed = {name for name in hashes if JOINT in name}
+    assert compressed <= {run["method"] for run in spread}
+    floors = {floor.method for floor in read_floors().values()}
+    assert floors == set(cells) | {run["method"] for run in spread}

@@ -23,6 +23,7 @@ from defectbench.measure.validation import TorchEngine
 from defectbench.training import loop
 
 SIZE, NEVER = 96, float("inf")
+SMALL = 64  # of runs that need not learn, pixels
 # Steps over all six images at once. A network that stays heavy needs fewer, and each costs ten times as much.
 STEPS, HEAVY_STEPS, FLOOR_MAP50 = 32, 20, 0.5
 # queries of a DETR have to settle first which of them learns which box
@@ -52,8 +53,18 @@ def clearest_crops():
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
     """A pack of six images."""
+    return write_six(tmp_path_factory.mktemp("six"), SIZE)
+
+
+@pytest.fixture(scope="module")
+def small_pack(tmp_path_factory):
+    """The same of fewer pixels."""
+    return write_six(tmp_path_factory.mktemp("small"), SMALL)
+
+
+def write_six(folder, size):
     crops = list(clearest_crops())
-    views = [letterbox(crop.pixels[..., None].repeat(3, 2), SIZE) for crop in crops]
+    views = [letterbox(crop.pixels[..., None].repeat(3, 2), size) for crop in crops]
     scale = torch.tensor([scale for _, scale, _ in views])
     most = max(len(crop.boxes) for crop in crops)
     boxes, labels = torch.zeros(len(crops), most, 4), torch.full((len(crops), most), -1)
@@ -70,7 +81,7 @@ def pack(tmp_path_factory):
         "pad": torch.zeros(len(crops), 2),
         "original_size": torch.tensor([crop.pixels.shape for crop in crops]),
     }
-    path = tmp_path_factory.mktemp("six") / f"train@{SIZE}.safetensors"
+    path = folder / f"train@{size}.safetensors"
     metadata = {"classes": json.dumps(CLASSES), "protocol": "random", "part": "train"}
     write_pack(path, {name: value.contiguous() for name, value in tensors.items()}, metadata)
     return path
@@ -115,19 +126,19 @@ def lasting(recipe):
     return recipe.model_copy(update={"ema": ema, "augmentation": augmentation})
 
 
-def test_an_interrupted_run_ends_in_the_same_bits(slender, pack, folder, monkeypatch):
+def test_an_interrupted_run_ends_in_the_same_bits(slender, small_pack, folder, monkeypatch):
     method = replace(slender, recipe=lasting(slender.recipe))
     budget = {"epochs": 2, "batch": 3, "threads": 1, "teacher": None}
     for seed, stage in enumerate(stages_of(method)):
         whole, broken = folder / stage / "whole", folder / stage / "broken"
-        run_training(pack, method, whole, seed, checkpoint_s=NEVER, **budget)
+        run_training(small_pack, method, whole, seed, checkpoint_s=NEVER, **budget)
         with monkeypatch.context() as patch, pytest.raises(KilledError):
             Steps(patch, last=1)
-            run_training(pack, method, broken, seed, checkpoint_s=0.0, **budget)
+            run_training(small_pack, method, broken, seed, checkpoint_s=0.0, **budget)
         assert not (broken / "weights.safetensors").exists()
         with monkeypatch.context() as patch:
             resumed = Steps(patch)
-            run_training(pack, method, broken, seed, checkpoint_s=NEVER, **budget)
+            run_training(small_pack, method, broken, seed, checkpoint_s=NEVER, **budget)
         assert resumed.taken == [1, 2, 3]
         weights, again = (run / "weights.safetensors" for run in (whole, broken))
         assert sha256_file(again) == sha256_file(weights)

@@ -102,10 +102,10 @@ def test_data_reach_another_device_by_one_way_and_nothing_comes_back(slender, tm
 
 @pytest.mark.parametrize("targets", ["some", "many", "none"])
 def test_the_form_without_waits_learns_the_same(slender, built, targets, monkeypatch):
-    images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(3))
+    images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(3))
     shown = {
-        "some": truth(),
-        "many": crowd(count=20),
+        "some": truth(size=SIZE),
+        "many": crowd(size=SIZE, count=20),
         "none": Targets(torch.zeros(2, 2, 4), torch.full((2, 2), -1)),
     }[targets]
     learnt = []

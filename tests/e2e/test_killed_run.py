@@ -12,22 +12,24 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.e2e.planning import snakemake
+from tests.faults.conftest import Plant
 
 ROOT = Path(__file__).parents[2]
-LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "models", "reports")
+LINKS = ("Snakefile", "workflow", "profiles", "config", "models", "reports")
 STUDY = {
     "study": "killed",
+    "mirrors": {"my-steel": "plates"},
     "blocks": [
         {
-            "datasets": ["demo-steel"],
+            "datasets": ["my-steel"],
             "protocols": ["clean"],
             "methods": [],
             "controls": ["class_prior"],
         }
     ],
 }
-DATA = Path("results/data/demo-steel")
-CELL = Path("results/killed/runs/demo-steel/clean/control_class_prior/seed0")
+DATA = Path("results/data/my-steel")
+CELL = Path("results/killed/runs/my-steel/clean/control_class_prior/seed0")
 PATIENCE_S = 600
 # the rules call `defectbench`, which lies beside this Python
 ENVIRONMENT = {
@@ -43,6 +45,9 @@ def checkout(tmp_path):
     """A working copy with results of its own and a study without a training."""
     for name in LINKS:
         (tmp_path / name).symlink_to(ROOT / name)
+    plant = Plant(tmp_path)
+    plant.draw(count=20, side=64)
+    plant.card()
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(STUDY))
     return tmp_path
 

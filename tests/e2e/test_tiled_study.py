@@ -1,4 +1,4 @@
-"""A tiny study in tiles, from the drawn images to its table: the whole way, since it is where the parts must agree."""
+"""A tiny study in tiles, from a user's images to its table: the whole way, since it is where the parts must agree."""
 
 import csv
 import json
@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.e2e.planning import snakemake
+from tests.faults.conftest import Plant
 
 ROOT = Path(__file__).parents[2]
-LINKS = ("Snakefile", "workflow", "profiles", "config", "datasets", "models", "reports")
+LINKS = ("Snakefile", "workflow", "profiles", "config", "models", "reports")
 TILES = {"side": 128, "overlap": 32, "least_visible": 0.4, "free_share": 0.25}
 KEY = "s128-o32-v0.4-f0.25"
 STUDY = {
     "study": "tiled",
+    "mirrors": {"my-steel": "plates"},
     "blocks": [
         {
-            "datasets": ["demo-steel"],
+            "datasets": ["my-steel"],
             "methods": ["yolo_fastestv2"],
             "controls": ["oracle", "class_prior"],
             "budget": {"tiles": TILES, "size": 32, "epochs": 1, "batch": 32, "threads": 1},
@@ -24,8 +26,8 @@ STUDY = {
     ],
     "latency": {"processes": 2, "rounds": 1, "block_calls": 1, "warmup": 1, "burst_calls": 0},
 }
-PARTS = Path("results/data/demo-steel/clean/split0")
-CELLS = Path("results/tiled/runs/demo-steel/clean")
+PARTS = Path("results/data/my-steel/clean/split0")
+CELLS = Path("results/tiled/runs/my-steel/clean")
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +38,9 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiled")
     for name in LINKS:
         (folder / name).symlink_to(ROOT / name)
+    plant = Plant(folder)
+    plant.draw(count=20, side=200)
+    plant.card()
     (folder / "mine.yaml").write_text(yaml.safe_dump(STUDY))
     status, said = snakemake(folder, "all", "--cores", "2", "--configfile", "mine.yaml")
     assert status == 0, said

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
 
 from .errors import ConfigError
 from .texts import read_text
@@ -18,8 +20,8 @@ MERGE = "tag:yaml.org,2002:merge"  # of `<<`, which takes in the names of anothe
 OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+$|.*:)")  # figures that YAML 1.1 counts by 8, and by 60
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which by itself takes the last of two values of one name, and 010 for 8, without a word."""
+class _OneMeaning(Composer, SafeConstructor):
+    """What is safe; the library by itself takes the last of two values of one name, and 010 for 8, without a word."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -37,9 +39,32 @@ class _Loader(yaml.SafeLoader):
     def construct_yaml_float(self, node: Any) -> float:
         return _decimal(node, super().construct_yaml_float(node))
 
+    yaml_constructors = SafeConstructor.yaml_constructors | {
+        "tag:yaml.org,2002:int": construct_yaml_int,
+        "tag:yaml.org,2002:float": construct_yaml_float,
+    }
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+class _Loader(_OneMeaning, yaml.SafeLoader):
+    """Reads by the library's Python, whose errors show the line."""
+
+
+def _fast_loader() -> Any:
+    """The same by libyaml, a few times as fast; None where the library comes without it."""
+    if not yaml.__with_libyaml__:
+        return None
+
+    class Fast(_OneMeaning, yaml.CSafeLoader):
+        def __init__(self, stream: str) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            Composer.__init__(self)
+
+    return Fast
+
+
+_FAST = _fast_loader()
+# what the library raises of a date or a number that is none, and of nesting without end
+_FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _Number = TypeVar("_Number", int, float)
 
 
@@ -70,6 +95,9 @@ def _parse(text: str) -> Any:
     if text.lstrip()[:1] in ("{", "["):
         with suppress(ValueError):  # YAML writes some objects and lists without quotes
             return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_figure)
+    if _FAST is not None:
+        with suppress(yaml.YAMLError, *_FAULTS):  # what is wrong is told by the other one
+            return yaml.load(text, _FAST)  # noqa: S506 - it is a safe loader
     return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
 
 
@@ -99,15 +127,7 @@ def parse_yaml(
         json.dumps(content, default=str, skipkeys=True)  # fails where a value holds itself
     except yaml.YAMLError as error:
         raise ConfigError(where, field, _words(error), fix) from error
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        # what the library raises of a date or a number that is none, and of nesting without end
+    except _FAULTS as error:
         raise ConfigError(where, field, str(error), fix) from error
     return content
 

@@ -36,7 +36,10 @@ PAIR_COLUMNS = ("figure", "first", "second", "difference", "n_groups", "verdict"
 
 
 def results_pages(
-    reference_dir: str | Path, templates_dir: str | Path, models_dir: str | Path = "models"
+    reference_dir: str | Path,
+    templates_dir: str | Path,
+    models_dir: str | Path = "models",
+    references: References | None = None,
 ) -> list[Page]:
     """One page for each template of a folder; a template is named as the reference folder that it is about.
 
@@ -46,11 +49,12 @@ def results_pages(
         reference_dir: ``results/reference``.
         templates_dir: Holds ``<folder>.md.j2``.
         models_dir: Where method cards lie, for titles.
+        references: The folders as they were read before; read here by default.
 
     Raises:
         ReportError: A template asks for a figure that no record has.
     """
-    facts = Facts(References(Path(reference_dir), Path(models_dir)))
+    facts = Facts(references or References(Path(reference_dir), Path(models_dir)))
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")

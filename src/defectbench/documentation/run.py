@@ -54,7 +54,7 @@ def kept_pages(root: str | Path = ".") -> list[Page]:
     readme = replace_block(
         (home / "README.md").read_text(encoding="utf-8"), "table", front_table(references)
     )
-    pages = results_pages(reference, home / "reports" / "results", models)
+    pages = results_pages(reference, home / "reports" / "results", models, references)
     return [
         *(Page(f"docs/{page.path}", page.text) for page in pages),
         Page(

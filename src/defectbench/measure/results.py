@@ -77,7 +77,7 @@ def check_results(
     return rows
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Row:
     """One result, and where it stands."""
 
@@ -157,6 +157,8 @@ def _sides(image: Mapping[str, Any]) -> tuple[float, float]:
 
 def _finite(value: object) -> float | None:
     """A number of JSON; None where it is text, a truth value, nothing, not finite or beyond what a float holds."""
+    if type(value) is float:  # as nearly all are, of many thousands
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import BboxBase
 
 from ..records.cells import Entry
 from .fonts import FONT, make_readable
@@ -24,6 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#6b6b6b"
 FAINT = "#d9d9d9"
 PNG_DPI = 200
+PADDING = 0.05  # around a figure, inches
 LOG_FROM = 8.0  # ratio of the ends from which an axis is logarithmic
 LEGEND_CHARACTERS = 26
 # Metadata by format: without what differs from run to run
@@ -89,16 +91,24 @@ def figure_style() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = tuple(UNDATED)) -> None:
-    """Write a figure in some formats, without dates, so that equal data give equal bytes; names are readable."""
+    """Write a figure in some formats, without dates, so that equal data give equal bytes; names are readable.
+
+    Where its parts lie and what is cut away is found for the first format and holds for all: finding it takes longer
+    than drawing.
+    """
     make_readable(figure)
+    frame: str | BboxBase = "tight"
     for kind in formats:
         figure.savefig(
             folder / f"{name}.{kind}",
             dpi=PNG_DPI,
-            bbox_inches="tight",
-            pad_inches=0.05,
+            bbox_inches=frame,
+            pad_inches=PADDING,
             metadata=UNDATED[kind],
         )
+        if frame == "tight" and len(formats) > 1:
+            figure.set_layout_engine(None)
+            frame = figure.get_tightbbox().padded(PADDING)
 
 
 def method_handle(label: str, look: Look) -> Line2D:

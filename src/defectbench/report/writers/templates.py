@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from ...base.errors import ReportError
 FOLDERS = (Path("reports"), Path(__file__).parents[4] / "reports")
 
 
-def environment(**syntax: Any) -> jinja2.Environment:
-    """What templates are read and filled with; ``syntax`` as of ``render``."""
+@cache
+def environment(_here: Path, **syntax: Any) -> jinja2.Environment:
+    """What templates are read and filled with, kept with those that were read.
+
+    Args:
+        _here: The working folder, whose ``reports`` come first.
+        syntax: As of ``render``.
+    """
     return jinja2.Environment(  # noqa: S701 - each template states its own escaping
         loader=jinja2.FileSystemLoader(FOLDERS),
         undefined=jinja2.StrictUndefined,
@@ -36,7 +43,7 @@ def render(name: str, values: dict[str, Any], **syntax: Any) -> str:
         ReportError: The template is not there, or asks for a value that is not given.
     """
     try:
-        return environment(**syntax).get_template(name).render(values)
+        return environment(Path.cwd(), **syntax).get_template(name).render(values)
     except jinja2.TemplateNotFound as error:
         places = [str(folder) for folder in FOLDERS]
         fix = "run in the repository, which holds reports/"
