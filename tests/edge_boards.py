@@ -18,6 +18,7 @@ from defectbench.deploy.edge.host import Host
 from defectbench.deploy.predict import predict
 from defectbench.measure.cell import Truth, evaluate_predictions, measure_cell
 from tests.class_packs import write_class_pack
+from tests.free_packs import write_brightest, write_free_pack
 from tests.measure.race_cases import write_classifier
 from tests.small_models import SIDE, write_images, write_model
 
@@ -152,16 +153,31 @@ def make_class_cell(root):
     write_classifier(cell / "model.onnx")
     kinds = ["pit", "scratch"]
     pack = write_class_pack(root / "test.safetensors", 8, (3, 3), classes=json.dumps(kinds))
+    return _scored(root, cell, pack, "classification", kinds)
+
+
+def make_free_cell(root):
+    """A cell of what tells how bright an image is at most, on images three of which show a bright square."""
+    cell = root / "runs" / "squares" / "clean" / "brightest" / "seed0"
+    write_brightest(cell / "model.onnx", 8)
+    pack = write_free_pack(root / "test.safetensors", 8, 3, 3, part="test")
+    return _scored(root, cell, pack, "anomaly", ["square"])
+
+
+def _scored(root, cell, pack, task, kinds):
+    """Six images of 8 px, the last three of the last kind, the first of the first or, alone, of none; predicted."""
+    shown = [0] * 3 + [1] * 3 if len(kinds) > 1 else [None] * 3 + [0] * 3
     names = [f"image{n}.png" for n in range(1, 7)]
     content = {
-        "info": {"task": "classification"},
+        "info": {"task": task},
         "images": [
             {"id": n, "file_name": name, "width": 8, "height": 8} for n, name in enumerate(names, 1)
         ],
         "annotations": [
-            {"id": n, "image_id": n, "category_id": int(n > 3), "bbox": [0, 0, 8, 8], "area": 64}
+            {"id": n, "image_id": n, "category_id": kind, "bbox": [0, 0, 8, 8], "area": 64}
             | {"iscrowd": 0}
-            for n in range(1, 7)
+            for n, kind in enumerate(shown, 1)
+            if kind is not None
         ],
         "categories": [{"id": n, "name": name} for n, name in enumerate(kinds)],
     }

@@ -25,8 +25,8 @@ def layout(**fields):
     return Layout.model_validate(FOLDERS | fields)
 
 
-def test_each_format_is_of_one_task_and_has_a_reader():
-    formats = [name for task in TASKS.values() for name in task.label_formats]
+def test_each_format_is_of_boxes_or_of_images_and_has_a_reader():
+    formats = {name for task in TASKS.values() for name in task.label_formats}
     assert sorted(formats) == sorted(LABEL_FORMATS) == sorted([*BOX_READERS, *CLASS_READERS])
     for task in TASKS.values():
         assert set(task.label_formats) == set(BOX_READERS if task.finds_boxes else CLASS_READERS)

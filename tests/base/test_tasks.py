@@ -5,17 +5,17 @@ import pytest
 from defectbench.base.cards import load_dataset_card
 from defectbench.base.errors import ConfigError
 from defectbench.base.methods import load_card, method_names
-from defectbench.base.tasks import CLASSIFICATION, DETECTION, TASKS, task_named
+from defectbench.base.tasks import ANOMALY, CLASSIFICATION, DETECTION, TASKS, task_named
 
 
 def test_every_task_is_found_by_its_name_and_no_other_is():
-    assert [task_named(name) for name in TASKS] == [DETECTION, CLASSIFICATION]
-    with pytest.raises(ConfigError, match="name one of detection, classification"):
+    assert [task_named(name) for name in TASKS] == [DETECTION, CLASSIFICATION, ANOMALY]
+    with pytest.raises(ConfigError, match="name one of detection, classification, anomaly"):
         task_named("segmentation")
 
 
-def test_two_tasks_share_no_output_score_or_format():
-    for field in ("name", "validation_key", "headline_figure", "outputs", "label_formats"):
+def test_two_tasks_share_no_output_and_no_score():
+    for field in ("name", "validation_key", "headline_figure", "outputs"):
         values = [getattr(task, field) for task in TASKS.values()]
         assert len(set(values)) == len(TASKS), field
 

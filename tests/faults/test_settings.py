@@ -531,11 +531,11 @@ def test_a_slip_beside_the_blocks_is_named(study, match):
                 "methods": ["yolov8n_ultralytics"],
                 "budget": {"recipe": {"augmentation.mosaic": 0.0}},
             },
-            "got 'augmentation.mosaic'; yolov8n_ultralytics is a program that does not read it; it reads options",
+            "got 'augmentation.mosaic'; yolov8n_ultralytics does not read it; it reads options",
         ),
         (
             {"methods": ["foveabox_r50"], "budget": {"recipe": {"augmentation.scale": [0.5, 1]}}},
-            "got 'augmentation.scale'; foveabox_r50 is a program",
+            "got 'augmentation.scale'; foveabox_r50 does not read it",
         ),
     ],
 )

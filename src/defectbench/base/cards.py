@@ -153,15 +153,17 @@ class Expected(Strict):
 
 
 class ExpectedClasses(Strict):
-    """The same for classification.
+    """The same for tasks whose images have one class.
 
     Attributes:
         images: Images.
         images_per_class: The same by class.
+        images_without_defect: Those that are free of defects, where the task has such.
     """
 
     images: int
     images_per_class: dict[ClassName, int]
+    images_without_defect: int | None = None
 
 
 Said = Literal["allowed", "not allowed", "not stated"]
@@ -307,10 +309,13 @@ class DatasetCard(Strict):
     Attributes:
         name: Name in studies and paths; the file's stem.
         title: Name in tables.
-        task: What is to be solved: find defects, or tell the one class of an image.
+        task: What is to be solved: find defects, tell the one class of an image, or tell images with a defect from
+            those without one, having learnt from the latter alone.
         surface: What is inspected.
         classes: Canonical class names; their order is the category id.
         aliases: Other spellings of a class.
+        defect_free: Names by which images are said to be free of defects, for the task that learns from them; they
+            are no classes.
         drop: Label names that are dropped and listed.
         drop_files: Files that are not taken up, by name or pattern (``*_temp.jpg``), each with the reason.
         also_called: Other names of the set, which papers use.
@@ -341,6 +346,7 @@ class DatasetCard(Strict):
     surface: str
     classes: list[ClassName] = Field(min_length=1)
     aliases: dict[ClassName, ClassName] = Field(default={})
+    defect_free: list[ClassName] = Field(default=[])
     drop: list[ClassName] = Field(default=[])
     drop_files: dict[str, str] = Field(default={})
     also_called: list[str] = Field(default=[])
@@ -372,7 +378,7 @@ class DatasetCard(Strict):
             )
         return lists
 
-    @field_validator("classes", "drop")
+    @field_validator("classes", "defect_free", "drop")
     @classmethod
     def _names_can_be_told_apart(cls, names: list[str]) -> list[str]:
         bare = [name for name in names if name != name.strip() or not name]
@@ -397,6 +403,9 @@ class DatasetCard(Strict):
         kept = [name for name in self.drop if name in (*self.classes, *self.aliases)]
         if kept:
             raise ValueError(f"{kept[0]} is dropped, and a class or an alias: say one of both")
+        free = [n for n in self.defect_free if n in (*self.classes, *self.aliases, *self.drop)]
+        if free:
+            raise ValueError(f"{free[0]} is defect_free, and a class, an alias or dropped: say one")
         return self
 
     @model_validator(mode="after")
@@ -406,6 +415,11 @@ class DatasetCard(Strict):
             raise ValueError(f"layout.format of {task.name} is one of {task.label_formats}")
         if self.allow_empty and not task.finds_boxes:
             raise ValueError("allow_empty is for detection: a class of its own is free of defects")
+        if bool(self.defect_free) != task.learns_defect_free:
+            of = ", ".join(other.name for other in TASKS.values() if other.learns_defect_free)
+            raise ValueError(
+                f"`defect_free` and the task {of} belong together: it learns from such images alone"
+            )
         if self.unlabelled_are_empty and not self.allow_empty:
             raise ValueError("unlabelled_are_empty needs allow_empty: true")
         if self.ignore_label_sizes and not self.layout.label_format.says_sizes:
@@ -416,7 +430,13 @@ class DatasetCard(Strict):
                 "unlabelled_are_empty keeps the images that drop_images drops: say one of both"
             )
         if self.expected and isinstance(self.expected, Expected) != task.finds_boxes:
-            raise ValueError("expected counts boxes for detection, images for classification")
+            raise ValueError("expected counts boxes for detection, images for other tasks")
+        if isinstance(self.expected, ExpectedClasses):
+            is_counted = self.expected.images_without_defect is not None
+            if is_counted != task.learns_defect_free:
+                raise ValueError(
+                    "`expected.images_without_defect` and `defect_free` belong together"
+                )
         return self
 
     @model_validator(mode="after")
@@ -483,6 +503,10 @@ class DatasetCard(Strict):
         """Category id of a label's composed name, aliases included; None if it is unknown."""
         canonical = self.aliases.get(name, name)
         return self.classes.index(canonical) if canonical in self.classes else None
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is a class, an alias, one of ``defect_free`` or a dropped one."""
+        return self.class_id(name) is not None or name in (*self.defect_free, *self.drop)
 
 
 def load_dataset_card(path: str | Path) -> DatasetCard:

@@ -117,9 +117,12 @@ class MethodCard(Strict):
         control_of: Method whose compression this one is the control of: as small from the start.
         rates: Rates of pruning by name, for collaborative filter pruning: a list in words such as ``.4*5,.5*7``, or
             a rate by name or role of a set of channels.
+        fitted: Whether it looks at the training part once, without gradients: its recipe then has no optimizer, and
+            a budget no epochs.
         heavy: Whether ``methods: all`` of a study means it only where the study says ``heavy: true``.
-        takes: Of a program: fields of its recipe that it reads, by dotted name. A study's change of another one is an
-            error. None where nothing is said: then all may be changed, as for methods of the engine.
+        takes: Of a program, or of a method that is fitted: fields of its recipe that it reads, by dotted name. A
+            study's change of another one is an error. None where nothing is said: then all may be changed, as for
+            methods that the engine trains.
         artifact: What its rule makes: ``model`` (``model.onnx``), or ``predictions`` where its framework
             cannot write the artifact signature: ``predictions.json`` of the test part and
             ``latency/own.json``, timed by its own runner.
@@ -138,6 +141,7 @@ class MethodCard(Strict):
     claims: list[Claim] = Field(default=[])
     prunable: bool = False
     control_of: str | None = None
+    fitted: bool = False
     rates: dict[str, str | dict[str, float]] = Field(default={})
     heavy: bool = False
     takes: list[str] | None = None
@@ -156,8 +160,10 @@ class MethodCard(Strict):
         lost = sorted(set(self.takes or []) - set(recipe_fields()))
         if lost:
             raise ValueError(f"takes: {lost[0]} is no field of a recipe")
-        if self.takes is not None and self.family == "engine":
+        if self.takes is not None and self.family == "engine" and not self.fitted:
             raise ValueError("`takes` is for programs: the engine reads the whole recipe")
+        if self.fitted and (self.family != "engine" or self.prunable):
+            raise ValueError("`fitted` is for methods of the engine that are not pruned")
         return self
 
     @field_validator("weights")
@@ -443,22 +449,28 @@ def refuse_without_effect(
             raise ConfigError(source, f"recipe.{name}", value, f"{reasons[name]}: leave it out")
 
 
-def refuse_no_training(recipe: Recipe, task: str, source: str | Path) -> None:
+def refuse_no_training(recipe: Recipe, card: MethodCard, source: str | Path) -> None:
     """Stop before a recipe that the engine cannot train by.
 
     Args:
         recipe: With all changes.
-        task: What the method solves.
+        card: Of the method.
         source: Named in errors.
 
     Raises:
-        ConfigError: It has no optimiser, or an order of images that the task does not have.
+        ConfigError: It has no optimiser, or one that a method which is fitted has no use for, or an order of images
+            that the task does not have.
     """
+    if card.fitted:
+        if recipe.optimizer is not None or recipe.epochs != 1:
+            fix = f"{card.name} looks at the images once: write epochs: 1 and no optimizer"
+            raise ConfigError(source, "recipe.epochs", recipe.epochs, fix)
+        return
     if recipe.optimizer is None:
         fix = "the engine needs one: optimizer: {name: adamw, lr: 0.001}"
         raise ConfigError(source, "recipe.optimizer", None, fix)
-    if recipe.order == "class_balanced" and TASKS[task].finds_boxes:
-        fix = f"images of {task} have several classes or none; take shuffled"
+    if recipe.order == "class_balanced" and TASKS[card.task].finds_boxes:
+        fix = f"images of {card.task} have several classes or none; take shuffled"
         raise ConfigError(source, "recipe.order", recipe.order, fix)
 
 

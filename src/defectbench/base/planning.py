@@ -388,11 +388,14 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
     if card.takes is not None:
         for change in cell.budget.recipe or {}:
             if not any(f"{change}.".startswith(f"{field}.") for field in card.takes):
-                fix = f"{name} is a program that does not read it; it reads {', '.join(card.takes)}"
+                fix = f"{name} does not read it; it reads {', '.join(card.takes)}"
                 raise ConfigError(where, "recipe", change, fix)
     if card.family == "engine":
         refuse_options(recipe.options, plan.models_dir / name, where)
-        refuse_no_training(recipe, plan.datasets[cell.dataset].task, where)
+        refuse_no_training(recipe, card, where)
+    if card.fitted and cell.budget.epochs is not None:
+        fix = f"it has no effect: {name} looks at the images once; leave it out"
+        raise ConfigError(where, "budget.epochs", cell.budget.epochs, fix)
 
 
 def _check_variant(card: MethodCard, recipe: Recipe, cell: Cell, where: str) -> None:

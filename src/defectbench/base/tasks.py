@@ -21,7 +21,10 @@ class Task:
         validation_key: Key of the validation score in ``history.csv`` and ``train.json``, 0..1.
         validation_title: Words for that score.
         finds_boxes: Whether the truth is boxes that are to be found; else an image has one class, and its one box
-            is the whole image.
+            is the whole image, or it is free of defects and has none.
+        learns_defect_free: Whether methods learn from images that are free of defects, and from no others: a split
+            keeps defects out of the training part, and a card says which class means that there is none.
+        shares: Shares of the images that training, validation and test part have.
         label_formats: Formats of labels that a card's layout may name.
         outputs: Names of the outputs of a model file.
     """
@@ -36,6 +39,8 @@ class Task:
     finds_boxes: bool
     label_formats: tuple[str, ...]
     outputs: tuple[str, ...]
+    learns_defect_free: bool = False
+    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
 
     def control_rows(self, controls: Iterable[str]) -> list[str]:
         """The rows that controls have in tables, in the task's order."""
@@ -72,7 +77,22 @@ CLASSIFICATION = Task(
     label_formats=("folders", "names", "lists"),
     outputs=("probabilities",),
 )
-TASKS: Mapping[str, Task] = {task.name: task for task in (DETECTION, CLASSIFICATION)}
+ANOMALY = Task(
+    name="anomaly",
+    side_multiple=8,
+    controls=("random_score", "mean_grey", "grey_deviation"),
+    rows_of_controls={},
+    headline_figure="auroc",
+    validation_key="val_auroc",
+    validation_title="val AUROC",
+    finds_boxes=False,
+    label_formats=CLASSIFICATION.label_formats,
+    outputs=("anomaly",),
+    learns_defect_free=True,
+    # a threshold is a quantile of the defect-free validation images: they have to be many
+    shares=(0.6, 0.2, 0.2),
+)
+TASKS: Mapping[str, Task] = {task.name: task for task in (DETECTION, CLASSIFICATION, ANOMALY)}
 
 
 def task_named(name: str) -> Task:

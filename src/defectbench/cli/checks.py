@@ -132,7 +132,7 @@ def load_changed(
     method = load_method(folder.name, folder.parent)
     recipe = override_recipe(method.recipe, dict(changes), "--set")
     refuse_options(recipe.options, folder, "--set")
-    refuse_no_training(recipe, method.card.task, "--set")
+    refuse_no_training(recipe, method.card, "--set")
     typed = {name: changes[name] for name in written if name in changes}
     refuse_without_effect(recipe, typed, "--set", epochs)
     return method

@@ -43,6 +43,7 @@ def train(
     from ..base.settings import TrainingSettings
     from ..deploy.export_run import export_run
     from ..measure.validation import make_validator
+    from ..training.fitting import fit
     from ..training.loop import train as train_network
     from ..training.sources import Sources
     from .checks import fields_of_recipe, load_changed
@@ -50,7 +51,8 @@ def train(
     budget = parse_settings(TrainingSettings, settings, change or [])
     loaded = load_changed(method, budget.recipe, fields_of_recipe(change or []), budget.epochs)
     validator = make_validator(val, task=loaded.card.task)
-    train_network(loaded, budget, Sources(train, teacher, start, plan), out, validator)
+    learn = fit if loaded.card.fitted else train_network
+    learn(loaded, budget, Sources(train, teacher, start, plan), out, validator)
     export_run(out, loaded)
 
 

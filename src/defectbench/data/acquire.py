@@ -32,13 +32,12 @@ from ..base.mirrors import (
     visible_name,
 )
 from ..base.records import read_record, write_record
-from ..base.tasks import task_named
 from .archives import extract_into, names_encoding
 from .download import download
 from .manifest import verify
 from .official import listed_stems, stem_key
 from .pairing import check_no_label_elsewhere, of_system, told_kinds
-from .synthetic import synthesize, synthesize_classes
+from .synthetic import SYNTHESIZERS
 
 _FOLDERS_TOLD = 6
 
@@ -76,7 +75,7 @@ def acquire(card: DatasetCard, out_dir: str | Path, mirror: str | Path | None = 
             return
         refuse_others_files(out / "raw", out / "source.json")
         if card.source.kind == "synthetic":
-            draw = synthesize if task_named(card.task).finds_boxes else synthesize_classes
+            draw = SYNTHESIZERS[card.task]
             draw(out / "raw", seed=card.source.seed, look=card.source.look)
             origin: dict[str, Any] = {"origin": f"synthetic, seed {card.source.seed}"}
         else:

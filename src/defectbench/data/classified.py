@@ -1,4 +1,4 @@
-"""Sets for classification: the one class of each image, told by its folder, its name or a list."""
+"""Sets whose images have one class, or no defect, told by their folder, their name or a list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..base.cards import DatasetCard
 from ..base.errors import ConversionError
 from ..base.texts import same_text
-from .coco import annotation, coco_content
+from .coco import DEFECT_FREE, annotation, coco_content
 from .conversion_report import ClassificationReport, identical_files
 from .formats.label import ClassedImage
 from .formats.registry import CLASS_READERS
@@ -19,22 +19,24 @@ from .pairing import by_stem, check_name, decode, folders_before, natural, raw_f
 def read_classes(
     card: DatasetCard, raw: Path
 ) -> tuple[dict[str, Any], dict[str, Path], ClassificationReport]:
-    """Read a set whose truth is one class an image.
+    """Read a set whose truth is one class an image, or that it is free of defects.
 
     Args:
         card: Its layout says what tells the class.
         raw: Raw data.
 
     Returns:
-        Annotations, each image with one box that is the whole image; the images by the name that
-        they get; and what was changed.
+        Annotations, each image with one box that is the whole image, or none where it is free of defects; the images
+        by the name that they get; and what was changed.
 
     Raises:
         ConversionError: An image has no class, an unknown one or two, cannot be decoded, or a list
             names an image that is not there.
     """
     files_by_kind, ignored = raw_files(raw, card)
-    report = ClassificationReport(card.classes, card.layout.format)
+    report = ClassificationReport(
+        card.classes, card.layout.format, card.task, bool(card.defect_free)
+    )
     report.ignored += ignored
     classed = CLASS_READERS[card.layout.format](card, raw, files_by_kind)
     kept = [
@@ -50,20 +52,25 @@ def read_classes(
         decoded = decode(image.path)
         width, height = decoded.width, decoded.height
         images.append({"id": number, "file_name": name, "width": width, "height": height})
-        annotations.append(annotation(number, number, class_id, (0.0, 0.0, width, height)))
+        if class_id != DEFECT_FREE:
+            whole = (0.0, 0.0, width, height)
+            annotations.append(annotation(len(annotations) + 1, number, class_id, whole))
     files = {name: image.path for name, (image, _) in order}
     report.identical += identical_files(files)
     return coco_content(images, annotations, card.classes, card.task), files, report
 
 
 def _class_id(card: DatasetCard, image: ClassedImage, report: ClassificationReport) -> int | None:
-    """Category id of an image; None where the card drops its class."""
+    """Category id of an image, ``DEFECT_FREE`` of one without a defect; None where the card drops its class."""
     if image.name in card.drop:
         report.dropped.append({"image": image.path.name, "name": image.name})
         return None
+    if image.name in card.defect_free:
+        return DEFECT_FREE
     number = card.class_id(image.name)
     if number is None:
-        fix = f"write one of {', '.join(card.classes)}, or add an alias to the card"
+        known = ", ".join((*card.classes, *card.defect_free))
+        fix = f"write one of {known}, or add an alias to the card"
         raise ConversionError(image.told_by, "class", image.name, fix)
     if image.name in card.aliases:
         report.renamed[image.name] = report.renamed.get(image.name, 0) + 1
@@ -86,7 +93,8 @@ def _file_names(
     names = []
     for image, class_id in images:
         path = image.path
-        of_class = (report.classes[class_id],) if stems[stem_of(path)] > 1 else ()
+        shown = report.classes[class_id] if class_id != DEFECT_FREE else image.name
+        of_class = (shown,) if stems[stem_of(path)] > 1 else ()
         name = same_text("-".join((*folders.get(path, of_class), path.name)))
         if name != path.name:
             report.renamed_files[path.relative_to(raw).as_posix()] = name

@@ -22,6 +22,7 @@ from .truth import check_dataset, read_truth, task_of
 Grey = NDArray[np.uint8]
 Corners = tuple[float, float, float, float]
 PARTS = ("train", "val", "test")
+DEFECT_FREE = -1  # stands for the class of an image that shows none
 SOURCE = "source_file_name"  # field of an image entry of `paper`: the original's file name
 
 
@@ -33,7 +34,7 @@ class Coco:
         images: COCO image entries by file name, in order.
         boxes: COCO annotations by image id.
         classes: Class names by category id.
-        task: ``detection``, or ``classification``: one box an image, which is the whole image.
+        task: Its name. Where it is to find no boxes, an image has one, the whole image, or none: it is free of defects.
     """
 
     images: dict[str, dict[str, Any]]
@@ -46,9 +47,13 @@ class Coco:
         return source_name(self.images[file_name])
 
     def dominant_class(self, file_name: str) -> int:
-        """Most frequent class of an image (the lower id on a tie); -1 for a defect-free one."""
+        """Most frequent class of an image (the lower id on a tie); ``DEFECT_FREE`` where it shows none."""
         counts = Counter(box["category_id"] for box in self.boxes[self.images[file_name]["id"]])
-        return min(counts, key=lambda c: (-counts[c], c)) if counts else -1
+        return min(counts, key=lambda c: (-counts[c], c)) if counts else DEFECT_FREE
+
+    def shows_defect(self, file_name: str) -> bool:
+        """Whether an image has a box, which is the whole image where images have one class."""
+        return bool(self.boxes[self.images[file_name]["id"]])
 
 
 def read_coco(path: str | Path) -> Coco:

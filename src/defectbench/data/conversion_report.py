@@ -9,7 +9,6 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from ..base.files import is_system_file, sha256_file
-from ..base.tasks import CLASSIFICATION
 from ..base.texts import same_text
 from .formats.label import EDGES, Label
 from .pairing import Decoded, told_kinds
@@ -244,11 +243,13 @@ class ConversionReport:
 
 @dataclass
 class ClassificationReport:
-    """Every change that a conversion for classification made, by kind.
+    """Every change that a conversion of a set made whose images have one class or no defect, by kind.
 
     Attributes:
         classes: Class names in order.
         source: How the raw data tell the class of an image, the layout's format.
+        task: What the set is for.
+        has_defect_free: Whether images may be free of defects.
         dropped: Images whose class the card drops.
         renamed: How often an alias was met.
         renamed_files: New name by path, where several class folders hold a name.
@@ -258,6 +259,8 @@ class ClassificationReport:
 
     classes: Sequence[str]
     source: str
+    task: str
+    has_defect_free: bool = False
     dropped: list[dict[str, Any]] = field(default_factory=list)
     renamed: dict[str, int] = field(default_factory=dict)
     renamed_files: dict[str, str] = field(default_factory=dict)
@@ -274,19 +277,21 @@ class ClassificationReport:
         return lines + told_of_files(self.ignored, self.identical)
 
     def counts(self, coco: dict[str, Any]) -> dict[str, Any]:
-        """Images, and images by class."""
+        """Images, images by class, and those without a defect where the task has such."""
         images = Counter(self.classes[box["category_id"]] for box in coco["annotations"])
         per_class = {name: images[name] for name in self.classes}
-        return {"images": len(coco["images"]), "images_per_class": per_class}
+        counts = {"images": len(coco["images"]), "images_per_class": per_class}
+        free = {"images_without_defect": counts["images"] - len(coco["annotations"])}
+        return counts | (free if self.has_defect_free else {})
 
     def as_json(self, dataset: str, coco: dict[str, Any]) -> dict[str, Any]:
         """The content of ``conversion.json``."""
         names = {image["id"]: image["file_name"] for image in coco["images"]}
         kinds = {names[box["image_id"]]: box["category_id"] for box in coco["annotations"]}
-        torn = [same for same in self.identical if len({kinds[name] for name in same}) > 1]
+        torn = [same for same in self.identical if len({kinds.get(name) for name in same}) > 1]
         return {
             "dataset": dataset,
-            "task": CLASSIFICATION.name,
+            "task": self.task,
             **self.counts(coco),
             "class_told_by": self.source,
             "images_dropped": self.dropped,

@@ -29,8 +29,8 @@ def convert(card: DatasetCard, raw_dir: str | Path, out_dir: str | Path) -> None
     """Make ``images/``, ``annotations.json`` and ``conversion.json``.
 
     Images are copied byte for byte. Labels are paired by file stem, the class of a box is the one
-    in the label, sizes come from the decoded image. In a set for classification each image gets one
-    box, the whole image, of its class. Nothing is written before all is checked.
+    in the label, sizes come from the decoded image. In a set whose images have one class each gets one
+    box, the whole image, of its class, and none where it is free of defects. Nothing is written before all is checked.
 
     Args:
         card: The dataset.
@@ -223,7 +223,9 @@ def _check_sizes(card: DatasetCard, raw: Path, report: ConversionReport) -> None
 
 
 def _check_counts(card: DatasetCard, raw: Path, counts: dict[str, Any]) -> None:
-    for key, value in (card.expected.model_dump() if card.expected else {}).items():
+    for key, value in (
+        card.expected.model_dump(exclude_none=True) if card.expected else {}
+    ).items():
         if counts[key] != value:
             fix = f"{value} is registered for {card.name}; get the whole, unchanged set"
             raise ConversionError(raw, key, counts[key], fix)

@@ -15,9 +15,10 @@ from ..base.files import atomic_directory, sha256_file
 from ..base.places import parts_folder
 from ..base.records import read_record
 from ..base.tasks import task_named
-from .coco import PARTS, Coco, coco_content, protocol_coco, read_part
+from .coco import DEFECT_FREE, PARTS, Coco, coco_content, protocol_coco, read_part
 
 CERTIFICATE = "certificate.json"
+FREE_FOLDER = "defect_free"
 Place = Callable[[str, str], None]  # puts an image, by its name, at a path below the folder
 
 
@@ -33,7 +34,8 @@ def export_split(
 
     ``yolo``: ``images/<part>``, ``labels/<part>`` and ``data.yaml``; an image free of defects has an empty label.
     ``coco``: ``<part>/`` and ``annotations/<part>.json``; ids of images and classes are those of the dataset, so that
-    results can be scored by ``defectbench evaluate``. ``folders``, for classification: ``<part>/<class>``.
+    results can be scored by ``defectbench evaluate``. ``folders``, where images have one class: ``<part>/<class>``, and
+    ``<part>/defect_free`` of images without one.
 
     Args:
         dataset_dir: ``results/data/<dataset>``.
@@ -160,10 +162,11 @@ def _write_coco(folder: Path, coco: Coco, parts: Mapping[str, list[str]], place:
 
 
 def _write_folders(folder: Path, coco: Coco, parts: Mapping[str, list[str]], place: Place) -> None:
+    folders = {DEFECT_FREE: FREE_FOLDER} | dict(enumerate(coco.classes))
     for name in coco.classes:
         if "/" in name or name in (".", ".."):
             fix = "no folder can be called so: give the class another name on the card"
             raise ConfigError("--format", "class", name, fix)
     for part, names in parts.items():
         for name in names:
-            place(name, f"{part}/{coco.classes[coco.dominant_class(name)]}/{name}")
+            place(name, f"{part}/{folders[coco.dominant_class(name)]}/{name}")

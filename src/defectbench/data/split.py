@@ -14,7 +14,7 @@ from ..base.errors import SplitError
 from ..base.files import atomic_write_text
 from ..base.places import parts_folder
 from ..base.studies import PROTOCOLS, base_protocol, train_share
-from ..base.tasks import task_named
+from ..base.tasks import DETECTION, task_named
 from ..base.texts import read_columns, same_text
 from .coco import PARTS, Coco, protocol_coco
 from .groups import read_groups
@@ -22,7 +22,8 @@ from .official import read_official
 from .overlap import series
 
 SHARE_DRAW = 1  # beside the seed of a split, that of the order in which shares take groups
-RATIOS = (0.7, 0.1, 0.2)
+DEFECT_DRAW = 2  # the same of the order in which groups with a defect leave the training part
+RATIOS = DETECTION.shares
 LEAST_SERIES = 10
 Split = dict[str, list[str]]
 
@@ -31,7 +32,7 @@ def split(
     dataset_dir: str | Path,
     protocol: str,
     seed: int = 0,
-    ratios: tuple[float, ...] = RATIOS,
+    ratios: tuple[float, ...] | None = None,
     published: str | Path | None = None,
     train_list: str | Path | None = None,
     card: DatasetCard | None = None,
@@ -45,20 +46,23 @@ def split(
             draws val from his training part where he has none. ``<protocol>-<list>`` names the folder of the same parts
             with a thinned training part, ``<protocol>-<share>pct`` that with a share of it.
         seed: Seed of the draws; ``sequential`` draws nothing. Each has a folder of its own.
-        ratios: Shares of train, val and test, adding up to 1.
+        ratios: Shares of train, val and test, adding up to 1; those of the set's task by default.
         published: CSV of ``file_name,part``; taken as they stand instead of a draw.
         train_list: CSV of ``file_name,class``: images of the training part that stay in it. The others are listed in
             ``left_out.txt``.
         card: The dataset's card; ``official`` needs it.
 
     Returns:
-        File names by part.
+        File names by part. Where the task learns from images without a defect, the training part holds no others:
+        what was drawn for it and shows one, or (``clean``) is of a group that does, goes to the other two parts.
 
     Raises:
-        SplitError: The protocol or a ratio is wrong, a part stays empty, or groups or published lists do
-            not cover the images.
+        SplitError: The protocol or a ratio is wrong, a part stays empty, groups or published lists do
+            not cover the images, or lists put a defect into the training part of a task that learns without.
     """
-    if len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+    if ratios is not None and (
+        len(ratios) != len(PARTS) or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6
+    ):
         raise SplitError(dataset_dir, "ratios", ratios, "give three shares that add up to 1")
     share = train_share(protocol)
     is_listed = protocol != base_protocol(protocol) and share is None
@@ -66,6 +70,8 @@ def split(
         fix = "a train list and a protocol that names it belong together: --protocol random-few --train-list few.csv"
         raise SplitError(dataset_dir, "protocol", protocol, fix)
     coco, _ = protocol_coco(dataset_dir, protocol, seed)
+    task = task_named(coco.task)
+    ratios = ratios or task.shares
     folder = parts_folder(dataset_dir, protocol, seed)
     protocol = base_protocol(protocol)
     if published is not None:
@@ -81,6 +87,11 @@ def split(
     else:
         fix = f"use {', '.join(PROTOCOLS)}"
         raise SplitError(dataset_dir, "protocol", protocol, fix)
+    if task.learns_defect_free:
+        if published is not None or protocol == "official":
+            _refuse_defects(parts, coco, published or dataset_dir)
+        together = read_groups(dataset_dir) if protocol == "clean" else {}
+        parts = without_defects(parts, coco, together, seed, ratios)
     for part in PARTS:
         if not parts[part]:
             raise SplitError(dataset_dir, f"{protocol}/{part}", 0, _enough(protocol, ratios))
@@ -92,6 +103,50 @@ def split(
         text = "".join(f"{file}\n" for file in sorted(names))
         atomic_write_text(folder / f"{part}.txt", text)
     return lists
+
+
+def without_defects(
+    parts: Split, coco: Coco, together: Mapping[str, int], seed: int, ratios: tuple[float, ...]
+) -> Split:
+    """Parts whose training part shows no defect: its groups that do go to the validation and the test part.
+
+    Each goes, class by class, to that of the two parts that lacks most of its share of the images that leave.
+
+    Args:
+        parts: As they were drawn from all images.
+        coco: The set.
+        together: Group by file name, whose images stay together; images without one stand alone.
+        seed: Seed of the order in which groups leave.
+        ratios: Shares of train, val and test.
+    """
+    groups: dict[int | str, list[str]] = defaultdict(list)
+    for name in sorted(parts["train"]):
+        groups[together.get(name, name)].append(name)
+    leaving = [names for names in groups.values() if any(map(coco.shows_defect, names))]
+    by_class: dict[int, list[list[str]]] = defaultdict(list)
+    for names in leaving:
+        defects = [coco.dominant_class(name) for name in names if coco.shows_defect(name)]
+        by_class[Counter(defects).most_common(1)[0][0]].append(names)
+    rng = np.random.default_rng([seed, DEFECT_DRAW])
+    wanted = {"val": ratios[1], "test": ratios[2]}
+    taken = dict.fromkeys(wanted, 0)
+    made: Split = {part: [*names] for part, names in parts.items()}
+    gone = {name for names in leaving for name in names}
+    made["train"] = [name for name in parts["train"] if name not in gone]
+    for _, of_class in sorted(by_class.items()):
+        for index in rng.permutation(len(of_class)):
+            part = min(wanted, key=lambda name: taken[name] / wanted[name])
+            taken[part] += len(of_class[index])
+            made[part] += of_class[index]
+    return made
+
+
+def _refuse_defects(parts: Split, coco: Coco, source: str | Path) -> None:
+    """Lists of others are taken as they stand, or not at all."""
+    shown = [name for name in parts["train"] if coco.shows_defect(name)]
+    if shown:
+        fix = f"{coco.task} is learnt from images without a defect: list it in val or test, or take another protocol"
+        raise SplitError(source, "train", shown[0], fix)
 
 
 def thinned(parts: Split, train_list: str | Path, coco: Coco) -> Split:

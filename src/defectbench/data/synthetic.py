@@ -9,7 +9,7 @@ One seed gives the same bytes: each strip has a random stream of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,7 @@ from ..base.files import (
     atomic_write_text,
     refuse_others_files,
 )
+from ..base.tasks import ANOMALY, CLASSIFICATION, DETECTION
 from .synthetic_defects import AS_DRAWN, DRAWERS, tight_slices
 from .synthetic_strip import Placed, Strip, draw_strip
 from .synthetic_texture import Rng
@@ -35,7 +36,10 @@ CLASSES = tuple(DRAWERS)
 FACTS = "synthetic.json"  # counts of a set; shows that a folder was drawn here
 IMAGES, SIZE, LEAST_SIZE_PX = 360, 200, 128
 CLASS_IMAGES, CLASS_SIZE = 360, 128
+ANOMALY_IMAGES, ANOMALY_SIZE = 400, 128
 DEFECT_FREE_SHARE = 0.08
+ANOMALY_FREE_SHARE = 0.7
+DEFECT_FREE = "defect_free"  # folder of the images without a defect
 VISIBLE_SHARE = 0.15  # a box stays in a crop if at least this share of the defect's pixels is in it
 LEAST_BOX_PX = 6
 LARGEST_CROWD = 6
@@ -129,10 +133,46 @@ def synthesize_classes(
         drawn = draw_crops(seed, images, size, look)
         crops = [c for c in drawn if len({box[0] for box in c.boxes}) == 1]
         for crop in crops:
-            path = folder / "IMAGES" / crop.boxes[0][0] / crop.file_name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(path), crop.pixels)
+            _write_in_folder(folder / "IMAGES" / crop.boxes[0][0], crop)
         _write_tables(folder, crops, seed, size, look)
+
+
+def synthesize_anomalies(
+    out_dir: str | Path,
+    seed: int = 0,
+    images: int = ANOMALY_IMAGES,
+    size: int = ANOMALY_SIZE,
+    look: DefectLook = AS_DRAWN,
+) -> None:
+    """Draw a set most of which is free of defects: crops of the same steel, bare strips and strips with defects.
+
+    Makes ``IMAGES/defect_free/`` and ``IMAGES/<class>/`` by the commonest class of a crop (8-bit grey PNG), the other
+    files as ``synthesize`` does.
+
+    Args:
+        out_dir: Folder to make; an older one is replaced as a whole.
+        seed: Everything follows from it, to the byte.
+        images: Number of crops.
+        size: Side of an image, pixels.
+        look: How plainly the defects show.
+
+    Raises:
+        ConfigError: ``images``, ``size`` or ``seed`` is too small.
+        FileAccessError: The folder holds files that were not drawn here.
+    """
+    _check_limits(out_dir, images, size, seed)
+    with atomic_directory(out_dir) as folder:
+        crops = list(draw_crops(seed, images, size, look, ANOMALY_FREE_SHARE))
+        for crop in crops:
+            names = Counter(box[0] for box in crop.boxes)
+            shown = max(names, key=lambda name: names[name]) if names else DEFECT_FREE
+            _write_in_folder(folder / "IMAGES" / shown, crop)
+        _write_tables(folder, crops, seed, size, look)
+
+
+def _write_in_folder(folder: Path, crop: Crop) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / crop.file_name), crop.pixels)
 
 
 def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> None:
@@ -144,10 +184,14 @@ def _check_limits(out_dir: str | Path, images: int, size: int, seed: int) -> Non
 
 
 def draw_crops(
-    seed: int, images: int = IMAGES, size: int = SIZE, look: DefectLook = AS_DRAWN
+    seed: int,
+    images: int = IMAGES,
+    size: int = SIZE,
+    look: DefectLook = AS_DRAWN,
+    defect_free_share: float = DEFECT_FREE_SHARE,
 ) -> Iterator[Crop]:
     """Yield the images of the set in order, strip by strip."""
-    for group, (name, count) in enumerate(_plan(_stream(seed), images)):
+    for group, (name, count) in enumerate(_plan(_stream(seed), images, defect_free_share)):
         strip = _draw_balanced_strip(_stream(seed, group), name, count, size, look)
         for number, (row, column) in enumerate(strip.windows):
             window = (slice(row, row + size), slice(column, column + size))
@@ -189,11 +233,11 @@ def _stream(seed: int, *key: int) -> Rng:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def _plan(rng: Rng, images: int) -> Iterator[tuple[str | None, int]]:
+def _plan(rng: Rng, images: int, defect_free_share: float) -> Iterator[tuple[str | None, int]]:
     """Yield class (None: defect-free) and number of crops of each strip, classes in balance."""
-    with_defects = (1 - DEFECT_FREE_SHARE) / len(CLASSES)
+    with_defects = (1 - defect_free_share) / len(CLASSES)
     wanted: dict[str | None, float] = dict.fromkeys(CLASSES, with_defects)
-    wanted[None] = DEFECT_FREE_SHARE
+    wanted[None] = defect_free_share
     made: Counter[str | None] = Counter()
     while (left := images - made.total()) > 0:
         name = max(wanted, key=lambda kind: wanted[kind] * (made.total() + 1) - made[kind])
@@ -286,3 +330,11 @@ def _write_tables(folder: Path, crops: list[Crop], seed: int, size: int, look: D
         "least_visible_share": VISIBLE_SHARE,
     }
     atomic_write_json(folder / FACTS, facts)
+
+
+# by task: what draws the embedded set for it
+SYNTHESIZERS: Mapping[str, Callable[..., None]] = {
+    DETECTION.name: synthesize,
+    CLASSIFICATION.name: synthesize_classes,
+    ANOMALY.name: synthesize_anomalies,
+}

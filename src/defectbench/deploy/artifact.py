@@ -2,8 +2,9 @@
 
 Input ``images`` float32 [N,3,S,S], RGB in 0..1, N dynamic. Outputs of a detector: ``boxes`` float32 [N,P,4]
 (x0,y0,x1,y1 in input pixels) and ``scores`` float32 [N,P,C] (probabilities), no suppression inside. Output
-of a classifier: ``probabilities`` float32 [N,C]. The metadata ``suppression`` says ``none`` where a detector's boxes
-need none; without it they do.
+of a classifier: ``probabilities`` float32 [N,C]; of a model that was fitted to images without a defect: ``anomaly``
+float32 [N,1], 0 or more, the larger the less an image looks like them. The metadata ``suppression`` says ``none`` where
+a detector's boxes need none; without it they do.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .nms import NMS, SUPPRESSIONS
 LEAST_OPSET = 17
 STANDARD = ("", "ai.onnx")  # domains of operators
 PROVENANCE = ("method", "dataset", "protocol", "seed", "weights_sha256", "defectbench")
-_SHAPES = {"images": 4, "boxes": 3, "scores": 3, "probabilities": 2}
+_SHAPES = {"images": 4, "boxes": 3, "scores": 3, "probabilities": 2, "anomaly": 2}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ArtifactInfo:
         size: Side of the square input, pixels.
         metadata: All metadata of the file, as text.
         points: Boxes an image (P), where the graph fixes it.
-        task: ``detection`` or ``classification``, told by the outputs.
+        task: What the model solves, told by the outputs.
     """
 
     classes: list[str]
@@ -268,6 +269,7 @@ def _check_dims(path: str | Path, dims: dict[str, list[int | None]], info: Artif
         ("scores", 1, info.points),
         ("scores", 2, len(info.classes)),
         ("probabilities", 1, len(info.classes)),
+        ("anomaly", 1, 1),
     )
     for name, axis, wanted in (dimension for dimension in expected if dimension[0] in dims):
         declared = dims[name][axis]

@@ -10,14 +10,12 @@ from ..base.engines import CONVERTED, REFERENCE
 from ..base.errors import ArtifactError
 from .artifact import ArtifactInfo, validate_artifact
 from .engines import load_engine
-from .runtime import ClassifierModel, DetectorModel
+from .runtime import Model
 
 BATCHES = (2, 1)
 
 
-def open_checked(
-    path: str | Path, threads: int = 1, engine: str = REFERENCE
-) -> DetectorModel | ClassifierModel:
+def open_checked(path: str | Path, threads: int = 1, engine: str = REFERENCE) -> Model:
     """Open a model by the artifact signature.
 
     Args:
@@ -41,7 +39,7 @@ def open_checked(
     return model
 
 
-def check_run(engine: DetectorModel | ClassifierModel, info: ArtifactInfo, batch: int) -> None:
+def check_run(engine: Model, info: ArtifactInfo, batch: int) -> None:
     """Run a batch of grey images and check the shapes that come out.
 
     Raises:
@@ -49,7 +47,8 @@ def check_run(engine: DetectorModel | ClassifierModel, info: ArtifactInfo, batch
     """
     images = np.full((batch, 3, info.size, info.size), 0.5, np.float32)
     outputs = dict(zip(engine.outputs, engine.run(images), strict=True))
-    last = {"boxes": 4, "scores": len(info.classes), "probabilities": len(info.classes)}
+    columns = len(info.classes)
+    last = {"boxes": 4, "scores": columns, "probabilities": columns, "anomaly": 1}
     points = info.points or (outputs["boxes"].shape[1:2] or (0,))[0] if "boxes" in outputs else None
     for name, values in outputs.items():
         middle = () if points is None else (points,)

@@ -26,14 +26,15 @@ from ..data.tiling import count_tiles, tile_windows
 from .checked import open_checked
 from .merge import Detections, merge_tiles
 from .nms import DEPLOYMENT_THRESHOLD, SCORING_THRESHOLD, answer_of
-from .predict import check_output, coco_results, to_original
-from .runtime import ClassifierModel, DetectorModel, prepare
+from .predict import check_output, checked_score, coco_results, to_original
+from .runtime import AnomalyModel, ClassifierModel, DetectorModel, Model, prepare
 
 OPERATING_POINT = "operating_point.json"  # beside a model: the threshold that it works at
 Draw = Literal["found", "all", "none"]
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#9a6324", "#808000")
 BOX_COLUMNS = ("file_name", "class", "score", "x0", "y0", "x1", "y1")
 CLASS_COLUMNS = ("file_name", "class", "probability")
+ANOMALY_COLUMNS = ("file_name", "rejected", "anomaly")
 _LEAST_TEXT = 12  # height of letters, pixels
 
 
@@ -42,11 +43,12 @@ class Pictures:
     """What a model says of the pictures of a folder.
 
     Attributes:
-        threshold: Boxes must score above it; None of a classifier.
+        threshold: Boxes, or pictures, must score above it; None of a classifier.
         threshold_from: Where it comes from, in words.
         read: Number of pictures that were read.
-        marked: Those of them with a box; of a classifier all.
-        rows: Number of boxes, or of classified pictures.
+        marked: Those of them with a box, or that score above the threshold; of a classifier all.
+        rows: Number of boxes, or of answered pictures.
+        finds_boxes: Whether answers are boxes.
         faults: What is wrong with each picture that was not read, one line each.
     """
 
@@ -56,6 +58,7 @@ class Pictures:
     marked: int
     rows: int
     faults: list[str]
+    finds_boxes: bool = True
 
     def told(self, out: str | Path) -> list[str]:
         """What a user should hear, in lines: what was found, where it lies, and what could not be read.
@@ -65,6 +68,9 @@ class Pictures:
         """
         if self.threshold is None:
             head = f"{self.read} pictures classified"
+        elif not self.finds_boxes:
+            head = f"{self.marked} of {self.read} pictures rejected, scored above {self.threshold:.3f} "
+            head += f"(the threshold is {self.threshold_from})"
         else:
             head = f"{self.rows} boxes on {self.marked} of {self.read} pictures, scored above {self.threshold:.3f} "
             head += f"(the threshold is {self.threshold_from})"
@@ -132,7 +138,8 @@ def predict_pictures(
         model: An artifact.
         folder: Pictures, at any depth.
         out: Folder to make; it is replaced as a whole.
-        threshold: Boxes must score above it, 0..1; that of the operating point beside the model by default.
+        threshold: Boxes must score above it, 0..1, or pictures, from 0; that of the operating point beside the model by
+            default.
         draw: Which pictures are drawn: those where something is found, all or none.
         threads: Threads of the engine.
 
@@ -158,9 +165,9 @@ def predict_pictures(
             for picture in pictures:
                 writer.add(picture, picture.relative_to(top))
             writer.close()
-    return Pictures(
-        chosen, words, len(writer.images), writer.marked, len(writer.results), writer.faults
-    )
+    counts = (len(writer.images), writer.marked, len(writer.results))
+    finds_boxes = isinstance(engine, DetectorModel)
+    return Pictures(chosen, words, *counts, writer.faults, finds_boxes)
 
 
 def _check_apart(folder: Path, out: Path) -> None:
@@ -171,18 +178,34 @@ def _check_apart(folder: Path, out: Path) -> None:
         raise ConfigError(out, "--out", out.as_posix(), fix)
 
 
-def _chosen(
-    engine: DetectorModel | ClassifierModel, model: str | Path, threshold: float | None
-) -> tuple[float | None, str]:
+def _chosen(engine: Model, model: str | Path, threshold: float | None) -> tuple[float | None, str]:
     if isinstance(engine, ClassifierModel):
         if threshold is not None:
             fix = "leave it out: the model is a classifier, which takes the most probable class"
             raise ConfigError("--threshold", "threshold", threshold, fix)
         return None, "a classifier has none"
+    if isinstance(engine, AnomalyModel):
+        return _chosen_score(model, threshold)
     if threshold is None:
         return threshold_of(model)
     if not 0 <= threshold < 1:
         raise ConfigError("--threshold", "threshold", threshold, "give a score from 0 to below 1")
+    return threshold, "given"
+
+
+def _chosen_score(model: str | Path, threshold: float | None) -> tuple[float, str]:
+    """The threshold of scores that have no usual one: it is of the model's own unit."""
+    if threshold is None:
+        path = Path(model).with_name(OPERATING_POINT)
+        if (
+            not path.is_file()
+            or read_record(path, "operating_point")["figures"]["threshold"] is None
+        ):
+            fix = f"give one, or put {OPERATING_POINT} with one beside the model: its scores have no usual threshold"
+            raise ConfigError("--threshold", "threshold", None, fix)
+        return threshold_of(model)
+    if not 0 <= threshold < float("inf"):
+        raise ConfigError("--threshold", "threshold", threshold, "give a finite score from 0")
     return threshold, "given"
 
 
@@ -192,7 +215,7 @@ class _Writer:
     def __init__(
         self,
         out: Path,
-        engine: DetectorModel | ClassifierModel,
+        engine: Model,
         threshold: float | None,
         draw: Draw,
     ) -> None:
@@ -217,8 +240,9 @@ class _Writer:
         self.images.append(entry)
         found = self._predict(image_id, pixels)
         self.results += found
-        self.marked += bool(found)
-        if self.draw == "all" or (self.draw == "found" and found):
+        is_marked = any(map(self._is_marked, found))
+        self.marked += is_marked
+        if self.draw == "all" or (self.draw == "found" and is_marked):
             _draw(pixels, self._captions(found), self.out / "drawn" / name)
 
     def _check_tiles(self, path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -237,11 +261,21 @@ class _Writer:
             rounded = [round(float(p), 6) for p in np.clip(row, 0, 1)]
             return [{"image_id": image_id, "probabilities": rounded}]
         assert self.threshold is not None
+        if isinstance(self.engine, AnomalyModel):
+            (row,) = self.engine(prepare(pixels, self.engine.size))
+            return [{"image_id": image_id, "anomaly": checked_score(source, image_id, row)}]
         return detect(self.engine, pixels, self.threshold, image_id)
+
+    def _is_marked(self, row: dict[str, Any]) -> bool:
+        return "anomaly" not in row or row["anomaly"] > self.threshold
 
     def _captions(self, found: Sequence[dict[str, Any]]) -> Iterator[tuple[list[float], int, str]]:
         """Corners, class id and words of each result."""
         for row in found:
+            if "anomaly" in row:
+                verdict = "rejected" if self._is_marked(row) else "passed"
+                yield [], int(self._is_marked(row)), f"{verdict} {row['anomaly']:.2f}"
+                continue
             number, score = _top(row)
             corners = []
             if "bbox" in row:
@@ -257,13 +291,19 @@ class _Writer:
             text = json.dumps(value, indent=1, allow_nan=False)
             (self.out / name).write_text(f"{text}\n", encoding="utf-8")
         names = {image["id"]: image["file_name"] for image in self.images}
-        is_classifier = isinstance(self.engine, ClassifierModel)
+        columns = BOX_COLUMNS
+        if not isinstance(self.engine, DetectorModel):
+            is_classifier = isinstance(self.engine, ClassifierModel)
+            columns = CLASS_COLUMNS if is_classifier else ANOMALY_COLUMNS
         with (self.out / "predictions.csv").open("w", encoding="utf-8", newline="") as handle:
             table = csv.writer(handle)
-            table.writerow(CLASS_COLUMNS if is_classifier else BOX_COLUMNS)
+            table.writerow(columns)
             for row, (corners, number, _) in zip(
                 self.results, self._captions(self.results), strict=True
             ):
+                if "anomaly" in row:
+                    table.writerow([names[row["image_id"]], number, row["anomaly"]])
+                    continue
                 line = [names[row["image_id"]], self.engine.classes[number], _top(row)[1]]
                 table.writerow([*line, *(round(value, 3) for value in corners)])
         if self.faults:
@@ -278,7 +318,7 @@ def _top(row: dict[str, Any]) -> tuple[int, float]:
     return row["category_id"], row["score"]
 
 
-def tiling_of(engine: DetectorModel | ClassifierModel) -> Tiling | None:
+def tiling_of(engine: Model) -> Tiling | None:
     """How a model's images were cut into tiles, as its file says; None where it learnt from whole images.
 
     Raises:

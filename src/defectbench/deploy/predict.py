@@ -21,7 +21,7 @@ from .checked import open_checked
 from .engines.files import files_of, inputs_of
 from .merge import Detections, merge_tiles
 from .nms import SCORING_THRESHOLD, answer_of
-from .runtime import BoxFinder, ClassifierModel, DetectorModel, Images
+from .runtime import AnomalyModel, BoxFinder, ClassifierModel, DetectorModel, Images, Model
 
 BATCH = 16
 ROUNDING = 1e-4  # by which a probability in 32 bits may leave 0..1
@@ -36,7 +36,8 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Run a model on every image of a pack and write the results.
 
-    A classifier's are the probabilities of all classes by image. A detector's: scores above 0.001, class-aware
+    A classifier's are the probabilities of all classes by image, those of a model that was fitted to images without a
+    defect one score an image. A detector's: scores above 0.001, class-aware
     suppression at IoU 0.6 where the model needs one, at most 100 boxes an image: the figures that COCO's AP counts.
     Category ids are positions in the class list.
 
@@ -46,7 +47,7 @@ def predict(
         model_path: An artifact, or the folder of an engine's own files.
         pack_path: The pack of one part, at the model's size.
         out_json: The file to make: a COCO result list, boxes x y w h in original pixels; or a list of
-            ``image_id`` and ``probabilities`` in the order of the classes.
+            ``image_id`` and ``probabilities`` in the order of the classes, or ``anomaly``.
         threads: Threads of the engine.
         engine_name: What runs it.
 
@@ -67,11 +68,11 @@ def predict(
         pack = load_arrays(pack_path, task=engine.task)
         check_pack_fits(engine, pack, pack_path)
         figures = {"n_images": pack.n_images}
-        if isinstance(engine, ClassifierModel):
-            results = list(classify_pack(engine, pack, model_path))
-        else:
+        if isinstance(engine, DetectorModel):
             results = [row for rows in predict_pack(engine, pack, model_path) for row in rows]
             figures["n_detections"] = len(results)
+        else:
+            results = list(results_of_images(engine, pack, model_path))
     atomic_write_json(out_json, results)
     inputs = {**inputs_of(model_path), "pack": pack_path, "predictions": out_json}
     seconds = time.perf_counter() - start
@@ -83,9 +84,7 @@ def predict(
     return results
 
 
-def check_pack_fits(
-    engine: DetectorModel | ClassifierModel, pack: Pack[Any], pack_path: str | Path
-) -> None:
+def check_pack_fits(engine: Model, pack: Pack[Any], pack_path: str | Path) -> None:
     """Check that a pack has the model's size and classes.
 
     Raises:
@@ -143,6 +142,46 @@ def _detect(
                 boxes[row], scores[row], score_threshold, engine.suppression
             )
             yield to_original(kept, float(scales[n]), pads[n], originals[n]), kept_scores, labels
+
+
+def results_of_images(
+    engine: ClassifierModel | AnomalyModel, pack: Pack[Any], source: str | Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the result of one image after the other, of a model that answers once an image.
+
+    Raises:
+        ArtifactError: The model gives figures that are not finite; names the image.
+    """
+    answer = score_pack if isinstance(engine, AnomalyModel) else classify_pack
+    return answer(engine, pack, source)
+
+
+def score_pack(
+    engine: Callable[[Images], Images], pack: Pack[Any], source: str | Path
+) -> Iterator[dict[str, Any]]:
+    """Yield how little one image after the other looks like those without a defect.
+
+    Raises:
+        ArtifactError: The model gives figures that are not finite, or below 0; names the image.
+    """
+    images, ids = np.asarray(pack.images), pack.image_ids.tolist()
+    for start in range(0, len(images), BATCH):
+        outputs = engine(images[start : start + BATCH].astype(np.float32) / np.float32(255))
+        for image_id, row in zip(ids[start : start + BATCH], outputs, strict=True):
+            yield {"image_id": image_id, "anomaly": checked_score(source, image_id, row)}
+
+
+def checked_score(source: str | Path, image_id: int, row: NDArray[Any]) -> float:
+    """The one number of an output [1], rounded as it is written.
+
+    Raises:
+        ArtifactError: It is not finite, or below 0; names the image.
+    """
+    value = float(row[0])
+    if not np.isfinite(value) or value < 0:
+        fix = "a score is a finite number from 0; fit again, the features have diverged"
+        raise ArtifactError(source, f"output for image {image_id}", value, fix)
+    return round(value, 6)
 
 
 def classify_pack(

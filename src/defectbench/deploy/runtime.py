@@ -6,7 +6,7 @@ Kept free of torch, so that its memory is the engine's own; the other engines ar
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ArtifactError, DefectBenchError, RefusedError
 from ..base.memory import lacks_memory, memory_refusal
-from ..base.tasks import CLASSIFICATION, DETECTION
+from ..base.tasks import ANOMALY, CLASSIFICATION, DETECTION
 from ..data.letterbox import letterbox
 from .names import OUTPUTS, task_of_outputs
 from .nms import NMS
@@ -141,18 +141,29 @@ class ClassifierModel(Artifact):
         return self.run(images)[0]
 
 
-def artifact_of(path: str | Path, session: Session) -> DetectorModel | ClassifierModel:
+class AnomalyModel(Artifact):
+    """What tells how little an image looks like those without a defect."""
+
+    task = ANOMALY.name
+
+    def __call__(self, images: Images) -> Images:
+        """Run images [N,3,S,S] in 0..1; return scores [N,1], 0 or more."""
+        return self.run(images)[0]
+
+
+Model = DetectorModel | ClassifierModel | AnomalyModel
+KINDS: Mapping[str, type[Model]] = {
+    kind.task: kind for kind in (DetectorModel, ClassifierModel, AnomalyModel)
+}
+
+
+def artifact_of(path: str | Path, session: Session) -> Model:
     """A model that an engine holds open, as what its outputs say that it is.
 
     Raises:
         ArtifactError: It lacks the artifact's outputs or metadata.
     """
-    kind = (
-        ClassifierModel
-        if task_of_outputs(session.outputs) == ClassifierModel.task
-        else DetectorModel
-    )
-    return kind(path, session)
+    return KINDS[task_of_outputs(session.outputs)](path, session)
 
 
 class OnnxSession:
@@ -197,7 +208,7 @@ class OnnxDetector(DetectorModel):
         super().__init__(path, OnnxSession(path, threads))
 
 
-def open_artifact(path: str | Path, threads: int = 1) -> DetectorModel | ClassifierModel:
+def open_artifact(path: str | Path, threads: int = 1) -> Model:
     """A model file in onnxruntime, as what its outputs say that it is.
 
     Raises:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..base.files import atomic_write_json
 from ..base.places import parts_folder, truth_folder
 from ..base.records import ABSENT, write_record
-from ..base.tasks import task_named
+from ..base.tasks import ANOMALY, CLASSIFICATION, DETECTION, task_named
 from ..data.coco import protocol_coco
 from ..data.truth import read_truth, task_of
 from ..deploy.predict import predict
 from .accuracy import evaluate
+from .anomaly import evaluate_anomaly
+from .anomaly_controls import control_anomaly
 from .class_controls import control_classes
 from .classification import evaluate_classes
 from .complexity import count
 from .controls import control
 from .label_jitter import NoAgreementError
 from .operating_point import choose_operating_point
+
+# by task: what scores predictions, and what writes those of a control
+SCORERS: Mapping[str, Callable[..., Any]] = {
+    DETECTION.name: evaluate,
+    CLASSIFICATION.name: evaluate_classes,
+    ANOMALY.name: evaluate_anomaly,
+}
+CONTROLLERS: Mapping[str, Callable[..., Any]] = {
+    DETECTION.name: control,
+    CLASSIFICATION.name: control_classes,
+    ANOMALY.name: control_anomaly,
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +86,7 @@ def evaluate_predictions(predictions: Path, truth: Truth, out: Path) -> None:
     Raises:
         MeasurementError: The files do not belong together.
     """
-    task = task_named(task_of(read_truth(truth.annotations)))
-    score = evaluate if task.finds_boxes else evaluate_classes
+    score = SCORERS[task_named(task_of(read_truth(truth.annotations))).name]
     score(truth.annotations, predictions, truth.images, truth.groups, out)
 
 
@@ -82,7 +96,7 @@ def predict_control(
     """Write the predictions of a control of the dataset's task.
 
     Args:
-        kind: Its name, of ``controls.CONTROLS`` or ``class_controls.CONTROLS``.
+        kind: Its name, one of the task's.
         dataset_dir: ``results/data/<dataset>``.
         protocol: How the parts were made.
         out: The file to make.
@@ -93,10 +107,7 @@ def predict_control(
         ConfigError: The task has no such control.
     """
     task = task_named(protocol_coco(dataset_dir, protocol, split_seed)[0].task)
-    if task.finds_boxes:
-        control(kind, dataset_dir, protocol, out, seed, split_seed)
-    else:
-        control_classes(kind, dataset_dir, protocol, out, split_seed)
+    CONTROLLERS[task.name](kind, dataset_dir, protocol, out, seed, split_seed)
 
 
 def measure_controls(

@@ -23,7 +23,12 @@ Votes = dict[str, Shares]
 
 
 def control_classes(
-    kind: str, dataset_dir: str | Path, protocol: str, out: str | Path, split_seed: int = 0
+    kind: str,
+    dataset_dir: str | Path,
+    protocol: str,
+    out: str | Path,
+    seed: int = 0,
+    split_seed: int = 0,
 ) -> None:
     """Write the class probabilities of a control for the test part.
 
@@ -32,6 +37,7 @@ def control_classes(
         dataset_dir: ``results/data/<dataset>`` of a set for classification.
         protocol: How the parts were made.
         out: The file to make: a list of ``image_id`` and ``probabilities``.
+        seed: Seed of what is drawn: nothing is.
         split_seed: Seed of the split.
 
     Raises:

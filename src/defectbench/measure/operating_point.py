@@ -11,7 +11,7 @@ part is rejected all the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +28,16 @@ from ..deploy.predict import (
     classify_pack,
     coco_results,
     predict_pack,
+    score_pack,
     to_original,
 )
-from ..deploy.runtime import ClassifierModel, DetectorModel
+from ..deploy.runtime import AnomalyModel, ClassifierModel, DetectorModel
 from .bootstrap import Matches, match, pairwise_iou
+from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE, EscapeRate
 from .evaluator import score
+from .image_scores import auroc, escape_of, pack_scored
 
 TOUCH_IOU = 0.1
-OVERKILL_RATE = 0.05
-LEAST_DEFECT_FREE = 20
-
-
-@dataclass(frozen=True)
-class EscapeRate:
-    """Escape at a fixed overkill rate.
-
-    Attributes:
-        overkill_rate: Largest share of images with a false alarm that was allowed.
-        overkill_base: ``defect_free_images`` or ``all_images``.
-        n_overkill_base: Number of those images.
-        threshold: Detections must score above it; found on the scored images themselves.
-        escape_rate_images: Share of defective images that pass; None without any.
-        escape_rate_boxes: Share of true boxes that pass; None without any.
-        n_defective_images: Number of images with a true box.
-    """
-
-    overkill_rate: float
-    overkill_base: str
-    n_overkill_base: int
-    threshold: float
-    escape_rate_images: float | None
-    escape_rate_boxes: float | None
-    n_defective_images: int
 
 
 def escape_at_overkill(
@@ -194,7 +172,9 @@ def choose_operating_point(
         model_path: An artifact.
         val_pack: The pack of the validation part, at the model's size.
         out: The record to make. A detector's ``threshold`` has the best F1 at IoU 0.5; ``val_map50`` and
-            ``val_map50_95`` are its scores in 0..1, None without a true box. A classifier's is ``val_accuracy``.
+            ``val_map50_95`` are its scores in 0..1, None without a true box. A classifier's is ``val_accuracy``. Of a
+            model that was fitted to images without a defect the threshold keeps the overkill rate on such images, None
+            with fewer than 20, and ``val_auroc`` is None where the part lacks one of the two kinds.
         threads: Threads of the engine.
 
     Returns:
@@ -210,10 +190,12 @@ def choose_operating_point(
         engine = open_checked(model_path, threads)
         pack = load_arrays(val_pack, task=engine.task)
         check_pack_fits(engine, pack, val_pack)
-        if isinstance(engine, ClassifierModel):
+        if isinstance(engine, DetectorModel):
+            figures = _box_figures(engine, pack, model_path)
+        elif isinstance(engine, ClassifierModel):
             figures = _class_figures(engine, pack, model_path)
         else:
-            figures = _box_figures(engine, pack, model_path)
+            figures = _anomaly_figures(engine, pack, model_path)
     extra = {"tiles": pack.whole.tiling} if pack.whole is not None else None
     inputs = {"model": model_path, "val": val_pack}
     return write_record(out, "operating_point", figures, inputs, extra=extra)
@@ -239,3 +221,14 @@ def _class_figures(engine: ClassifierModel, pack: Pack[Any], source: str | Path)
     predicted = np.array([np.argmax(row["probabilities"]) for row in rows])
     hits = predicted == np.asarray(pack.labels)[:, 0]
     return {"threshold": None, "n_images": len(hits), "val_accuracy": float(hits.mean())}
+
+
+def _anomaly_figures(engine: AnomalyModel, pack: Pack[Any], source: str | Path) -> dict[str, Any]:
+    scored = pack_scored(pack, list(score_pack(engine, pack, source)))
+    escape, area = escape_of(scored), float(auroc(scored)[0])
+    return {
+        "threshold": escape.threshold if escape else None,
+        "n_images": len(scored.scores),
+        "val_auroc": None if np.isnan(area) else area,
+        "on_validation": asdict(escape) if escape else None,
+    }

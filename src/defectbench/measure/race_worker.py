@@ -27,7 +27,14 @@ from ..base.errors import ArtifactError, DefectBenchError, DeviceMemoryError
 from ..deploy.engines import load_engine
 from ..deploy.merge import merge_tiles
 from ..deploy.nms import NMS, NONE, SCORING_THRESHOLD, answer_of
-from ..deploy.runtime import ClassifierModel, DetectorModel, engine_refusal, make_session, prepare
+from ..deploy.runtime import (
+    ClassifierModel,
+    DetectorModel,
+    Model,
+    engine_refusal,
+    make_session,
+    prepare,
+)
 from .energy import STANDS_STILL, Meter, find_meters, read_joules
 from .machine_watch import Watch, processor_ns
 
@@ -165,9 +172,7 @@ class Runner:
     ) -> None:
         self.model, self.threshold = request["model"], request["threshold"]
         self.engine_name = request["engine"]
-        self.engine: DetectorModel | ClassifierModel = load_engine(
-            request["engine"], self.model, threads
-        )
+        self.engine: Model = load_engine(request["engine"], self.model, threads)
         engine = self.engine
         self.suppression = engine.suppression if isinstance(engine, DetectorModel) else NMS
         self.images, self.tiled, self.turn = images, tiled, 0
@@ -201,11 +206,13 @@ class Runner:
 
     def answer(self, outputs: Any, threshold: float, image: int = 0) -> None:
         """What makes an answer of the engine's outputs for one image of a call."""
-        if isinstance(self.engine, ClassifierModel):
-            outputs[image].argmax()
-        else:
+        if isinstance(self.engine, DetectorModel):
             boxes, scores = outputs
             answer_of(boxes[image], scores[image], threshold, self.suppression)
+        elif isinstance(self.engine, ClassifierModel):
+            outputs[image].argmax()
+        else:
+            bool(outputs[image, 0] > (threshold or 0))
 
     def run_calls(self, calls: int, batch: int = 1) -> tuple[list[tuple[int, int, int, int]], Any]:
         """Settle, then count some calls back to back; the block, and what the last call answered."""

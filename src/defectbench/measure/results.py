@@ -25,7 +25,8 @@ def read_results(
 
     Args:
         path: JSON: a COCO result list, boxes x y w h in original pixels; of a classifier a list of ``image_id`` and
-            ``probabilities`` in the order of the classes.
+            ``probabilities`` in the order of the classes; of a model that was fitted to images without a defect a list
+            of ``image_id`` and ``anomaly``.
         truth: COCO annotations of the scored images.
         task: What the program solves.
 
@@ -43,11 +44,11 @@ def check_results(
     content: Any, truth: Mapping[str, Any], source: str | Path, task: str = DETECTION.name
 ) -> list[Row]:
     """Check what a file of results holds; arguments, outcome and errors as of ``read_results``."""
-    finds_boxes = task_named(task).finds_boxes
+    finds_boxes, own = task_named(task).finds_boxes, task_named(task).outputs
     fields = ("image_id", "category_id", "bbox", "score")
-    fields = fields if finds_boxes else ("image_id", "probabilities")
+    fields = fields if finds_boxes else ("image_id", *own)
     if not isinstance(content, list):
-        kind = "COCO result list" if finds_boxes else "list of image_id and probabilities"
+        kind = "COCO result list" if finds_boxes else f"list of image_id and {own[0]}"
         fix = f"write a {kind}: [{{{', '.join(fields)}}}, ...]"
         raise MeasurementError(source, "content", type(content).__name__, fix)
     images = {image["id"]: _sides(image) for image in truth["images"]}
@@ -63,8 +64,10 @@ def check_results(
             checked["category_id"] = checks.category_id(classes)
             checked["bbox"] = checks.bbox(images[checked["image_id"]])
             checked["score"] = checks.score()
-        else:
+        elif "probabilities" in own:
             checked["probabilities"] = checks.probabilities(len(classes))
+        else:
+            checked["anomaly"] = checks.anomaly()
         rows.append(checked)
     if finds_boxes:
         _check_none_twice(rows, source)
@@ -122,6 +125,12 @@ class _Row:
         score = _finite(self.row["score"])
         if score is None or not 0 <= score <= 1 + ROUNDING:
             raise self.refuse("score", "write a number from 0 to 1, a probability")
+        return score
+
+    def anomaly(self) -> float:
+        score = _finite(self.row["anomaly"])
+        if score is None or score < 0:
+            raise self.refuse("anomaly", "write a finite number from 0, the larger the stranger")
         return score
 
     def probabilities(self, classes: int) -> list[float]:

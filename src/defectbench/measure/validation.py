@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..base.errors import PackError
-from ..base.tasks import CLASSIFICATION, DETECTION, task_named
+from ..base.tasks import ANOMALY, CLASSIFICATION, DETECTION, task_named
 from ..data.pack import load_pack
 from ..deploy.nms import NMS
-from ..deploy.predict import classify_pack, predict_pack
+from ..deploy.predict import classify_pack, predict_pack, score_pack
 from ..nn.trainable import Trainable
 from .evaluator import score
+from .image_scores import auroc, pack_scored
 from .operating_point import pack_truth
 
 
@@ -51,9 +52,12 @@ class TorchEngine:
         return boxes.float().cpu().numpy(), scores.float().cpu().numpy()
 
 
+Validator = Callable[[Trainable], float]
+
+
 def make_validator(
     val_pack: str | Path, threads: int | None = None, task: str = DETECTION.name
-) -> Callable[[Trainable], float]:
+) -> Validator:
     """Make a function that scores a network on a validation pack.
 
     Args:
@@ -62,15 +66,18 @@ def make_validator(
         task: What the network solves.
 
     Returns:
-        A function from a detector in training form to its mAP50-95, from a classifier to its accuracy.
+        A function from a detector in training form to its mAP50-95, from a classifier to its accuracy, from a network
+        that was fitted to images without a defect to its AUROC.
 
     Raises:
-        PackError: The pack is damaged or has no true box.
+        PackError: The pack is damaged, has no true box, or lacks images with or without a defect.
     """
     if threads:
         torch.set_num_threads(threads)
-    if not task_named(task).finds_boxes:
-        return _class_validator(val_pack)
+    return VALIDATORS[task_named(task).name](val_pack)
+
+
+def _box_validator(val_pack: str | Path) -> Validator:
     pack = load_pack(val_pack)
     truth = pack_truth(pack)
     if not truth["annotations"]:
@@ -87,20 +94,47 @@ def make_validator(
     return validate
 
 
-def _class_validator(val_pack: str | Path) -> Callable[[Trainable], float]:
+def _engine_of(network: Trainable) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A deployed network of one output: images [N,3,S,S] in 0..1 to that output."""
+    deployed = network.deploy()
+    device = next(iter(deployed.parameters())).device
+
+    def engine(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return deployed(torch.from_numpy(images).to(device)).float().cpu().numpy()
+
+    return engine
+
+
+def _class_validator(val_pack: str | Path) -> Validator:
     pack = load_pack(val_pack, task=CLASSIFICATION.name)
     truth = pack.labels[:, 0].tolist()
 
     def validate(classifier: Trainable) -> float:
-        deployed = classifier.deploy()
-        device = next(iter(deployed.parameters())).device
-
-        def engine(images: NDArray[np.float32]) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                return deployed(torch.from_numpy(images).to(device)).float().cpu().numpy()
-
-        rows = classify_pack(engine, pack, val_pack)
+        rows = classify_pack(_engine_of(classifier), pack, val_pack)
         hits = [np.argmax(row["probabilities"]) == c for row, c in zip(rows, truth, strict=True)]
         return float(np.mean(hits))
 
     return validate
+
+
+def _anomaly_validator(val_pack: str | Path) -> Validator:
+    pack = load_pack(val_pack, task=ANOMALY.name)
+    defective = (pack.labels >= 0).any(1)
+    if defective.all() or not defective.any():
+        seen = f"{int(defective.sum())} of {len(pack)} with a defect"
+        raise PackError(val_pack, "images", seen, "split again; validation needs both kinds")
+
+    def validate(network: Trainable) -> float:
+        rows = list(score_pack(_engine_of(network), pack, val_pack))
+        return float(auroc(pack_scored(pack, rows))[0])
+
+    return validate
+
+
+# by task: what scores a network while it is trained
+VALIDATORS: Mapping[str, Callable[[str | Path], Validator]] = {
+    DETECTION.name: _box_validator,
+    CLASSIFICATION.name: _class_validator,
+    ANOMALY.name: _anomaly_validator,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -107,3 +107,25 @@ class Trainable(nn.Module):
     def deploy(self) -> nn.Module:
         """A folded copy in eval mode without what only training needs: the artifact's signature."""
         raise TypeError(f"{type(self).__name__} lacks deploy()")
+
+
+class Fitted(Trainable):
+    """A network that learns by looking at the training part once, without gradients, and that the engine can export."""
+
+    def fit(
+        self, batches: Callable[[], Iterable[Tensor]], seed: int, is_fresh: bool
+    ) -> dict[str, float]:
+        """Take from the images of the training part what the network needs.
+
+        The engine calls this once. What is taken goes into buffers of the state dict, so that the export has it.
+
+        Args:
+            batches: Gives the images as batches, float32 [B, 3, S, S] in 0..1, in the order of the part, each time it
+                is called.
+            seed: Seed of any draw.
+            is_fresh: Whether the network is as it was drawn, and has no published weights.
+
+        Returns:
+            Figures of what was taken, by name with units in their keys; they go into ``train.json`` as ``fit``.
+        """
+        raise TypeError(f"{type(self).__name__} lacks fit()")

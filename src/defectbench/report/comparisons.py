@@ -1,4 +1,4 @@
-"""What the comparisons of both tasks share: the head of a row, the order of rows, and how their table is laid out."""
+"""What the comparisons of all tasks share: the head of a row, the order of rows, and how their table is laid out."""
 
 from __future__ import annotations
 

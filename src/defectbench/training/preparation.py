@@ -195,7 +195,7 @@ def prepare(
     if method.module is None:
         fix = "it is a program of its own: run the rule in its method.smk"
         raise ConfigError(method.folder, "family", method.card.family, fix)
-    refuse_no_training(recipe, method.card.task, "settings")
+    refuse_no_training(recipe, method.card, "settings")
     assert recipe.optimizer is not None
     teacher = read_teacher(sources.teacher, seed) if sources.teacher is not None else None
     batches = PackBatches(pack, recipe.batch, seed, device, recipe.order == "class_balanced")

@@ -53,6 +53,21 @@ def report_epoch(row: Mapping[str, float], epochs: int, seconds: float, folder: 
     sys.stdout.flush()
 
 
+def report_fit(folder: Path, images: int, seconds: float, task: str, score: float | None) -> None:
+    """Print what a method that looks at its images once came to.
+
+    Args:
+        folder: The cell's folder.
+        images: Images that it looked at.
+        seconds: What that took.
+        task: What it solves.
+        score: On the validation part, 0..1; None where it was not scored.
+    """
+    scored = "" if score is None else f"  {TASKS[task].validation_title} {score:.3f}"
+    sys.stdout.write(f"{cell_name(folder)}  fitted to {images} images in {eta(seconds)}{scored}\n")
+    sys.stdout.flush()
+
+
 def report_set_aside(folder: Path) -> None:
     """Say that a run starts anew although a checkpoint was there."""
     sys.stdout.write(

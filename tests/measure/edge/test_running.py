@@ -4,7 +4,15 @@ import json
 import shutil
 
 import pytest
-from tests.edge_boards import SHORT, SSHD, WITHOUT_SSHD, Board, make_cell, make_class_cell
+from tests.edge_boards import (
+    SHORT,
+    SSHD,
+    WITHOUT_SSHD,
+    Board,
+    make_cell,
+    make_class_cell,
+    make_free_cell,
+)
 from tests.measure.edge.trtexec_runs import run as trtexec_run
 
 from defectbench.base.boards import board_form
@@ -146,8 +154,9 @@ def test_the_verb_runs_a_bundle_on_a_board(board, cell, tmp_path, capsys):
     assert "seed0" in capsys.readouterr().err
 
 
-def test_a_classifier_gives_probabilities(board, tmp_path):
-    cell = make_class_cell(tmp_path)
+@pytest.mark.parametrize("make", [make_class_cell, make_free_cell])
+def test_what_answers_once_an_image_gives_the_same_on_a_board(board, tmp_path, make):
+    cell = make(tmp_path)
     bundle = pack_cells([cell], ONE, tmp_path / "bundle", FEW, 4)
     host = board.host(tmp_path / "there")
     (folder,) = run_on_board(bundle, host, tmp_path / "orin", "orin", silent)

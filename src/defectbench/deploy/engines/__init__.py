@@ -14,7 +14,7 @@ from types import ModuleType
 from ...base.engines import ENGINES, ON_GPU, REFERENCE
 from ...base.errors import ConfigError
 from ...base.strict import name_one_of
-from ..runtime import ClassifierModel, DetectorModel, artifact_of, open_artifact
+from ..runtime import Model, artifact_of, open_artifact
 from . import packages
 from .gpu import Gpu, find_gpu
 from .trtexec import find_program
@@ -130,7 +130,7 @@ def require_engine(name: str) -> EngineState:
     return state
 
 
-def load_engine(name: str, path: str | Path, threads: int) -> DetectorModel | ClassifierModel:
+def load_engine(name: str, path: str | Path, threads: int) -> Model:
     """Open a model in the engine of that name.
 
     Args:

@@ -20,7 +20,7 @@ from ...data.truth import read_truth
 from ...deploy.checked import open_checked
 from ...deploy.edge.bundle import Bundle
 from ...deploy.engines.files import inputs_of, recorded_sha256
-from ...deploy.predict import check_output, coco_results, to_original
+from ...deploy.predict import check_output, checked_score, coco_results, to_original
 from ..cell import Truth, evaluate_predictions, write_absence
 from ..forms import BOUND, differences
 from ..race_figures import invalid_because, summarise
@@ -153,6 +153,10 @@ def _write_predictions(
     results: list[dict[str, Any]] = []
     for row, answer in zip(origin["rows"], answers, strict=True):
         image_id = int(pack.image_ids[row])
+        if "anomaly" in entry["outputs"]:
+            score = checked_score(folder, image_id, np.array(answer[0], np.float64))
+            results.append({"image_id": image_id, "anomaly": score})
+            continue
         if len(entry["outputs"]) == 1:
             shares = np.array(answer[0], np.float64)
             check_output(folder, image_id, shares)

@@ -32,6 +32,9 @@ CONTROL_TITLES = {  # in the order of tables
     "control_label_jitter_ranked": "Label jitter, ideally ranked",
     "control_label_jitter_half": "Half the label jitter, ideally ranked",
     "control_oracle": "Oracle",
+    "control_random_score": "Random score",
+    "control_mean_grey": "Mean grey level",
+    "control_grey_deviation": "Mean grey level, distance from training",
 }
 FLOORS = ("control_memoriser", "control_class_prior")
 CEILING = "control_label_jitter_half"

@@ -16,8 +16,11 @@ from typing import Any
 
 from scipy import stats
 
+from ...base.tasks import ANOMALY
 from ...data.truth import read_truth
 from ...measure.accuracy import groups_of, listed_images
+from ...measure.anomaly import FIGURES as ANOMALY_FIGURES
+from ...measure.anomaly import resampled_anomaly, scored_images, threshold_in
 from ...measure.bootstrap import match
 from ...measure.classification import FIGURES as ALL_CLASS_FIGURES
 from ...measure.classification import predicted_classes, resampled_figures, true_classes
@@ -136,6 +139,11 @@ def classifier_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) ->
     return _runs(cells, resamples, _resampled_classes, ALL_CLASS_FIGURES)
 
 
+def anomaly_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> ByFigure | None:
+    """Scores of all seeds of a method that learnt without defects; as ``precision_runs``."""
+    return _runs(cells, resamples, _resampled_anomaly, ANOMALY_FIGURES)
+
+
 def _runs(
     cells: Sequence[CellRecords],
     resamples: int,
@@ -147,7 +155,8 @@ def _runs(
         return None
     by_seed = [resample(files, resamples) for files in sources if files]
     seeds = tuple(cell.seed for cell in cells)
-    return {name: Runs(seeds, tuple(one[name] for one in by_seed)) for name in figures}
+    told = [name for name in figures if all(name in one for one in by_seed)]
+    return {name: Runs(seeds, tuple(one[name] for one in by_seed)) for name in told}
 
 
 def compare_entries(
@@ -314,6 +323,8 @@ def scored_files(cell: CellRecords) -> dict[str, Path] | None:
         places = [path, kept_file(kept_truth(cell) / f"{name}{path.suffix}")]
         if name == "predictions":
             places = [kept_file(cell.folder / "predictions.json")]
+        if name == "operating_point":
+            places = [cell.folder / path.name]
         same = [p for p in places if p.is_file() and content_sha256(p) == entry["sha256"]]
         if not same:
             return None
@@ -338,3 +349,13 @@ def _resampled_classes(files: dict[str, Path], resamples: int) -> dict[str, Resa
         predicted = predicted_classes(paths["predictions"], truth, classes)
         groups = groups_of(truth, paths["groups"])
     return resampled_figures(true_classes(truth), predicted, classes, groups, resamples)
+
+
+def _resampled_anomaly(files: dict[str, Path], resamples: int) -> dict[str, Resampled]:
+    with unpacked(files) as paths:
+        names = listed_images(paths["images"])
+        truth = restrict(read_truth(paths["annotations"]), names, paths["images"])
+        groups = groups_of(truth, paths["groups"])
+        rows = read_results(paths["predictions"], truth, ANOMALY.name)
+        point = threshold_in(paths["operating_point"]) if "operating_point" in paths else None
+    return resampled_anomaly(scored_images(truth, rows), point, groups, resamples)

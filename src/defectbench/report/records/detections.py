@@ -132,8 +132,8 @@ def _ious(row: Record, boxes: Sequence[Record]) -> NDArray[np.float64]:
     return pairwise_iou(np.array([row["bbox"]], dtype=np.float64), others)[0]
 
 
-def threshold_of(cell: CellRecords) -> float:
-    """The threshold that a cell would be deployed with: chosen on validation, else 0.25."""
+def threshold_of(cell: CellRecords) -> float | None:
+    """The threshold that a cell would be deployed with: chosen on validation, else 0.25; None where it has none."""
     path = cell.folder / "operating_point.json"
     if not path.is_file():
         return DEPLOYMENT_THRESHOLD

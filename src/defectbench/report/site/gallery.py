@@ -147,9 +147,14 @@ def _gallery(entries: Sequence[Entry], photos: Photos) -> Gallery:
         drawn=by_lot[:DRAWN],
         worst=worst,
         answers={m: {key: a[key] for key in a if key in shown} for m, a in answers.items()},
-        thresholds={e.first.method: threshold_of(e.first) for e in entries} if finds_boxes else {},
+        thresholds=_thresholds(entries) if finds_boxes else {},
         n_images=len(truth.images),
     )
+
+
+def _thresholds(entries: Sequence[Entry]) -> dict[str, float]:
+    found = {entry.first.method: threshold_of(entry.first) for entry in entries}
+    return {method: value for method, value in found.items() if value is not None}
 
 
 def _worst(answers: Mapping[int, Answer], by_lot: Sequence[int]) -> list[int]:
@@ -179,9 +184,12 @@ def _marks(boxes: Sequence[Record], outcome: str, classes: Mapping[int, str]) ->
 def _answers(entry: Entry, truth: PartTruth) -> dict[int, Answer]:
     """Answers of the lowest seed to all images of a test part."""
     results = results_by_image(entry.first, truth, entry.task)
+    threshold = threshold_of(entry.first)
+    if TASKS[entry.task].learns_defect_free:
+        return {i["id"]: _score_answer(results[i["id"]][0], truth, threshold) for i in truth.images}
     if not TASKS[entry.task].finds_boxes:
         return {i["id"]: _class_answer(results[i["id"]][0], truth) for i in truth.images}
-    threshold = threshold_of(entry.first)
+    assert threshold is not None  # a detector has one
     answers = {}
     for image in truth.images:
         rows = [row for row in results.get(image["id"], []) if row["score"] > threshold]
@@ -202,6 +210,19 @@ def _box_answer(
     if alarms:
         words += f", {len(alarms)} false alarm{'s' if len(alarms) > 1 else ''}"
     return Answer(tuple(marks), words, len(alarms) + len(missed))
+
+
+def _score_answer(row: Record, truth: PartTruth, threshold: float | None) -> Answer:
+    """Whether an image is rejected, beside whether it shows a defect; the farther from the threshold the surer."""
+    score, is_bad = row["anomaly"], bool(truth.boxes[row["image_id"]])
+    if threshold is None:
+        return Answer((), f"{score:.2f}", 0.0)
+    is_rejected = score > threshold
+    words = f"{'rejected' if is_rejected else 'passed'}, {score:.2f}"
+    if is_rejected == is_bad:
+        return Answer((), words, 0.0)
+    farther = abs(score - threshold) / max(threshold, 1e-9)
+    return Answer((), f"{words}: {'escape' if is_bad else 'overkill'}", 1 + farther)
 
 
 def _class_answer(row: Record, truth: PartTruth) -> Answer:

@@ -78,8 +78,12 @@ def row_of_entry(tables: Sequence[Table], entry: Entry) -> tuple[Table, Row] | N
 
 
 def curves(entry: Entry) -> list[Markup]:
-    """Loss and validation score over epochs, a line a seed; nothing where no history is kept."""
-    kept = [cell for cell in entry.cells if (cell.folder / "history.csv").is_file()]
+    """Loss and validation score over epochs, a line a seed; nothing without a history, or of one look at the images."""
+    kept = [
+        cell
+        for cell in entry.cells
+        if (cell.folder / "history.csv").is_file() and "fitted_to" not in (cell.train or {})
+    ]
     histories = {f"seed {cell.seed}": read_history(cell) for cell in kept}
     task = TASKS[entry.task]
     charts = []

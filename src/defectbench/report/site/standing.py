@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ...base.tasks import CLASSIFICATION, DETECTION, TASKS
+from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION
 from ..figures.pareto import pareto_front
 from ..numbers import TIMES, number, percent
 from ..records.comparison import UNKNOWN, Pair
 from ..records.costs import of_whole_images
 from ..records.study import StudyRecords
-from ..topics import classification, detection
+from ..topics import anomaly, classification, detection
 
 MOST = 3
-HEADINGS = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy"}
+HEADINGS = {"map50": "mAP50", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 RATIO, MILLISECONDS = "ratio_to_reference", "latency_ms_p50"
 COST_TITLES = {
     RATIO: "time in times of the reference model",
@@ -86,15 +86,18 @@ class Standing:
 def standings(study: StudyRecords) -> list[Standing]:
     """The standing of each dataset and protocol that has methods, in the order of tables."""
     made = []
-    for task, topic in ((DETECTION, detection), (CLASSIFICATION, classification)):
+    for task, topic in (
+        (DETECTION, detection),
+        (CLASSIFICATION, classification),
+        (ANOMALY, anomaly),
+    ):
         if not topic.entries_of(study):
             continue
         if topic is detection:
             rows, pairs = study.share(detection.compared)
         else:
-            rows = study.share(classification.rows_of)
-            pairs = study.share(classification.compared)
-        figure = TASKS[task.name].headline_figure
+            rows, pairs = study.share(topic.rows_of), study.share(topic.compared)
+        figure = task.headline_figure
         for _, block in groupby(rows, key=lambda row: (row.dataset, row.protocol)):
             here = [of_whole_images(row) for row in block]
             if not all(row.is_control for row in here):

@@ -10,13 +10,13 @@ from ..numbers import percent
 from ..records.cells import Entry, key_of
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, anchor, word_column
-from . import classification, detection
+from . import anomaly, classification, detection
 
 ORDER = 30
 
 
 def parts(study: StudyRecords) -> Iterator[Table]:
-    """Scores of detectors and of classifiers by class, as far as the study has them."""
+    """Scores by class of detectors, of classifiers and of what learns without defects, as far as the study has them."""
     detectors = detection.entries_of(study)
     if detectors:
         rows, _ = study.share(detection.compared)
@@ -30,6 +30,12 @@ def parts(study: StudyRecords) -> Iterator[Table]:
         order = [(row.dataset, row.protocol, row.method) for row in rows]
         name = "classification_per_class"
         yield from _tables(name, classifiers, order, figures, "n_images")
+    others = anomaly.entries_of(study)
+    if others:
+        rows = study.share(anomaly.rows_of)
+        figures = {"auroc": "AUROC", "escape_rate_val": "escapes"}
+        order = [(row.dataset, row.protocol, row.method) for row in rows]
+        yield from _tables("anomaly_per_class", others, order, figures, "n_images")
 
 
 def _tables(

@@ -19,7 +19,7 @@ from ..records.cells import Entry, Key, key_of
 from ..records.comparison import UNKNOWN, ByFigure
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Picture, Shown, Table, keys_of, row_of, word_column
-from . import classification, detection
+from . import anomaly, classification, detection
 
 ORDER = 55
 RANKS = (
@@ -51,11 +51,14 @@ POOLED_NOTE = (
 
 
 def parts(study: StudyRecords) -> Iterator[Table | Picture]:
-    """Pairs pooled over sets, and mean ranks, of detectors and of classifiers; nothing where sets are too few."""
-    for task in (detection, classification):
+    """Pairs pooled over sets, and mean ranks, of the methods of each task; nothing where sets are too few."""
+    for prefix, task in (
+        ("", detection),
+        ("classification_", classification),
+        ("anomaly_", anomaly),
+    ):
         entries = task.entries_of(study)
         if entries:
-            prefix = "" if task is detection else "classification_"
             runs = study.share(task.resampled)
             yield from _parts(prefix, entries, task.SCORES, runs)
 

@@ -8,13 +8,13 @@ from ..columns import pair_table, titles_of
 from ..records.study import StudyRecords
 from ..table import Table
 from ..training_noise import noise_notes
-from . import classification, detection
+from . import anomaly, classification, detection
 
 ORDER = 50
 
 
 def parts(study: StudyRecords) -> Iterator[Table]:
-    """Pairs of detectors and of classifiers, as far as the study has them."""
+    """Pairs of detectors, of classifiers and of what learns without defects, as far as the study has them."""
     detectors = detection.entries_of(study)
     if detectors:
         rows, pairs = study.share(detection.compared)
@@ -22,3 +22,5 @@ def parts(study: StudyRecords) -> Iterator[Table]:
         yield pair_table("pairs", pairs, titles_of(detectors), detection.SCORES, notes)
     if classification.entries_of(study):
         yield study.share(classification.pairs_of)
+    if anomaly.entries_of(study):
+        yield study.share(anomaly.pairs_of)
