@@ -22,15 +22,8 @@ from .numbers import (
     points,
     whole,
 )
-from .records.cells import (
-    OWN_RUNNER,
-    CellRecords,
-    Entry,
-    Key,
-    epochs_of,
-    key_of,
-    record_links,
-)
+from .records.cell import CellRecords
+from .records.cells import OWN_RUNNER, Entry, Key, epochs_of, key_of, record_links
 from .records.comparison import Pair
 from .records.costs import IMAGE_LATENCY, TILED, Costs
 from .table import (

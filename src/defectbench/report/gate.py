@@ -17,7 +17,8 @@ from ..base.files import atomic_write_text, sha256_file
 from ..base.records import hardware_card, read_record, record_beside, software_card
 from ..base.studies import LatencySettings
 from ..measure.race_versions import PROTOCOL, VersionRatio, Versions, race_versions
-from .records.cells import CellRecords, Entry
+from .records.cell import CellRecords
+from .records.cells import Entry
 from .records.changes import LEVEL, Change, Pairing, pairings
 from .records.study import StudyRecords
 from .reference import MODEL, keep_reference

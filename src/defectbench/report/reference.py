@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..base.errors import ReportError
 from ..base.files import atomic_directory, atomic_write_text, refuse_others_files
-from .records.cells import CellRecords, Entry, find_cells, find_entries
+from .records.cell import CellRecords
+from .records.cells import Entry, find_cells, find_entries
 from .records.certificates import certificate_path, kept_truth
 from .records.comparison import scored_files
 from .records.kept import ENDING, keep_compressed

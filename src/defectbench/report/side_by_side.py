@@ -11,7 +11,8 @@ from ..measure.rerun_noise import TrainingNoise, pooled_noise
 from .columns import NAMED, measured_column, word_column
 from .numbers import NOTHING as EMPTY
 from .numbers import number, percent, points
-from .records.cells import CellRecords, Entry
+from .records.cell import CellRecords
+from .records.cells import Entry
 from .records.changes import EXACT, LEVEL, NOISE, NOTHING, Change, Pairing, changes_of, pairings
 from .records.kept_rows import read_rows
 from .records.study import StudyRecords, read_study

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ...base.errors import ReportError
-from ..records.cells import CellRecords, Entry
+from ..records.cell import CellRecords
+from ..records.cells import Entry
 from .style import LOG_FROM, Look, method_handle
 
 VALIDATION = ("val_map50_95", "val_map50", "val_accuracy")

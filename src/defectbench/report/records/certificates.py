@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...base.records import read_record
-
-if TYPE_CHECKING:
-    from .cells import CellRecords
+from .cell import CellRecords
 
 CERTIFICATE = "certificate.json"
 

@@ -14,7 +14,8 @@ from typing import Any
 from ...base.same_machine import machine_differences
 from ...base.tasks import task_named
 from ...measure.rerun_noise import TrainingNoise, pooled_noise
-from .cells import CellRecords, Entry, Key, key_of
+from .cell import CellRecords
+from .cells import Entry, Key, key_of
 
 EXACT = "equal weights"
 PREDICTED = "equal predictions"

@@ -38,7 +38,8 @@ from ...measure.seeds import (
 )
 from ...measure.spread import spread_of_ends, spread_of_strangers
 from ...measure.statistics import CONFIDENCE, Interval, Resampled, resampled_precision
-from .cells import CellRecords, Entry, Key, key_of
+from .cell import CellRecords
+from .cells import Entry, Key, key_of
 from .certificates import kept_truth
 from .kept import content_sha256, kept_file, unpacked
 

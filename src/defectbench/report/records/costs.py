@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from ...base.records import read_record
 from ...measure.statistics import aggregate_seeds
-from .cells import CellRecords, epochs_of
+from .cell import CellRecords
+from .cells import epochs_of
 
 COUNTS = ("params_m", "macs_g", "gflops", "size_mib")
 IMAGE_LATENCY = "image_latency_ms_p50"

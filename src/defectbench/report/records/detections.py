@@ -20,7 +20,7 @@ from ...data.truth import read_truth as read_annotations
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
 from ...measure.bootstrap import pairwise_iou
 from ...measure.results import read_results
-from .cells import CellRecords
+from .cell import CellRecords
 
 HIT_IOU = 0.5
 DEFECT_FREE = "no defect"

@@ -11,7 +11,8 @@ from ...base.engines import ENGINES, PRECISIONS, Form, forms_of, latency_record
 from ...base.errors import ReportError
 from ...base.records import ABSENT
 from ...deploy.engines.files import recorded_sha256
-from .cells import CellRecords, Entry, read_figures
+from .cell import CellRecords
+from .cells import Entry, read_figures
 from .costs import mean
 from .study import StudyRecords
 

@@ -19,7 +19,8 @@ from ...base.tasks import TASKS
 from ...deploy.engines.files import recorded_sha256
 from ..numbers import INVALID, NOTHING, percent
 from ..numbers import number as digits
-from ..records.cells import CellRecords, Entry, read_figures
+from ..records.cell import CellRecords
+from ..records.cells import Entry, read_figures
 from ..records.costs import mean, ratio_of
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Row, RowBlock, Shown, Table, keys_of, word_column

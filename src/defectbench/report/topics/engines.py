@@ -18,7 +18,8 @@ from ...measure.seeds import difference_of
 from ..columns import start_notes
 from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
-from ..records.cells import CellRecords, Entry, read_figures
+from ..records.cell import CellRecords
+from ..records.cells import Entry, read_figures
 from ..records.comparison import ByFigure, classifier_runs, precision_runs
 from ..records.costs import mean, ratio_of
 from ..records.kept_rows import read_instances

@@ -14,7 +14,8 @@ from ....measure.classification import FIGURES
 from ....measure.seeds import difference_of, mean_over_records
 from ....measure.statistics import Interval
 from ...comparisons import by_place, place_of, row_head
-from ...records.cells import CellRecords, Entry, Key, key_of, teacher_c_of
+from ...records.cell import CellRecords
+from ...records.cells import Entry, Key, key_of, teacher_c_of
 from ...records.comparison import ByFigure, classifier_runs, runs_by_key
 from ...records.costs import Costs, beside_base, costs_of, mean, ratio_of
 

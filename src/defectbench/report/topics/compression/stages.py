@@ -11,7 +11,8 @@ from typing import Any
 from ....base.compressions import FADED, WAYS, base_method
 from ....base.errors import ReportError
 from ....measure.seeds import difference_of
-from ...records.cells import CellRecords, Entry, epochs_of, key_of, read_figures
+from ...records.cell import CellRecords
+from ...records.cells import Entry, epochs_of, key_of, read_figures
 from ...records.comparison import ByFigure, classifier_runs, precision_runs
 from ...records.costs import beside_base
 
