@@ -104,7 +104,8 @@ def test_a_card_without_such_a_list_says_so():
 
 def test_the_card_of_a_synthetic_set_for_classification_is_drawn_so(tmp_path, monkeypatch):
     drawn = []
-    name = "defectbench.data.acquire.synthesize_classes"
-    monkeypatch.setattr(name, lambda out, seed, look: drawn.append(seed) or out.mkdir(parents=True))
+    name = "defectbench.data.acquire.SYNTHESIZERS"
+    draw = {"classification": lambda out, seed, look: drawn.append(seed) or out.mkdir(parents=True)}
+    monkeypatch.setattr(name, draw)
     acquire(load_dataset_card("datasets/demo-steel-cls.yaml"), tmp_path)
     assert drawn == [1]

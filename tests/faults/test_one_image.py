@@ -21,7 +21,7 @@ from defectbench.training.batches import PackBatches
 
 MODELS = Path(__file__).parents[2] / "models"
 CARDS = {name: load_card(MODELS / name) for name in method_names(MODELS)}
-ENGINE = [name for name, card in CARDS.items() if card.family == "engine"]
+ENGINE = [name for name, card in CARDS.items() if card.family == "engine" and not card.fitted]
 
 
 def narrow(name):

@@ -1,6 +1,7 @@
 """Class names and controls of a user's own set, on the way to the page."""
 
 import json
+from pathlib import Path
 from xml.etree.ElementTree import fromstring
 
 import pytest
@@ -76,7 +77,11 @@ def test_class_names_as_plants_write_them_stand_on_images(name):
     photo = Photo("a.webp", 40, 30)
     macros = "{% import 'site/macros.html.j2' as macros %}{{ macros.marks(shot, marks) }}"
     shot = Shot("a.png", photo, (Mark("truth", (5, 5, 9, 9), name),), (name,))
-    text = environment(autoescape=True).from_string(macros).render(shot=shot, marks=shot.truth)
+    text = (
+        environment(Path.cwd(), autoescape=True)
+        .from_string(macros)
+        .render(shot=shot, marks=shot.truth)
+    )
     assert [element.text for element in fromstring(text).iter("text")] == [name]
 
 

@@ -176,6 +176,7 @@ def test_no_rule_hands_words_of_a_user_to_the_shell_unquoted():
     by_function = {
         "mirror",
         "published",
+        "start",
         "train_list",
         "sources",
         "teachers",
