@@ -16,7 +16,7 @@ from ..report.records.study import StudyRecords, read_study
 from ..report.table import Row, Shown, Table
 from ..report.topics import parts_of
 
-COMPARISONS = ("comparison", "classification")
+COMPARISONS = ("comparison", "classification", "anomaly")
 ENGINES = ("engines", "engine_speed", "engine_starts")
 PREMIUMS = "leakage"
 ESCAPES = "escape_rate_images"
