@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 from defectbench.base.records import hardware_card
+from seed_spread import processor
 
 FIELDS = ("job", "method", "jobs", "cpu_s", "wall_s", "memory_mib", "cores", "processor")
 SUMS = ("jobs", "cpu_s", "wall_s", "memory_mib")
@@ -91,7 +92,7 @@ def table(jobs: list[dict], total_s: float, wall_s: float) -> list[dict]:
     itself = {"job": "snakemake", "method": "", "jobs": "", "cpu_s": total_s - of_jobs}
     whole = {"job": "in all", "method": "", "jobs": len(jobs), "cpu_s": total_s, "wall_s": wall_s}
     card = hardware_card()
-    machine = {"cores": card["cores"], "processor": card["cpu"]}
+    machine = {"cores": card["cores"], "processor": processor(card)}
     return [row | machine for row in (*ordered, itself, whole)]
 
 
