@@ -74,6 +74,9 @@ def in_order(folder, config, first=()):
         return not cell.is_control, cell.seed, place, cell.folder
 
     plan = plan_study(study, config, folder / "models", folder / "datasets")
+    lost = set(first) - {base_method(cell.method) for cell in plan.cells.values()}
+    if lost:
+        raise SystemExit(f"--first: {', '.join(sorted(lost))}: {config} has no such method")
     return [cell.folder for cell in sorted(plan.cells.values(), key=rank)]
 
 

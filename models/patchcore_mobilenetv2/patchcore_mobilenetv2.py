@@ -125,7 +125,7 @@ class PatchCore(Fitted):
             torch.randint(len(vectors), (1,), generator=torch.Generator().manual_seed(seed))
         )
         rows, radius = k_center(vectors, self.most, first)
-        self.bank = vectors[rows].clone()
+        self.bank = vectors[rows].to(next(self.parameters()).device, copy=True)
         return {
             "bank_vectors": len(rows),
             "bank_dimensions": self.bank.shape[1],

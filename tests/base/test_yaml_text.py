@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from defectbench.base import yaml_text
 from defectbench.base.errors import ConfigError
@@ -99,3 +100,20 @@ def test_libyaml_changes_neither_what_is_read_nor_what_is_told(text, monkeypatch
     fast = said()
     monkeypatch.setattr(yaml_text, "_FAST", None)
     assert said() == fast
+
+
+@pytest.mark.parametrize("text", ["a:\t1", "{x?: 1}", "a: |#\n  b", "sets:\t[one]", "a: !\n"])
+def test_what_libyaml_alone_would_read_is_as_snakemake_takes_it(text):
+    def by_library():
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return "refused"
+
+    def ours():
+        try:
+            return parse_yaml(text, "x.yaml")
+        except ConfigError:
+            return "refused"
+
+    assert ours() == by_library()

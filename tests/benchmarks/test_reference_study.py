@@ -103,6 +103,11 @@ def test_methods_to_begin_with_come_first_in_each_seed(repository):
     assert len(cells) > 8
 
 
+def test_a_method_to_begin_with_that_the_study_lacks_is_named(repository):
+    with pytest.raises(SystemExit, match=r"--first: lid_net: config/mini\.yaml has no such method"):
+        in_order(repository, "config/mini.yaml", ["lid_net", "yolox_nano"])
+
+
 def test_two_cells_at_once(repository):
     main(["config/mini.yaml", "--cores", "2"])
     asked = (repository.parent / "asked").read_text().splitlines()

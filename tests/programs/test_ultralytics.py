@@ -327,3 +327,9 @@ def test_a_start_of_another_method_or_file_is_refused(programs, tmp_path):
     weights.write_bytes(b"another file")
     with pytest.raises(ConfigError, match="weights_sha256: got"):
         started(weights, "yolov8n_ultralytics")
+
+
+def test_a_run_that_was_taken_up_says_what_its_start_took(program, tmp_path):
+    lines = [f"Transferred {n}/499 items from pretrained weights" for n in (493, 499)]
+    (tmp_path / "program.log").write_text("\n".join(lines))
+    assert program.read_taken(tmp_path) == {"n_tensors_loaded": 493, "n_tensors": 499}

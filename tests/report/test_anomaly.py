@@ -11,10 +11,14 @@ from shelf import CLASSES, Shelf
 
 from defectbench.base.records import write_record
 from defectbench.measure.anomaly import evaluate_anomaly
+from defectbench.report.records.cells import find_entries
 from defectbench.report.records.comparison import anomaly_runs
+from defectbench.report.records.detections import threshold_of
+from defectbench.report.records.study import read_study
+from defectbench.report.reference import keep_reference
 from defectbench.report.render import render_report
 from defectbench.report.site.standing import standings
-from defectbench.report.topics import anomaly
+from defectbench.report.topics import anomaly, engines
 
 FREE, BAD = 20, 10
 N = FREE + BAD
@@ -155,3 +159,33 @@ def test_files_and_pages(filled, monkeypatch):
     assert "rejected" in pages
     assert "overkill" in pages
     assert "escape" in pages
+
+
+def test_dark_images_that_are_the_defective_ones_tell_as_bright_ones_would(tmp_path):
+    shelf = FreeShelf(tmp_path, dataset="plates", images=N)
+    shelf.split("clean", test=N)
+    shelf.fitted("bank", [*np.linspace(0, 20, FREE), *np.linspace(8, 22, BAD)])
+    shelf.tell(shelf.folder("control_mean_grey"), np.arange(N)[::-1])
+    (row, control) = anomaly.rows_of(read_study([shelf.runs]))
+    assert control.auroc == 0.0
+    assert row.flags == "not above Mean grey level, the darker the more defective"
+
+
+def test_kept_truth_holds_no_threshold_of_a_cell(filled, tmp_path):
+    keep_reference([filled.runs], tmp_path / "kept")
+    names = {path.name for path in (tmp_path / "kept" / "data").rglob("*") if path.is_file()}
+    assert names
+    assert not [name for name in names if name.startswith("operating_point")]
+    assert list((tmp_path / "kept" / "plates").rglob("operating_point.json"))
+
+
+def test_a_cell_without_a_threshold_has_not_that_of_boxes(filled):
+    (cell,) = [e.first for e in find_entries([filled.runs]) if e.first.method == "bank"]
+    (cell.folder / "operating_point.json").unlink()
+    assert threshold_of(cell) is None
+
+
+def test_forms_are_held_against_the_artifact_by_auroc(filled):
+    (entry,) = [e for e in find_entries([filled.runs]) if e.first.method == "bank"]
+    artifacts = engines._Artifacts(entry)
+    assert engines._gain(artifacts, entry.cells) == {"gain": 0, "gain_low": 0, "gain_high": 0}

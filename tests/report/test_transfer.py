@@ -2,12 +2,13 @@
 
 import json
 from itertools import groupby
+from types import SimpleNamespace
 
 import pytest
 from tests.report.shelf import Shelf
 
 from defectbench.report.figures.transfer import curves_of, transfer_figure
-from defectbench.report.records.starts import is_plain, trained_as
+from defectbench.report.records.starts import differing_fields, is_plain, trained_as
 from defectbench.report.records.study import read_study
 from defectbench.report.table import Picture, Table
 from defectbench.report.topics.detection import compared
@@ -176,3 +177,9 @@ def test_shares_of_a_training_part_are_tables_of_their_own_over_all_seeds(tmp_pa
     assert [p for p, _ in groupby(row.protocol for row in rows)] == list(shares)
     premiums = {(p.protocol, p.method) for p in leakage_premiums(rows)}
     assert premiums == {(p, m) for p in ("random", "random-10pct") for m in ("alpha", "beta")}
+
+
+def test_what_programs_say_of_start_and_epochs_is_no_difference_of_recipes():
+    recipes = ({"pretrained": False, "patience": 1, "lr0": 1}, {"patience": 3, "lr0": 1})
+    entries = [SimpleNamespace(first=SimpleNamespace(train={"recipe": r})) for r in recipes]
+    assert differing_fields(*entries) == []

@@ -179,7 +179,7 @@ def start_anew_if_changed(work: Path, args: argparse.Namespace) -> None:
         **{key: getattr(args, key) for key in CONTINUED},
         "recipe": args.recipe.model_dump(mode="json"),
         "inputs": [sha256_file(path) for path in (args.train, args.val)],
-        **({"start": args.started} if args.started is not None else {}),
+        **({"start": args.started["sha256"]} if args.started is not None else {}),
     }
     settings = work / "begun.json"
     if not settings.is_file() or read_json(settings) != begun:

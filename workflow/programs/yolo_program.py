@@ -77,7 +77,9 @@ def read_taken(work: Path) -> dict[str, int]:
     if not found:
         fix = "no word of weights that it took: use ultralytics==8.4.190, or start from scratch"
         raise ProgramError(log, "start", "nothing", fix)
-    loaded, own = map(int, found[-1])
+    loaded, own = map(
+        int, found[0]
+    )  # further ones are of runs that were taken up: they load their own checkpoint
     return {"n_tensors_loaded": loaded, "n_tensors": own}
 
 

@@ -394,7 +394,7 @@ def _check_training(plan: StudyPlan, cell: Cell, recipe: Recipe, where: str) -> 
         refuse_options(recipe.options, plan.models_dir / name, where)
         refuse_no_training(recipe, card, where)
     if card.fitted and cell.budget.epochs is not None:
-        fix = f"it has no effect: {name} looks at the images once; leave it out"
+        fix = f"{name} looks at the images once: give {cell.dataset} a block of its own, without epochs"
         raise ConfigError(where, "budget.epochs", cell.budget.epochs, fix)
 
 

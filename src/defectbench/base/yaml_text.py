@@ -63,6 +63,8 @@ def _fast_loader() -> Any:
 
 
 _FAST = _fast_loader()
+# tabs, `|#`, `{x?: 1}` and a lone `!`: libyaml reads what PyYAML, and so Snakemake, refuses or reads otherwise
+_TAKEN_OTHERWISE = re.compile(r"\t|[|>]#|\?:|!(?=\s|$)")
 # what the library raises of a date or a number that is none, and of nesting without end
 _FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _Number = TypeVar("_Number", int, float)
@@ -95,7 +97,7 @@ def _parse(text: str) -> Any:
     if text.lstrip()[:1] in ("{", "["):
         with suppress(ValueError):  # YAML writes some objects and lists without quotes
             return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_figure)
-    if _FAST is not None:
+    if _FAST is not None and not _TAKEN_OTHERWISE.search(text):
         with suppress(yaml.YAMLError, *_FAULTS):  # what is wrong is told by the other one
             return yaml.load(text, _FAST)  # noqa: S506 - it is a safe loader
     return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader

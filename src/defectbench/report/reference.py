@@ -85,7 +85,7 @@ def _keep_cell(cell: CellRecords, out: Path, with_files: bool) -> Path:
     for name, path in files.items():
         if name != "predictions" and path.suffix == ENDING:
             _keep_file(path, truth / path.name)
-        elif name != "predictions":
+        elif name not in ("predictions", "operating_point"):  # of the cell, which keeps them itself
             keep_compressed(path, truth, f"{name}{path.suffix}")
     shutil.copyfile(certificate_path(cell), truth / "certificate.json")
     with atomic_directory(folder) as part:  # last: a cell that lies there is kept whole

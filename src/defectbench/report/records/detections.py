@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...base.errors import ReportError
 from ...base.files import sha256_file
 from ...base.records import read_record
-from ...base.tasks import DETECTION
+from ...base.tasks import DETECTION, TASKS
 from ...data.coco import read_list
 from ...data.truth import read_truth as read_annotations
 from ...deploy.nms import DEPLOYMENT_THRESHOLD
@@ -133,10 +133,11 @@ def _ious(row: Record, boxes: Sequence[Record]) -> NDArray[np.float64]:
 
 
 def threshold_of(cell: CellRecords) -> float | None:
-    """The threshold that a cell would be deployed with: chosen on validation, else 0.25; None where it has none."""
+    """The threshold that a cell would be deployed with: chosen on validation, else 0.25 for boxes; None without one."""
     path = cell.folder / "operating_point.json"
     if not path.is_file():
-        return DEPLOYMENT_THRESHOLD
+        task = TASKS[cell.accuracy.get("task", DETECTION.name)]
+        return None if task.learns_defect_free else DEPLOYMENT_THRESHOLD
     return read_record(path, "operating_point")["figures"]["threshold"]
 
 

@@ -92,8 +92,14 @@ def _budget(entry: Entry) -> str:
 
 def differing_fields(first: Entry, second: Entry) -> list[str]:
     """Dotted names of the fields that the recipes of two trainings differ in, sorted."""
-    one, other = (_flat(_train(entry).get("recipe") or {}) for entry in (first, second))
+    one, other = (_flat(_recipe(entry)) for entry in (first, second))
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _recipe(entry: Entry) -> dict[str, Any]:
+    """The recipe of a training without what says its start or follows from its epochs, as programs write it."""
+    recipe = _train(entry).get("recipe") or {}
+    return {name: value for name, value in recipe.items() if name not in ("pretrained", "patience")}
 
 
 def _flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -119,7 +125,7 @@ def trained_as(
     dataset, protocol, method = key_of(entry)
     score = score_interval(entry, figure, runs.get(key_of(entry)))
     is_whole = protocol == base_protocol(protocol)
-    recipe = {k: v for k, v in (_train(entry).get("recipe") or {}).items() if k != "epochs"}
+    recipe = {name: value for name, value in _recipe(entry).items() if name != "epochs"}
     return Trained(
         dataset=dataset,
         protocol=base_protocol(protocol),

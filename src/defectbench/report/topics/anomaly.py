@@ -32,6 +32,7 @@ from ..records.study import StudyRecords
 from ..table import HEADLINE, Picture, Table
 
 ORDER = 25
+GREY = "control_mean_grey"
 SCORES = {"auroc": "AUROC"}
 COLUMNS = (
     NAMED,
@@ -127,12 +128,23 @@ def _row(entry: Entry, runs: Mapping[Key, ByFigure | None]) -> AnomalyRow:
 def _flagged(rows: Sequence[AnomalyRow]) -> list[AnomalyRow]:
     """Flag the methods whose AUROC is not above that of a control beside them."""
     controls = [row for row in rows if row.is_control]
+    told = {
+        _as_told(c): max(c.auroc, 1 - c.auroc) if c.method == GREY else c.auroc for c in controls
+    }
     flags = {
-        row.method: "; ".join(f"not above {c.title}" for c in controls if row.auroc <= c.auroc)
+        row.method: "; ".join(
+            f"not above {words}" for words, auroc in told.items() if row.auroc <= auroc
+        )
         for row in rows
         if not row.is_control
     }
     return [replace(row, flags=flags.get(row.method, "")) for row in rows]
+
+
+def _as_told(control: AnomalyRow) -> str:
+    """A control in words: where dark images are the defective ones, grey levels tell as much the other way round."""
+    is_turned = control.method == GREY and control.auroc < 0.5
+    return f"{control.title}, the darker the more defective" if is_turned else control.title
 
 
 def compared(study: StudyRecords) -> list[Pair]:

@@ -12,7 +12,7 @@ from typing import Any
 from ...base.engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
 from ...base.errors import ReportError
 from ...base.records import ABSENT
-from ...base.tasks import TASKS
+from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION, TASKS
 from ...deploy.engines.files import recorded_sha256
 from ...measure.seeds import difference_of
 from ..columns import start_notes
@@ -20,7 +20,7 @@ from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
 from ..records.cell import CellRecords
 from ..records.cells import Entry, read_figures
-from ..records.comparison import ByFigure, classifier_runs, precision_runs
+from ..records.comparison import ByFigure, anomaly_runs, classifier_runs, precision_runs
 from ..records.costs import mean, ratio_of
 from ..records.kept_rows import read_instances
 from ..records.study import StudyRecords
@@ -159,6 +159,13 @@ def _was_asked_for(entry: Entry, form: Form) -> bool:
     return not form.is_artifact and (folder / "accuracy.json").is_file()
 
 
+RUNS_OF = {
+    DETECTION.name: precision_runs,
+    CLASSIFICATION.name: classifier_runs,
+    ANOMALY.name: anomaly_runs,
+}
+
+
 class _Artifacts:
     """The artifacts of a method, which its forms are held against.
 
@@ -169,7 +176,7 @@ class _Artifacts:
     def __init__(self, entry: Entry) -> None:
         self.cells = entry.cells
         self.figure = TASKS[entry.task].headline_figure
-        self.runs_of = precision_runs if self.figure == "map50" else classifier_runs
+        self.runs_of = RUNS_OF[entry.task]
 
     @cached_property
     def runs(self) -> ByFigure | None:
@@ -306,7 +313,8 @@ def engine_table(rows: Sequence[EngineRow], more_notes: Sequence[str] = ()) -> T
     }
     shown = [_shown(row, blocks[row.dataset, row.protocol]) for row in rows]
     notes = [
-        "The score is mAP50 of a detector and balanced accuracy of a classifier, of the files that were timed; "
+        "The score is mAP50 of a detector, balanced accuracy of a classifier and AUROC of what learnt from images "
+        "without a defect, of the files that were timed; "
         "differences are on the same test images, with 95 % interval over groups of images."
     ]
     lossy = [row for row in rows if row.gain is not None and row.gain < -MOST_LOST]
