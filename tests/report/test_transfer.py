@@ -3,6 +3,7 @@
 import json
 from itertools import groupby
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.report.shelf import Shelf
@@ -181,5 +182,7 @@ def test_shares_of_a_training_part_are_tables_of_their_own_over_all_seeds(tmp_pa
 
 def test_what_programs_say_of_start_and_epochs_is_no_difference_of_recipes():
     recipes = ({"pretrained": False, "patience": 1, "lr0": 1}, {"patience": 3, "lr0": 1})
-    entries = [SimpleNamespace(first=SimpleNamespace(train={"recipe": r})) for r in recipes]
+    entries: list[Any] = [
+        SimpleNamespace(first=SimpleNamespace(train={"recipe": r})) for r in recipes
+    ]
     assert differing_fields(*entries) == []
