@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from .columns import method_rows, shown_columns, shown_fields, sources
-from .records.cells import Entry, control_rank, key_of
-from .records.comparison import ByFigure, score_interval
+from .records.cells import Entry, Key, control_rank, key_of
+from .records.comparison import ByFigure, Pair, compare_entries, score_interval
 from .records.costs import Costs
 from .table import Column, Table, keys_of
 
@@ -17,6 +17,24 @@ def by_place(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     """Entries of one dataset and protocol after the other."""
     for _, group in groupby(entries, key=lambda entry: key_of(entry)[:2]):
         yield list(group)
+
+
+def pairs_by_place(
+    entries: Sequence[Entry], figures: Sequence[str], runs: Mapping[Key, ByFigure | None]
+) -> list[Pair]:
+    """All methods of each dataset and protocol compared, one place after the other.
+
+    Args:
+        entries: The methods and controls of one task.
+        figures: What they are compared by.
+        runs: What each scores on resamples of its test part; controls, which are not compared, may lack.
+    """
+    pairs = []
+    for rivals in by_place(entries):
+        keys = [key_of(entry) for entry in rivals]
+        here = {key[2]: runs[key] for key in keys if key in runs}
+        pairs += compare_entries(rivals, figures=figures, runs=here)
+    return pairs
 
 
 def row_head(entry: Entry, scores: Sequence[str], runs: ByFigure | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...base.compressions import CFP, Slimming, way_of
 from ...base.records import ABSENT, read_record
+from ...base.tasks import DETECTION
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class CellRecords:
     def is_control(self) -> bool:
         """Whether the cell is a program that learns nothing."""
         return self.method.startswith("control_")
+
+    @property
+    def task(self) -> str:
+        """What its method solves."""
+        return self.accuracy.get("task", DETECTION.name)
 
     @property
     def compressed_by(self) -> type[Slimming] | type[CFP] | None:

@@ -18,7 +18,6 @@ from ...base.errors import ReportError
 from ...base.methods import MethodCard, load_card
 from ...base.records import ABSENT, read_record
 from ...base.studies import PROTOCOLS, base_protocol
-from ...base.tasks import DETECTION
 from .cell import CellRecords
 from .certificates import certificate_path
 from .kept import content_sha256, kept_file
@@ -78,7 +77,7 @@ class Entry:
     @property
     def task(self) -> str:
         """What the method solves."""
-        return self.first.accuracy.get("task", DETECTION.name)
+        return self.first.task
 
     @property
     def leak_share(self) -> float:

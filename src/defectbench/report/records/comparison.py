@@ -16,7 +16,7 @@ from typing import Any
 
 from scipy import stats
 
-from ...base.tasks import ANOMALY
+from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION
 from ...data.truth import read_truth
 from ...measure.accuracy import groups_of, listed_images
 from ...measure.anomaly import FIGURES as ANOMALY_FIGURES
@@ -143,6 +143,13 @@ def classifier_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) ->
 def anomaly_runs(cells: Sequence[CellRecords], resamples: int = RESAMPLES) -> ByFigure | None:
     """Scores of all seeds of a method that learnt without defects; as ``precision_runs``."""
     return _runs(cells, resamples, _resampled_anomaly, ANOMALY_FIGURES)
+
+
+RUNS_OF: Mapping[str, Callable[..., ByFigure | None]] = {  # by task
+    DETECTION.name: precision_runs,
+    CLASSIFICATION.name: classifier_runs,
+    ANOMALY.name: anomaly_runs,
+}
 
 
 def _runs(

@@ -136,8 +136,7 @@ def threshold_of(cell: CellRecords) -> float | None:
     """The threshold that a cell would be deployed with: chosen on validation, else 0.25 for boxes; None without one."""
     path = cell.folder / "operating_point.json"
     if not path.is_file():
-        task = TASKS[cell.accuracy.get("task", DETECTION.name)]
-        return None if task.learns_defect_free else DEPLOYMENT_THRESHOLD
+        return None if TASKS[cell.task].learns_defect_free else DEPLOYMENT_THRESHOLD
     return read_record(path, "operating_point")["figures"]["threshold"]
 
 

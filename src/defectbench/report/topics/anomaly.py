@@ -23,10 +23,10 @@ from ..columns import (
     titles_of,
     whole_column,
 )
-from ..comparisons import by_place, comparison_table, place_of, row_head
+from ..comparisons import by_place, comparison_table, pairs_by_place, place_of, row_head
 from ..numbers import percent
 from ..records.cells import Entry, Key, key_of
-from ..records.comparison import ByFigure, Pair, anomaly_runs, compare_entries, runs_by_key
+from ..records.comparison import ByFigure, Pair, anomaly_runs, runs_by_key
 from ..records.costs import Costs, costs_of, mean
 from ..records.study import StudyRecords
 from ..table import HEADLINE, Picture, Table
@@ -149,12 +149,7 @@ def _as_told(control: AnomalyRow) -> str:
 
 def compared(study: StudyRecords) -> list[Pair]:
     """All methods of each dataset and protocol."""
-    runs, pairs = study.share(resampled), []
-    for rivals in by_place(entries_of(study)):
-        place = key_of(rivals[0])[:2]
-        here = {method: figures for (*where, method), figures in runs.items() if (*where,) == place}
-        pairs += compare_entries(rivals, figures=tuple(SCORES), runs=here)
-    return pairs
+    return pairs_by_place(entries_of(study), tuple(SCORES), study.share(resampled))
 
 
 def pairs_of(study: StudyRecords) -> Table:

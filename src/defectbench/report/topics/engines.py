@@ -12,7 +12,7 @@ from typing import Any
 from ...base.engines import ENGINES, PRECISIONS, REFERENCE, Form, forms_of
 from ...base.errors import ReportError
 from ...base.records import ABSENT
-from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION, TASKS
+from ...base.tasks import TASKS
 from ...deploy.engines.files import recorded_sha256
 from ...measure.seeds import difference_of
 from ..columns import start_notes
@@ -20,7 +20,7 @@ from ..numbers import NOTHING, percent, points
 from ..numbers import number as digits
 from ..records.cell import CellRecords
 from ..records.cells import Entry, read_figures
-from ..records.comparison import ByFigure, anomaly_runs, classifier_runs, precision_runs
+from ..records.comparison import RUNS_OF, ByFigure
 from ..records.costs import mean, ratio_of
 from ..records.kept_rows import read_instances
 from ..records.study import StudyRecords
@@ -157,13 +157,6 @@ def _with_kept_intervals(rows: Sequence[EngineRow], path: Path) -> list[EngineRo
 def _was_asked_for(entry: Entry, form: Form) -> bool:
     folder = entry.first.folder / form.folder
     return not form.is_artifact and (folder / "accuracy.json").is_file()
-
-
-RUNS_OF = {
-    DETECTION.name: precision_runs,
-    CLASSIFICATION.name: classifier_runs,
-    ANOMALY.name: anomaly_runs,
-}
 
 
 class _Artifacts:

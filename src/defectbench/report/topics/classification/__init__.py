@@ -25,10 +25,10 @@ from ...columns import (
     titles_of,
     whole_column,
 )
-from ...comparisons import by_place, comparison_table
+from ...comparisons import comparison_table, pairs_by_place
 from ...numbers import TIMES, number, percent, points
 from ...records.cells import Entry, Key, key_of
-from ...records.comparison import CLASS_FIGURES, ByFigure, Pair, compare_entries
+from ...records.comparison import CLASS_FIGURES, ByFigure, Pair
 from ...records.study import StudyRecords
 from ...table import HEADLINE, Column, Picture, Table, anchor
 from ...training_noise import noise_notes
@@ -82,13 +82,7 @@ def resampled(study: StudyRecords) -> dict[Key, ByFigure | None]:
 
 def compared(study: StudyRecords) -> list[Pair]:
     """All classifiers of each dataset and protocol: bases, what is cut from them, and controls of the cut."""
-    runs = study.share(resampled)
-    pairs = []
-    for rivals in by_place(entries_of(study)):
-        place = key_of(rivals[0])[:2]
-        here = {method: figures for (*where, method), figures in runs.items() if (*where,) == place}
-        pairs += compare_entries(rivals, figures=CLASS_FIGURES, runs=here)
-    return pairs
+    return pairs_by_place(entries_of(study), CLASS_FIGURES, study.share(resampled))
 
 
 def pairs_of(study: StudyRecords) -> Table:

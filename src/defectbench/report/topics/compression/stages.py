@@ -13,7 +13,7 @@ from ....base.errors import ReportError
 from ....measure.seeds import difference_of
 from ...records.cell import CellRecords
 from ...records.cells import Entry, epochs_of, key_of, read_figures
-from ...records.comparison import ByFigure, classifier_runs, precision_runs
+from ...records.comparison import RUNS_OF, ByFigure
 from ...records.costs import beside_base
 
 BASE, CONTROL = "base", "control"
@@ -254,7 +254,7 @@ def _validity(figures: dict[str, Any], cell: CellRecords) -> dict[str, Any]:
 
 def _runs(cell: CellRecords) -> ByFigure | None:
     """Scores of one cell on resampled groups, by figure; paired between cells of one test part."""
-    return precision_runs([cell]) if _score_of(cell) == "map50" else classifier_runs([cell])
+    return RUNS_OF[cell.task]([cell])
 
 
 def _score_of(cell: CellRecords) -> str:
