@@ -17,10 +17,12 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
+from defectbench.documentation.page_tables.curves import curves_table, shared_epochs
 from defectbench.documentation.page_tables.spread import processors_table
 from defectbench.documentation.reference import References
 from defectbench.documentation.results import folder_tables, page_template, results_pages
 from defectbench.documentation.run import kept_pages
+from defectbench.documentation.unfinished import missing_text
 from defectbench.report.reference import keep_reference
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +176,60 @@ def test_kept_tables_say_the_scores_of_the_records_beside_them():
                 assert float(row[score]) == pytest.approx(figures[score], abs=1e-8), record
                 checked += 1
     assert checked > 40
+
+
+def curve_of(facts, name, seed, scores):
+    """Keep the history of a run: scores on validation by epoch."""
+    (entry,) = [e for e in facts.references.study("set").entries if e.first.method == name]
+    lines = [f"{epoch},{'' if score is None else score}" for epoch, score in scores.items()]
+    path = entry.cells[seed].folder / "history.csv"
+    path.write_text("\n".join(["epoch,val_map50_95", *lines, ""]))
+
+
+def test_scores_on_validation_stand_by_epoch_as_means_over_seeds(facts):
+    curve_of(facts, "a", 0, {1: None, 10: 0.1, 20: 0.2})
+    curve_of(facts, "a", 1, {1: None, 10: 0.2, 20: 0.4})
+    curve_of(facts, "b", 0, {1: 0.0, 10: 0.3, 20: 0.25})
+    table = curves_table(facts, "set")
+    assert [column.key for column in table.columns] == ["protocol", "method", "10", "20", "gain"]
+    assert [row.values["method"] for row in table.rows] == ["a", "b"]
+    figures = [[row.values[key] for key in ("10", "20", "gain")] for row in table.rows]
+    assert figures[0] == pytest.approx([0.15, 0.3, 0.15])
+    assert figures[1] == pytest.approx([0.3, 0.25, -0.05])
+
+
+def test_of_many_epochs_ten_stand_on_the_page_the_last_among_them():
+    many = dict.fromkeys(range(1, 101), 0.5)
+    assert shared_epochs([many, many | {200: 0.6}]) == list(range(10, 101, 10))
+    assert shared_epochs([]) == []
+
+
+def test_a_page_says_what_its_study_lacks(tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(
+        ROOT / "models", home / "models", ignore=shutil.ignore_patterns("*.py", "*.smk")
+    )
+    (home / "datasets").mkdir()
+    shutil.copy(ROOT / "datasets" / "demo-steel.yaml", home / "datasets")
+    (home / "config").mkdir()
+    study = {"study": "mini", "blocks": [{"datasets": ["demo-steel"], "protocols": ["clean"]}]}
+    study["blocks"][0] |= {"methods": ["yolox_nano", "lidd_net"], "seeds": [0, 1]}
+    study["blocks"][0] |= {"controls": ["oracle"], "budget": {"size": 64, "epochs": 1}}
+    (home / "config" / "mini.yaml").write_text(json.dumps(study))
+    references = References(tmp_path / "reference", home / "models")
+    cells = tmp_path / "reference" / "mini" / "demo-steel" / "clean"
+    for cell in ("control_oracle/seed0", "yolox_nano/seed0", "yolox_nano/seed1"):
+        (cells / cell).mkdir(parents=True)
+        (cells / cell / "accuracy.json").touch()
+    text = missing_text(references, "mini")
+    assert text.splitlines() == [
+        *("2 of 5 cells are not made yet:", ""),
+        *("- clean, seed 0: LIDD-Net", "- clean, seed 1: LIDD-Net"),
+    ]
+    for seed in (0, 1):
+        (cells / f"lidd_net/seed{seed}").mkdir(parents=True)
+        (cells / f"lidd_net/seed{seed}" / "accuracy.json").touch()
+    assert missing_text(references, "mini") == "All 5 cells of the study are in."
 
 
 def test_titles_come_from_cards(pages):

@@ -15,7 +15,7 @@ from ..report.topics.claims import claims_table
 from ..report.writers.markdown import markdown_body
 from .facts import Facts
 from .markdown import NOTICE, Page
-from .page_tables import TABLES, controls_table
+from .page_tables import TABLES, controls_table, curves_table
 from .reference import (
     References,
     by_block,
@@ -25,6 +25,7 @@ from .reference import (
     premiums,
     with_columns,
 )
+from .unfinished import missing_text
 
 ABOUT_NO_FOLDER = ("index", "claims")  # pages that wait for no folder of records
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
@@ -75,6 +76,8 @@ def page_template(text: str, facts: Facts) -> Template:
         environment.globals[name] = getattr(facts, name)
     environment.globals["tables"] = lambda folder: folder_tables(facts.references.study(folder))
     environment.globals["controls"] = lambda folder: table_text(controls_table(facts, folder))
+    environment.globals["curves"] = lambda folder: table_text(curves_table(facts, folder))
+    environment.globals["missing"] = lambda folder: missing_text(facts.references, folder)
     environment.globals["claims"] = lambda folder: claims_text(facts.references, folder)
     environment.globals["audit"] = lambda share: table_text(audit_part(facts.references, share))
     environment.globals["premiums"] = lambda folder: premium_text(facts.references.study(folder))

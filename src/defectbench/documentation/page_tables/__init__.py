@@ -11,6 +11,7 @@ from ...report.table import Table
 from ..facts import Facts
 from . import gradients, races, robustness, speed, spread, trials, ways
 from .controls import controls_table
+from .curves import curves_table
 
 TABLES: Mapping[str, Callable[[Facts], Table]] = {
     **trials.TABLES,
@@ -21,4 +22,4 @@ TABLES: Mapping[str, Callable[[Facts], Table]] = {
     **speed.TABLES,
     **robustness.TABLES,
 }
-__all__ = ["TABLES", "controls_table"]
+__all__ = ["TABLES", "controls_table", "curves_table"]
