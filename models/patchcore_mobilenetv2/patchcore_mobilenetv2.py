@@ -120,7 +120,7 @@ class PatchCore(Fitted):
         """Choose the bank from images without a defect; see ``Fitted.fit``."""
         if is_fresh:
             self._settle_norms(batches())
-        vectors = self._candidates(batches(), torch.Generator().manual_seed(seed))
+        vectors = self._candidates(batches, torch.Generator().manual_seed(seed))
         first = int(
             torch.randint(len(vectors), (1,), generator=torch.Generator().manual_seed(seed))
         )
@@ -134,13 +134,23 @@ class PatchCore(Fitted):
             "covering_radius": radius,
         }
 
-    def _candidates(self, batches: Iterable[Tensor], generator: torch.Generator) -> Tensor:
-        """Some patches of all images, float32 [n, d]: each image gives as many, drawn at random."""
-        of_images = list(self._vectors(batches))
-        each = max(1, self.n_candidates // len(of_images))
+    def _candidates(
+        self, batches: Callable[[], Iterable[Tensor]], generator: torch.Generator
+    ) -> Tensor:
+        """Some patches of all images, float32 [n, d]: each image gives as many, drawn at random.
+
+        Images are counted first, so that of each no more is kept than it gives. Where there are more images than
+        candidates, as many images as candidates give one patch each.
+        """
+        images = sum(len(batch) for batch in batches())
+        each = max(1, self.n_candidates // images)
+        gives = torch.ones(images, dtype=torch.bool)
+        if images > self.n_candidates:
+            gives[torch.randperm(images, generator=generator)[self.n_candidates :]] = False
         drawn = [
             vectors[torch.randperm(len(vectors), generator=generator)[:each]]
-            for vectors in of_images
+            for vectors, is_giving in zip(self._vectors(batches()), gives.tolist(), strict=True)
+            if is_giving
         ]
         return torch.cat(drawn)
 

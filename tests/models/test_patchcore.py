@@ -1,5 +1,6 @@
 """PatchCore on MobileNetV2: counts, its bank, its score against distances by brute force, its export."""
 
+import gc
 from pathlib import Path
 
 import onnx
@@ -108,6 +109,50 @@ def test_equal_seeds_choose_equal_banks_and_others_do_not(method):
     banks = [fitted(method, shown(), seed, bank=10, candidates=60)[0].bank for seed in (1, 1, 2)]
     assert torch.equal(banks[0], banks[1])
     assert not torch.equal(banks[0], banks[2])
+
+
+def held_mib():
+    """Memory of all tensors that are alive."""
+    alive = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    storages = [tensor.untyped_storage() for tensor in alive]
+    return sum({s.data_ptr(): s.nbytes() for s in storages}.values()) / 2**20
+
+
+def most_held(method, images):
+    """The most that is held, beside the images, whenever a fit asks for more of them."""
+    held = []
+
+    def batches():
+        for batch in images.split(2):
+            held.append(held_mib())
+            yield batch
+
+    network = build_network(method, 1, {**method.recipe.options, "bank": 4, "candidates": 40})
+    before = held_mib()
+    network.fit(batches, 0, False)
+    return max(held) - before
+
+
+def test_memory_of_a_fit_does_not_grow_with_the_number_of_images(method):
+    of_an_image = (SIDE // 8) ** 2 * (32 + 96) * 4 / 2**20
+    few, many = (most_held(method, shown(count)) for count in (8, 40))
+    assert many - few < of_an_image
+
+
+def test_each_image_gives_as_many_patches_at_random(method):
+    images = shown(6)
+    network, facts = fitted(method, images, bank=1000, candidates=60)
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.cat([network.patches(pair) for pair in images.split(2)])
+    patches = maps.flatten(2).transpose(1, 2)
+    expected = torch.cat([p[torch.randperm(64, generator=generator)[:10]] for p in patches])
+    assert facts["candidates"] == 60
+    assert torch.equal(network.bank.unique(dim=0), expected.unique(dim=0))
+
+
+def test_more_images_than_candidates_give_no_more_patches(method):
+    network, facts = fitted(method, shown(6), bank=1000, candidates=4)
+    assert (facts["candidates"], len(network.bank)) == (4, 4)
 
 
 def test_a_bank_of_any_size_is_loaded(method, usual):
