@@ -101,6 +101,16 @@ def test_rows_stand_by_auroc_and_controls_below(filled):
     assert "not above Random score" in poor.flags
 
 
+def test_what_published_weights_gain_is_told_in_auroc(filled):
+    table = make_tables([filled.runs]).tables["anomaly_transfer"]
+    (row,) = [row.values for row in table.rows]
+    assert (row["figure"], row["start"], row["epochs"]) == ("auroc", "ImageNet", 1)
+    assert row["started"] == pytest.approx((9 * 20 + 5.5) / 200)
+    assert row["gain"] == pytest.approx(row["started"] - row["scratch"])
+    assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+    assert "in AUROC" in table.lead
+
+
 def test_one_method_is_better_where_its_scores_are(filled):
     study = make_tables([filled.runs]).report.study
     (pair,) = study.share(anomaly.compared)
