@@ -8,7 +8,7 @@ on another machine, it starts from the records: a cell that is kept is not made 
 
     make reference STUDY=config/my-study.yaml UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
 
-`--commit` commits the records of each finished cell, and nothing else, to the branch that is checked out. The packages
+`--commit` commits the records of finished cells, and nothing else, to the branch that is checked out. The packages
 of the environment are not pinned: `train.json` names their versions.
 """
 
@@ -34,6 +34,7 @@ PINNED = "pinned.txt"
 GRACE_S = (
     60  # between being asked to end and being killed; work since the last checkpoint is done again
 )
+CELLS_A_CORE = 3  # handed to Snakemake together; their records are kept when all are made
 
 
 def git(*arguments, cwd=None):
@@ -169,8 +170,10 @@ def make_cells(args, worktree, records, deadline):
         snakemake.append(f"--config=mirrors={json.dumps(dict(args.mirror))}")
     cells = in_order(worktree, args.config, args.first)
     lacking = [cell for cell in cells if not (records / cell / "accuracy.json").is_file()]
-    for start in range(0, len(lacking), args.cores):
-        at_once = {cell: scores(study, cell) for cell in lacking[start : start + args.cores]}
+    # more than run at once: a core whose cell has ended goes on with the next one
+    handed = args.cores * CELLS_A_CORE if args.cores > 1 else 1
+    for start in range(0, len(lacking), handed):
+        at_once = {cell: scores(study, cell) for cell in lacking[start : start + handed]}
         if not run_until([*snakemake, "--unlock"], worktree, float("inf")):
             raise SystemExit(f"{worktree} could not be unlocked; the lines above say why")
         done = run_until([*snakemake, "--keep-going", "--", *at_once.values()], worktree, deadline)

@@ -108,19 +108,17 @@ def test_a_method_to_begin_with_that_the_study_lacks_is_named(repository):
         in_order(repository, "config/mini.yaml", ["lid_net", "yolox_nano"])
 
 
-def test_two_cells_at_once(repository):
+def test_two_cells_at_once_out_of_six_that_are_handed_over(repository):
     main(["config/mini.yaml", "--cores", "2"])
     asked = (repository.parent / "asked").read_text().splitlines()
     runs = [line.rpartition("-- ")[2].split() for line in asked if "accuracy.json" in line]
-    assert runs == [
-        [f"results/mini/runs/{c}/accuracy.json" for c in CELLS[k : k + 2]] for k in (0, 2, 4)
-    ]
+    assert runs == [[f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS]]
     assert all(Path("results/reference/mini", cell, "accuracy.json").is_file() for cell in CELLS)
 
 
 def test_what_is_finished_beside_a_cell_that_fails_is_kept(repository):
     (repository / "dear").touch()
-    with pytest.raises(SystemExit, match=f"^{CELLS[1]} failed"):
+    with pytest.raises(SystemExit, match=f"^{CELLS[1]} and "):
         main(["config/mini.yaml", "--cores", "2"])
     assert Path("results/reference/mini", CELLS[0], "accuracy.json").is_file()
 

@@ -34,6 +34,7 @@ def pages():
 
 
 def test_what_is_kept_is_what_the_records_give(pages):
+    """To the byte, so that generating twice, there and here, gives the same."""
     old = [page.path for page in pages if (ROOT / page.path).read_text() != page.text]
     assert old == [], "run: defectbench document"
 
@@ -59,10 +60,6 @@ def test_a_template_waits_for_its_records(tmp_path):
     assert stems() == ["index"]
     (kept / "quiet").mkdir(parents=True)
     assert stems() == ["index", "quiet"]
-
-
-def test_generating_twice_gives_the_same_bytes(pages):
-    assert kept_pages(ROOT) == pages
 
 
 # What papers print, a target that is part of a name, a bound of a test, a version, a setting of a simulation.

@@ -175,8 +175,9 @@ def test_no_checkpoint_of_the_framework_is_left(cell):
     assert (cell[0] / "checkpoint" / "weights.pth").is_file()
 
 
-@pytest.mark.parametrize("cell", WITH_RESNET, indirect=True)
+@pytest.mark.parametrize("cell", ["tood_r50"], indirect=True)
 def test_a_killed_run_goes_on_to_the_same_bits(cell, packs, run, tmp_path):
+    """By the one that has most to take up again: how it assigns boxes depends on the epoch."""
     out, log = tmp_path / "tiny" / "clean" / name_of(cell) / "seed0", tmp_path / "log"
     with log.open("w") as lines:
         first = subprocess.Popen(command_line(packs, out, name_of(cell)), cwd=ROOT, stdout=lines)
