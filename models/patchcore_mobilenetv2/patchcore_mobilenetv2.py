@@ -2,7 +2,7 @@
 
 A patch is one cell of two maps of a frozen network. What is learnt is a bank of patches, chosen from the images of the
 training part so that none of theirs is far from it. The score of an image is the largest distance of a patch of it to
-the bank.
+the bank; on request it is weighed by how crowded the bank is there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from defectbench.nn.mobilenet import LAST, feature_layers, full_widths
 from defectbench.nn.trainable import Fitted
 
 IMAGENET_CLASSES = 1000
+ROWS_AT_ONCE = 1000  # of a bank, whose distances to the others are held at a time
 
 
 def patch_maps(features: nn.Sequential, layers: Sequence[int], images: Tensor) -> Tensor:
@@ -38,6 +39,16 @@ def patch_maps(features: nn.Sequential, layers: Sequence[int], images: Tensor) -
     return torch.cat((maps[0], *larger), 1)
 
 
+def nearest_rows(bank: Tensor, count: int) -> Tensor:
+    """Of each vector of a bank [k, d] the rows of the ``count`` nearest ones, itself first; int64 [k, count]."""
+    tables = []
+    for start in range(0, len(bank), ROWS_AT_ONCE):
+        distances = torch.cdist(bank[start : start + ROWS_AT_ONCE], bank)
+        distances[range(len(distances)), range(start, start + len(distances))] = -1
+        tables.append(distances.topk(count, largest=False).indices)
+    return torch.cat(tables)
+
+
 class PatchScore(nn.Module):
     """The deployed form: images [N, 3, S, S] in 0..1 to the largest distance of a patch to the bank, [N, 1].
 
@@ -49,9 +60,13 @@ class PatchScore(nn.Module):
         features: Layers of the network up to the last that is used, folded.
         layers: Numbers of those whose maps are taken.
         bank: [k, d], vectors of the bank.
+        neighbours: How many vectors of the bank weigh the score, at least 2; 0 for none. With a bank of one vector
+            there is nothing to weigh by.
     """
 
-    def __init__(self, features: nn.Sequential, layers: Sequence[int], bank: Tensor) -> None:
+    def __init__(
+        self, features: nn.Sequential, layers: Sequence[int], bank: Tensor, neighbours: int = 0
+    ) -> None:
         super().__init__()
         self.features, self.layers = features, tuple(layers)
         count, width = bank.shape
@@ -64,11 +79,40 @@ class PatchScore(nn.Module):
             self.search.weight.copy_(-2 * around[:, :, None, None])
             assert self.search.bias is not None
             self.search.bias.copy_(around.square().sum(1))
+        self.is_weighed = neighbours > 0 and count > 1
+        if self.is_weighed:
+            self.rows: Tensor
+            self.around: Tensor
+            self.register_buffer("rows", torch.zeros(1, count, 1, dtype=torch.long))
+            self.register_buffer("around", nearest_rows(around, min(neighbours, count)))
 
     def forward(self, images: Tensor) -> Tensor:
         patches = patch_maps(self.features, self.layers, images) - self.centre
-        nearest = self.search(patches).amin(1, keepdim=True) + patches.square().sum(1, keepdim=True)
-        return nearest.amax((2, 3)).clamp(min=0).sqrt()
+        found, squares = self.search(patches), patches.square().sum(1, keepdim=True)
+        nearest = found.amin(1, keepdim=True) + squares
+        score = nearest.amax((2, 3)).clamp(min=0).sqrt()
+        return score * self._weight(found, squares, nearest) if self.is_weighed else score
+
+    def _weight(self, found: Tensor, squares: Tensor, nearest: Tensor) -> Tensor:
+        """Equation 7: 1 less the softmax of the distances of the farthest patch to the vectors around its nearest one.
+
+        Where the bank is crowded around that vector these distances are alike and the weight is large; where the vector
+        is a rare one it is the nearest by far, and the weight small.
+
+        Args:
+            found: [N, k, h, w], squared distances to the bank less the patches' own squares.
+            squares: [N, 1, h, w], those squares.
+            nearest: [N, 1, h, w], squared distances to the nearest vector.
+
+        Returns:
+            [N, 1], 0..1.
+        """
+        patch = nearest.flatten(2).argmax(2, keepdim=True)
+        to_bank = found.flatten(2).gather(2, patch + self.rows)[:, :, 0]
+        near = self.around[to_bank.argmin(1)]
+        own = squares.flatten(2).gather(2, patch)[:, :, 0]
+        distances = (to_bank.gather(1, near) + own).clamp(min=0).sqrt()
+        return 1 - distances.softmax(1)[:, :1]
 
 
 class PatchCore(Fitted):
@@ -79,14 +123,17 @@ class PatchCore(Fitted):
         layers: Numbers of the layers whose maps are taken, in ascending order.
         bank: Most vectors of the bank.
         candidates: Patches of the training part, drawn at random, that the bank is chosen from.
+        neighbours: How many vectors of the bank weigh a score; 0 for none.
     """
 
     training_only = ("classifier",)  # of the published network, so that its file loads whole
 
-    def __init__(self, nc: int, layers: Sequence[int], bank: int, candidates: int) -> None:
+    def __init__(
+        self, nc: int, layers: Sequence[int], bank: int, candidates: int, neighbours: int
+    ) -> None:
         super().__init__()
         self.nc, self.layers, self.most = nc, tuple(layers), bank
-        self.n_candidates = candidates
+        self.n_candidates, self.neighbours = candidates, neighbours
         self.features = feature_layers(full_widths())
         if list(layers) != sorted(set(layers)) or not layers:
             raise ValueError("layers are numbers of layers in ascending order, each once")
@@ -94,6 +141,8 @@ class PatchCore(Fitted):
             raise ValueError(f"layers go from 0 to {len(self.features) - 1}")
         if min(bank, candidates) < 1:
             raise ValueError("bank and candidates are at least 1")
+        if neighbours != 0 and neighbours < 2:
+            raise ValueError("neighbours is 0, for a score that is not weighed, or at least 2")
         self.classifier = nn.Sequential(
             nn.Dropout(0.2), nn.Linear(full_widths()[LAST], IMAGENET_CLASSES)
         )
@@ -120,7 +169,7 @@ class PatchCore(Fitted):
         """Choose the bank from images without a defect; see ``Fitted.fit``."""
         if is_fresh:
             self._settle_norms(batches())
-        vectors = self._candidates(batches(), torch.Generator().manual_seed(seed))
+        vectors = self._candidates(batches, torch.Generator().manual_seed(seed))
         first = int(
             torch.randint(len(vectors), (1,), generator=torch.Generator().manual_seed(seed))
         )
@@ -134,13 +183,23 @@ class PatchCore(Fitted):
             "covering_radius": radius,
         }
 
-    def _candidates(self, batches: Iterable[Tensor], generator: torch.Generator) -> Tensor:
-        """Some patches of all images, float32 [n, d]: each image gives as many, drawn at random."""
-        of_images = list(self._vectors(batches))
-        each = max(1, self.n_candidates // len(of_images))
+    def _candidates(
+        self, batches: Callable[[], Iterable[Tensor]], generator: torch.Generator
+    ) -> Tensor:
+        """Some patches of all images, float32 [n, d]: each image gives as many, drawn at random.
+
+        Images are counted first, so that of each no more is kept than it gives. Where there are more images than
+        candidates, as many images as candidates give one patch each.
+        """
+        images = sum(len(batch) for batch in batches())
+        each = max(1, self.n_candidates // images)
+        gives = torch.ones(images, dtype=torch.bool)
+        if images > self.n_candidates:
+            gives[torch.randperm(images, generator=generator)[self.n_candidates :]] = False
         drawn = [
             vectors[torch.randperm(len(vectors), generator=generator)[:each]]
-            for vectors in of_images
+            for vectors, is_giving in zip(self._vectors(batches()), gives.tolist(), strict=True)
+            if is_giving
         ]
         return torch.cat(drawn)
 
@@ -169,7 +228,8 @@ class PatchCore(Fitted):
         """Folded features and the search of the bank."""
         folded = copy.deepcopy(self.used).eval()
         fold_all(folded)
-        return PatchScore(folded, self.layers, self.bank.detach().clone()).eval()
+        bank = self.bank.detach().clone()
+        return PatchScore(folded, self.layers, bank, self.neighbours).eval()
 
 
 def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_more: object) -> None:
@@ -181,7 +241,11 @@ def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_more
 
 
 def build(
-    nc: int, layers: Sequence[int] = (6, 13), bank: int = 4000, candidates: int = 100_000
+    nc: int,
+    layers: Sequence[int] = (6, 13),
+    bank: int = 4000,
+    candidates: int = 100_000,
+    neighbours: int = 0,
 ) -> PatchCore:
     """Build PatchCore on MobileNetV2.
 
@@ -190,8 +254,10 @@ def build(
         layers: Numbers of the layers of torchvision's ``features`` whose maps are taken.
         bank: Most vectors of the bank.
         candidates: Patches of the training part that the bank is chosen from.
+        neighbours: Vectors of the bank that weigh a score, b of section 3.3, usually 9; 0: the score is the
+            largest distance alone, as in the authors' program.
 
     Raises:
         ValueError: A number is out of range.
     """
-    return PatchCore(nc, layers, bank, candidates)
+    return PatchCore(nc, layers, bank, candidates, neighbours)

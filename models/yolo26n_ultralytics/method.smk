@@ -1,5 +1,5 @@
 use rule train_by_ultralytics as train_yolo26n_ultralytics with:
     wildcard_constraints:
-        method=r"yolo26n_ultralytics(\+from_coco\w*)?",
+        method=r"yolo26n_ultralytics(\+from_\w+)?",
     params:
         network="yolo26n.yaml",

@@ -7,7 +7,7 @@ import pytest
 
 from defectbench.base.catalogue import load_catalogue
 from defectbench.base.errors import ConfigError
-from defectbench.base.method_rules import check_method_rules
+from defectbench.base.method_rules import check_method_rules, check_start_rules
 
 MODELS = Path(__file__).parents[2] / "models"
 RULE = 'use rule train_network as {rule} with:\n    wildcard_constraints:\n        method="{method}",\n'
@@ -61,6 +61,27 @@ def test_a_rule_for_several_methods_and_one_that_writes_paths_pass(tmp_path):
         tmp_path, "own", 'rule predict:\n    output: f"{RUNS}/steel/clean/own/seed0/model.onnx"\n'
     )
     check_method_rules(["mine", "own"], tmp_path)
+
+
+@pytest.mark.parametrize("constraint", [r"mine(\+from_coco\w*)?", "mine"])
+def test_a_start_that_no_rule_makes_is_named_with_card_and_block(tmp_path, constraint):
+    write(tmp_path, "mine", RULE.format(rule="train_mine", method=constraint))
+    rows = {"mine": ["mine+from_tiles_3epochs"]}
+    said = (
+        f"{tmp_path}/mine/card.yaml: weights: got 'tiles'; {tmp_path}/mine/method.smk makes {constraint} alone, not "
+        r'mine+from_tiles_3epochs: write method=r"mine(\+from_\w+)?" there'
+    )
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        check_start_rules(rows, tmp_path)
+    whole = RULE.format(rule="train_mine", method=r"mine(\+from_\w+)?").replace('="', '=r"')
+    (tmp_path / "mine" / "method.smk").write_text(whole)
+    check_start_rules(rows, tmp_path)
+
+
+def test_the_programs_of_the_suite_start_from_weights_of_any_name():
+    programs = load_catalogue(MODELS).started_by_program
+    assert programs
+    check_start_rules({n: [f"{n}+from_tiles", f"{n}+from_coco_2epochs"] for n in programs}, MODELS)
 
 
 def test_a_rule_file_in_another_encoding_is_named_with_its_line(tmp_path):

@@ -100,6 +100,18 @@ def test_names_that_do_not_pair_are_refused():
         PublishedWeights.model_validate({**content("yolo_fastestv2"), "tensors": {"a.{0,1}": "b"}})
 
 
+def test_a_file_that_only_a_program_opens_is_none_for_the_engine(tmp_path):
+    card = yaml.safe_load((ROOT / "models" / "nanodet_m" / "card.yaml").read_text())
+    block = {**PROGRAM, "sha256": {".pt": "0" * 64}}
+    folder = tmp_path / "nanodet_m"
+    folder.mkdir()
+    (folder / "card.yaml").write_text(yaml.safe_dump({**card, "weights": {"tiles": block}}))
+    with pytest.raises(
+        ConfigError, match=r"card\.yaml: .*weights\.tiles: \.pt .*\.pth, or \.param"
+    ):
+        load_card(folder)
+
+
 def test_a_wrong_field_is_named_with_the_card(tmp_path):
     card = yaml.safe_load((ROOT / "models" / "nanodet_m" / "card.yaml").read_text())
     card["weights"]["coco"]["convolution"] = []

@@ -13,6 +13,7 @@ from defectbench.base.records import read_record
 from defectbench.base.studies import expand_cells, load_study
 from defectbench.cli import main
 from defectbench.data.adoption.adopting import adopt
+from defectbench.data.adoption.finding import Said
 from defectbench.data.adoption.writing import set_name, short_recipes, write_study
 from defectbench.data.coco import read_coco, read_part
 from defectbench.data.groups import read_groups
@@ -167,11 +168,41 @@ def test_class_folders_are_adopted_for_classification(checkout, tmp_path):
     for number in range(24):
         place = tmp_path / "kinds" / ("good", "bad")[number % 2]
         write_picture(place / f"{number // 2}.png", plate(number)[0])
-    adopted = adopt(tmp_path / "kinds", lambda line: None, root=checkout)
+    lines = []
+    adopted = adopt(tmp_path / "kinds", lines.append, root=checkout)
     assert load_dataset_card(adopted.card).task == "classification"
+    assert any("good is taken as a class" in line and "--good good" in line for line in lines)
     content = yaml.safe_load(adopted.study.read_text())
     assert content["blocks"][0]["controls"] == ["memoriser", "class_prior"]
     assert len(read_coco(adopted.data / "annotations.json").images) == 24
+
+
+@pytest.mark.parametrize("starts", [{}, {"patchcore_mobilenetv2": "imagenet"}])
+def test_good_parts_beside_defective_ones_are_adopted_to_learn_from_the_good(
+    checkout, tmp_path, starts
+):
+    top = tmp_path / "parts"
+    for number in range(24):
+        place = ("ok", "ok", "ok", "pit", "scratch", "ok")[number % 6]
+        write_picture(top / place / f"{number}.png", plate(number)[0])
+    lines = []
+    adopted = adopt(top, lines.append, Said(good=["OK"]), root=checkout, starts=starts)
+    card = load_dataset_card(adopted.card)
+    assert (card.task, card.classes) == ("anomaly", ["pit", "scratch"])
+    coco = read_coco(adopted.data / "annotations.json")
+    assert sum(coco.shows_defect(name) for name in coco.images) == 8
+    train = read_part(adopted.data / "clean" / "split0", "train")
+    assert len(train) >= 5
+    assert not any(coco.shows_defect(name) for name in train)
+    study = load_study(adopted.study)
+    plan = plan_study(study, adopted.study, checkout / "models", checkout / "datasets")
+    rows = {"patchcore_mobilenetv2" + ("+from_imagenet" if starts else "")}
+    assert {cell.method for cell in plan.trained} == rows
+    assert plan.controls_of("anomaly") == ["random_score", "mean_grey", "grey_deviation"]
+    said = "\n".join(lines)
+    assert "16 pictures of good parts, to learn from" in said
+    assert "of train shows" not in said
+    assert ("a network that has learnt nothing" in said) == (not starts)
 
 
 def test_methods_keep_the_clip_of_their_own_recipe(checkout, tmp_path):

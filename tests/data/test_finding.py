@@ -233,6 +233,16 @@ def names_do_not_match(top):
         as_voc(top / f"label {number}.png", boxes)
 
 
+def good_and_kinds(top):
+    draw(top, "Good/train/{}.png")
+    draw(top, "pit/{}.png", 2)
+
+
+def kinds_and_pictures_beside(top):
+    draw(top)
+    draw(top, "pit/{}.png", 2)
+
+
 def nothing_is_labelled(top):
     for path, _ in draw(top):
         as_voc(path, [])
@@ -255,6 +265,18 @@ def nothing_is_labelled(top):
         (voc_apart, Said(format="cvat"), "name one of voc"),
         (voc_apart, Said(images=("photos",)), "there are"),
         (voc_apart, Said(classes=("pit",)), "--classes"),
+        (good_and_kinds, Said(good=("fine",)), r"--good: folder: got 'fine'.*there are pit, train"),
+        (
+            good_and_kinds,
+            Said(good=("good", "pit")),
+            "all of good parts.*put some of these in folders",
+        ),
+        (good_and_kinds, Said(good=("good",), format="voc"), "leave one of the two out"),
+        (
+            kinds_and_pictures_beside,
+            Said(),
+            "--unlabelled-are-empty of those outside of any folder",
+        ),
     ],
 )
 def test_what_is_wrong_or_ambiguous_is_named_with_how_to_say_it(make, said, words, tmp_path):
@@ -268,6 +290,23 @@ def test_what_is_ambiguous_can_be_said(tmp_path):
     assert dict(find(tmp_path / "a", Said(format="yolo")).formats) == {"yolo": COUNT}
     one_label_of_two_pictures(tmp_path / "b")
     assert len(find(tmp_path / "b", Said(images=("b",))).pictures) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (good_and_kinds, Said(good=("good",))),
+        (kinds_and_pictures_beside, Said(unlabelled_are_empty=True)),
+    ],
+)
+def test_good_parts_are_told_by_a_folder_or_by_lying_in_none(make, said, tmp_path):
+    make(tmp_path / "set")
+    found = find(tmp_path / "set", said)
+    assert found.task.learns_defect_free
+    shown = [box.name for picture in found.pictures for box in picture.boxes]
+    assert shown == ["pit"] * 2
+    assert sum(not picture.boxes for picture in found.pictures) == COUNT
+    assert f"{COUNT} pictures of good parts, to learn from" in " ".join(told(found, clean(found)))
 
 
 def test_labels_made_for_another_size_are_an_error(tmp_path):

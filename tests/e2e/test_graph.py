@@ -479,6 +479,9 @@ def test_published_weights_are_fetched_once_for_all_cells_that_start_from_them(c
     # a method's own program opens its file, and its own rule starts from it
     assert (jobs["fetch_program_weights"], jobs["train_yolov8n_ultralytics"]) == (1, 1)
     assert "results/weights/yolov8n_ultralytics/coco/weights.pt" in said
+    # only what its card says of them is a reason to fetch a program's weights again
+    of_program = said[said.index("rule fetch_program_weights:") :].partition("\n\n")[0]
+    assert "input: models/yolov8n_ultralytics/card.yaml\n" in of_program
     # what unfolds them is an input of each job that starts from them, and of no other
     inputs = [line for line in said.splitlines() if line.startswith("    input: ")]
     assert sum("weights/starting.py" in line for line in inputs) == 1 + 8

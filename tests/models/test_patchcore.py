@@ -1,5 +1,6 @@
 """PatchCore on MobileNetV2: counts, its bank, its score against distances by brute force, its export."""
 
+import gc
 from pathlib import Path
 
 import onnx
@@ -75,6 +76,37 @@ def test_the_score_is_the_largest_distance_to_the_bank(usual):
     assert torch.allclose(scores(network, images).double(), expected, atol=1e-3)
 
 
+def weighed(network, images, neighbours):
+    """Scores with the paper's weight, patch by patch in double precision."""
+    bank, found = network.bank.double(), []
+    for of_image in network.patches(images).flatten(2).transpose(1, 2).double():
+        distances = torch.cdist(of_image, bank, compute_mode="donot_use_mm_for_euclid_dist")
+        patch = int(distances.amin(1).argmax())
+        nearest = int(distances[patch].argmin())
+        near = (bank - bank[nearest]).norm(dim=1).argsort()[:neighbours]
+        share = distances[patch, nearest].exp() / distances[patch, near].exp().sum()
+        found.append((1 - share) * distances[patch, nearest])
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("neighbours", [2, 9, 50])
+def test_neighbours_of_the_nearest_vector_weigh_the_score(method, usual, neighbours):
+    plain, _ = usual
+    network = build_network(method, 1, {**method.recipe.options, "neighbours": neighbours})
+    network.load_state_dict(plain.state_dict())
+    images = shown(3, seed=9)
+    images[2, :, 16:32, 16:32] = 1
+    found = scores(network, images)
+    assert torch.allclose(found.double(), weighed(network, images, neighbours), rtol=1e-3)
+    assert (found < scores(plain, images)).all()
+
+
+def test_a_bank_of_one_vector_has_nothing_to_weigh_by(method):
+    banks = [fitted(method, shown(), bank=1, neighbours=n)[0] for n in (0, 9)]
+    plain, alike = (scores(network, shown(2, seed=9)) for network in banks)
+    assert torch.equal(plain, alike)
+
+
 def test_a_bank_of_all_patches_scores_its_own_images_with_nothing(method):
     images = shown(2)
     network, facts = fitted(method, images, bank=10_000, candidates=10_000)
@@ -110,6 +142,50 @@ def test_equal_seeds_choose_equal_banks_and_others_do_not(method):
     assert not torch.equal(banks[0], banks[2])
 
 
+def held_mib():
+    """Memory of all tensors that are alive."""
+    alive = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    storages = [tensor.untyped_storage() for tensor in alive]
+    return sum({s.data_ptr(): s.nbytes() for s in storages}.values()) / 2**20
+
+
+def most_held(method, images):
+    """The most that is held, beside the images, whenever a fit asks for more of them."""
+    held = []
+
+    def batches():
+        for batch in images.split(2):
+            held.append(held_mib())
+            yield batch
+
+    network = build_network(method, 1, {**method.recipe.options, "bank": 4, "candidates": 40})
+    before = held_mib()
+    network.fit(batches, 0, False)
+    return max(held) - before
+
+
+def test_memory_of_a_fit_does_not_grow_with_the_number_of_images(method):
+    of_an_image = (SIDE // 8) ** 2 * (32 + 96) * 4 / 2**20
+    few, many = (most_held(method, shown(count)) for count in (8, 40))
+    assert many - few < of_an_image
+
+
+def test_each_image_gives_as_many_patches_at_random(method):
+    images = shown(6)
+    network, facts = fitted(method, images, bank=1000, candidates=60)
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.cat([network.patches(pair) for pair in images.split(2)])
+    patches = maps.flatten(2).transpose(1, 2)
+    expected = torch.cat([p[torch.randperm(64, generator=generator)[:10]] for p in patches])
+    assert facts["candidates"] == 60
+    assert torch.equal(network.bank.unique(dim=0), expected.unique(dim=0))
+
+
+def test_more_images_than_candidates_give_no_more_patches(method):
+    network, facts = fitted(method, shown(6), bank=1000, candidates=4)
+    assert (facts["candidates"], len(network.bank)) == (4, 4)
+
+
 def test_a_bank_of_any_size_is_loaded(method, usual):
     network, _ = usual
     other = build_network(method, 1, method.recipe.options)
@@ -117,9 +193,11 @@ def test_a_bank_of_any_size_is_loaded(method, usual):
     assert torch.equal(scores(other, shown(2)), scores(network, shown(2)))
 
 
-@pytest.mark.parametrize("layers", [[6, 13], [13, 16], [3, 6, 13]])
-def test_the_file_equals_torch_and_pads_nothing_apart(method, tmp_path, layers):
-    network, _ = fitted(method, shown(), layers=layers, bank=30)
+@pytest.mark.parametrize(
+    ("layers", "neighbours"), [([6, 13], 0), ([13, 16], 0), ([3, 6, 13], 0), ([6, 13], 9)]
+)
+def test_the_file_equals_torch_and_pads_nothing_apart(method, tmp_path, layers, neighbours):
+    network, _ = fitted(method, shown(), layers=layers, bank=30, neighbours=neighbours)
     deployed, path = network.deploy(), tmp_path / "model.onnx"
     info = export_onnx(deployed, SIDE, path, ["square"], PROVENANCE, "anomaly")
     assert info.task == "anomaly"
@@ -130,7 +208,8 @@ def test_the_file_equals_torch_and_pads_nothing_apart(method, tmp_path, layers):
 
 
 @pytest.mark.parametrize(
-    "options", [{"layers": [13, 6]}, {"layers": []}, {"layers": [6, 40]}, {"bank": 0}]
+    "options",
+    [{"layers": [13, 6]}, {"layers": []}, {"layers": [6, 40]}, {"bank": 0}, {"neighbours": 1}],
 )
 def test_options_out_of_range_are_refused(method, options):
     from defectbench.base.errors import ConfigError

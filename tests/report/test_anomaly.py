@@ -101,6 +101,16 @@ def test_rows_stand_by_auroc_and_controls_below(filled):
     assert "not above Random score" in poor.flags
 
 
+def test_what_published_weights_gain_is_told_in_auroc(filled):
+    table = make_tables([filled.runs]).tables["anomaly_transfer"]
+    (row,) = [row.values for row in table.rows]
+    assert (row["figure"], row["start"], row["epochs"]) == ("auroc", "ImageNet", 1)
+    assert row["started"] == pytest.approx((9 * 20 + 5.5) / 200)
+    assert row["gain"] == pytest.approx(row["started"] - row["scratch"])
+    assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+    assert "in AUROC" in table.lead
+
+
 def test_one_method_is_better_where_its_scores_are(filled):
     study = make_tables([filled.runs]).report.study
     (pair,) = study.share(anomaly.compared)
@@ -135,6 +145,32 @@ def test_few_images_without_a_defect_leave_rates_open(tmp_path):
     assert (row.auroc, row.escape_rate, row.escape_rate_val) == (1.0, None, None)
     notes = " ".join(made.tables["anomaly"].notes)
     assert "With fewer than 20 without a defect no rate of overkill is told." in notes
+
+
+@pytest.mark.parametrize(
+    ("free", "bad", "told", "untold"),
+    [
+        (40, 0, "No validation image of plates, clean shows a defect", "in steps of"),
+        (
+            12,
+            5,
+            "plates, clean has 12 images without a defect, so that overkill moves in steps of 8.3",
+            "No validation",
+        ),
+        (20, 5, "Labels needed", "validation part of plates"),
+    ],
+)
+def test_notes_say_what_the_validation_part_lacks(filled, free, bad, told, untold):
+    for cell in ("bank+from_imagenet", "bank"):
+        counts = {"n_defect_free_images": free, "n_defective_images": bad}
+        point = filled.folder(cell) / "operating_point.json"
+        write_record(point, "operating_point", {"threshold": POINT, **counts}, {})
+    made = make_tables([filled.runs])
+    notes = " ".join(made.tables["anomaly"].notes)
+    assert told in notes
+    assert untold not in notes
+    row = made.report.study.share(anomaly.rows_of)[0]
+    assert (row.n_val_defect_free_images, row.n_val_defective_images) == (free, bad)
 
 
 def test_notes_say_what_the_rates_rest_on(filled):

@@ -12,6 +12,7 @@ from defectbench.base.methods import build_network, load_method, override_recipe
 from defectbench.base.records import read_record, write_record
 from defectbench.deploy.export_run import export_run
 from defectbench.deploy.runtime import AnomalyModel, open_artifact
+from defectbench.measure.operating_point import choose_operating_point
 from defectbench.measure.validation import make_validator
 from defectbench.training.fitting import fit
 from tests.free_packs import write_free_pack
@@ -123,11 +124,25 @@ def test_a_method_that_trains_still_needs_an_optimizer(tmp_path):
         refuse_no_training(without, mobilenet.card, "study")
 
 
-@pytest.mark.parametrize("kinds", [{"free": 4}, {"free": 0, "defective": 4}])
-def test_validation_needs_both_kinds_of_images(tmp_path, kinds):
-    val = write_free_pack(tmp_path / "val.safetensors", part="val", **kinds)
-    with pytest.raises(PackError, match="both kinds"):
+def test_validation_without_an_image_that_a_threshold_needs_is_refused(tmp_path):
+    val = write_free_pack(tmp_path / "val.safetensors", part="val", free=0, defective=4)
+    with pytest.raises(PackError, match=r"images: got '4 of 4 with a defect'.*list some in val"):
         make_validator(val, task="anomaly")
+
+
+def test_validation_without_a_defect_sets_the_threshold_and_scores_nothing(method, tmp_path):
+    """As of publishers who keep all defective images for the test."""
+    pack = write_free_pack(tmp_path / "train.safetensors")
+    val = write_free_pack(tmp_path / "val.safetensors", part="val", free=20, seed=1)
+    cell = tmp_path / "cell"
+    record = run(pack, method, cell, make_validator(val, task="anomaly"))
+    assert record["figures"]["val_auroc"] is None
+    export_run(cell, method)
+    figures = choose_operating_point(cell / "model.onnx", val, cell / "point.json")["figures"]
+    assert figures["threshold"] > 0
+    assert figures["val_auroc"] is None
+    assert (figures["n_defect_free_images"], figures["n_defective_images"]) == (20, 0)
+    assert figures["on_validation"]["escape_rate_images"] is None
 
 
 def test_a_card_says_fitted_for_the_engine_alone():

@@ -11,7 +11,7 @@ from defectbench.base.boards import take_board
 from defectbench.base.clock import bring_back
 from defectbench.base.code import conversion_files, source_files
 from defectbench.base.compressions import base_method
-from defectbench.base.method_rules import check_method_rules
+from defectbench.base.method_rules import check_method_rules, check_start_rules
 from defectbench.base.mirrors import MIRROR_HASHES, mirror_state, note_on_shared_data
 from defectbench.base.ownership import note_owner, refuse_another_owner, study_file
 from defectbench.base.places import RESULTS, note_on_first_version, weights_folder
@@ -31,6 +31,7 @@ STUDY = parse_study(STUDY_FILE or [*workflow.configfiles, "study"][0], config)
 refuse_another_owner(STUDY, STUDY_FILE)
 PLAN = plan_study(STUDY, f"study {STUDY.study}")
 check_method_rules(PLAN.catalogue.names)
+check_start_rules(PLAN.started_by_program)
 
 # A study owns its runs, its report and its logs; data are shared, their parts keyed by the seed of the split.
 RUNS = f"{RESULTS}/{STUDY.study}/runs"

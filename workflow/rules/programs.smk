@@ -45,7 +45,8 @@ rule train_by_ultralytics:
 # Weights in a form that only a method's own program opens: verified and kept, not converted.
 use rule fetch_weights as fetch_program_weights with:
     input:
-        recipe="models/{method}/recipe.yaml",
+        # only what `published` takes from it is a reason to fetch again
+        card=ancient("models/{method}/card.yaml"),
     output:
         weights=f"{WEIGHTS}/weights.pt",
         record=f"{WEIGHTS}/published.json",

@@ -7,11 +7,12 @@ that is used twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from .errors import ConfigError
 from .texts import read_text
+from .variants import variant_of
 
 RULE = re.compile(r"^(?:use\s+rule\s+\w+\s+as|rule)\s+(\w+)")
 CONSTRAINT = re.compile(r"""^\s*method\s*=\s*r?(["'])(.+)\1""")
@@ -31,6 +32,36 @@ def check_method_rules(names: Iterable[str], models_dir: str | Path = "models") 
     for name, path in paths.items():
         _check_constraints(name, path)
     _check_rule_names(paths)
+
+
+def check_start_rules(
+    rows: Mapping[str, Collection[str]], models_dir: str | Path = "models"
+) -> None:
+    """Stop where the rule of a method's own program makes no cell that starts from its published weights.
+
+    A rule without a constraint in plain sight is left to Snakemake.
+
+    Args:
+        rows: Of each such method, its rows with a start, such as ``yolov8n_ultralytics+from_coco``.
+        models_dir: Folder of the methods.
+
+    Raises:
+        ConfigError: There is one; names the card's block and the line to write.
+    """
+    for name, starting in rows.items():
+        path = Path(models_dir) / name / "method.smk"
+        found = [CONSTRAINT.match(line) for line in read_text(path).splitlines()]
+        patterns = [constraint[2] for constraint in found if constraint]
+        for row in starting if patterns else ():
+            if any(re.fullmatch(pattern, row) for pattern in patterns):
+                continue
+            card = Path(models_dir) / name / "card.yaml"
+            start = variant_of(row).start
+            fix = (
+                f'{path} makes {" and ".join(patterns)} alone, not {row}: write method=r"{name}(\\+from_\\w+)?" there, '
+                "or start from scratch"
+            )
+            raise ConfigError(card, "weights", start, fix)
 
 
 def _check_constraints(name: str, path: Path) -> None:

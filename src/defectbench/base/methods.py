@@ -173,6 +173,16 @@ class MethodCard(Strict):
             raise ValueError(f"`{SCRATCH}` is the start without weights: name them otherwise")
         return weights
 
+    @model_validator(mode="after")
+    def _a_program_opens_its_file(self) -> MethodCard:
+        odd = [name for name, weights in self.weights.items() if weights.is_of_program]
+        if odd and self.family == "engine":
+            raise ValueError(
+                f"weights.{odd[0]}: .pt is opened by a method's own program (family: program), and the engine opens "
+                ".pth, or .param and .bin of ncnn"
+            )
+        return self
+
     @field_validator("rates")
     @classmethod
     def _rates_can_be_rates(cls, rates: dict[str, Written]) -> dict[str, Written]:

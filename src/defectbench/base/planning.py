@@ -117,6 +117,15 @@ class StudyPlan:
         return [cell for cell in self.trained if is_variant(cell.method)]
 
     @cached_property
+    def started_by_program(self) -> dict[str, list[str]]:
+        """Rows that start from weights which their method's own program opens, by method."""
+        rows: dict[str, list[str]] = {}
+        for row in dict.fromkeys(cell.method for cell in self.variants):
+            if base_method(row) in self.catalogue.started_by_program:
+                rows.setdefault(base_method(row), []).append(row)
+        return rows
+
+    @cached_property
     def forms(self) -> list[Form]:
         """Forms of the raced files beyond the artifact itself."""
         return [form for form in self.study.forms if not form.is_artifact]

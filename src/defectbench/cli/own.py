@@ -57,6 +57,13 @@ def adopt(
             help="Take pictures without a label as free of defects instead of leaving them out.",
         ),
     ] = False,
+    good: Annotated[
+        list[str] | None,
+        Option(
+            help="Name of a folder of good parts, from which alone methods then learn; other folders name kinds of "
+            "defects. Repeat it for more."
+        ),
+    ] = None,
     seed: Annotated[int, Option(help="Seed of the split.", min=0, max=LAST_SEED)] = 0,
     weights: Weights = None,
 ) -> None:
@@ -72,7 +79,7 @@ def adopt(
         fix = f"use small letters, digits and '-', such as {set_name(name)}"
         raise ConfigError("--name", "name", name, fix)
     listed = [part.strip() for part in (classes or "").split(",") if part.strip()]
-    said = Said(label_format, images or (), labels or (), listed, unlabelled_are_empty)
+    said = Said(label_format, images or (), labels or (), listed, unlabelled_are_empty, good or ())
     starts = starts_at_hand(folder=weights)
     made = adopt(folder, _say, said, name, seed=seed, starts=starts, weights=weights)
     if line := told_starts(load_study(made.study).blocks[0].methods, starts):

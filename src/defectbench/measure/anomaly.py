@@ -23,7 +23,7 @@ from ..data.truth import read_truth
 from .accuracy import groups_of, listed_images, model_behind
 from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE
 from .evaluator import restrict
-from .image_scores import Scored, auroc, can_reject, rejected, thresholds
+from .image_scores import Scored, auroc, can_reject, kinds_of, rejected, thresholds
 from .results import read_results
 from .statistics import (
     CONFIDENCE,
@@ -89,10 +89,8 @@ def evaluate_anomaly(
         "threshold": _known(thresholds(scored)[0]) if can_reject(scored) else None,
         "threshold_val": point,
         "overkill_rate": OVERKILL_RATE,
-        "n_images": len(scored.scores),
+        **kinds_of(scored),
         "n_groups": len(set(members)),
-        "n_defect_free_images": int((~scored.defective).sum()),
-        "n_defective_images": int(scored.defective.sum()),
         "per_class": per_class(scored, truth, point),
     }
     inputs = {"annotations": annotations, "predictions": predictions}

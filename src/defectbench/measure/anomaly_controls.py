@@ -17,7 +17,7 @@ from ..base.places import parts_folder
 from ..base.records import write_record
 from ..data.coco import Coco, protocol_coco, read_grey, read_part
 from .anomaly import POINT
-from .image_scores import Scored, escape_of
+from .image_scores import Scored, escape_of, kinds_of
 
 
 def control_anomaly(
@@ -50,8 +50,9 @@ def control_anomaly(
     names = {part: read_part(parts, part) for part in ("train", "val", "test")}
     scores = ANOMALY_CONTROLS[kind](images, names, seed)
     rows = [{"image_id": coco.images[n]["id"], "anomaly": scores[n]} for n in names["test"]]
-    escape = escape_of(_scored(coco, names["val"], scores))
-    figures = {"threshold": escape.threshold if escape else None, "n_images": len(names["val"])}
+    on_validation = _scored(coco, names["val"], scores)
+    escape = escape_of(on_validation)
+    figures = {"threshold": escape.threshold if escape else None, **kinds_of(on_validation)}
     write_record(Path(out).with_name(POINT), "operating_point", figures, {"val": parts / "val.txt"})
     atomic_write_json(out, rows)
 

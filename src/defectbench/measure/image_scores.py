@@ -119,6 +119,13 @@ def can_reject(scored: Scored) -> bool:
     return int((~scored.defective).sum()) >= LEAST_DEFECT_FREE
 
 
+def kinds_of(scored: Scored) -> dict[str, int]:
+    """How many images there are, and how many without and with a defect, by the keys of records."""
+    bad = int(scored.defective.sum())
+    count = len(scored.scores)
+    return {"n_images": count, "n_defect_free_images": count - bad, "n_defective_images": bad}
+
+
 def pack_scored(pack: Pack[Any], rows: Sequence[Mapping[str, Any]]) -> Scored:
     """Scores of the images of a pack beside their truth, in its order.
 

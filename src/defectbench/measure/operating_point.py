@@ -35,7 +35,7 @@ from ..deploy.runtime import AnomalyModel, ClassifierModel, DetectorModel
 from .bootstrap import Matches, match, pairwise_iou
 from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE, EscapeRate
 from .evaluator import score
-from .image_scores import auroc, escape_of, pack_scored
+from .image_scores import auroc, escape_of, kinds_of, pack_scored
 
 TOUCH_IOU = 0.1
 
@@ -174,7 +174,8 @@ def choose_operating_point(
         out: The record to make. A detector's ``threshold`` has the best F1 at IoU 0.5; ``val_map50`` and
             ``val_map50_95`` are its scores in 0..1, None without a true box. A classifier's is ``val_accuracy``. Of a
             model that was fitted to images without a defect the threshold keeps the overkill rate on such images, None
-            with fewer than 20, and ``val_auroc`` is None where the part lacks one of the two kinds.
+            with fewer than 20, and ``val_auroc`` is None where the part lacks one of the two kinds, whose numbers are
+            ``n_defect_free_images`` and ``n_defective_images``.
         threads: Threads of the engine.
 
     Returns:
@@ -228,7 +229,7 @@ def _anomaly_figures(engine: AnomalyModel, pack: Pack[Any], source: str | Path) 
     escape, area = escape_of(scored), float(auroc(scored)[0])
     return {
         "threshold": escape.threshold if escape else None,
-        "n_images": len(scored.scores),
+        **kinds_of(scored),
         "val_auroc": None if np.isnan(area) else area,
         "on_validation": asdict(escape) if escape else None,
     }

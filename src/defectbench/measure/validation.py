@@ -57,7 +57,7 @@ Validator = Callable[[Trainable], float]
 
 def make_validator(
     val_pack: str | Path, threads: int | None = None, task: str = DETECTION.name
-) -> Validator:
+) -> Validator | None:
     """Make a function that scores a network on a validation pack.
 
     Args:
@@ -67,10 +67,11 @@ def make_validator(
 
     Returns:
         A function from a detector in training form to its mAP50-95, from a classifier to its accuracy, from a network
-        that was fitted to images without a defect to its AUROC.
+        that was fitted to images without a defect to its AUROC; None where such a network is to be scored and no image
+        shows a defect, as in parts of publishers: a threshold needs none, an AUROC does.
 
     Raises:
-        PackError: The pack is damaged, has no true box, or lacks images with or without a defect.
+        PackError: The pack is damaged, has no true box, or no image without a defect where a threshold needs some.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -118,12 +119,15 @@ def _class_validator(val_pack: str | Path) -> Validator:
     return validate
 
 
-def _anomaly_validator(val_pack: str | Path) -> Validator:
+def _anomaly_validator(val_pack: str | Path) -> Validator | None:
     pack = load_pack(val_pack, task=ANOMALY.name)
     defective = (pack.labels >= 0).any(1)
-    if defective.all() or not defective.any():
+    if defective.all():
         seen = f"{int(defective.sum())} of {len(pack)} with a defect"
-        raise PackError(val_pack, "images", seen, "split again; validation needs both kinds")
+        fix = "a threshold is set on validation images without a defect: list some in val, or take the protocol clean"
+        raise PackError(val_pack, "images", seen, fix)
+    if not defective.any():
+        return None
 
     def validate(network: Trainable) -> float:
         rows = list(score_pack(_engine_of(network), pack, val_pack))
@@ -133,7 +137,7 @@ def _anomaly_validator(val_pack: str | Path) -> Validator:
 
 
 # by task: what scores a network while it is trained
-VALIDATORS: Mapping[str, Callable[[str | Path], Validator]] = {
+VALIDATORS: Mapping[str, Callable[[str | Path], Validator | None]] = {
     DETECTION.name: _box_validator,
     CLASSIFICATION.name: _class_validator,
     ANOMALY.name: _anomaly_validator,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...base.files import sha256_file
 from ...base.mirrors import mirror_state
 from ...base.places import RESULTS, parts_folder
 from ...base.records import read_record
+from ...base.tasks import task_named
 from ..acquire import acquire
 from ..certificate import certify
 from ..coco import PARTS, Coco, read_coco, read_part
@@ -108,10 +109,11 @@ def adopt(
         write_adopted(found, cleaned, adopted)
         write_card(found, name, card, adopted_layout(found))
         tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
-    finds_boxes = found.task.finds_boxes
     methods = light_methods(home, found.task.name)
-    budget: dict[str, Any] = {"size": SIDE[finds_boxes], "epochs": 60, "batch": 16, "threads": 1}
-    if finds_boxes:
+    budget: dict[str, Any] = {"threads": 1}
+    if not found.task.learns_defect_free:  # such methods look once, at the side of their recipe
+        budget |= {"size": SIDE[found.task.finds_boxes], "epochs": 60, "batch": 16}
+    if found.task.finds_boxes:
         budget["recipe"], budget["recipes"] = short_recipes(methods, home / "models")
     write_study(
         name,
@@ -119,12 +121,14 @@ def adopt(
         mirror,
         methods,
         study,
-        finds_boxes=finds_boxes,
+        task=found.task,
         split_seed=seed,
         starts=starts,
         weights_mirror=weights,
         **budget,
     )
+    for line in _told_untrained(home, methods, starts or {}):
+        tell(line)
     loaded = load_dataset_card(card)
     _make_data(loaded, mirror, data, seed, tell)
     for line in told_surface(data, seed):
@@ -142,6 +146,18 @@ def light_methods(root: Path, task: str) -> list[str]:
         name
         for name, card in catalogue.cards.items()
         if card.family == "engine" and not card.heavy and card.task == task
+    ]
+
+
+def _told_untrained(root: Path, methods: Sequence[str], starts: Mapping[str, str]) -> list[str]:
+    """Methods that look once, through a network that has learnt nothing where no published weights are at hand."""
+    cards = load_catalogue(root / "models").cards
+    return [
+        f"{name} looks through a network that has learnt nothing, as a control: give --weights FOLDER with the file of "
+        f"its {next(iter(cards[name].weights))} weights, or `defectbench fetch-weights` them (docs/weights.md), and "
+        "adopt again"
+        for name in methods
+        if cards[name].fitted and cards[name].weights and name not in starts
     ]
 
 
@@ -242,12 +258,15 @@ def _lacks(
     coco: Coco, groups: dict[str, int], parts: dict[str, list[str]], counts: dict[str, int]
 ) -> list[str]:
     lines = []
+    free = (
+        ["train"] if task_named(coco.task).learns_defect_free else []
+    )  # of defects, as it is meant
     for number, name in enumerate(coco.classes):
         showing = {
             part: [n for n in names if _shows(coco, n, number)] for part, names in parts.items()
         }
         pieces = {groups[n] for names in showing.values() for n in names}
-        bare = [part for part, names in showing.items() if not names]
+        bare = [part for part, names in showing.items() if not names and part not in free]
         if bare:
             lines.append(
                 f"no picture of {' and '.join(bare)} shows {name}, which {len(pieces)} groups have: "

@@ -10,12 +10,21 @@ from pathlib import Path
 
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
 from ...base.label_formats import LABEL_FORMATS
-from ...base.tasks import CLASSIFICATION, DETECTION, Task
+from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
 from ..formats.coco_json import label_of, listed_in
 from ..formats.label import Label, LabelledBox
 from ..pairing import IMAGE_SUFFIXES, Decoded, decode, natural, told_kinds
-from .kinds import IMAGE_NAMES, LABEL_NAMES, PART_NAMES, Folder, key_of, look, told_folders
+from .kinds import (
+    GOOD_NAMES,
+    IMAGE_NAMES,
+    LABEL_NAMES,
+    PART_NAMES,
+    Folder,
+    key_of,
+    look,
+    told_folders,
+)
 from .reading import DEEPPCB, READERS
 
 FORMATS = ("voc", "yolo", "coco", "labelme", "masks", "deeppcb", "folders", "names")
@@ -32,6 +41,8 @@ class Said:
         labels: Names of folders that hold labels.
         classes: Class names; of labels that number their classes in the order of the numbers.
         unlabelled_are_empty: Whether pictures without a label show no defect; otherwise they are left out.
+        good: Names of folders whose pictures show no defect; methods then learn from these alone, and other folders
+            name kinds of defects.
     """
 
     format: str | None = None
@@ -39,6 +50,7 @@ class Said:
     labels: Sequence[str] = ()
     classes: Sequence[str] = ()
     unlabelled_are_empty: bool = False
+    good: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,8 @@ class LabelledPicture:
     Attributes:
         path: The file.
         size: What the decoder found.
-        boxes: Its labelled objects as they stand; of classification one without corners that count.
+        boxes: Its labelled objects as they stand; where folders tell its class one without corners that count, none
+            where they tell that it shows no defect.
         format: Format of its label; empty where it has none.
         label: The file of its label; None where it has none, and where a folder tells its class.
     """
@@ -114,7 +127,12 @@ def find(top: str | Path, said: Said | None = None) -> Found:
     """
     said = said or Said()
     folder = _folder(Path(top), said)
-    if _is_told_by_pictures(said) or not _has_labels(folder, said):
+    if said.good and said.format not in (None, "folders"):
+        fix = "good parts are told by their folder: leave one of the two out"
+        raise ConfigError(
+            "--good", "folder", f"{', '.join(said.good)}, and --format {said.format}", fix
+        )
+    if said.good or _is_told_by_pictures(said) or not _has_labels(folder, said):
         found = _classified(folder, said)
     else:
         found = _labelled(folder, said)
@@ -364,16 +382,20 @@ def _classified(folder: Folder, said: Said) -> Found:
     names = {path: path.parent.name for path in folder.images if path.parent != folder.top}
     if said.format is not None and not LABEL_FORMATS[said.format].folder_is_class:
         names = {path: re.sub(r"[_-]?\d*$", "", path.stem) for path in folder.images}
-    _refuse_pictures_as_labels(folder, said)
     folders = {name.lower() for name in names.values()}
+    good = _good(found, names, said)
+    if not good:
+        _refuse_pictures_as_labels(folder, said)
     plain = (
         folders <= PART_NAMES | IMAGE_NAMES or len(folders) < 2 or len(names) < len(folder.images)
     )
-    if said.format is None and plain:
+    if said.format is None and plain and not good:
         there = told_kinds(map(str, folder.others)) or "no other file"
         fix = (
             "put a label of each picture beside it (Pascal VOC, YOLO, COCO, labelme or a mask), sort the pictures "
-            "into a folder a class, or say --format names where their names begin with the class"
+            "into a folder a class, or say --format names where their names begin with the class; where they are good "
+            "parts, say --good FOLDER, or --unlabelled-are-empty of those outside of any folder, and give defective "
+            "ones in folders by kind"
         )
         told = (
             f"{len(folder.images)} pictures in {told_folders(folder, folder.images)}, and {there}"
@@ -385,6 +407,9 @@ def _classified(folder: Folder, said: Said) -> Found:
         except DefectBenchError as error:
             found.faults.append(str(error).replace(f"{folder.top}/", ""))
             continue
+        if path in good:
+            found.pictures.append(LabelledPicture(path, size, [], "folders"))
+            continue
         name = same_text(names.get(path, "")).strip()
         if not name:
             found.unlabelled.append(path)
@@ -392,6 +417,49 @@ def _classified(folder: Folder, said: Said) -> Found:
         box = LabelledBox(name, (0.0, 0.0, float(size.width), float(size.height)))
         found.pictures.append(LabelledPicture(path, size, [box], said.format or "folders"))
     return found
+
+
+def _good(found: Found, names: dict[Path, str], said: Said) -> set[Path]:
+    """Pictures that show no defect, as the user says; the task is then to learn from these alone.
+
+    Raises:
+        ConfigError: No folder is called as the user says, or there are good parts alone.
+    """
+    folder, wanted = found.folder, {_folded(name) for name in said.good}
+    good = {
+        path
+        for path in folder.images
+        if wanted & {_folded(part) for part in path.relative_to(folder.top).parts[:-1]}
+    }
+    if said.good and not good:
+        there = sorted({path.parent.name for path in folder.images if path.parent != folder.top})
+        fix = f"no picture lies in such a folder; there are {', '.join(there) or 'none'}"
+        raise ConfigError("--good", "folder", ", ".join(said.good), fix)
+    outside = [path for path in folder.images if path not in names]
+    sorted_in = {name.lower() for name in names.values()} - PART_NAMES - IMAGE_NAMES
+    if said.unlabelled_are_empty and (good or (said.format is None and sorted_in)):
+        good |= set(outside)
+    if not good:
+        usual = sorted({name for name in names.values() if _folded(name) in GOOD_NAMES})
+        if usual:
+            found.notes.append(
+                f"{', '.join(usual)} is taken as a class beside the others; if methods are to learn from good parts "
+                f"alone, and to be scored on the others, say --good {usual[0]}"
+            )
+        return good
+    if len(good) == len(folder.images):
+        fix = (
+            "methods learn from good parts alone and are scored on defective ones, too: put some of these in folders "
+            "by kind, or in one folder `defective`"
+        )
+        raise ConfigError(folder.top, "pictures", f"{len(good)}, all of good parts", fix)
+    found.task = ANOMALY
+    labels = sum(map(len, folder.labels.values())) + len(folder.masks)
+    if labels:
+        found.notes.append(
+            f"{labels} labels of defects are not used: methods learn from good parts"
+        )
+    return good
 
 
 def _refuse_pictures_as_labels(folder: Folder, said: Said) -> None:

@@ -16,10 +16,11 @@ from .finding import Found, LabelledPicture
 from .survey import Cleaned
 
 IMAGES, LABELS = "images", "labels"  # folders of an adopted set
+GOOD = "defect_free"  # the same of good parts, where the others lie in a folder a class
 
 
 def write_adopted(found: Found, cleaned: Cleaned, out: str | Path) -> None:
-    """Make a folder of links to the pictures, with a label each; of classification a folder a class.
+    """Make a folder of links to the pictures, with a label each, or in a folder a class where folders tell it.
 
     Args:
         found: What a user's folder holds.
@@ -40,7 +41,7 @@ def write_adopted(found: Found, cleaned: Cleaned, out: str | Path) -> None:
                 label.write_text(voc_text(name, picture, boxes), encoding="utf-8")
                 place = part / IMAGES / name
             else:
-                place = part / _folder_name(boxes[0][0]) / name
+                place = part / (_folder_name(boxes[0][0]) if boxes else GOOD) / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(picture.path.resolve())
 

@@ -35,6 +35,7 @@ LABEL_NAMES = {
     "ground_truth",
     "ground truth",
 }
+GOOD_NAMES = {"good", "ok", "okay", "normal", "free", "defect free", "no defect", "without defect"}
 MOST_COLOURS = 32  # of a mask
 LONGEST_LABEL = 64 * 2**20  # bytes of a text that is looked into
 SAMPLE = 6  # pictures of a folder that are looked at to tell masks

@@ -136,6 +136,11 @@ def told(found: Found, cleaned: Cleaned) -> list[str]:
         free = sum(not kept for kept in cleaned.boxes.values())
         lines.append(f"{free} pictures are labelled as free of defects")
         lines += [f"  {line}" for line in _box_sizes(found, cleaned)]
+    if found.task.learns_defect_free:
+        free = sum(not kept for kept in cleaned.boxes.values())
+        lines.append(
+            f"{free} pictures of good parts, to learn from; those above are scored and never learnt from"
+        )
     if found.spellings:
         read = ", ".join(f"{name} as {to}" for name, to in found.spellings.items())
         lines.append(f"spellings of one class: {read}")

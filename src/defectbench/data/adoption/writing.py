@@ -14,7 +14,9 @@ from ...base.errors import ConfigError
 from ...base.files import atomic_write_text
 from ...base.methods import load_recipe
 from ...base.studies import load_study
+from ...base.tasks import DETECTION, Task
 from .finding import Found
+from .importing import GOOD
 
 MARK = "# Written by `defectbench adopt`; adopt the folder again after a change of its pictures or labels."
 _FALLBACK = "my-set"
@@ -116,6 +118,8 @@ def write_card(
     }
     if found.task.finds_boxes:
         content["allow_empty"] = True
+    if found.task.learns_defect_free:
+        content["defect_free"] = [GOOD]
     if aliases:
         content["aliases"] = dict(aliases)
     if drop:
@@ -130,7 +134,7 @@ def write_study(
     mirror: Path,
     methods: list[str],
     path: Path,
-    finds_boxes: bool = True,
+    task: Task = DETECTION,
     seeds: Sequence[int] = (0,),
     latency: Mapping[str, int] | None = None,
     split_seed: int = 0,
@@ -147,7 +151,7 @@ def write_study(
         mirror: Folder that the card describes.
         methods: Methods to train.
         path: The file.
-        finds_boxes: Whether the set is for detection.
+        task: What the set is for.
         seeds: Seeds of each method.
         latency: Fields of the latency protocol.
         split_seed: Seed of the split.
@@ -156,13 +160,12 @@ def write_study(
         weights_mirror: Folder that holds their files; None where they were fetched before.
         budget: Fields of the budget of all of them.
     """
-    floors = ["memoriser", "class_prior"]
     block: dict[str, Any] = {
         "datasets": [name],
         "protocols": ["clean"],
         "methods": methods,
         "seeds": [*seeds],
-        "controls": [*floors, "oracle"] if finds_boxes else floors,
+        "controls": [kind for kind in task.controls if kind != "label_jitter"],
         "budget": budget,
     }
     if recipes:

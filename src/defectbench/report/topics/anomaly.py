@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ...base.records import read_record
 from ...base.tasks import ANOMALY
 from ...base.variants import variant_of
-from ...measure.anomaly import FIGURES
+from ...measure.anomaly import FIGURES, POINT
 from ...measure.escape import LEAST_DEFECT_FREE, OVERKILL_RATE
 from ..columns import (
     COUNTED,
@@ -25,6 +26,7 @@ from ..columns import (
 )
 from ..comparisons import by_place, comparison_table, pairs_by_place, place_of, row_head
 from ..numbers import percent
+from ..records.cell import CellRecords
 from ..records.cells import Entry, Key, key_of
 from ..records.comparison import ByFigure, Pair, anomaly_runs, runs_by_key
 from ..records.costs import Costs, costs_of, mean
@@ -58,7 +60,8 @@ class AnomalyRow(Costs):
 
     ``escape_rate_val`` and ``overkill_rate_val`` are of the test part at the threshold of the validation part,
     ``escape_rate`` at that of the test part itself; None with too few images without a defect. ``bank_vectors`` are
-    those of a method that keeps some of its training part.
+    those of a method that keeps some of its training part. The validation part's numbers of images are None where no
+    record tells them.
     """
 
     dataset: str
@@ -86,6 +89,8 @@ class AnomalyRow(Costs):
     overkill_rate_val_low: float | None = None
     overkill_rate_val_high: float | None = None
     val_auroc: float | None = None
+    n_val_defect_free_images: int | None = None
+    n_val_defective_images: int | None = None
     bank_vectors: float | None = None
 
 
@@ -112,6 +117,7 @@ def _row(entry: Entry, runs: Mapping[Key, ByFigure | None]) -> AnomalyRow:
     figures = [cell.accuracy["figures"] for cell in entry.cells]
     told = [name for name in FIGURES if all(one[name] is not None for one in figures)]
     counts = {n: figures[0][n] for n in ("n_defect_free_images", "n_defective_images")}
+    counts |= _counts_of_validation(entry.first)
     row = AnomalyRow(**row_head(entry, told, runs.get(key_of(entry))), **counts)
     if entry.first.is_control:
         return row
@@ -123,6 +129,21 @@ def _row(entry: Entry, runs: Mapping[Key, ByFigure | None]) -> AnomalyRow:
     if fits and all("bank_vectors" in one for one in fits):
         more["bank_vectors"] = mean(fits, "bank_vectors")
     return replace(row, **costs_of(entry.cells), **more)
+
+
+def _counts_of_validation(cell: CellRecords) -> dict[str, int]:
+    """How many images of each kind the validation part has, as far as the record of the threshold tells."""
+    path = cell.folder / POINT
+    if not path.is_file():
+        return {}
+    figures = read_record(path, "operating_point")["figures"]
+    scored = (
+        figures.get("on_validation") or {}
+    )  # of records without counts, where there is a threshold
+    free = figures.get("n_defect_free_images", scored.get("n_overkill_base"))
+    bad = figures.get("n_defective_images", scored.get("n_defective_images"))
+    told = {"n_val_defect_free_images": free, "n_val_defective_images": bad}
+    return {name: count for name, count in told.items() if count is not None}
 
 
 def _flagged(rows: Sequence[AnomalyRow]) -> list[AnomalyRow]:
@@ -192,6 +213,7 @@ def anomaly_notes(rows: Sequence[AnomalyRow], entries: Sequence[Entry]) -> list[
         f"one that rejects at most {few:.0f} % of the test part's own, as detectors are scored."
     )
     lines += _counts(rows)
+    lines += _notes_on_validation(rows)
     fresh = [r.title for r in rows if not r.is_control and not variant_of(r.method).start]
     if fresh:
         named = ", ".join(dict.fromkeys(fresh))
@@ -232,3 +254,26 @@ def _counts(rows: Sequence[AnomalyRow]) -> list[str]:
             "its intervals are wide."
         )
     return told
+
+
+def _notes_on_validation(rows: Sequence[AnomalyRow]) -> list[str]:
+    """Where a validation part has too few images without a defect for a threshold, or none with one."""
+    counts = {
+        f"{row.dataset}, {row.protocol}": (row.n_val_defect_free_images, row.n_val_defective_images)
+        for row in rows
+        if row.n_val_defect_free_images is not None
+    }
+    lines = []
+    for place, (free, bad) in counts.items():
+        if bad == 0:
+            lines.append(
+                f"No validation image of {place} shows a defect: the threshold is set on its {free:,} images without "
+                "one, as ever, and there is no AUROC on validation."
+            )
+        if free is not None and 0 < free < LEAST_DEFECT_FREE:
+            lines.append(
+                f"The validation part of {place} has {free:,} images without a defect, so that overkill moves in steps "
+                f"of {100 / free:.1f} % there, more than the {100 * OVERKILL_RATE:.0f} % asked: no threshold is set, "
+                f"and escapes and overkill at it are not told. It takes {LEAST_DEFECT_FREE} such images."
+            )
+    return lines

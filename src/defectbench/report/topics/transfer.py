@@ -21,7 +21,7 @@ from ..records.starts import (
 )
 from ..records.study import StudyRecords
 from ..table import HEADLINE, NAME, Column, Picture, Shown, Table, keys_of, row_of, word_column
-from . import classification, detection
+from . import anomaly, classification, detection
 
 ORDER = 15
 GROWING: tuple[tuple[Literal["train_images", "epochs"], str], ...] = (
@@ -29,6 +29,11 @@ GROWING: tuple[tuple[Literal["train_images", "epochs"], str], ...] = (
     ("epochs", "epochs"),
 )
 SECTION = "transfer"
+TOPICS = (  # of a task: what rows are compared in, and what stands before the names of its files
+    (detection, "map50_95", ""),
+    (classification, "accuracy", "classification_"),
+    (anomaly, "auroc", "anomaly_"),
+)
 COLUMNS = (
     word_column("title", "method", NAME),
     word_column("dataset", "dataset", 5),
@@ -93,12 +98,12 @@ class StartGain:
 
 
 def parts(study: StudyRecords) -> Iterator[Table | Picture]:
-    """Of detectors and of classifiers: gains, and scores against pictures and epochs; nothing without such starts."""
-    for task, figure in ((detection, "map50_95"), (classification, "accuracy")):
+    """Gains task by task, and scores against pictures and epochs; nothing without such starts."""
+    for task, figure, prefix in TOPICS:
         entries = [entry for entry in task.entries_of(study) if is_plain(entry)]
         if not any(variant_of(entry.first.method).start for entry in entries):
             continue
-        runs, prefix = study.share(task.resampled), "" if task is detection else "classification_"
+        runs = study.share(task.resampled)
         titles = {
             e.first.method: method_title(base_method(e.first.method), study.models_dir)
             for e in entries
