@@ -3,12 +3,12 @@
 `seed_spread.py` trains what one training of the engine makes. A slimmed network, a cut classifier and what a program
 trains are made by several jobs or outside the engine. So the workflow makes these cells, in a study that differs from
 the given one by its name and its seeds alone, and their records become rows of a table: one a cell, with the processor
-that its last training ran on. Rows that the table holds already are left out. The gate's floors of these cells are made
-from them (`.ci/make_floors.py`).
+that its last training ran on. Cells whose row of this processor the table holds already are not made. The gate's floors
+of these cells are made from them (`.ci/make_floors.py`).
 
     python benchmarks/cell_spread.py config/demo.yaml --seeds 0 1 2 --out results/reference/demo-spread/cells.csv
 
-With `--runs results/demo/runs` nothing is made: the rows are of cells that lie there.
+With `--runs results/demo/runs` nothing is made: the rows are of those cells that lie there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from defectbench.base.planning import StudyPlan, plan_study
 from defectbench.base.records import read_record
 from defectbench.base.studies import Cell, Study, load_study
 from defectbench.base.tasks import TASKS
-from seed_spread import make_lacking, processor
+from seed_spread import make_lacking, processor, runs_held
 
 KEYS = ("method", "seed", "recipe_sha256", "processor")
 
@@ -58,6 +58,11 @@ def row_of(plan: StudyPlan, cell: Cell) -> dict[str, object]:
     return {"method": cell.method, "task": task, "seed": cell.seed, "recipe_sha256": digest}
 
 
+def known_by(row: dict[str, object], processor: str) -> tuple[str, ...]:
+    """What a run of a cell on a processor is known by in the table."""
+    return tuple(str((row | {"processor": processor})[key]) for key in KEYS)
+
+
 def measured(row: dict[str, object], train: Path) -> dict[str, object]:
     """The row with what the record of the last training says."""
     record = read_record(train, "train")
@@ -68,11 +73,13 @@ def measured(row: dict[str, object], train: Path) -> dict[str, object]:
 
 
 def make(study: Study, trains: list[Path]) -> None:
-    """Let the workflow make records of trainings, on one core.
+    """Let the workflow make records of trainings, on one core; nothing where there are none.
 
     Raises:
         subprocess.CalledProcessError: It fails.
     """
+    if not trains:
+        return
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "study.yaml"
         content = study.model_dump(mode="json", exclude_unset=True)
@@ -96,10 +103,14 @@ def main() -> None:
     if args.methods:
         cells = [cell for cell in cells if cell.method in args.methods]
     runs = args.runs or Path("results") / study.study / "runs"
-    trains = {cell.folder: runs / cell.folder / "train.json" for cell in cells}
+    found = [(row_of(plan, cell), runs / cell.folder / "train.json") for cell in cells]
     if args.runs is None:
-        make(study, list(trains.values()))
-    rows = [measured(row_of(plan, cell), trains[cell.folder]) for cell in cells]
+        held, here = runs_held(args.out, KEYS), processor()
+        found = [(row, train) for row, train in found if known_by(row, here) not in held]
+        make(study, [train for _, train in found])
+    elif not any(train.is_file() for _, train in found):
+        raise SystemExit(f"{runs}: none of {len(found)} cells lies there; name its seeds, --seeds")
+    rows = [measured(row, train) for row, train in found if train.is_file()]
     make_lacking(args.out, KEYS, ((row, dict) for row in rows))
 
 

@@ -194,6 +194,14 @@ def run(cell, task, seed, parts, moved=0):
     return row, measure
 
 
+def runs_held(path, keys):
+    """What the runs of a table are known by: their fields of these headings, as text; none where it is not there."""
+    if not path.is_file():
+        return set()
+    with path.open(newline="") as handle:
+        return {tuple(row[key] for key in keys) for row in csv.DictReader(handle)}
+
+
 def make_lacking(path, keys, runs):
     """Make the runs that a table lacks, and append each as a row of it.
 
@@ -202,11 +210,7 @@ def make_lacking(path, keys, runs):
         keys: Headings by which a run is known.
         runs: Of each run its row, without what is to be measured, and a call that measures it.
     """
-    held = []
-    if path.is_file():
-        with path.open(newline="") as handle:
-            held = list(csv.DictReader(handle))
-    done = {tuple(row[key] for key in keys) for row in held}
+    done = runs_held(path, keys)
     path.parent.mkdir(parents=True, exist_ok=True)
     for row, measure in runs:
         if tuple(str(row[key]) for key in keys) in done:

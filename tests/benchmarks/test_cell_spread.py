@@ -84,6 +84,8 @@ def test_a_row_is_what_the_record_says_and_is_written_once(monkeypatch, tmp_path
     train.write_text(json.dumps(record))
     out = tmp_path / "cells.csv"
     asked = ["--seeds", "3", "--methods", SLIM, "--runs", str(tmp_path / "runs"), "--out", str(out)]
+    # seed 4 does not lie there
+    asked.insert(2, "4")
     monkeypatch.setattr(sys, "argv", ["cell_spread", str(STUDY), *asked])
     for _ in range(2):
         cell_spread.main()
@@ -101,3 +103,26 @@ def test_a_row_is_what_the_record_says_and_is_written_once(monkeypatch, tmp_path
         "val_score": "0.1188",
         "processor": "P (25/17, avx512f)",
     }
+
+
+def test_cells_whose_row_of_this_processor_is_held_are_not_made(monkeypatch, tmp_path, plan):
+    out = tmp_path / "cells.csv"
+    row = cell_spread.row_of(plan, others(plan)[SLIM])
+    held = row | {"val_score": 0.1, "processor": cell_spread.processor()}
+    with out.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(held))
+        writer.writeheader()
+        writer.writerow(held)
+    asked = ["--seeds", "3", "4", "--methods", SLIM, "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["cell_spread", str(STUDY), *asked])
+    made = []
+    monkeypatch.setattr(cell_spread, "make", lambda _, trains: made.extend(trains))
+    cell_spread.main()
+    assert [path.parent.name for path in made] == ["seed4"]
+
+
+def test_a_folder_without_any_of_the_cells_is_named(monkeypatch, tmp_path):
+    asked = ["--seeds", "3", "--runs", str(tmp_path), "--out", str(tmp_path / "cells.csv")]
+    monkeypatch.setattr(sys, "argv", ["cell_spread", str(STUDY), *asked])
+    with pytest.raises(SystemExit, match=r"none of \d+ cells lies there"):
+        cell_spread.main()
