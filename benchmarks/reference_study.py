@@ -28,6 +28,7 @@ from pathlib import Path
 from defectbench.base.compressions import base_method
 from defectbench.base.files import exclusive_lock
 from defectbench.base.planning import plan_study
+from defectbench.base.records import ABSENT
 from defectbench.base.studies import load_study
 
 PINNED = "pinned.txt"
@@ -170,6 +171,7 @@ def make_cells(args, worktree, records, deadline):
         snakemake.append(f"--config=mirrors={json.dumps(dict(args.mirror))}")
     cells = in_order(worktree, args.config, args.first)
     lacking = [cell for cell in cells if not (records / cell / "accuracy.json").is_file()]
+    lacking = [cell for cell in lacking if not is_absent(worktree / scores(study, cell))]
     # more than run at once: a core whose cell has ended goes on with the next one
     handed = args.cores * CELLS_A_CORE if args.cores > 1 else 1
     for start in range(0, len(lacking), handed):
@@ -191,6 +193,11 @@ def make_cells(args, worktree, records, deadline):
             return
         if not done:
             raise SystemExit(f"{unfinished} failed; its log lies below {worktree / 'results'}")
+
+
+def is_absent(path):
+    """Whether a cell was looked into and has no score, as a ceiling of a set that does not allow of one."""
+    return path.is_file() and ABSENT in json.loads(path.read_text()).get("figures", {})
 
 
 def scores(study, cell):

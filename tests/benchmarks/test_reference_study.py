@@ -116,6 +116,15 @@ def test_two_cells_at_once_out_of_six_that_are_handed_over(repository):
     assert all(Path("results/reference/mini", cell, "accuracy.json").is_file() for cell in CELLS)
 
 
+def test_a_control_that_a_set_has_no_grounds_for_is_not_asked_for_again(repository):
+    folder = pinned_worktree(Path("results/reference/mini"), "mini")
+    absent = folder / "results" / "mini" / "runs" / CELLS[0] / "accuracy.json"
+    absent.parent.mkdir(parents=True)
+    absent.write_text('{"figures": {"absent_because": "no two images show one box"}}')
+    main(["config/mini.yaml"])
+    assert [f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS[1:]] == made(repository)
+
+
 def test_what_is_finished_beside_a_cell_that_fails_is_kept(repository):
     (repository / "dear").touch()
     with pytest.raises(SystemExit, match=f"^{CELLS[1]} and "):

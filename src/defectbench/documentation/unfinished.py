@@ -9,7 +9,7 @@ from .reference import References
 
 
 def missing_text(references: References, folder: str) -> str:
-    """What there is to say of the cells of ``config/<folder>.yaml`` that its folder of reference has no score of.
+    """What there is to say of cells of ``config/<folder>.yaml`` without a kept score; controls are left aside.
 
     Args:
         references: The folders of kept records; method cards lie beside ``config`` and ``datasets``.
@@ -23,17 +23,17 @@ def missing_text(references: References, folder: str) -> str:
     plan = plan_study(load_study(config), config, models, home / "datasets")
     lacking = [
         cell
-        for cell in plan.cells.values()
+        for cell in plan.trained
         if not (references.root / folder / cell.folder / "accuracy.json").is_file()
     ]
     if not lacking:
-        return f"All {len(plan.cells)} cells of the study are in."
+        return f"All {len(plan.trained)} cells of the study are in."
     groups: dict[tuple[int, str, str], list[str]] = {}
     for cell in lacking:
         titles = groups.setdefault((cell.seed, cell.dataset, cell.protocol), [])
         titles.append(method_title(cell.method, models))
     alone = len(plan.datasets) == 1
-    lines = [f"{len(lacking)} of {len(plan.cells)} cells are not made yet:", ""]
+    lines = [f"{len(lacking)} of {len(plan.trained)} cells are not made yet:", ""]
     for (seed, dataset, protocol), titles in sorted(groups.items()):
         where = protocol if alone else f"{dataset}, {protocol}"
         lines.append(f"- {where}, seed {seed}: {'; '.join(sorted(titles))}")
