@@ -8,8 +8,9 @@ on another machine, it starts from the records: a cell that is kept is not made 
 
     make reference STUDY=config/my-study.yaml UNTIL=21:30 MIRRORS=neu-det=path/to/neu-det.zip
 
-`--commit` commits the records of finished cells, and nothing else, to the branch that is checked out. The packages
-of the environment are not pinned: `train.json` names their versions.
+With several cores the cells of a seed are made as cores get free, those of `--first` before others. `--commit` commits
+the records of each finished cell, and nothing else, to the branch that is checked out. The packages of the environment
+are not pinned: `train.json` names their versions.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ PINNED = "pinned.txt"
 GRACE_S = (
     60  # between being asked to end and being killed; work since the last checkpoint is done again
 )
-CELLS_A_CORE = 3  # handed to Snakemake together; their records are kept when all are made
+POLL_S = 60  # between looks for cells that are finished while others are made
+SETTLED_S = 120  # after its score has been written, a cell's other records are there, too
 
 
 def git(*arguments, cwd=None):
@@ -116,15 +118,24 @@ def end_by_signal(number, frame):
     raise KeyboardInterrupt
 
 
-def run_until(command, folder, deadline):
-    """Run a command in a folder; whether it ended by itself and well. The deadline ends it and its children."""
+def run_until(command, folder, deadline, meanwhile=lambda: None):
+    """Run a command in a folder; whether it ended by itself and well. The deadline ends it and its children.
+
+    Args:
+        command: The command line.
+        folder: Where it runs.
+        deadline: In seconds of the monotonic clock.
+        meanwhile: Called once a minute while it runs.
+    """
     paths = [str(folder.resolve() / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
     try:
-        left = None if deadline == float("inf") else max(deadline - time.monotonic(), 0)
-        return process.wait(left) == 0
-    except subprocess.TimeoutExpired:
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                return process.wait(min(left, POLL_S)) == 0
+            except subprocess.TimeoutExpired:
+                meanwhile()
         return False
     finally:
         if process.poll() is None:
@@ -172,27 +183,44 @@ def make_cells(args, worktree, records, deadline):
     cells = in_order(worktree, args.config, args.first)
     lacking = [cell for cell in cells if not (records / cell / "accuracy.json").is_file()]
     lacking = [cell for cell in lacking if not is_absent(worktree / scores(study, cell))]
-    # more than run at once: a core whose cell has ended goes on with the next one
-    handed = args.cores * CELLS_A_CORE if args.cores > 1 else 1
-    for start in range(0, len(lacking), handed):
-        at_once = {cell: scores(study, cell) for cell in lacking[start : start + handed]}
+    for together in handed_over(lacking, args.cores):
+        targets = {cell: scores(study, cell) for cell in together}
+        first = [targets[cell] for cell in together if cell.split("/")[-2] in args.first]
+        wanted = ["--prioritize", *first] if first and len(together) > 1 else []
+
+        def keep_settled(least_s=SETTLED_S, targets=targets):
+            for cell, target in targets.items():
+                path = worktree / target
+                is_kept = (records / cell / "accuracy.json").is_file()
+                if not is_kept and path.is_file() and time.time() - path.stat().st_mtime > least_s:
+                    keep(worktree, study, cell, records)
+                    print(f"kept {records / cell}", flush=True)
+                    if args.commit:
+                        commit(records, study)
+
         if not run_until([*snakemake, "--unlock"], worktree, float("inf")):
             raise SystemExit(f"{worktree} could not be unlocked; the lines above say why")
-        done = run_until([*snakemake, "--keep-going", "--", *at_once.values()], worktree, deadline)
-        for cell, target in at_once.items():
-            if (worktree / target).is_file():
-                keep(worktree, study, cell, records)
-                print(f"kept {records / cell}", flush=True)
-                if args.commit:
-                    commit(records, study)
-        unfinished = " and ".join(
-            c for c, target in at_once.items() if not (worktree / target).is_file()
-        )
+        command = [*snakemake, "--keep-going", *wanted, "--", *targets.values()]
+        done = run_until(command, worktree, deadline, keep_settled)
+        keep_settled(least_s=-1)
+        unfinished = " and ".join(c for c, t in targets.items() if not (worktree / t).is_file())
         if not done and time.monotonic() >= deadline:
             print(f"time is over; {unfinished} goes on from its checkpoint next time")
             return
         if not done:
             raise SystemExit(f"{unfinished} failed; its log lies below {worktree / 'results'}")
+
+
+def handed_over(cells, cores):
+    """Cells that Snakemake gets together: one by one, or with several cores those of a seed, so that no core waits.
+
+    Args:
+        cells: Folders of cells, in order.
+        cores: How many cells are made at once.
+    """
+    if cores == 1:
+        return [[cell] for cell in cells]
+    return [list(some) for _, some in itertools.groupby(cells, lambda cell: cell.split("/")[-1])]
 
 
 def is_absent(path):

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from defectbench.base.errors import BusyError
 from defectbench.base.files import exclusive_lock
-from reference_study import clock, in_order, main, pinned_worktree, run_until, seconds_until
+from reference_study import clock, in_order, keep, main, pinned_worktree, run_until, seconds_until
 
 ROOT = Path(__file__).parents[2]
 STUDY = """study: mini
@@ -32,7 +33,8 @@ CELLS = [
         *("yolox_nano/seed1", "lidd_net/seed1"),
     )
 ]
-# it makes targets, unless the file `slow` lies above: then a child of it works for ever; or `dear`: it makes one alone
+# it makes targets, unless the file `slow` lies above: then a child of it works for ever; `dear`: it makes one
+# alone; `halts`: that happens after the first one
 SNAKEMAKE = """#!/bin/bash
 echo "$*" >> "$ASKED"
 for target in "$@"; do
@@ -40,7 +42,8 @@ for target in "$@"; do
     *accuracy.json)
       if [ -e ../../../slow ]; then sleep 600 & echo $! > ../../../child; wait; fi
       mkdir -p "$(dirname "$target")"; echo '{}' > "$target"
-      if [ -e ../../../dear ]; then exit 1; fi;;
+      if [ -e ../../../dear ]; then exit 1; fi
+      if [ -e ../../../halts ]; then sleep 600 & echo $! > ../../../child; wait; fi;;
   esac
 done
 """
@@ -108,12 +111,33 @@ def test_a_method_to_begin_with_that_the_study_lacks_is_named(repository):
         in_order(repository, "config/mini.yaml", ["lid_net", "yolox_nano"])
 
 
-def test_two_cells_at_once_out_of_six_that_are_handed_over(repository):
-    main(["config/mini.yaml", "--cores", "2"])
+def test_with_two_cores_the_cells_of_a_seed_are_handed_over_together(repository):
+    main(["config/mini.yaml", "--cores", "2", "--first", "lidd_net"])
     asked = (repository.parent / "asked").read_text().splitlines()
-    runs = [line.rpartition("-- ")[2].split() for line in asked if "accuracy.json" in line]
-    assert runs == [[f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS]]
+    calls = [line for line in asked if "accuracy.json" in line]
+    scores = [f"results/mini/runs/{cell}/accuracy.json" for cell in CELLS]
+    together = [line.rpartition("-- ")[2].split() for line in calls]
+    assert list(map(sorted, together)) == [sorted(scores[:3]), sorted(scores[3:])]
+    assert [re.search(r"--prioritize (\S+) --", line)[1] for line in calls] == scores[2::2]
     assert all(Path("results/reference/mini", cell, "accuracy.json").is_file() for cell in CELLS)
+
+
+def test_a_cell_that_is_finished_is_kept_while_others_are_made(repository, monkeypatch, capsys):
+    (repository / "halts").touch()
+    monkeypatch.setattr("reference_study.seconds_until", lambda time_of_day: 6.0)
+    monkeypatch.setattr("reference_study.POLL_S", 0.2)
+    monkeypatch.setattr("reference_study.SETTLED_S", 0)
+    seen = []
+
+    def keep_and_look(*arguments):
+        seen.append((arguments[2], (repository / "child").exists()))
+        keep(*arguments)
+
+    monkeypatch.setattr("reference_study.keep", keep_and_look)
+    main(["config/mini.yaml", "--cores", "2"])
+    assert seen == [(CELLS[0], True)]
+    assert f"{CELLS[1]} and {CELLS[2]} goes on" in capsys.readouterr().out
+    assert ends(int((repository / "child").read_text()))
 
 
 def test_a_control_that_a_set_has_no_grounds_for_is_not_asked_for_again(repository):
