@@ -19,12 +19,11 @@ from defectbench.nn.blocks import (
     ConvBlock,
     DOConv2d,
     SimAM,
-    channel_shuffle,
     chosen,
     outputs_of,
 )
 from defectbench.nn.detector import Targets
-from defectbench.nn.functional import depthwise_conv
+from defectbench.nn.functional import channel_shuffle, depthwise_conv
 from defectbench.nn.guides import AssignGuide
 from defectbench.nn.heads import NanoDetPlusHead, decode_bins
 from defectbench.nn.nanodet import Guide, NanoDetFamily

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from defectbench.nn.assigners import Assignment
-from defectbench.nn.blocks import ConvBlock, channel_shuffle, outputs_of, separable
+from defectbench.nn.blocks import ConvBlock, outputs_of, separable
 from defectbench.nn.detector import Targets
+from defectbench.nn.functional import channel_shuffle, halves
 from defectbench.nn.heads import NanoDetPlusHead
 from defectbench.nn.nanodet import Learning, NanoDetFamily
 from defectbench.nn.necks import GhostPAN
@@ -63,7 +64,7 @@ class Unit(nn.Module):
         self.project = ConvBlock(middle, half, act=ACT)
 
     def forward(self, x: Tensor) -> Tensor:
-        left, right = x.chunk(2, 1)
+        left, right = halves(x)
         primary = self.primary(right)
         ghost = torch.cat((primary, self.cheap(primary)), 1)
         return channel_shuffle(torch.cat((left, self.project(self.attend(ghost))), 1), 2)

@@ -10,7 +10,6 @@ from defectbench.nn.blocks import (
     DOConv2d,
     SimAM,
     StridedPointwiseConv2d,
-    channel_shuffle,
 )
 from defectbench.nn.detector import grid_priors
 from defectbench.nn.fold import fold_all
@@ -42,12 +41,6 @@ def test_simam_equals_its_definition_with_its_gradient(shape):
 def test_simam_passes_gradcheck():
     x = torch.randn(2, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(SimAM(), (x,))
-
-
-def test_shuffle_interleaves():
-    x = torch.arange(8.0).view(1, 8, 1, 1)
-    assert channel_shuffle(x, 2).flatten().tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
-    assert channel_shuffle(x, 4).flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
 
 
 def test_do_conv_composes_and_folds():

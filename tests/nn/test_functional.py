@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from defectbench.nn.functional import depthwise_conv, mish, simam
+from defectbench.nn.functional import channel_shuffle, depthwise_conv, halves, mish, simam
 
 
 def gradients(function, *inputs):
@@ -149,3 +149,39 @@ def test_mish_of_a_network_that_is_not_trained_is_the_librarys():
         assert torch.equal(mish(x), F.mish(x))
     assert "Mish" in type(mish(x).grad_fn).__name__
     assert torch.equal(mish(x.detach()), F.mish(x.detach()))
+
+
+def test_shuffle_interleaves():
+    x = torch.arange(8.0).view(1, 8, 1, 1)
+    assert channel_shuffle(x, 2).flatten().tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+    assert channel_shuffle(x, 4).flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 6])
+def test_shuffle_of_a_network_that_learns_keeps_channels_last_both_ways(groups):
+    last = torch.channels_last
+    x = torch.randn(2, 12, 4, 5).contiguous(memory_format=last)
+    plain, plain_grads = gradients(lambda y: channel_shuffle(y.contiguous(), groups), x)
+    found, grads = gradients(lambda y: channel_shuffle(y, groups), x)
+    assert torch.equal(found, plain)
+    assert torch.equal(grads[0], plain_grads[0])
+    leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = channel_shuffle(leaf, groups)
+    out.backward(torch.randn(out.shape))  # channels first
+    assert out.is_contiguous(memory_format=last)
+    assert leaf.grad.is_contiguous(memory_format=last)
+
+
+def test_halves_of_a_network_that_learns_are_maps_of_their_own():
+    last = torch.channels_last
+    x = torch.randn(2, 6, 4, 5).contiguous(memory_format=last).requires_grad_()
+    for found, view in zip(halves(x), x.chunk(2, 1), strict=True):
+        assert torch.equal(found, view)
+        assert found.is_contiguous(memory_format=last)
+    first, second = halves(x)
+    (first * 2 + second * 3).sum().backward()
+    assert torch.equal(
+        x.grad, torch.tensor([2.0, 3.0]).repeat_interleave(3).view(1, 6, 1, 1).expand_as(x)
+    )
+    with torch.no_grad():
+        assert halves(x)[0].data_ptr() == x.data_ptr()

@@ -152,12 +152,6 @@ def separable(
     return nn.Sequential(depthwise, ConvBlock(c_in, c_out, act=act, eps=eps, momentum=momentum))
 
 
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Interleave ``groups`` equal runs of channels of x [B, C, H, W]."""
-    b, c, h, w = x.shape
-    return x.view(b, groups, c // groups, h, w).transpose(1, 2).reshape(b, c, h, w)
-
-
 def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     """Run stages one after the other on x [B, C, H, W] and keep what each gives, one map a stage."""
     outs = []

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def simam(x: Tensor, eps: float = 1e-4) -> Tensor:
@@ -69,6 +70,45 @@ def mish(x: Tensor) -> Tensor:
     if learns and x.device.type == "cpu" and not is_exporting():
         return _Mish.apply(x)  # type: ignore[no-any-return]
     return F.mish(x)
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Interleave equal runs of channels.
+
+    The library's own way leaves maps that lie channels first, and so do its gradients: all that meets them then works
+    across two orders of memory, an activation's gradient twenty times slower. While a network learns on a processor, a
+    map that lies channels last is therefore taken pixel by pixel, and stays so in both directions.
+
+    Args:
+        x: [B, C, H, W].
+        groups: How many runs.
+    """
+    if _learns_channels_last(x):
+        return _Shuffle.apply(x, groups)  # type: ignore[no-any-return]
+    b, c, h, w = x.shape
+    return x.view(b, groups, c // groups, h, w).transpose(1, 2).reshape(b, c, h, w)
+
+
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the second half of the channels.
+
+    While a network learns on a processor, of a map that lies channels last each half is laid out anew: what reads a
+    view row by row, in both directions, takes longer than the copy.
+
+    Args:
+        x: [B, C, H, W], C even.
+    """
+    first, second = x.chunk(2, 1)
+    if _learns_channels_last(x):
+        last = torch.channels_last
+        return first.contiguous(memory_format=last), second.contiguous(memory_format=last)
+    return first, second
+
+
+def _learns_channels_last(x: Tensor) -> bool:
+    """Whether a map that lies channels last is to have a gradient, on a processor."""
+    learns = x.requires_grad and torch.is_grad_enabled() and x.device.type == "cpu"
+    return learns and x.is_contiguous(memory_format=torch.channels_last) and not is_exporting()
 
 
 def is_narrowed(x: Tensor) -> bool:
@@ -139,6 +179,27 @@ class _Mish(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (slope,) = ctx.saved_tensors
         return grads[0] * slope
+
+
+class _Shuffle(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, groups: int) -> Tensor:
+        ctx.groups = groups
+        return _interleaved(x, groups)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # runs of as many channels as there were groups undo it
+        return _interleaved(grads[0], grads[0].shape[1] // ctx.groups), None
+
+
+def _interleaved(x: Tensor, groups: int) -> Tensor:
+    """Channels of [B, C, H, W] interleaved, in the memory order of channels last."""
+    b, c, h, w = x.shape
+    order = torch.arange(c).view(groups, c // groups).t().flatten()
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c).index_select(1, order)
+    return rows.view(b, h, w, c).permute(0, 3, 1, 2)
 
 
 def _plain_depthwise(

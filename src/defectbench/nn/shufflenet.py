@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .blocks import ConvBlock, channel_shuffle, outputs_of
+from .blocks import ConvBlock, outputs_of
+from .functional import channel_shuffle, halves
 
 
 def right_branch(c_in: int, half: int, stride: int, act: str = "leaky") -> nn.Sequential:
@@ -34,7 +35,7 @@ class Unit(nn.Module):
         self.right = right_branch(channels // 2, channels // 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        left, right = x.chunk(2, 1)
+        left, right = halves(x)
         return channel_shuffle(torch.cat((left, self.right(right)), 1), 2)
 
 
@@ -96,7 +97,7 @@ class ShuffleFirstUnit(nn.Module):
         self.right = right_branch(channels // 2, channels // 2, 1, "relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        even, odd = channel_shuffle(x, x.shape[1] // 2).chunk(2, 1)
+        even, odd = halves(channel_shuffle(x, x.shape[1] // 2))
         return torch.cat((even, self.right(odd)), 1)
 
 
