@@ -17,10 +17,12 @@ A study takes methods from `models/` and datasets from `datasets/`. Each has a c
 ## Methods
 
 Parameters and multiply-adds (MACs) are those of the deployed network for the number of classes and at the
-input side that the card states; tests hold them to the unit. Methods are trained from scratch, also where a paper
-starts from pretrained weights, unless a study names one of the *starts* here ([Published weights](weights.md)). *Heavy*
-methods are left out of `methods: all` unless a study says `heavy: true`; *prunable* ones can be
-[made smaller](compression.md).
+input side that the card states; tests hold them to the unit. Parameters are counted with batch norms, as papers do;
+tables of studies count the file, in which these are folded: a little fewer.
+
+Methods are trained from scratch, also where a paper starts from pretrained weights, unless a study names one of the
+*starts* here ([Published weights](weights.md)). *Heavy* methods are left out of `methods: all` unless a study says
+`heavy: true`; *prunable* ones can be [made smaller](compression.md).
 """
 _RECONSTRUCTED = """
 ## What is reconstructed
