@@ -19,6 +19,14 @@ def test_each_card_has_a_line_and_each_open_point_is_told():
         assert f"| `{path.stem}` |" in text
 
 
+def test_a_line_says_what_can_be_asked_of_a_method():
+    lines = shelves_page(ROOT / "models", ROOT / "datasets").text.splitlines()
+    cells = {line.split(" | ")[1]: line.split(" | ") for line in lines if line.count(" | ") == 7}
+    assert cells["`nanodet_m`"][2:7:4] == ["detection", "`coco`"]
+    assert cells["`yolov4`"][2:7:4] == ["detection, heavy, prunable", ""]
+    assert cells["`patchcore_mobilenetv2`"][2:7:4] == ["anomaly", "`imagenet`"]
+
+
 def test_the_page_says_how_each_set_is_got_and_what_is_unconfirmed():
     text = shelves_page(ROOT / "models", ROOT / "datasets").text
     for card in load_shelf(ROOT / "datasets"):

@@ -9,7 +9,8 @@ from .markdown import NOTICE, Page, table
 
 _HEAD = """# Command line
 
-Every rule of the workflow calls one verb of `defectbench`, and every verb runs without Snakemake.
+Every rule of the workflow calls one verb of `defectbench`, but for those that run a program of another framework, and
+every verb runs without a rule.
 `defectbench VERB --help` shows the same as this page.
 
 A verb ends with status 0 when it is done, and with 1 when what it checked does not hold. It ends with status 2

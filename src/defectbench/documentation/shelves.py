@@ -17,9 +17,12 @@ A study takes methods from `models/` and datasets from `datasets/`. Each has a c
 ## Methods
 
 Parameters and multiply-adds (MACs) are those of the deployed network for the number of classes and at the
-input side that the card states; tests hold them to the unit. All methods are trained from scratch, also
-where a paper starts from
-pretrained weights. *Heavy* methods are left out of `methods: all` unless a study says `heavy: true`.
+input side that the card states; tests hold them to the unit. Parameters are counted with batch norms, as papers do;
+tables of studies count the file, in which these are folded: a little fewer.
+
+Methods are trained from scratch, also where a paper starts from pretrained weights, unless a study names one of the
+*starts* here ([Published weights](weights.md)). *Heavy* methods are left out of `methods: all` unless a study says
+`heavy: true`; *prunable* ones can be [made smaller](compression.md).
 """
 _RECONSTRUCTED = """
 ## What is reconstructed
@@ -69,20 +72,22 @@ def shelves_page(models_dir: str | Path = "models", datasets_dir: str | Path = "
 
 def methods_table(cards: Sequence[MethodCard]) -> str:
     """A line a method."""
-    headings = ["method", "folder", "task", "params", "MACs, M", "trained by", "source"]
-    return table(headings, [_method_row(card) for card in cards], "lllrrl")
+    headings = ["method", "folder", "task", "params", "MACs, M", "trained by", "starts", "source"]
+    return table(headings, [_method_row(card) for card in cards], "lllrrlll")
 
 
 def _method_row(card: MethodCard) -> list[str]:
     size, macs = next(iter(card.golden.macs_m.items()), (None, None))
     by = "the engine" if card.family == "engine" else "a program of its own"
+    marks = {"heavy": card.heavy, "prunable": card.prunable}
     return [
         card.title,
         f"`{card.name}`",
-        f"{card.task}{', heavy' if card.heavy else ''}",
+        ", ".join([card.task, *(word for word, holds in marks.items() if holds)]),
         whole(card.golden.params),
         f"{number(macs)} at {size} px" if macs else number(None),
         by,
+        ", ".join(f"`{name}`" for name in card.weights),
         card.paper,
     ]
 
