@@ -205,6 +205,27 @@ def test_good_parts_beside_defective_ones_are_adopted_to_learn_from_the_good(
     assert ("a network that has learnt nothing" in said) == (not starts)
 
 
+def test_few_good_parts_are_told_and_a_kind_may_be_called_as_their_folder(checkout, tmp_path):
+    for number in range(13):
+        place = "defect_free" if number else "good"
+        write_picture(tmp_path / "parts" / place / f"{number}.png", plate(number)[0])
+    lines = []
+    adopted = adopt(tmp_path / "parts", lines.append, Said(good=["good"]), root=checkout)
+    card = load_dataset_card(adopted.card)
+    assert card.classes == ["defect_free"]
+    coco = read_coco(adopted.data / "annotations.json")
+    assert sum(coco.shows_defect(name) for name in coco.images) == 12
+    assert any("no picture of val and test is of a good part, which 1 groups" in s for s in lines)
+
+
+def test_good_parts_that_are_also_defective_ones_leave_nothing_to_learn_from(checkout, tmp_path):
+    for number in range(12):
+        for place in ("good", "pit"):
+            write_picture(tmp_path / "parts" / place / f"{number}.png", plate(number)[0])
+    with pytest.raises(SplitError, match=r"0 of them good parts alone.*at least 4 of these"):
+        adopt(tmp_path / "parts", lambda line: None, Said(good=["good"]), root=checkout)
+
+
 def test_methods_keep_the_clip_of_their_own_recipe(checkout, tmp_path):
     recipe, own = short_recipes(["lidd_net", "yolov8n", "yolox_nano"], checkout / "models")
     assert recipe["grad_clip"] == 10

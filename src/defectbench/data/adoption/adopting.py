@@ -108,7 +108,8 @@ def adopt(
         mirror = adopted.resolve()
         write_adopted(found, cleaned, adopted)
         write_card(found, name, card, adopted_layout(found))
-        tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
+        form = "with a label each" if found.task.finds_boxes else "in a folder a class"
+        tell(f"what can be used of it lies in {adopted}: links to the pictures, {form}")
     methods = light_methods(home, found.task.name)
     budget: dict[str, Any] = {"threads": 1}
     if not found.task.learns_defect_free:  # such methods look once, at the side of their recipe
@@ -205,17 +206,30 @@ def _says_the_same(card: DatasetCard, data: Path) -> bool:
 def _too_small(data: Path, error: SplitError) -> SplitError:
     """What keeps a set from being divided, in pieces of surface, and what would help."""
     coco, groups = read_coco(data / "annotations.json"), read_groups(data)
-    sizes = Counter(groups.values())
-    largest = max(sizes.values())
+    task, sizes = task_named(coco.task), Counter(groups.values())
+    largest, least = max(sizes.values()), least_groups(task.shares)
     value = (
         f"{len(coco.images)} pictures of {len(sizes)} pieces of surface, the largest with {largest}"
     )
     fix = (
         "pictures of one piece stay in one part, and three parts cannot be filled: take pictures of more pieces "
-        f"(sheets, boards, coils), at least {least_groups()} with each class; that pictures of one piece are many "
+        f"(sheets, boards, coils), at least {least} with each class; that pictures of one piece are many "
         "does not help"
     )
+    if task.learns_defect_free:
+        good = len(_good_groups(coco, groups))
+        value += f", {good} of them good parts alone"
+        fix = (
+            f"methods learn from pieces that show no defect in any picture: give at least {least} of these; pictures "
+            "of one piece stay in one part, so good ones that share surface with defective ones are not learnt from"
+        )
     return SplitError(error.where, error.field, value, fix)
+
+
+def _good_groups(coco: Coco, groups: dict[str, int]) -> set[int]:
+    """Groups none of whose pictures shows a defect."""
+    shown = {groups[name] for name in coco.images if coco.shows_defect(name)}
+    return set(groups.values()) - shown
 
 
 def told_surface(data: Path, seed: int = 0) -> list[str]:
@@ -257,10 +271,9 @@ def told_surface(data: Path, seed: int = 0) -> list[str]:
 def _lacks(
     coco: Coco, groups: dict[str, int], parts: dict[str, list[str]], counts: dict[str, int]
 ) -> list[str]:
-    lines = []
-    free = (
-        ["train"] if task_named(coco.task).learns_defect_free else []
-    )  # of defects, as it is meant
+    lines, task = [], task_named(coco.task)
+    least = least_groups(task.shares)
+    free = ["train"] if task.learns_defect_free else []  # of defects, as it is meant
     for number, name in enumerate(coco.classes):
         showing = {
             part: [n for n in names if _shows(coco, n, number)] for part, names in parts.items()
@@ -270,7 +283,14 @@ def _lacks(
         if bare:
             lines.append(
                 f"no picture of {' and '.join(bare)} shows {name}, which {len(pieces)} groups have: "
-                f"at least {least_groups()} are needed for all parts; its score says nothing"
+                f"at least {least} are needed for all parts; its score says nothing"
+            )
+    if task.learns_defect_free:
+        bare = [part for part, names in parts.items() if all(map(coco.shows_defect, names))]
+        if bare:
+            lines.append(
+                f"no picture of {' and '.join(bare)} is of a good part, which {len(_good_groups(coco, groups))} groups "
+                f"are: at least {least} are needed for all parts; thresholds come from those of val, scores from test"
             )
     if counts["test"] < FEW_GROUPS:
         lines.append(
