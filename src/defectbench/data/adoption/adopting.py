@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.bounds import LEAST_DEFECT_FREE
 from ...base.cards import DatasetCard, load_dataset_card
 from ...base.catalogue import load_catalogue
 from ...base.errors import DefectBenchError, SplitError
@@ -183,6 +185,7 @@ def _make_data(card: DatasetCard, mirror: Path, data: Path, seed: int, tell: Tel
         split(data, PROTOCOL, seed)
     except SplitError as error:
         raise _too_small(data, error) from error
+    _refuse_parts_of_one_kind(data, seed)
     certify(data, PROTOCOL, seed)
 
 
@@ -224,6 +227,24 @@ def _too_small(data: Path, error: SplitError) -> SplitError:
             "of one piece stay in one part, so good ones that share surface with defective ones are not learnt from"
         )
     return SplitError(error.where, error.field, value, fix)
+
+
+def _refuse_parts_of_one_kind(data: Path, seed: int) -> None:
+    """Where good parts alone are learnt from, val sets a threshold by good parts, and test is scored on both kinds."""
+    coco = read_coco(data / "annotations.json")
+    task = task_named(coco.task)
+    if not task.learns_defect_free:
+        return
+    folder = parts_folder(data, PROTOCOL, seed)
+    shown = {part: [*map(coco.shows_defect, read_part(folder, part))] for part in ("val", "test")}
+    lacks = [f"no good part in {part}" for part, defects in shown.items() if all(defects)]
+    lacks += ["no defective part in test"] * (not any(shown["test"]))
+    if lacks:
+        groups = read_groups(data)
+        good, least = len(_good_groups(coco, groups)), least_groups(task.shares)
+        value = f"{', '.join(lacks)}, of {good} good and {len({*groups.values()}) - good} defective pieces of surface"
+        fix = f"give at least {least} pieces (sheets, boards, coils) of either kind, or try another --seed"
+        raise SplitError(data, PROTOCOL, value, fix)
 
 
 def _good_groups(coco: Coco, groups: dict[str, int]) -> set[int]:
@@ -286,11 +307,12 @@ def _lacks(
                 f"at least {least} are needed for all parts; its score says nothing"
             )
     if task.learns_defect_free:
-        bare = [part for part, names in parts.items() if all(map(coco.shows_defect, names))]
-        if bare:
+        good = sum(not coco.shows_defect(name) for name in parts["val"])
+        if good < LEAST_DEFECT_FREE:
+            in_all = math.ceil(LEAST_DEFECT_FREE / task.shares[PARTS.index("val")])
             lines.append(
-                f"no picture of {' and '.join(bare)} is of a good part, which {len(_good_groups(coco, groups))} groups "
-                f"are: at least {least} are needed for all parts; thresholds come from those of val, scores from test"
+                f"the val part has {good} pictures of good parts: a threshold takes {LEAST_DEFECT_FREE}, about "
+                f"{in_all} in all; below that scores are told, and neither escapes nor overkill"
             )
     if counts["test"] < FEW_GROUPS:
         lines.append(
