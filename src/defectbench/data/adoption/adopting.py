@@ -134,6 +134,7 @@ def adopt(
         tell(line)
     loaded = load_dataset_card(card)
     _make_data(loaded, mirror, data, seed, tell)
+    _refuse_parts_of_one_kind(data, seed)
     for line in told_surface(data, seed):
         tell(line)
     tell(
@@ -185,7 +186,6 @@ def _make_data(card: DatasetCard, mirror: Path, data: Path, seed: int, tell: Tel
         split(data, PROTOCOL, seed)
     except SplitError as error:
         raise _too_small(data, error) from error
-    _refuse_parts_of_one_kind(data, seed)
     certify(data, PROTOCOL, seed)
 
 
