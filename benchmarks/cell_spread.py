@@ -101,6 +101,10 @@ def main() -> None:
     plan = plan_study(study, args.study)
     cells = [cell for cell in plan.trained if is_made_otherwise(plan, cell)]
     if args.methods:
+        known = dict.fromkeys(cell.method for cell in cells)
+        if lost := [name for name in args.methods if name not in known]:
+            told = f"{args.study} makes no cell of this kind of {', '.join(lost)}"
+            raise SystemExit(f"--methods: {told}; it makes {', '.join(known) or 'none'}")
         cells = [cell for cell in cells if cell.method in args.methods]
     runs = args.runs or Path("results") / study.study / "runs"
     found = [(row_of(plan, cell), runs / cell.folder / "train.json") for cell in cells]

@@ -66,6 +66,21 @@ def pinned_worktree(records, name):
     return folder
 
 
+def committed(config, records):
+    """The study's file below the checkout, as the commit has it that the study is, or will be, pinned to."""
+    pin, path = records / PINNED, Path(os.path.relpath(config))
+    commit = pin.read_text().strip() if pin.is_file() else "HEAD"
+    if path.parts[0] == os.pardir:
+        raise SystemExit(f"{config} lies outside of {Path.cwd()}: name a study of the checkout")
+    known = ["git", "cat-file", "-e", f"{commit}:{path.as_posix()}"]
+    if subprocess.run(known, capture_output=True, check=False).returncode:
+        fix = f"remove {pin} and the study's worktree" if pin.is_file() else "commit it first"
+        raise SystemExit(f"{path} is not in the commit that the study is pinned to: {fix}")
+    if not pin.is_file() and git("status", "--porcelain", "--", str(path)):
+        raise SystemExit(f"{path} was edited, and a study is pinned to a commit: commit it first")
+    return path.as_posix()
+
+
 def in_order(folder, config, first=()):
     """Cells of a study, by folder: controls, then seed by seed the first methods, and the others as it names them."""
     study = load_study(folder / config)
@@ -174,6 +189,14 @@ def keep(worktree, study, cell, records):
         raise SystemExit(f"{worktree / runs} could not be kept; the line above says why")
 
 
+def try_to(keep_cells):
+    """Keep what is finished beside cells that are being made; what cannot be kept ends none of these."""
+    try:
+        keep_cells()
+    except SystemExit as error:
+        print(f"not kept yet: {error}", file=sys.stderr)
+
+
 def make_cells(args, worktree, records, deadline):
     """Make what the records lack, cell by cell."""
     study = load_study(worktree / args.config).study
@@ -185,7 +208,7 @@ def make_cells(args, worktree, records, deadline):
     lacking = [cell for cell in lacking if not is_absent(worktree / scores(study, cell))]
     for together in handed_over(lacking, args.cores):
         targets = {cell: scores(study, cell) for cell in together}
-        first = [targets[cell] for cell in together if cell.split("/")[-2] in args.first]
+        first = [targets[c] for c in together if base_method(c.split("/")[-2]) in args.first]
         wanted = ["--prioritize", *first] if first and len(together) > 1 else []
 
         def keep_settled(least_s=SETTLED_S, targets=targets):
@@ -201,9 +224,10 @@ def make_cells(args, worktree, records, deadline):
         if not run_until([*snakemake, "--unlock"], worktree, float("inf")):
             raise SystemExit(f"{worktree} could not be unlocked; the lines above say why")
         command = [*snakemake, "--keep-going", *wanted, "--", *targets.values()]
-        done = run_until(command, worktree, deadline, keep_settled)
+        done = run_until(command, worktree, deadline, lambda keep=keep_settled: try_to(keep))
         keep_settled(least_s=-1)
-        unfinished = " and ".join(c for c, t in targets.items() if not (worktree / t).is_file())
+        lacks = [cell for cell, target in targets.items() if not (worktree / target).is_file()]
+        unfinished = " and ".join(lacks) or "what comes next"
         if not done and time.monotonic() >= deadline:
             print(f"time is over; {unfinished} goes on from its checkpoint next time")
             return
@@ -254,6 +278,7 @@ def main(arguments=None):
     name = load_study(args.config).study
     records = Path("results/reference") / name
     with exclusive_lock(Path("results/pinned") / f".{name}.lock"):
+        args.config = committed(args.config, records)
         worktree = pinned_worktree(records, name)
         if args.commit:
             commit(records, name)

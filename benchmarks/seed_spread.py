@@ -198,8 +198,16 @@ def runs_held(path, keys):
     """What the runs of a table are known by: their fields of these headings, as text; none where it is not there."""
     if not path.is_file():
         return set()
+    if lost := [key for key in keys if key not in headings(path)]:
+        raise SystemExit(f"{path} has no column {', '.join(lost)}: name another table, --out")
     with path.open(newline="") as handle:
         return {tuple(row[key] for key in keys) for row in csv.DictReader(handle)}
+
+
+def headings(path):
+    """The columns of a table."""
+    with path.open(newline="") as handle:
+        return next(csv.reader(handle), [])
 
 
 def make_lacking(path, keys, runs):
@@ -209,6 +217,9 @@ def make_lacking(path, keys, runs):
         path: The table, which may not be there yet.
         keys: Headings by which a run is known.
         runs: Of each run its row, without what is to be measured, and a call that measures it.
+
+    Raises:
+        SystemExit: The table is there with other headings.
     """
     done = runs_held(path, keys)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,6 +228,9 @@ def make_lacking(path, keys, runs):
             continue
         made = row | measure()
         new = not path.is_file()
+        if not new and (there := headings(path)) != [*made]:
+            told = f"{path} has the columns {', '.join(there)}, a row has {', '.join(made)}"
+            raise SystemExit(f"{told}: name another table, --out; the row is {[*made.values()]}")
         with path.open("a", newline="") as handle:
             writer = csv.DictWriter(handle, list(made), lineterminator="\n")
             if new:

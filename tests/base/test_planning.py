@@ -1,11 +1,13 @@
 """The plan of a study: what it makes of cells, and what it refuses before anything is made."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from defectbench.base import planning, steps
+from defectbench.base.catalogue import load_catalogue
 from defectbench.base.errors import ConfigError
 from defectbench.base.planning import NOBODY, pattern, plan_study
 from defectbench.base.studies import load_study, parse_study
@@ -315,8 +317,19 @@ def test_rows_of_other_starts_are_cells_of_their_own():
 def test_a_program_starts_from_weights_that_it_alone_opens():
     made = plan({"methods": ["yolov8n_ultralytics"], "budget": {"start": "coco", "epochs": 1}})
     assert [cell.method for cell in made.variants] == ["yolov8n_ultralytics+from_coco"]
-    with pytest.raises(ConfigError, match="name one of"):
+    with pytest.raises(ConfigError, match="has no weights that its training opens"):
         plan({"methods": ["yolov5n_ultralytics"], "budget": {"start": "coco"}})
+    with pytest.raises(ConfigError, match="start from coco: name that"):
+        plan({"methods": ["yolov8n_ultralytics"], "budget": {"start": "imagenet"}})
+
+
+def test_a_program_does_not_start_from_weights_of_the_engine():
+    catalogue = load_catalogue(ROOT / "models")
+    card = catalogue.cards["yolov8n_ultralytics"]
+    other = catalogue.cards["patchcore_mobilenetv2"].weights["imagenet"]
+    both = card.model_copy(update={"weights": {**card.weights, "other": other}})
+    cards = {**catalogue.cards, card.name: both}
+    assert replace(catalogue, cards=cards).starts[card.name] == ["coco"]
 
 
 def test_a_mirror_of_weights_waits_for_a_dataset_that_is_left_out(tmp_path):
@@ -331,7 +344,7 @@ def test_a_mirror_of_weights_waits_for_a_dataset_that_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("block", "study", "words"),
     [
-        ({"methods": ["lidd_net"], "budget": {"start": "coco"}}, {}, "name one of nanodet_m"),
+        ({"methods": ["lidd_net"], "budget": {"start": "coco"}}, {}, "of that name have nanodet_m"),
         ({"methods": ["yolov8n_ultralytics"], "epochs": [1]}, {}, "own program"),
         ({"methods": ["sd_gasnet"], "epochs": [1]}, {}, "from a teacher"),
         ({"methods": ["lidd_net"]}, {"weights_mirror": "x"}, "weights_mirror: got 'x'; it has no"),

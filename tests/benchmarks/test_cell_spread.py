@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -126,3 +127,29 @@ def test_a_folder_without_any_of_the_cells_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["cell_spread", str(STUDY), *asked])
     with pytest.raises(SystemExit, match=r"none of \d+ cells lies there"):
         cell_spread.main()
+
+
+def test_a_method_that_has_no_such_cell_is_named(monkeypatch, tmp_path):
+    asked = ["--methods", SLIM, "picodet_s", "--out", str(tmp_path / "cells.csv")]
+    monkeypatch.setattr(sys, "argv", ["cell_spread", str(STUDY), *asked])
+    with pytest.raises(SystemExit, match=rf"of picodet_s; it makes .*{re.escape(SLIM)}"):
+        cell_spread.main()
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (
+            "method,task,seed,moved,recipe_sha256,processor",
+            "has the columns method, task, seed, mo",
+        ),
+        ("method,seed", "has no column recipe_sha256, processor"),
+    ],
+)
+def test_rows_are_not_appended_to_a_table_of_other_columns(header, words, tmp_path):
+    table = tmp_path / "other.csv"
+    table.write_text(f"{header}\n")
+    row = {"method": "a", "seed": 0, "recipe_sha256": "f", "processor": "P"}
+    with pytest.raises(SystemExit, match=words):
+        cell_spread.make_lacking(table, cell_spread.KEYS, [(row, dict)])
+    assert table.read_text() == f"{header}\n"

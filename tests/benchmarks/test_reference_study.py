@@ -49,7 +49,7 @@ done
 """
 DEFECTBENCH = """#!/bin/bash
 # keep-reference --out FOLDER results/mini/runs/CELL
-mkdir -p "$3/${4#results/mini/runs/}"; cp "$4/accuracy.json" "$3/${4#results/mini/runs/}/"
+mkdir -p "$3/${4#results/*/runs/}"; cp "$4/accuracy.json" "$3/${4#results/*/runs/}/"
 """
 
 
@@ -138,6 +138,47 @@ def test_a_cell_that_is_finished_is_kept_while_others_are_made(repository, monke
     assert seen == [(CELLS[0], True)]
     assert f"{CELLS[1]} and {CELLS[2]} goes on" in capsys.readouterr().out
     assert ends(int((repository / "child").read_text()))
+
+
+def test_a_cell_that_cannot_be_kept_ends_no_other_one(repository, monkeypatch, capsys):
+    (repository / "halts").touch()
+    monkeypatch.setattr("reference_study.seconds_until", lambda time_of_day: 4.0)
+    monkeypatch.setattr("reference_study.POLL_S", 0.2)
+    monkeypatch.setattr("reference_study.SETTLED_S", 0)
+    (repository.parent / "bin" / "defectbench").write_text("#!/bin/bash\nexit 1\n")
+    with pytest.raises(SystemExit, match=f"{CELLS[0]} could not be kept"):
+        main(["config/mini.yaml", "--cores", "2"])
+    told = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("not kept yet") for line in told) > 1, "it went on, and tried again"
+
+
+def test_a_study_that_no_commit_holds_is_not_pinned(repository):
+    later = repository / "config" / "later.yaml"
+    later.write_text(STUDY.replace("mini", "later"))
+    with pytest.raises(SystemExit, match=r"later\.yaml is not in the commit.*commit it first"):
+        main(["config/later.yaml"])
+    git("add", "config")
+    git("commit", "--quiet", "-m", "later")
+    later.write_text(later.read_text() + "# a thought\n")
+    with pytest.raises(SystemExit, match="was edited"):
+        main(["config/later.yaml"])
+    assert not Path("results/reference/later").exists()
+    git("restore", "config")
+    main([str(later)])
+    asked = (repository.parent / "asked").read_text()
+    assert "--configfile config/later.yaml " in asked, "that of the worktree, not of the checkout"
+    assert all(Path("results/reference/later", cell).is_dir() for cell in CELLS)
+
+
+def test_a_study_is_one_of_the_checkout_and_of_its_pinned_commit(repository, tmp_path):
+    (tmp_path / "mini.yaml").write_text(STUDY)
+    with pytest.raises(SystemExit, match="name a study of the checkout"):
+        main([str(tmp_path / "mini.yaml")])
+    pinned_worktree(Path("results/reference/mini"), "mini")
+    git("mv", "config/mini.yaml", "config/renamed.yaml")
+    git("commit", "--quiet", "-m", "renamed")
+    with pytest.raises(SystemExit, match=r"renamed\.yaml is not in the commit.*remove"):
+        main(["config/renamed.yaml"])
 
 
 def test_a_control_that_a_set_has_no_grounds_for_is_not_asked_for_again(repository):

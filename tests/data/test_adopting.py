@@ -1,5 +1,6 @@
 """A folder becomes a dataset: card, study, data and a certified split; a set that cannot be divided is told so."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,43 @@ def test_good_parts_beside_defective_ones_are_adopted_to_learn_from_the_good(
     assert "16 pictures of good parts, to learn from" in said
     assert "of train shows" not in said
     assert ("a network that has learnt nothing" in said) == (not starts)
+
+
+def test_few_good_parts_are_told_and_a_kind_may_be_called_as_their_folder(checkout, tmp_path):
+    for number in range(13):
+        place = "defect_free" if number % 2 else "good"
+        write_picture(tmp_path / "parts" / place / f"{number}.png", plate(number)[0])
+    lines = []
+    adopted = adopt(tmp_path / "parts", lines.append, Said(good=["good"]), root=checkout)
+    assert load_dataset_card(adopted.card).classes == ["defect_free"]
+    coco = read_coco(adopted.data / "annotations.json")
+    assert sum(coco.shows_defect(name) for name in coco.images) == 6
+    told = r"the val part has \d pictures of good parts: a threshold takes 20, about 100 in all"
+    assert any(re.match(told, line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("few", "words"),
+    [
+        ("good", "no good part in val, no good part in test, of 1 good and 12 defective"),
+        ("pit", "no defective part in test, of 12 good and 1 defective"),
+    ],
+)
+def test_parts_that_cannot_be_scored_are_refused(few, words, checkout, tmp_path):
+    other = {"good": "pit", "pit": "good"}[few]
+    for number in range(13):
+        place = other if number else few
+        write_picture(tmp_path / "parts" / place / f"{number}.png", plate(number)[0])
+    with pytest.raises(SplitError, match=f"{words} pieces.*at least 4 pieces"):
+        adopt(tmp_path / "parts", lambda line: None, Said(good=["good"]), root=checkout)
+
+
+def test_good_parts_that_are_also_defective_ones_leave_nothing_to_learn_from(checkout, tmp_path):
+    for number in range(12):
+        for place in ("good", "pit"):
+            write_picture(tmp_path / "parts" / place / f"{number}.png", plate(number)[0])
+    with pytest.raises(SplitError, match=r"0 of them good parts alone.*at least 4 of these"):
+        adopt(tmp_path / "parts", lambda line: None, Said(good=["good"]), root=checkout)
 
 
 def test_methods_keep_the_clip_of_their_own_recipe(checkout, tmp_path):

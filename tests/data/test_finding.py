@@ -243,6 +243,19 @@ def kinds_and_pictures_beside(top):
     draw(top, "pit/{}.png", 2)
 
 
+def two_kinds_in_folders_of_pictures(top):
+    draw(top, "good/images/{}.png")
+    draw(top, "pit/images/{}.png", 2)
+    draw(top, "scratch/images/{}.png", 2)
+
+
+def as_mvtec_has_it(top, mask="{}_mask.png"):
+    for part in ("train", "test"):
+        draw(top, f"{part}/good/{{}}.png")
+    for path, boxes in draw(top, "test/pit/{}.png", 2):
+        as_mask(top / "ground_truth/pit" / mask.format(path.stem), boxes)
+
+
 def nothing_is_labelled(top):
     for path, _ in draw(top):
         as_voc(path, [])
@@ -272,6 +285,8 @@ def nothing_is_labelled(top):
             "all of good parts.*put some of these in folders",
         ),
         (good_and_kinds, Said(good=("good",), format="voc"), "leave one of the two out"),
+        (good_and_kinds, Said(good=("good", "fine")), r"--good: folder: got 'fine'"),
+        (kinds_and_pictures_beside, Said(good=("pit",)), "and none in a folder of a kind"),
         (
             kinds_and_pictures_beside,
             Said(),
@@ -307,6 +322,63 @@ def test_good_parts_are_told_by_a_folder_or_by_lying_in_none(make, said, tmp_pat
     assert shown == ["pit"] * 2
     assert sum(not picture.boxes for picture in found.pictures) == COUNT
     assert f"{COUNT} pictures of good parts, to learn from" in " ".join(told(found, clean(found)))
+
+
+def test_a_kind_is_called_by_the_innermost_folder_that_says_one(tmp_path):
+    two_kinds_in_folders_of_pictures(tmp_path)
+    assert find(tmp_path, Said(good=("good",))).classes == ["pit", "scratch"]
+    assert find(tmp_path, Said(format="folders")).classes == ["good", "pit", "scratch"]
+
+
+@pytest.mark.parametrize("name", ["good", "GOOD/", "test/good", "{top}/test/good"])
+def test_a_folder_of_good_parts_is_called_by_name_or_by_path(name, tmp_path):
+    as_mvtec_has_it(tmp_path)
+    found = find(tmp_path, Said(good=(name.format(top=tmp_path),)))
+    is_path = "test" in name
+    assert found.classes == (["good", "pit"] if is_path else ["pit"])
+    assert any("good is taken as a kind of defect" in note for note in found.notes) == is_path
+    assert sum(not picture.boxes for picture in found.pictures) == (1 if is_path else 2) * COUNT
+
+
+def test_the_top_itself_may_hold_the_good_parts(tmp_path):
+    kinds_and_pictures_beside(tmp_path)
+    found = find(tmp_path, Said(good=(".",)))
+    assert (found.classes, len(found.pictures)) == (["pit"], COUNT + 2)
+
+
+@pytest.mark.parametrize("are_told_by_pixels", [True, False])
+def test_masks_of_defects_are_no_kind_of_them(are_told_by_pixels, tmp_path):
+    as_mvtec_has_it(tmp_path)
+    if not are_told_by_pixels:  # as masks with soft edges, which hold many levels
+        for path in (tmp_path / "ground_truth").rglob("*.png"):
+            write_picture(path, plate(9)[0])
+    found = find(tmp_path, Said(good=("good",)))
+    assert len(found.pictures) == 2 * COUNT + 2
+    assert any("2 labels of defects are not used" in note for note in found.notes)
+    assert any("taken as masks" in note for note in found.notes) != are_told_by_pixels
+
+
+def test_good_parts_beside_labels_are_told_of(tmp_path):
+    as_mvtec_has_it(tmp_path)
+    found = find(tmp_path)
+    assert (found.task.name, len(found.pictures)) == ("detection", 2)
+    assert any("say --good good" in note for note in found.notes)
+
+
+def test_an_option_without_effect_is_told(tmp_path):
+    draw(tmp_path, "images/{}.png")
+    draw(tmp_path, "pit/{}.png", 2)
+    found = find(tmp_path, Said(unlabelled_are_empty=True))
+    assert any("--unlabelled-are-empty is of no effect" in note for note in found.notes)
+
+
+def test_a_picture_in_folders_of_two_classes_is_told(tmp_path):
+    good_and_kinds(tmp_path)
+    found = find(tmp_path, Said(good=("good",)))
+    assert any("Good/train/plate 0.png and pit/plate 0.png" in note for note in found.notes)
+    write_picture(tmp_path / "pit" / "plate 0.png", plate(8)[0])
+    write_picture(tmp_path / "pit" / "plate 1.png", plate(9)[0])
+    assert not find(tmp_path, Said(good=("good",))).notes
 
 
 def test_labels_made_for_another_size_are_an_error(tmp_path):

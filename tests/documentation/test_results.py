@@ -17,7 +17,7 @@ from defectbench.base.errors import ReportError
 from defectbench.base.records import read_record, write_record
 from defectbench.documentation.facts import Facts
 from defectbench.documentation.markdown import replace_block, table
-from defectbench.documentation.page_tables.curves import curves_table, shared_epochs
+from defectbench.documentation.page_tables.curves import NOT_SHARED, curves_table, shared_epochs
 from defectbench.documentation.page_tables.spread import processors_table
 from defectbench.documentation.reference import References
 from defectbench.documentation.results import folder_tables, page_template, results_pages
@@ -61,6 +61,9 @@ def test_a_template_waits_for_its_records(tmp_path):
 
     assert stems() == ["index"]
     (kept / "quiet").mkdir(parents=True)
+    (kept / "quiet" / "pinned.txt").write_text("a study that has just begun")
+    assert stems() == ["index"]
+    (kept / "quiet" / "table.csv").touch()
     assert stems() == ["index", "quiet"]
 
 
@@ -198,6 +201,36 @@ def test_scores_on_validation_stand_by_epoch_as_means_over_seeds(facts):
     assert figures[1] == pytest.approx([0.3, 0.25, -0.05])
 
 
+def test_what_was_validated_once_or_never_has_no_curve(facts):
+    curve_of(facts, "a", 0, {10: 0.1})
+    curve_of(facts, "b", 0, {1: 0.9})
+    assert curves_table(facts, "set").rows == []  # a second seed of the first lacks its history
+    curve_of(facts, "a", 1, {10: 0.2})
+    (row,) = curves_table(facts, "set").rows
+    assert (row.values["method"], row.values["10"]) == ("a", pytest.approx(0.15))
+
+
+def test_methods_that_share_no_epoch_are_not_compared(facts):
+    for seed in (0, 1):
+        curve_of(facts, "a", seed, {7: 0.1})
+    curve_of(facts, "b", 0, {10: 0.3})
+    table = curves_table(facts, "set")
+    assert (table.rows, table.empty) == ([], NOT_SHARED)
+
+
+def test_each_task_has_its_own_score_on_validation(facts):
+    curve_of(facts, "b", 0, {2: 0.3, 4: 0.25})
+    for seed in (0, 1):
+        (entry,) = [e for e in facts.references.study("set").entries if e.first.method == "a"]
+        cell = entry.cells[seed]
+        cell.accuracy["task"] = "classification"
+        (cell.folder / "history.csv").write_text("epoch,val_accuracy\n2,0.5\n4,0.75\n")
+    table = curves_table(facts, "set")
+    told = [(row.values["figure"], row.values["4"]) for row in table.rows]
+    assert told == [("val accuracy", 0.75), ("val mAP50-95", 0.25)]
+    assert "figure" in [column.key for column in table.columns]
+
+
 def test_of_many_epochs_ten_stand_on_the_page_the_last_among_them():
     many = dict.fromkeys(range(1, 101), 0.5)
     assert shared_epochs([many, many | {200: 0.6}]) == list(range(10, 101, 10))
@@ -230,6 +263,15 @@ def test_a_page_says_what_its_study_lacks(tmp_path):
         (cells / f"lidd_net/seed{seed}").mkdir(parents=True)
         (cells / f"lidd_net/seed{seed}" / "accuracy.json").touch()
     assert missing_text(references, "mini") == "All 4 cells of the study are in."
+    card = home / "datasets" / "demo-steel.yaml"
+    source = "source: {kind: archive, place_here: buy it}"
+    card.write_text(re.sub(r"(?m)^source:.*(\n .*)*", source, card.read_text()))
+    assert missing_text(references, "mini") == "All 4 cells of the study are in.", "nothing is here"
+    (home / "config" / "mini.yaml").rename(home / "config" / "renamed.yaml")
+    with pytest.raises(ReportError, match="take `missing` out of the page"):
+        missing_text(references, "mini")
+    with pytest.raises(ReportError, match=r"got 'mini'.*write `study: renamed`"):
+        missing_text(references, "renamed")
 
 
 def test_titles_come_from_cards(pages):

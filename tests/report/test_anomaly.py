@@ -158,6 +158,7 @@ def test_few_images_without_a_defect_leave_rates_open(tmp_path):
             "No validation",
         ),
         (20, 5, "Labels needed", "validation part of plates"),
+        (12, 0, "shows a defect: there is no AUROC on validation.", "the threshold is set on"),
     ],
 )
 def test_notes_say_what_the_validation_part_lacks(filled, free, bad, told, untold):

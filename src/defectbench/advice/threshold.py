@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..base.bounds import LEAST_DEFECT_FREE
 from ..base.engines import REFERENCE
 from ..base.errors import ConfigError
 from ..data.pack import load_arrays
@@ -14,7 +15,6 @@ from ..deploy.predict import check_pack_fits, predict_pack
 from ..deploy.runtime import DetectorModel
 from ..measure.bootstrap import match
 from ..measure.operating_point import (
-    LEAST_DEFECT_FREE,
     best_f1_threshold,
     escape_at_overkill,
     pack_truth,

@@ -2,3 +2,4 @@
 
 LAST_SEED = 2**32 - 1  # the largest that every library and program takes
 LARGEST_SIDE = 8192  # of an input, pixels
+LEAST_DEFECT_FREE = 20  # images by which a share of rejected good parts can be told

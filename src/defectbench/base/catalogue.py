@@ -57,9 +57,16 @@ class Catalogue:
 
     @property
     def starts(self) -> dict[str, list[str]]:
-        """Names of the published weights of each method that can start from some: by the engine, or its own program."""
-        able = [*self.trained_by_engine, *self.started_by_program]
-        return {name: [*self.cards[name].weights] for name in able}
+        """Names of the published weights that trainings of each method open: by the engine, or its own program."""
+        by_program = self.started_by_program
+        return {
+            name: [
+                start
+                for start, weights in self.cards[name].weights.items()
+                if weights.is_of_program == (name in by_program)
+            ]
+            for name in (*self.trained_by_engine, *by_program)
+        }
 
     @property
     def started_by_program(self) -> list[str]:

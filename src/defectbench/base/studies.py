@@ -466,11 +466,14 @@ def _check_starts(
     for method in methods:
         start = variant_of(_row(block, method)).start
         if start is not None and start not in starts.get(method, ()):
-            having = [name for name, names in starts.items() if start in names]
-            fix = (
-                f"the card of {method} has no weights of that name: "
-                f"{name_one_of(method, having, 'no card has')}, or say start: scratch for it in `budgets`"
-            )
+            own = starts.get(method, ())
+            having = ", ".join(name for name, names in starts.items() if start in names)
+            if own:
+                fix = f"trainings of {method} start from {' or '.join(own)}: name that"
+            else:
+                fix = f"the card of {method} has no weights that its training opens; "
+                fix += f"weights of that name have {having}" if having else "no card has that name"
+            fix += "; or say start: scratch for it in `budgets`"
             raise ConfigError(where, "budget.start", start, fix)
 
 

@@ -28,6 +28,7 @@ from .reference import (
 from .unfinished import missing_text
 
 ABOUT_NO_FOLDER = ("index", "claims")  # pages that wait for no folder of records
+PINNED = "pinned.txt"
 FOLDED = ("pairs", "classification_pairs")  # shown on a click
 TOO_NARROW = "paired bootstrap over groups and seeds"  # how pairs of several seeds were decided before version 0.2.0
 PREMIUM_COLUMNS = ("protocol", "title", "map50_clean", "map50", "map50_premium")
@@ -44,7 +45,7 @@ def results_pages(
 ) -> list[Page]:
     """One page for each template of a folder; a template is named as the reference folder that it is about.
 
-    A template waits for its folder: as long as nothing is kept there, it has no page.
+    A template waits for its folder: as long as nothing is kept there but the commit of a study, it has no page.
 
     Args:
         reference_dir: ``results/reference``.
@@ -59,11 +60,16 @@ def results_pages(
     pages = []
     for path in sorted(Path(templates_dir).glob("*.md.j2")):
         name = path.name.removesuffix(".md.j2")
-        if name not in ABOUT_NO_FOLDER and not (Path(reference_dir) / name).is_dir():
+        if name not in ABOUT_NO_FOLDER and not _holds_records(Path(reference_dir) / name):
             continue
         text = page_template(path.read_text(encoding="utf-8"), facts).render(folder=name)
         pages.append(Page(f"results/{name}.md", f"{NOTICE}\n{text.strip()}\n"))
     return pages
+
+
+def _holds_records(folder: Path) -> bool:
+    """Whether anything is kept in a folder; a study that has just begun has named its commit there and made nothing."""
+    return any(path.is_file() and path.name != PINNED for path in folder.rglob("*"))
 
 
 def page_template(text: str, facts: Facts) -> Template:

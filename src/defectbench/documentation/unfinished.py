@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ..base.cards import load_shelf
+from ..base.errors import ReportError
 from ..base.planning import plan_study
-from ..base.studies import load_study
+from ..base.studies import Study, load_study
 from ..report.records.cells import method_title
 from .reference import References
 
@@ -16,11 +20,19 @@ def missing_text(references: References, folder: str) -> str:
         folder: Name of the study and of its folder.
 
     Raises:
-        ConfigError: There is no such study, or it is wrong.
+        ReportError: There is no such study, or it keeps its records in another folder.
+        ConfigError: It is wrong.
     """
     home, models = references.models_dir.parent, references.models_dir
     config = home / "config" / f"{folder}.yaml"
-    plan = plan_study(load_study(config), config, models, home / "datasets")
+    if not config.is_file():
+        fix = f"the page of {folder} asks what its study lacks: call both alike, or take `missing` out of the page"
+        raise ReportError(config, "file", "nothing", fix)
+    study = load_study(config)
+    if study.study != folder:
+        fix = f"its records are kept in a folder of that name: write `study: {folder}`, or rename the page"
+        raise ReportError(config, "study", study.study, fix)
+    plan = plan_study(_in_reach(study, home / "datasets"), config, models, home / "datasets")
     lacking = [
         cell
         for cell in plan.trained
@@ -38,3 +50,13 @@ def missing_text(references: References, folder: str) -> str:
         where = protocol if alone else f"{dataset}, {protocol}"
         lines.append(f"- {where}, seed {seed}: {'; '.join(sorted(titles))}")
     return "\n".join(lines)
+
+
+def _in_reach(study: Study, datasets: Path) -> Study:
+    """The study as where all of its datasets are at hand: its cells are the same on every machine."""
+    names = {name for block in study.blocks for name in block.datasets}
+    by_person = {
+        card.name: "." for card in load_shelf(datasets) if card.source.needs_a_person
+    }.items()
+    mirrors = {name: place for name, place in by_person if name in names}
+    return study.model_copy(update={"mirrors": mirrors | study.mirrors})

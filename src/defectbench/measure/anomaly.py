@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ..base.bounds import LEAST_DEFECT_FREE
 from ..base.errors import MeasurementError
 from ..base.records import read_record, write_record
 from ..base.tasks import ANOMALY
 from ..data.truth import read_truth
 from .accuracy import groups_of, listed_images, model_behind
-from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE
+from .escape import OVERKILL_RATE
 from .evaluator import restrict
 from .image_scores import Scored, auroc, can_reject, kinds_of, rejected, thresholds
 from .results import read_results

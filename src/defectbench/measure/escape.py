@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OVERKILL_RATE = 0.05
-LEAST_DEFECT_FREE = 20
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.bounds import LEAST_DEFECT_FREE
 from ..data.pack import Pack
-from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE, EscapeRate
+from .escape import OVERKILL_RATE, EscapeRate
 
 Floats = NDArray[np.float64]
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.bounds import LEAST_DEFECT_FREE
 from ..base.files import unchanged
 from ..base.records import write_record
 from ..data.pack import Pack, load_arrays
@@ -33,7 +34,7 @@ from ..deploy.predict import (
 )
 from ..deploy.runtime import AnomalyModel, ClassifierModel, DetectorModel
 from .bootstrap import Matches, match, pairwise_iou
-from .escape import LEAST_DEFECT_FREE, OVERKILL_RATE, EscapeRate
+from .escape import OVERKILL_RATE, EscapeRate
 from .evaluator import score
 from .image_scores import auroc, escape_of, kinds_of, pack_scored
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.bounds import LEAST_DEFECT_FREE
 from ...base.cards import DatasetCard, load_dataset_card
 from ...base.catalogue import load_catalogue
 from ...base.errors import DefectBenchError, SplitError
@@ -108,7 +110,8 @@ def adopt(
         mirror = adopted.resolve()
         write_adopted(found, cleaned, adopted)
         write_card(found, name, card, adopted_layout(found))
-        tell(f"what can be used of it lies in {adopted}: links to the pictures, with a label each")
+        form = "with a label each" if found.task.finds_boxes else "in a folder a class"
+        tell(f"what can be used of it lies in {adopted}: links to the pictures, {form}")
     methods = light_methods(home, found.task.name)
     budget: dict[str, Any] = {"threads": 1}
     if not found.task.learns_defect_free:  # such methods look once, at the side of their recipe
@@ -131,6 +134,7 @@ def adopt(
         tell(line)
     loaded = load_dataset_card(card)
     _make_data(loaded, mirror, data, seed, tell)
+    _refuse_parts_of_one_kind(data, seed)
     for line in told_surface(data, seed):
         tell(line)
     tell(
@@ -205,17 +209,48 @@ def _says_the_same(card: DatasetCard, data: Path) -> bool:
 def _too_small(data: Path, error: SplitError) -> SplitError:
     """What keeps a set from being divided, in pieces of surface, and what would help."""
     coco, groups = read_coco(data / "annotations.json"), read_groups(data)
-    sizes = Counter(groups.values())
-    largest = max(sizes.values())
+    task, sizes = task_named(coco.task), Counter(groups.values())
+    largest, least = max(sizes.values()), least_groups(task.shares)
     value = (
         f"{len(coco.images)} pictures of {len(sizes)} pieces of surface, the largest with {largest}"
     )
     fix = (
         "pictures of one piece stay in one part, and three parts cannot be filled: take pictures of more pieces "
-        f"(sheets, boards, coils), at least {least_groups()} with each class; that pictures of one piece are many "
+        f"(sheets, boards, coils), at least {least} with each class; that pictures of one piece are many "
         "does not help"
     )
+    if task.learns_defect_free:
+        good = len(_good_groups(coco, groups))
+        value += f", {good} of them good parts alone"
+        fix = (
+            f"methods learn from pieces that show no defect in any picture: give at least {least} of these; pictures "
+            "of one piece stay in one part, so good ones that share surface with defective ones are not learnt from"
+        )
     return SplitError(error.where, error.field, value, fix)
+
+
+def _refuse_parts_of_one_kind(data: Path, seed: int) -> None:
+    """Where good parts alone are learnt from, val sets a threshold by good parts, and test is scored on both kinds."""
+    coco = read_coco(data / "annotations.json")
+    task = task_named(coco.task)
+    if not task.learns_defect_free:
+        return
+    folder = parts_folder(data, PROTOCOL, seed)
+    shown = {part: [*map(coco.shows_defect, read_part(folder, part))] for part in ("val", "test")}
+    lacks = [f"no good part in {part}" for part, defects in shown.items() if all(defects)]
+    lacks += ["no defective part in test"] * (not any(shown["test"]))
+    if lacks:
+        groups = read_groups(data)
+        good, least = len(_good_groups(coco, groups)), least_groups(task.shares)
+        value = f"{', '.join(lacks)}, of {good} good and {len({*groups.values()}) - good} defective pieces of surface"
+        fix = f"give at least {least} pieces (sheets, boards, coils) of either kind, or try another --seed"
+        raise SplitError(data, PROTOCOL, value, fix)
+
+
+def _good_groups(coco: Coco, groups: dict[str, int]) -> set[int]:
+    """Groups none of whose pictures shows a defect."""
+    shown = {groups[name] for name in coco.images if coco.shows_defect(name)}
+    return set(groups.values()) - shown
 
 
 def told_surface(data: Path, seed: int = 0) -> list[str]:
@@ -257,10 +292,9 @@ def told_surface(data: Path, seed: int = 0) -> list[str]:
 def _lacks(
     coco: Coco, groups: dict[str, int], parts: dict[str, list[str]], counts: dict[str, int]
 ) -> list[str]:
-    lines = []
-    free = (
-        ["train"] if task_named(coco.task).learns_defect_free else []
-    )  # of defects, as it is meant
+    lines, task = [], task_named(coco.task)
+    least = least_groups(task.shares)
+    free = ["train"] if task.learns_defect_free else []  # of defects, as it is meant
     for number, name in enumerate(coco.classes):
         showing = {
             part: [n for n in names if _shows(coco, n, number)] for part, names in parts.items()
@@ -270,7 +304,15 @@ def _lacks(
         if bare:
             lines.append(
                 f"no picture of {' and '.join(bare)} shows {name}, which {len(pieces)} groups have: "
-                f"at least {least_groups()} are needed for all parts; its score says nothing"
+                f"at least {least} are needed for all parts; its score says nothing"
+            )
+    if task.learns_defect_free:
+        good = sum(not coco.shows_defect(name) for name in parts["val"])
+        if good < LEAST_DEFECT_FREE:
+            in_all = math.ceil(LEAST_DEFECT_FREE / task.shares[PARTS.index("val")])
+            lines.append(
+                f"the val part has {good} pictures of good parts: a threshold takes {LEAST_DEFECT_FREE}, about "
+                f"{in_all} in all; below that scores are told, and neither escapes nor overkill"
             )
     if counts["test"] < FEW_GROUPS:
         lines.append(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...base.errors import ConfigError, ConversionError, DefectBenchError
+from ...base.files import sha256_file
 from ...base.label_formats import LABEL_FORMATS
 from ...base.tasks import ANOMALY, CLASSIFICATION, DETECTION, Task
 from ...base.texts import same_text
@@ -21,8 +23,12 @@ from .kinds import (
     LABEL_NAMES,
     PART_NAMES,
     Folder,
+    folded,
     key_of,
+    kind_folder,
+    lies_in_labels,
     look,
+    pictures_in,
     told_folders,
 )
 from .reading import DEEPPCB, READERS
@@ -244,7 +250,18 @@ def _labelled(folder: Folder, said: Said) -> Found:
                 of_image[image].append((kind, path))
     for image in sorted(images, key=lambda path: natural(folder.told(path).lower())):
         _add(found, image, of_image.get(image, []), listed, said)
+    _note_good_parts(found)
     return found
+
+
+def _note_good_parts(found: Found) -> None:
+    """Note pictures without a label in a folder of good parts, which another task could learn from alone."""
+    good = [path for path in found.unlabelled if folded(path.parent.name) in GOOD_NAMES]
+    if good:
+        found.notes.append(
+            f"{len(good)} pictures without a label lie in {told_folders(found.folder, good)}; if methods are to learn "
+            f"from good parts alone, and to be scored on the others, say --good {shlex.quote(good[0].parent.name)}"
+        )
 
 
 def _key(path: Path, labels: dict[str, list[Path]]) -> str:
@@ -379,10 +396,12 @@ def _names_for(folder: Folder, path: Path, kind: str, said: Said) -> Sequence[st
 def _classified(folder: Folder, said: Said) -> Found:
     """Pictures without any label: the folder that each lies in names its class, or its own name does."""
     found = Found(folder, CLASSIFICATION)
-    names = {path: path.parent.name for path in folder.images if path.parent != folder.top}
+    inner = {path: path.parent.name for path in folder.images if path.parent != folder.top}
+    names = {path: kind_folder(folder.top, path) for path in inner}
     if said.format is not None and not LABEL_FORMATS[said.format].folder_is_class:
         names = {path: re.sub(r"[_-]?\d*$", "", path.stem) for path in folder.images}
-    folders = {name.lower() for name in names.values()}
+        inner = names
+    folders = {name.lower() for name in inner.values()}
     good = _good(found, names, said)
     if not good:
         _refuse_pictures_as_labels(folder, said)
@@ -416,6 +435,7 @@ def _classified(folder: Folder, said: Said) -> Found:
             continue
         box = LabelledBox(name, (0.0, 0.0, float(size.width), float(size.height)))
         found.pictures.append(LabelledPicture(path, size, [box], said.format or "folders"))
+    _note_contradictions(found)
     return found
 
 
@@ -425,41 +445,82 @@ def _good(found: Found, names: dict[Path, str], said: Said) -> set[Path]:
     Raises:
         ConfigError: No folder is called as the user says, or there are good parts alone.
     """
-    folder, wanted = found.folder, {_folded(name) for name in said.good}
-    good = {
-        path
-        for path in folder.images
-        if wanted & {_folded(part) for part in path.relative_to(folder.top).parts[:-1]}
-    }
-    if said.good and not good:
-        there = sorted({path.parent.name for path in folder.images if path.parent != folder.top})
-        fix = f"no picture lies in such a folder; there are {', '.join(there) or 'none'}"
-        raise ConfigError("--good", "folder", ", ".join(said.good), fix)
-    outside = [path for path in folder.images if path not in names]
+    folder = found.folder
+    good = {path for name in said.good for path in _said_good(folder, name)}
+    outside = {path for path in folder.images if path not in names}
     sorted_in = {name.lower() for name in names.values()} - PART_NAMES - IMAGE_NAMES
-    if said.unlabelled_are_empty and (good or (said.format is None and sorted_in)):
-        good |= set(outside)
+    if said.unlabelled_are_empty and outside and (good or (said.format is None and sorted_in)):
+        good |= outside
+    elif said.unlabelled_are_empty:
+        found.notes.append(
+            "--unlabelled-are-empty is of no effect: the folder or the name of each picture tells its class; say "
+            "--good FOLDER of folders with good parts"
+        )
+    usual = sorted({name for name in names.values() if folded(name) in GOOD_NAMES})
     if not good:
-        usual = sorted({name for name in names.values() if _folded(name) in GOOD_NAMES})
         if usual:
             found.notes.append(
                 f"{', '.join(usual)} is taken as a class beside the others; if methods are to learn from good parts "
-                f"alone, and to be scored on the others, say --good {usual[0]}"
+                f"alone, and to be scored on the others, say --good {shlex.quote(usual[0])}"
             )
         return good
-    if len(good) == len(folder.images):
+    masks = {path for path in folder.images if lies_in_labels(folder.top, path)} - good
+    if masks and not said.images:
+        found.notes.append(
+            f"{len(masks)} pictures in {told_folders(folder, masks)} are taken as masks by the names of their folders"
+        )
+        folder.masks = sorted({*folder.masks, *masks})
+        folder.images = [path for path in folder.images if path not in masks]
+    kinds = {names[path] for path in folder.images if path in names and path not in good}
+    if not kinds:
         fix = (
             "methods learn from good parts alone and are scored on defective ones, too: put some of these in folders "
             "by kind, or in one folder `defective`"
         )
-        raise ConfigError(folder.top, "pictures", f"{len(good)}, all of good parts", fix)
+        others = "" if good >= set(folder.images) else ", and none in a folder of a kind of defect"
+        raise ConfigError(folder.top, "pictures", f"{len(good)}, all of good parts{others}", fix)
     found.task = ANOMALY
+    found.notes += [
+        f"{name} is taken as a kind of defect; if it holds good parts, say --good {shlex.quote(name)}, too"
+        for name in usual
+        if name in kinds
+    ]
     labels = sum(map(len, folder.labels.values())) + len(folder.masks)
     if labels:
         found.notes.append(
             f"{labels} labels of defects are not used: methods learn from good parts"
         )
     return good
+
+
+def _said_good(folder: Folder, name: str) -> set[Path]:
+    """Pictures in a folder that a user says holds good parts.
+
+    Raises:
+        ConfigError: No picture lies in such a folder.
+    """
+    good = pictures_in(folder.top, folder.images, name)
+    if not good:
+        there = sorted({path.parent.name for path in folder.images if path.parent != folder.top})
+        fix = f"no picture lies in such a folder; there are {', '.join(there) or 'none'}"
+        raise ConfigError("--good", "folder", name, fix)
+    return good
+
+
+def _note_contradictions(found: Found) -> None:
+    """Note pictures that are the same bytes and lie in folders of different classes: one of both is wrong."""
+    first: dict[str, LabelledPicture] = {}
+    pairs: list[tuple[LabelledPicture, LabelledPicture]] = []
+    for picture in found.pictures:
+        other = first.setdefault(sha256_file(picture.path), picture)
+        if [folded(box.name) for box in other.boxes] != [folded(box.name) for box in picture.boxes]:
+            pairs.append((other, picture))
+    if pairs:
+        a, b = (found.folder.told(picture.path) for picture in pairs[0])
+        found.notes.append(
+            f"{len(pairs)} pictures are the same bytes as one of another class, the first are {a} and {b}: "
+            "take the wrong ones out"
+        )
 
 
 def _refuse_pictures_as_labels(folder: Folder, said: Said) -> None:
@@ -514,19 +575,19 @@ def _name_classes(found: Found, said: Said) -> None:
         raise ConfigError(found.folder.top, "objects", 0, fix)
     by_fold: dict[str, list[str]] = defaultdict(list)
     for name, _ in counts.most_common():
-        by_fold[_folded(name)].append(name)
+        by_fold[folded(name)].append(name)
     if said.classes:
         classes = [same_text(name).strip() for name in said.classes]
     else:
         first = {fold: names[0] for fold, names in by_fold.items()}
         classes = [first[fold] for fold in _order(found, list(first))]
-    canonical = {_folded(name): name for name in classes}
+    canonical = {folded(name): name for name in classes}
     strange = [names[0] for fold, names in by_fold.items() if fold not in canonical]
     if strange:
         fix = f"labels name it too: say all of them with --classes, now {', '.join(classes)}"
         raise ConfigError("--classes", "class", strange[0], fix)
     found.classes = classes
-    found.spellings = {name: canonical[_folded(name)] for name in counts if name not in classes}
+    found.spellings = {name: canonical[folded(name)] for name in counts if name not in classes}
     used_ids = set(found.formats) & {"yolo"}
     if used_ids and not found.folder.names and not said.classes:
         found.notes.append(
@@ -537,11 +598,7 @@ def _name_classes(found: Found, said: Said) -> None:
 def _order(found: Found, folds: list[str]) -> list[str]:
     """Classes in the order of the list that names most of them, the others behind it by name."""
     lists = [*found.folder.names.values(), list(DEEPPCB) if "deeppcb" in found.formats else []]
-    best = max(lists, key=lambda names: len({*map(_folded, names)} & {*folds}), default=[])
-    listed = [_folded(name) for name in best if _folded(name) in folds]
+    best = max(lists, key=lambda names: len({*map(folded, names)} & {*folds}), default=[])
+    listed = [folded(name) for name in best if folded(name) in folds]
     rest = sorted((fold for fold in folds if fold not in listed), key=natural)
     return [*dict.fromkeys(listed), *rest]
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", same_text(name).casefold()).strip()

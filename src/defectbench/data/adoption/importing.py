@@ -13,6 +13,7 @@ from ...base.files import LONGEST_NAME, atomic_directory
 from ...base.texts import same_text
 from ..coco import Corners
 from .finding import Found, LabelledPicture
+from .kinds import folded
 from .survey import Cleaned
 
 IMAGES, LABELS = "images", "labels"  # folders of an adopted set
@@ -41,9 +42,17 @@ def write_adopted(found: Found, cleaned: Cleaned, out: str | Path) -> None:
                 label.write_text(voc_text(name, picture, boxes), encoding="utf-8")
                 place = part / IMAGES / name
             else:
-                place = part / (_folder_name(boxes[0][0]) if boxes else GOOD) / name
+                place = part / (_folder_name(boxes[0][0]) if boxes else good_folder(found)) / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(picture.path.resolve())
+
+
+def good_folder(found: Found) -> str:
+    """Name of the folder of good parts, which no class of the set has."""
+    taken, name = {*map(folded, found.classes)}, GOOD
+    while folded(name) in taken:
+        name += "_1"
+    return name
 
 
 def names_of(found: Found) -> dict[Path, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,3 +242,63 @@ def told_folders(folder: Folder, paths: Iterable[Path]) -> str:
     counts = Counter(folder.told(path.parent) for path in paths)
     told = [f"{name if name != '.' else 'the top'} ({n})" for name, n in counts.most_common(4)]
     return ", ".join([*told, *(["..."] if len(counts) > 4 else [])])
+
+
+# --- folders that say what pictures show ---------------------------------------------------------
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: capitals, blanks, lines and ways to write a letter make no other name.
+
+    Example:
+        >>> folded("Pin_hole ") == folded("pin-Hole")
+        True
+    """
+    return re.sub(r"[\s_\-]+", " ", same_text(name).casefold()).strip()
+
+
+def kind_folder(top: Path, path: Path) -> str:
+    """The innermost folder of a picture whose name is none of a part or of pictures as such; else the innermost.
+
+    Example:
+        >>> kind_folder(Path("set"), Path("set/scratch/images/7.png"))
+        'scratch'
+    """
+    inside = [*reversed(path.relative_to(top).parts[:-1])]
+    kinds = (name for name in inside if folded(name) not in PART_NAMES | IMAGE_NAMES)
+    return next(kinds, inside[0])
+
+
+def lies_in_labels(top: Path, path: Path) -> bool:
+    """Whether a folder that a picture lies in is called as those of masks are."""
+    return any(name.lower() in LABEL_NAMES for name in path.relative_to(top).parts[:-1])
+
+
+def pictures_in(top: Path, paths: Iterable[Path], name: str) -> set[Path]:
+    """Those among some pictures that lie in a folder.
+
+    Args:
+        top: The folder of all.
+        paths: The pictures.
+        name: Name of the folder, at any depth; with folders before it a path, below the top or to it. ``.`` is the top
+            itself, of which pictures in folders are none.
+    """
+    if name == ".":
+        return {path for path in paths if path.parent == top}
+    wanted = [*map(folded, _parts_below(top, name))]
+    return {path for path in paths if _has_run(path.relative_to(top).parts[:-1], wanted)}
+
+
+def _parts_below(top: Path, name: str) -> tuple[str, ...]:
+    """Names of a folder and of those that it lies in: below the top where it is a path that leads there."""
+    path = Path(name)
+    for whole, above in ((path.absolute(), top.absolute()), (path.resolve(), top.resolve())):
+        if whole.is_dir() and whole != above and whole.is_relative_to(above):
+            return whole.relative_to(above).parts
+    return path.parts
+
+
+def _has_run(folders: Sequence[str], wanted: list[str]) -> bool:
+    """Whether some folders stand among others, one below the other."""
+    names, length = [*map(folded, folders)], len(wanted)
+    return any(names[n : n + length] == wanted for n in range(len(names) - length + 1))

@@ -16,7 +16,7 @@ from ...base.methods import load_recipe
 from ...base.studies import load_study
 from ...base.tasks import DETECTION, Task
 from .finding import Found
-from .importing import GOOD
+from .importing import good_folder
 
 MARK = "# Written by `defectbench adopt`; adopt the folder again after a change of its pictures or labels."
 _FALLBACK = "my-set"
@@ -119,7 +119,7 @@ def write_card(
     if found.task.finds_boxes:
         content["allow_empty"] = True
     if found.task.learns_defect_free:
-        content["defect_free"] = [GOOD]
+        content["defect_free"] = [good_folder(found)]
     if aliases:
         content["aliases"] = dict(aliases)
     if drop:

@@ -6,32 +6,37 @@ from collections.abc import Iterable
 from statistics import mean
 from typing import Any
 
+from ...base.tasks import task_named
 from ...report.numbers import percent, points
 from ...report.records.cells import Entry
 from ...report.records.kept_rows import read_rows
 from ...report.table import HEADLINE, NAME, Column, Row, Table, word_column
 from ..facts import Facts
 
-SCORE = "val_map50_95"
 MOST = 10  # columns that a page has room for
+NOT_SHARED = "There is no epoch at which all methods were validated, and nothing to compare."
 
 
 def curves_table(facts: Facts, folder: str) -> Table:
-    """Validation mAP50-95 of the methods of a folder, at the epochs at which all of them were validated.
+    """Validation scores of the methods of a folder, at the epochs at which all of them were validated.
+
+    What was trained for one epoch, or looks at the images once, has no curve.
 
     Args:
         facts: The records.
         folder: Folder of reference.
     """
-    curves = {
-        (entry.first.dataset, entry.first.protocol, entry.title): curve
+    curves = [
+        (entry, curve)
         for entry in facts.references.study(folder).entries
-        if (curve := validated(entry))
-    }
-    epochs = shared_epochs(curves.values())
+        if set(curve := validated(entry)) - {1}
+    ]
+    epochs = shared_epochs(curve for _, curve in curves)
     columns = [
+        word_column("dataset", "dataset"),
         word_column("protocol", "protocol"),
         word_column("method", "method", NAME),
+        word_column("figure", "figure"),
         *(
             Column(str(epoch), f"epoch {epoch}", "%", percent, priority=HEADLINE)
             for epoch in epochs
@@ -40,13 +45,20 @@ def curves_table(facts: Facts, folder: str) -> Table:
     if len(epochs) > 1:
         columns.append(Column("gain", f"from epoch {epochs[-2]} on", "points", points))
     rows = []
-    for (_, protocol, method), curve in curves.items():
-        values: dict[str, Any] = {"protocol": protocol, "method": method}
+    for entry, curve in curves if epochs else ():
+        first, figure = entry.first, task_named(entry.task).validation_title
+        values: dict[str, Any] = {"dataset": first.dataset, "protocol": first.protocol}
+        values |= {"method": entry.title, "figure": figure}
         values |= {str(epoch): curve[epoch] for epoch in epochs}
         if len(epochs) > 1:
             values["gain"] = curve[epochs[-1]] - curve[epochs[-2]]
         rows.append(Row(values))
-    return Table("curves", "Scores on validation by epoch", columns, rows)
+    alike = [
+        key for key in ("dataset", "figure") if len({str(row.values[key]) for row in rows}) < 2
+    ]  # what a page says of all of them
+    shown = [column for column in columns if column.key not in alike]
+    title, empty = "Scores on validation by epoch", NOT_SHARED if curves else ""
+    return Table("curves", title, shown, rows, empty=empty)
 
 
 def validated(entry: Entry) -> dict[int, float]:
@@ -54,8 +66,9 @@ def validated(entry: Entry) -> dict[int, float]:
     histories = [cell.folder / "history.csv" for cell in entry.cells]
     if not all(path.is_file() for path in histories):
         return {}
+    key = task_named(entry.task).validation_key
     of_seeds = [
-        {row["epoch"]: row[SCORE] for row in read_rows(path) if row.get(SCORE) is not None}
+        {row["epoch"]: row[key] for row in read_rows(path) if row.get(key) is not None}
         for path in histories
     ]
     return {

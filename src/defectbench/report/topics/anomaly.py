@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ...base.bounds import LEAST_DEFECT_FREE
 from ...base.records import read_record
 from ...base.tasks import ANOMALY
 from ...base.variants import variant_of
 from ...measure.anomaly import FIGURES, POINT
-from ...measure.escape import LEAST_DEFECT_FREE, OVERKILL_RATE
+from ...measure.escape import OVERKILL_RATE
 from ..columns import (
     COUNTED,
     NAMED,
@@ -266,9 +267,11 @@ def _notes_on_validation(rows: Sequence[AnomalyRow]) -> list[str]:
     lines = []
     for place, (free, bad) in counts.items():
         if bad == 0:
+            is_set = free is not None and free >= LEAST_DEFECT_FREE
+            told = f"the threshold is set on its {free:,} images without one, as ever, and "
             lines.append(
-                f"No validation image of {place} shows a defect: the threshold is set on its {free:,} images without "
-                "one, as ever, and there is no AUROC on validation."
+                f"No validation image of {place} shows a defect: {told if is_set else ''}there is no "
+                "AUROC on validation."
             )
         if free is not None and 0 < free < LEAST_DEFECT_FREE:
             lines.append(
