@@ -9,8 +9,8 @@ from tests.counting import conv_macs_m, size_of
 from torch import nn
 
 from defectbench.base.methods import load_method
-from defectbench.nn.blocks import channel_shuffle
 from defectbench.nn.detector import Targets
+from defectbench.nn.functional import channel_shuffle
 
 MODULE = load_method("picodet_s", Path(__file__).parents[2] / "models").module
 assert MODULE is not None

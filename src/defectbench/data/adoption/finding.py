@@ -133,7 +133,9 @@ def find(top: str | Path, said: Said | None = None) -> Found:
     """
     said = said or Said()
     folder = _folder(Path(top), said)
-    if said.good and said.format not in (None, "folders"):
+    form = LABEL_FORMATS.get(said.format or "")
+    by_folders = said.format is None or (form is not None and form.folder_is_class)
+    if said.good and not by_folders:
         fix = "good parts are told by their folder: leave one of the two out"
         raise ConfigError(
             "--good", "folder", f"{', '.join(said.good)}, and --format {said.format}", fix
