@@ -66,8 +66,7 @@ def mish(x: Tensor) -> Tensor:
     Args:
         x: [...], of any floating type; narrow ones are computed in float32.
     """
-    learns = x.requires_grad and torch.is_grad_enabled()
-    if learns and x.device.type == "cpu" and not is_exporting():
+    if _learns_on_processor(x):
         return _Mish.apply(x)  # type: ignore[no-any-return]
     return F.mish(x)
 
@@ -107,8 +106,13 @@ def halves(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _learns_channels_last(x: Tensor) -> bool:
     """Whether a map that lies channels last is to have a gradient, on a processor."""
-    learns = x.requires_grad and torch.is_grad_enabled() and x.device.type == "cpu"
-    return learns and x.is_contiguous(memory_format=torch.channels_last) and not is_exporting()
+    return _learns_on_processor(x) and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _learns_on_processor(x: Tensor) -> bool:
+    """Whether a tensor is to have a gradient, on a processor, and no file is made of the network."""
+    learns = x.requires_grad and torch.is_grad_enabled()
+    return learns and x.device.type == "cpu" and not is_exporting()
 
 
 def is_narrowed(x: Tensor) -> bool:
